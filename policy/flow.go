@@ -1,0 +1,66 @@
+package policy
+
+import "net/netip"
+
+// Flow is one connection: its first packet.
+type Flow struct {
+	Src, Dst         netip.Addr // of one family
+	Protocol         Protocol
+	SrcPort, DstPort uint16 // where the protocol has ports
+	ICMPType         uint8  // where the protocol is ICMP or ICMPv6
+	ICMPCode         uint8
+}
+
+// Decision is what one end of a connection says, and why.
+type Decision struct {
+	Verdict Action   // Allow or Deny
+	By      *Decider // nil where nothing governs this end
+	Trace   []TierTrace
+}
+
+// Result is the verdict on a flow: allowed if both ends allow it.
+type Result struct {
+	Verdict Action // Allow or Deny
+	Egress  Decision
+	Ingress Decision
+}
+
+// EndOfTier is the rule number of a decision by a tier's default action.
+const EndOfTier = -1
+
+// Decider names what decided: a rule of a policy (Rule counts from 0), the end
+// of a tier (Rule is EndOfTier, the policy is the last one of the tier that
+// applied) or a profile (Kind is "Profile").
+type Decider struct {
+	Tier      string
+	Kind      string
+	Namespace string
+	Name      string
+	Rule      int
+}
+
+// TierTrace is what one tier said. Tiers of which no policy applies are not traced.
+type TierTrace struct {
+	Tier     string
+	Policies []PolicyTrace
+	// Outcome is what the tier did: Allow or Deny ends the evaluation, Pass goes on.
+	Outcome Action
+	// AtEnd says that no rule decided and the tier's default action acted.
+	AtEnd bool
+}
+
+// PolicyTrace is what one policy that applies said; those after the deciding
+// one are not asked.
+type PolicyTrace struct {
+	Key   Key
+	Order float64
+	Rules []RuleTrace
+}
+
+// RuleTrace is what one rule said.
+type RuleTrace struct {
+	Index   int
+	Action  Action
+	Matched bool
+	Why     string // the first criterion that did not match; empty if all did
+}

@@ -1,0 +1,206 @@
+package policy
+
+import (
+	"net/netip"
+
+	"github.com/tierwall/tierwall/selector"
+)
+
+// Family is an IP version; 0 stands for both.
+type Family uint8
+
+// The two families.
+const (
+	AnyFamily Family = 0
+	IPv4      Family = 4
+	IPv6      Family = 6
+)
+
+// FamilyOf gives the family of an address; an IPv4-mapped address is IPv6.
+func FamilyOf(a netip.Addr) Family {
+	if a.Is4() {
+		return IPv4
+	}
+	return IPv6
+}
+
+// Direction says at which end of a connection a policy acts.
+type Direction uint8
+
+// Egress acts at the connection's source, Ingress at its destination.
+const (
+	Egress Direction = iota
+	Ingress
+)
+
+// Directions lists both, in the order in which a packet meets them.
+var Directions = [2]Direction{Egress, Ingress}
+
+// String gives "egress" or "ingress".
+func (d Direction) String() string {
+	if d == Egress {
+		return "egress"
+	}
+	return "ingress"
+}
+
+// Action is what a rule, or the end of a tier, does.
+type Action uint8
+
+// The actions. At a tier's end only Deny and Pass are used.
+const (
+	Allow Action = iota + 1
+	Deny
+	Pass
+	Log
+)
+
+// String gives the action as policies write it.
+func (a Action) String() string {
+	switch a {
+	case Allow:
+		return "Allow"
+	case Deny:
+		return "Deny"
+	case Pass:
+		return "Pass"
+	case Log:
+		return "Log"
+	}
+	return "unknown"
+}
+
+// Object is a part of the model that changes as a whole: *Tier, *Policy,
+// *Endpoint or *Set. Objects are immutable once handed over.
+type Object interface {
+	ObjectKey() Key
+}
+
+// Tier is a group of policies. Order is +Inf where the source gives none.
+type Tier struct {
+	Name          string
+	Order         float64
+	DefaultAction Action // Deny or Pass, for what no policy of the tier decides
+}
+
+// ObjectKey names the tier.
+func (t *Tier) ObjectKey() Key { return Key{Kind: KindTier, Name: t.Name} }
+
+// FixedTiers are the tiers that always exist, unless the user's own of that
+// name replaces them.
+func FixedTiers() []*Tier {
+	return []*Tier{
+		{Name: "kube-admin", Order: 1000, DefaultAction: Pass},
+		{Name: "default", Order: 1_000_000, DefaultAction: Deny},
+		{Name: "kube-baseline", Order: 10_000_000, DefaultAction: Pass},
+	}
+}
+
+// Policy is one policy of any API. Order is +Inf where the source gives none.
+type Policy struct {
+	Key      Key
+	Tier     string
+	Order    float64
+	Selector *selector.Selector // the endpoints it applies to; never nil
+	Types    [2]bool            // by Direction: whether it governs it
+	Rules    [2][]Rule          // by Direction, in order
+}
+
+// ObjectKey names the policy.
+func (p *Policy) ObjectKey() Key { return p.Key }
+
+// Rule matches a connection if all its criteria do; a zero criterion is none.
+type Rule struct {
+	// Index is the position of the rule in its source, from 0. One source rule
+	// may become several rules here, with the same index.
+	Index       int
+	Action      Action
+	Family      Family // AnyFamily matches both
+	Protocol    *Protocol
+	NotProtocol *Protocol
+	ICMP        *ICMPMatch
+	NotICMP     *ICMPMatch
+	Source      Peer
+	Destination Peer
+}
+
+// Peer is what a rule demands of one side of a connection.
+type Peer struct {
+	// Entities demands that the address is in their denotation, NotEntities
+	// that it is not.
+	Entities    *Entities
+	NotEntities *Entities
+	Nets        []netip.Prefix // the address lies in one of them; nil: no criterion
+	NotNets     []netip.Prefix // the address lies in none of them
+	Ports       *Ports
+	NotPorts    *Ports
+}
+
+// ConstrainsAddress reports whether the peer demands anything of the address, ports aside.
+func (p *Peer) ConstrainsAddress() bool {
+	return p.Entities != nil || p.NotEntities != nil || p.Nets != nil || p.NotNets != nil
+}
+
+// Entities denotes a set of addresses: those of every endpoint that the
+// selector matches and, unless EndpointsOnly, those in the nets of every
+// network set that it matches.
+type Entities struct {
+	Selector      *selector.Selector
+	EndpointsOnly bool
+}
+
+// Endpoint is something with addresses that policy governs: a pod, a workload
+// of a host without Kubernetes, or the one representative of a Deployment's pods.
+type Endpoint struct {
+	Key       Key
+	Node      string
+	Interface string // the host's side of its link; empty if unknown
+	Addrs     []netip.Addr
+	Labels    selector.Labels // all that a selector sees: own, namespace's, service account's
+	Ports     []NamedPort
+	// Profile names the profile that allows what no policy decides; empty for
+	// an endpoint without one, where that is denied.
+	Profile string
+	// Synthetic says that the source gives no address: Addrs are stand-ins that
+	// no net of the model holds, except nets that hold a whole family.
+	Synthetic bool
+	// Owner is the workload that a pod belongs to (its Deployment, Job, ...);
+	// zero for an endpoint that is its own workload.
+	Owner Key
+}
+
+// ObjectKey names the endpoint.
+func (e *Endpoint) ObjectKey() Key { return e.Key }
+
+// Set is a network set: nets that selectors in rules refer to by label.
+type Set struct {
+	Key    Key
+	Labels selector.Labels
+	Nets   []netip.Prefix
+}
+
+// ObjectKey names the set.
+func (s *Set) ObjectKey() Key { return s.Key }
+
+// Node is a host of the cluster. Connections between a node and the pods on it
+// are never governed.
+type Node struct {
+	Name  string
+	Addrs []netip.Addr
+}
+
+// Model is everything that decides: one state of the cluster's policy.
+type Model struct {
+	Tiers     []*Tier
+	Policies  []*Policy
+	Endpoints []*Endpoint
+	Sets      []*Set
+	Nodes     []*Node
+}
+
+// Change is one step from one state to the next: the object's new version, or
+// nil where the object of that key is gone.
+type Change struct {
+	Key    Key
+	Object Object
+}
