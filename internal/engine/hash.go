@@ -1,0 +1,54 @@
+package engine
+
+import (
+	"hash/maphash"
+
+	"github.com/tierwall/tierwall/policy"
+	"github.com/tierwall/tierwall/selector"
+)
+
+// Hashes lead to candidates, which are then compared; only keys of
+// objects are told apart by their hash alone, which has 128 bits from two seeds that no one
+// outside the process knows.
+var seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+
+// mix spreads a running hash over all bits before the next part is added.
+func mix(h, part uint64) uint64 {
+	h = (h ^ part) * 0x9e3779b97f4a7c15
+	return h ^ h>>29
+}
+
+func hashString(s string) uint64 { return maphash.String(seeds[0], s) }
+
+// hashLabel is the hash of a label; hashPresence that of its key alone.
+func hashLabel(key, value string) uint64 { return mix(mix(1, hashString(key)), hashString(value)) }
+
+func hashPresence(key string) uint64 { return mix(2, hashString(key)) }
+
+// hashPortName is the hash under which identities with a port of that name are indexed.
+func hashPortName(name string) uint64 { return mix(3, hashString(name)) }
+
+func hashIdentity(ls selector.Labels, ports []policy.NamedPort) uint64 {
+	h := uint64(len(ls))
+	for _, l := range ls {
+		h = mix(mix(h, hashString(l.Key)), hashString(l.Value))
+	}
+	for _, p := range ports {
+		h = mix(mix(h, hashString(p.Name)), uint64(p.Protocol)<<16|uint64(p.Port))
+	}
+	return h
+}
+
+// keyHash stands for the three strings of a key in 16 bytes: a cluster has very
+// many endpoints and policies.
+type keyHash [2]uint64
+
+func hashKey(k policy.Key) keyHash {
+	var kh keyHash
+	for i, seed := range seeds {
+		h := mix(uint64(len(k.Namespace)), maphash.String(seed, k.Namespace))
+		h = mix(h, maphash.String(seed, k.Name))
+		kh[i] = mix(h, maphash.String(seed, k.Kind))
+	}
+	return kh
+}

@@ -1,0 +1,174 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/tierwall/tierwall/policy"
+)
+
+// policyEntry is one version of a policy.
+type policyEntry struct {
+	policy *policy.Policy
+	filed  []uint64
+	refs   int         // identities of local endpoints for which it is in force
+	rules  [2][]uint32 // by Direction, while it is in force
+}
+
+type policyTable struct {
+	pool  pool[policyEntry]
+	byKey map[keyHash]uint32
+	index selectorIndex
+}
+
+func newPolicyTable() policyTable {
+	return policyTable{byKey: map[keyHash]uint32{}, index: newSelectorIndex()}
+}
+
+func (t *policyTable) at(id uint32) *policyEntry { return t.pool.at(id) }
+
+func (e *Engine) setPolicy(key policy.Key, p *policy.Policy) {
+	t := &e.policies
+	h := hashKey(key)
+	if old, ok := t.byKey[h]; ok {
+		if t.at(old).policy == p {
+			return
+		}
+		e.dropPolicy(h, old)
+	}
+	if p == nil {
+		return
+	}
+	en := &policyEntry{policy: p}
+	id := t.pool.add(en)
+	t.byKey[h] = id
+	en.filed = t.index.add(id, p.Selector)
+	if len(e.locals) == 0 {
+		return
+	}
+	e.identities.index.candidates(p.Selector, func(i uint32) {
+		if in := e.identities.at(i); in.local != nil && p.Selector.Match(in.labels) {
+			in.local.applied = append(in.local.applied, id)
+			e.dirty.identities[i] = struct{}{}
+		}
+	})
+}
+
+func (e *Engine) dropPolicy(h keyHash, id uint32) {
+	t := &e.policies
+	en := t.at(id)
+	t.index.remove(id, en.filed)
+	delete(t.byKey, h)
+	if len(e.locals) > 0 {
+		e.identities.index.candidates(en.policy.Selector, func(i uint32) {
+			if l := e.identities.at(i).local; l != nil && slices.Contains(l.applied, id) {
+				l.applied = without(l.applied, id)
+				e.dirty.identities[i] = struct{}{}
+			}
+		})
+	}
+	if en.refs == 0 {
+		t.pool.drop(id)
+	} else {
+		e.dirty.policies = append(e.dirty.policies, id)
+	}
+}
+
+// joinIdentity counts one more local endpoint of an identity; the first one
+// makes policies apply to it.
+func (e *Engine) joinIdentity(id uint32, l *local) {
+	in := e.identities.at(id)
+	if in.local != nil {
+		in.local.endpoints = append(in.local.endpoints, l)
+		return
+	}
+	in.local = &localIdentity{endpoints: []*local{l}}
+	e.policies.index.candidates(in.labels, func(p uint32) {
+		if e.policies.at(p).policy.Selector.Match(in.labels) {
+			in.local.applied = append(in.local.applied, p)
+		}
+	})
+	e.dirty.identities[id] = struct{}{}
+}
+
+func (e *Engine) leaveIdentity(id uint32, l *local) {
+	in := e.identities.at(id)
+	in.local.endpoints = slices.DeleteFunc(in.local.endpoints, func(o *local) bool { return o == l })
+	if len(in.local.endpoints) > 0 {
+		return
+	}
+	// The policies are let go after those of other endpoints were taken up, so
+	// that what both have in common stays.
+	e.dirty.released = append(e.dirty.released, in.local.ordered...)
+	in.local = nil
+	delete(e.dirty.identities, id)
+}
+
+// settlePolicies puts the policies that apply to local endpoints into force and
+// lets the others go.
+func (e *Engine) settlePolicies() {
+	if e.dirty.tiers {
+		e.dirty.tiers = false
+		for _, l := range e.locals {
+			e.dirty.identities[l.identity] = struct{}{}
+		}
+	}
+	for _, id := range sortedKeys(e.dirty.identities) {
+		in := e.identities.at(id).local
+		old := in.ordered
+		in.ordered = e.inForce(in.applied)
+		for _, p := range in.ordered {
+			if en := e.policies.at(p); en.refs == 0 {
+				en.refs++
+				e.compile(en)
+			} else {
+				en.refs++
+			}
+		}
+		e.dirty.released = append(e.dirty.released, old...)
+		for _, l := range in.endpoints {
+			for _, a := range l.addrs {
+				e.dirty.addrs[a] = struct{}{}
+			}
+		}
+	}
+	clear(e.dirty.identities)
+}
+
+// releasePolicies lets go of policies that were in force.
+func (e *Engine) releasePolicies() {
+	for _, p := range e.dirty.released {
+		en := e.policies.at(p)
+		if en.refs--; en.refs > 0 {
+			continue
+		}
+		for _, rules := range en.rules {
+			for _, r := range rules {
+				e.releaseRule(r)
+			}
+		}
+		en.rules = [2][]uint32{}
+	}
+	e.dirty.released = e.dirty.released[:0]
+	for _, p := range e.dirty.policies {
+		e.policies.pool.drop(p)
+	}
+	e.dirty.policies = e.dirty.policies[:0]
+}
+
+// inForce gives those of the policies whose tier exists, as they are evaluated.
+func (e *Engine) inForce(applied []uint32) []uint32 {
+	ids := make([]uint32, 0, len(applied))
+	for _, id := range applied {
+		if e.tiers[e.policies.at(id).policy.Tier] != nil {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b uint32) int {
+		p, q := e.policies.at(a).policy, e.policies.at(b).policy
+		if p.Tier != q.Tier {
+			return policy.CompareTiers(e.tiers[p.Tier], e.tiers[q.Tier])
+		}
+		return policy.ComparePolicies(p, q)
+	})
+	return ids
+}

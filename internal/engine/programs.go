@@ -1,0 +1,255 @@
+package engine
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// program is what the policies of one direction say to local endpoints of one
+// family: the rules of their tiers, those left out that can never match because
+// of the local side.
+type program struct {
+	id    dataplane.ProgramID
+	key   string
+	dir   policy.Direction
+	tiers [][]*rule // the last rule of each tier matches everything
+	ends  []uint32  // those last rules, which belong to the program and to no policy
+	own   []uint32  // the port facts of the local side that the rules look up
+	refs  int       // local addresses
+	isNew bool      // not given out yet
+
+	facts []uint32 // conditions on the peer, sorted
+	names []uint32 // port names looked up at the peer
+	base  dataplane.RowID
+	cells map[dataplane.ClassID]dataplane.RowID
+}
+
+// cellKey names a program's row for a class.
+type cellKey struct {
+	program uint32
+	class   dataplane.ClassID
+}
+
+type programTable struct {
+	byID  map[uint32]*program
+	byKey map[string]uint32
+	last  uint32
+}
+
+// settlePrograms gives the local addresses that changed their programs.
+func (e *Engine) settlePrograms() {
+	for _, a := range sortedFunc(e.dirty.addrs, netip.Addr.Compare) {
+		la := e.byAddr[a]
+		if la == nil {
+			continue
+		}
+		old := la.programs
+		now := dataplane.Local{Addr: a}
+		la.programs = [2]uint32{}
+		if len(la.holders) > 0 {
+			now.Interface = la.holders[0].endpoint.Interface
+			for _, dir := range policy.Directions {
+				la.programs[dir] = e.programFor(la.holders[0], a, dir)
+			}
+			now.Egress = dataplane.ProgramID(la.programs[policy.Egress])
+			now.Ingress = dataplane.ProgramID(la.programs[policy.Ingress])
+			if now != la.out {
+				e.out.SetLocals = append(e.out.SetLocals, now)
+			}
+			la.out = now
+		} else {
+			if la.out.Addr.IsValid() {
+				e.out.DelLocals = append(e.out.DelLocals, a)
+			}
+			delete(e.byAddr, a)
+		}
+		for _, p := range old {
+			if p != 0 {
+				e.programs.byID[p].refs--
+				e.dirty.programs[p] = struct{}{}
+			}
+		}
+	}
+	clear(e.dirty.addrs)
+}
+
+// programFor gives the program of a local endpoint at one of its addresses, and
+// counts one more address of it; 0 if nothing governs.
+func (e *Engine) programFor(l *local, addr netip.Addr, dir policy.Direction) uint32 {
+	facts := e.factsAt(addr)
+	p := &program{dir: dir, refs: 1, isNew: true}
+	ids := e.rulesFor(p, l, addr, facts)
+	if len(p.tiers) == 1 && l.endpoint.Profile != "" {
+		e.releaseEnds(p)
+		return 0 // no policy: the profile allows
+	}
+	for _, rules := range p.tiers {
+		for _, r := range rules {
+			for _, name := range r.names(true) {
+				for _, f := range e.facts.names.at(name).facts {
+					if _, has := slices.BinarySearch(facts, f); has {
+						p.own = append(p.own, f)
+					}
+				}
+			}
+		}
+	}
+	slices.Sort(p.own)
+	p.own = slices.Compact(p.own)
+	p.key = p.encode(policy.FamilyOf(addr), ids)
+	if id, ok := e.programs.byKey[p.key]; ok {
+		e.releaseEnds(p)
+		e.programs.byID[id].refs++
+		return id
+	}
+	return e.addProgram(p)
+}
+
+// factsAt gives the facts that are true of an address that an endpoint holds.
+func (e *Engine) factsAt(addr netip.Addr) []uint32 {
+	var a *atom
+	if addr.Is4() {
+		a = e.atoms.at(e.v4.recs[e.v4.byAddr[addr.As4()]].atom)
+	} else {
+		a = e.atoms.at(e.v6.recs[e.v6.byAddr[addr.As16()]].atom)
+	}
+	return e.classes.byID[a.class].facts
+}
+
+// rulesFor fills in, tier by tier, the rules that can match at the address, each
+// tier closed by its end, and the profile as the last tier. It gives the rules'
+// ids, with a 0 after each tier.
+func (e *Engine) rulesFor(p *program, l *local, addr netip.Addr, facts []uint32) (ids []uint32) {
+	var rules []*rule
+	add := func(id uint32) {
+		ids = append(ids, id)
+		rules = append(rules, e.rules.at(id))
+	}
+	end := func(by policy.Decider, action policy.Action) {
+		id := e.holdRule(p.dir, by, &policy.Rule{Action: action})
+		add(id)
+		ids = append(ids, 0)
+		p.ends = append(p.ends, id)
+		p.tiers = append(p.tiers, rules)
+		rules = nil
+	}
+	var last *policy.Policy // the last policy of the tier under way
+	endTier := func() {
+		if last != nil {
+			end(policy.Decider{
+				Tier: last.Tier, Kind: last.Key.Kind, Namespace: last.Key.Namespace, Name: last.Key.Name, Rule: policy.EndOfTier,
+			}, e.tiers[last.Tier].DefaultAction)
+		}
+	}
+	for _, id := range e.identities.at(l.identity).local.ordered {
+		en := e.policies.at(id)
+		if !en.policy.Types[p.dir] {
+			continue
+		}
+		if last != nil && last.Tier != en.policy.Tier {
+			endTier()
+		}
+		last = en.policy
+		for _, id := range en.rules[p.dir] {
+			r := e.rules.at(id)
+			if r.family != policy.AnyFamily && r.family != policy.FamilyOf(addr) {
+				continue
+			}
+			if _, has := slices.BinarySearch(facts, r.own); has || r.own == 0 {
+				add(id)
+			}
+		}
+	}
+	endTier()
+	if l.endpoint.Profile != "" {
+		end(policy.Decider{Kind: policy.KindProfile, Name: l.endpoint.Profile}, policy.Allow)
+	} else {
+		end(policy.Decider{Kind: policy.KindProfile, Rule: policy.EndOfTier}, policy.Deny)
+	}
+	return ids
+}
+
+func (e *Engine) releaseEnds(p *program) {
+	for _, id := range p.ends {
+		e.releaseRule(id)
+	}
+}
+
+func (p *program) encode(family policy.Family, rules []uint32) string {
+	b := make([]byte, 0, 4*(len(rules)+len(p.own))+2)
+	b = append(b, byte(family), byte(p.dir))
+	for _, ids := range [][]uint32{rules, p.own} {
+		for _, id := range ids {
+			b = binary.LittleEndian.AppendUint32(b, id)
+		}
+	}
+	return string(b)
+}
+
+// addProgram takes a new program in. Its rows follow in settleCells.
+func (e *Engine) addProgram(p *program) uint32 {
+	e.programs.last++
+	id := e.programs.last
+	p.id = dataplane.ProgramID(id)
+	p.cells = map[dataplane.ClassID]dataplane.RowID{}
+	for _, rules := range p.tiers {
+		for _, r := range rules {
+			if r.peer != 0 {
+				p.facts = append(p.facts, r.peer)
+			}
+			p.names = append(p.names, r.names(false)...)
+		}
+	}
+	slices.Sort(p.facts)
+	p.facts = slices.Compact(p.facts)
+	slices.Sort(p.names)
+	p.names = slices.Compact(p.names)
+
+	mark := func(classes *roaring.Bitmap) {
+		classes.Iterate(func(c uint32) bool {
+			e.dirty.cells[cellKey{id, dataplane.ClassID(c)}] = struct{}{}
+			return true
+		})
+	}
+	for _, f := range p.facts {
+		e.facts.at(f).programs.Add(id)
+		mark(e.facts.at(f).classes)
+	}
+	for _, n := range p.names {
+		name := e.facts.names.at(n)
+		name.programs.Add(id)
+		for _, f := range name.facts {
+			mark(e.facts.at(f).classes)
+		}
+	}
+	e.programs.byID[id] = p
+	e.programs.byKey[p.key] = id
+	e.dirty.programs[id] = struct{}{}
+	return id
+}
+
+// dropProgram forgets a program that no local address has any more.
+func (e *Engine) dropProgram(id uint32, p *program) {
+	for _, f := range p.facts {
+		e.facts.at(f).programs.Remove(id)
+	}
+	for _, n := range p.names {
+		e.facts.names.at(n).programs.Remove(id)
+	}
+	for _, row := range p.cells {
+		e.releaseRow(row)
+	}
+	e.releaseRow(p.base)
+	delete(e.programs.byKey, p.key)
+	delete(e.programs.byID, id)
+	e.releaseEnds(p)
+	if !p.isNew {
+		e.out.DelPrograms = append(e.out.DelPrograms, p.id)
+	}
+}

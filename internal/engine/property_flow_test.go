@@ -1,0 +1,145 @@
+package engine_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/tierwall/tierwall/evaluate"
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/engine"
+	"github.com/tierwall/tierwall/internal/modeltest"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// TestMain makes the properties try more cases than rapid's 100, unless the
+// command line says how many or asks for a short run.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "rapid.checks" })
+	if !chosen && !testing.Short() {
+		if err := flag.Set("rapid.checks", "1500"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// judged reports whether tables and evaluate are to agree on an end of a flow:
+// an endpoint's connection with itself is never seen, and where endpoints share
+// the address the tables hold it only for those that are local.
+func judged(m *policy.Model, f policy.Flow) bool {
+	return f.Src != f.Dst && !slices.ContainsFunc(m.Endpoints, func(ep *policy.Endpoint) bool {
+		return slices.Contains(ep.Addrs, f.Src) && slices.Contains(ep.Addrs, f.Dst)
+	})
+}
+
+// sameVerdicts ends the test if the tables and evaluate differ on the flow.
+func sameVerdicts(t fataler, tb *tables, ev *evaluate.Evaluator, f policy.Flow) {
+	t.Helper()
+	want := ev.Evaluate(f)
+	egress, ingress := tb.state.Decide(f)
+	for dir, d := range [2]policy.Decision{want.Egress, want.Ingress} {
+		dir := policy.Direction(dir)
+		allow, by := tb.decide(f, dir)
+		if v := [2]dataplane.Verdict{egress, ingress}[dir]; (!v.Governed || v.Allow) != allow {
+			t.Fatalf("%v of %+v: the tables say allow=%v by %v, dataplane.State says %+v", dir, f, allow, by, v)
+		}
+		if allow != (d.Verdict == policy.Allow) {
+			t.Fatalf("%v of %+v: the tables say allow=%v by %v, evaluate says %v by %v", dir, f, allow, by, d.Verdict, d.By)
+		}
+		if (by == nil) != (d.By == nil) || by != nil && *by != *d.By {
+			t.Fatalf("%v of %+v: %v is decided by %v in the tables, by %v in evaluate", dir, f, d.Verdict, by, d.By)
+		}
+	}
+}
+
+// fromScratch makes the tables of a model in one delta.
+func fromScratch(t fataler, m *policy.Model) *tables {
+	t.Helper()
+	e := engine.New(nil)
+	e.Apply(modeltest.Changes(nil, m)...)
+	tb := newTables()
+	tb.mustApply(t, e.Flush())
+	return tb
+}
+
+func TestRowsSayWhatEvaluateSays(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := modeltest.Models().Draw(t, "model")
+		t.Logf("%v", modeltest.Text{Model: m})
+		tb := fromScratch(t, m)
+		ev := evaluate.New(m)
+		flows := modeltest.Flows(m)
+		for range 40 {
+			if f := flows.Draw(t, "flow"); judged(m, f) {
+				sameVerdicts(t, tb, ev, f)
+			}
+		}
+	})
+}
+
+// An engine that is local to one node decides for that node's endpoints only,
+// by all that the cluster holds.
+func TestLocalRowsSayWhatEvaluateSays(t *testing.T) {
+	local := func(ep *policy.Endpoint) bool { return ep.Node == "node-a" }
+	rapid.Check(t, func(t *rapid.T) {
+		m := modeltest.Models().Draw(t, "model")
+		t.Logf("%v", modeltest.Text{Model: m})
+		m = withoutShared(m)
+		e := engine.New(local)
+		e.Apply(modeltest.Changes(nil, m)...)
+		tb := newTables()
+		tb.mustApply(t, e.Flush())
+		ev := evaluate.New(m)
+		flows := modeltest.Flows(m)
+		held := map[string]bool{}
+		for _, ep := range m.Endpoints {
+			for _, a := range ep.Addrs {
+				held[a.String()] = local(ep)
+				if _, ok := tb.locals[a]; ok != local(ep) {
+					t.Fatalf("%v of %v: local is %v", a, ep.Key, ok)
+				}
+			}
+		}
+		for range 30 {
+			f := flows.Draw(t, "flow")
+			if !judged(m, f) {
+				continue
+			}
+			want := ev.Evaluate(f)
+			for dir, d := range [2]policy.Decision{want.Egress, want.Ingress} {
+				self := [2]string{f.Src.String(), f.Dst.String()}[dir]
+				allow, _ := tb.decide(f, policy.Direction(dir))
+				if wanted := d.Verdict == policy.Allow || !held[self]; allow != wanted {
+					t.Fatalf("%v of %+v: allow is %v, want %v", policy.Direction(dir), f, allow, wanted)
+				}
+			}
+		}
+	})
+}
+
+// withoutShared takes away addresses that an endpoint before holds already.
+func withoutShared(m *policy.Model) *policy.Model {
+	out := *m
+	out.Endpoints = nil
+	seen := map[string]bool{}
+	for _, ep := range m.Endpoints {
+		v := *ep
+		v.Addrs = nil
+		for _, a := range ep.Addrs {
+			if !seen[a.String()] {
+				seen[a.String()] = true
+				v.Addrs = append(v.Addrs, a)
+			}
+		}
+		out.Endpoints = append(out.Endpoints, &v)
+	}
+	return &out
+}

@@ -1,0 +1,300 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// step is a rule that matches the peer, reduced to what it demands of layer 4.
+type step struct {
+	rule    *rule
+	skip    int // where Pass goes on: the first step of the next tier
+	decider dataplane.DeciderID
+}
+
+// outcome is what the steps say to one point of layer 4 space.
+type outcome struct {
+	allow   bool
+	decider dataplane.DeciderID
+}
+
+// box is one step's extent in the two dimensions of one protocol: destination
+// and source ports, or ICMP type and code.
+type box struct {
+	step     int
+	dst, src []dataplane.Range // sorted, disjoint
+}
+
+// makeRow evaluates the program for a peer of which the facts are true: tiers,
+// orders, Pass and default actions become disjoint regions.
+func (e *Engine) makeRow(p *program, facts []uint32) dataplane.Row {
+	m := rowMaker{e: e, p: p, facts: facts}
+	for _, rules := range p.tiers {
+		first := len(m.steps)
+		for _, r := range rules {
+			if _, has := slices.BinarySearch(facts, r.peer); has || r.peer == 0 {
+				m.steps = append(m.steps, step{rule: r})
+			}
+		}
+		for i := first; i < len(m.steps); i++ {
+			m.steps[i].skip = len(m.steps)
+		}
+	}
+	var row dataplane.Row
+	special := m.specialProtocols()
+	for proto := 0; proto <= 255; proto++ {
+		var regions dataplane.Row
+		if special[proto] {
+			regions = m.regions(policy.Protocol(proto))
+		} else {
+			regions = m.plain(policy.Protocol(proto))
+		}
+		row = joinProtocols(row, regions)
+	}
+	return row
+}
+
+// joinProtocols appends a protocol's regions, or widens the last region if it
+// says the same to all of the protocol.
+func joinProtocols(row, regions dataplane.Row) dataplane.Row {
+	if n := len(row); n > 0 && len(regions) == 1 {
+		last, next := &row[n-1], regions[0]
+		if last.LastProtocol+1 == next.FirstProtocol && whole(*last) && whole(next) &&
+			last.Allow == next.Allow && last.Decider == next.Decider {
+			last.LastProtocol = next.LastProtocol
+			return row
+		}
+	}
+	return append(row, regions...)
+}
+
+func whole(r dataplane.Region) bool {
+	return r.Dst == dataplane.FullRange && r.Src == dataplane.FullRange
+}
+
+// rowMaker evaluates a program for one class.
+type rowMaker struct {
+	e     *Engine
+	p     *program
+	facts []uint32
+	steps []step
+
+	rest     outcome // what protocols that no step names get, once known
+	restDone bool
+}
+
+// specialProtocols marks those that some step tells apart from others.
+func (m *rowMaker) specialProtocols() (special [256]bool) {
+	for _, s := range m.steps {
+		r := s.rule
+		if r.protocol != nil {
+			special[*r.protocol] = true
+		}
+		if r.notProtocol != nil {
+			special[*r.notProtocol] = true
+		}
+		if r.icmp != nil || r.notICMP != nil {
+			special[policy.ICMP], special[policy.ICMPv6] = true, true
+		}
+		for _, l := range []*portList{r.src.in, r.src.notIn, r.dst.in, r.dst.notIn} {
+			if l != nil {
+				special[policy.TCP], special[policy.UDP], special[policy.SCTP] = true, true, true
+			}
+		}
+	}
+	return special
+}
+
+// plain decides a protocol that no step tells apart.
+func (m *rowMaker) plain(proto policy.Protocol) dataplane.Row {
+	if !m.restDone {
+		m.rest, m.restDone = m.walk(m.boxes(proto), nil), true
+	}
+	return dataplane.Row{{
+		FirstProtocol: proto, LastProtocol: proto, Dst: dataplane.FullRange, Src: dataplane.FullRange,
+		Allow: m.rest.allow, Decider: m.rest.decider,
+	}}
+}
+
+// regions decides a protocol: its space is cut into strips where a step's
+// destination ports begin or end, and each strip likewise by source ports.
+func (m *rowMaker) regions(proto policy.Protocol) dataplane.Row {
+	boxes := m.boxes(proto)
+	var row dataplane.Row
+	var last []dataplane.Region // the strip before
+	for _, dst := range cuts(boxes, lastOf(proto), func(b *box) []dataplane.Range { return b.dst }) {
+		in := slices.DeleteFunc(slices.Clone(boxes), func(b box) bool { return !holds(b.dst, dst.First) })
+		strip := widen(m.strip(proto, dst, in), lastOf(proto))
+		if len(last) > 0 && sameStrip(last, strip) {
+			for i := range last {
+				last[i].Dst.Last = dst.Last
+			}
+			continue
+		}
+		at := len(row)
+		row = append(row, strip...)
+		last = row[at:]
+	}
+	return widen(row, lastOf(proto)) // parts that were joined again
+}
+
+// strip decides the part of a protocol with certain destination ports.
+func (m *rowMaker) strip(proto policy.Protocol, dst dataplane.Range, boxes []box) []dataplane.Region {
+	var strip []dataplane.Region
+	for _, src := range cuts(boxes, lastOf(proto), func(b *box) []dataplane.Range { return b.src }) {
+		out := m.walk(boxes, &src)
+		if n := len(strip); n > 0 && strip[n-1].Allow == out.allow && strip[n-1].Decider == out.decider {
+			strip[n-1].Src.Last = src.Last
+			continue
+		}
+		strip = append(strip, dataplane.Region{
+			FirstProtocol: proto, LastProtocol: proto, Dst: dst, Src: src, Allow: out.allow, Decider: out.decider,
+		})
+	}
+	return strip
+}
+
+// lastOf gives the last port, or ICMP type and code, of a protocol.
+func lastOf(proto policy.Protocol) uint16 {
+	if proto.IsICMP() {
+		return 255
+	}
+	return 65535
+}
+
+// widen makes ranges that hold all of their space the full range.
+func widen(row dataplane.Row, last uint16) dataplane.Row {
+	for i := range row {
+		for _, r := range []*dataplane.Range{&row[i].Dst, &row[i].Src} {
+			if r.First == 0 && r.Last == last {
+				r.Last = dataplane.FullRange.Last
+			}
+		}
+	}
+	return row
+}
+
+func sameStrip(a, b []dataplane.Region) bool {
+	return slices.EqualFunc(a, b, func(x, y dataplane.Region) bool {
+		return x.Src == y.Src && x.Allow == y.Allow && x.Decider == y.Decider
+	})
+}
+
+// walk goes through the steps in order, tier by tier, at a point that all boxes
+// hold in the first dimension and that begins src in the second (nil: all do).
+func (m *rowMaker) walk(boxes []box, src *dataplane.Range) outcome {
+	next := 0
+	for i := range boxes {
+		b := &boxes[i]
+		if b.step < next || src != nil && !holds(b.src, src.First) {
+			continue
+		}
+		s := &m.steps[b.step]
+		switch s.rule.action {
+		case policy.Allow, policy.Deny:
+			if s.decider == 0 {
+				s.decider = m.e.decider(m.p.dir, s.rule.by)
+			}
+			return outcome{s.rule.action == policy.Allow, s.decider}
+		case policy.Pass:
+			next = s.skip
+		}
+	}
+	return outcome{} // not reached: the last step, the profile, matches everything
+}
+
+// boxes gives the extents of the steps that can match the protocol, in order.
+func (m *rowMaker) boxes(proto policy.Protocol) []box {
+	var boxes []box
+	for i, s := range m.steps {
+		r := s.rule
+		if r.protocol != nil && *r.protocol != proto || r.notProtocol != nil && *r.notProtocol == proto {
+			continue
+		}
+		if r.icmp != nil && !proto.IsICMP() {
+			continue
+		}
+		if !proto.HasPorts() && (r.src.in != nil || r.dst.in != nil) {
+			continue
+		}
+		switch {
+		case proto.IsICMP() && (r.icmp != nil || r.notICMP != nil):
+			boxes = append(boxes, icmpBoxes(i, r)...)
+		case proto.HasPorts():
+			b := box{i, m.ports(r.dst, proto), m.ports(r.src, proto)}
+			if len(b.dst) > 0 && len(b.src) > 0 {
+				boxes = append(boxes, b)
+			}
+		default:
+			boxes = append(boxes, box{i, fullRanges, fullRanges})
+		}
+	}
+	return boxes
+}
+
+var fullRanges = []dataplane.Range{dataplane.FullRange}
+
+// icmpBoxes gives the types and codes that the rule matches. Several boxes of
+// one step are needed where a type and a code together are excluded.
+func icmpBoxes(i int, r *rule) []box {
+	types, codes := fullRanges, fullRanges
+	if r.icmp != nil {
+		types, codes = only(r.icmp.Type), only(r.icmp.Code)
+	}
+	n := r.notICMP
+	switch {
+	case n == nil:
+		return []box{{i, types, codes}}
+	case n.Type == nil && n.Code == nil:
+		return nil
+	case n.Code == nil:
+		return nonEmpty(box{i, subtract(types, only(n.Type)), codes})
+	case n.Type == nil:
+		return nonEmpty(box{i, types, subtract(codes, only(n.Code))})
+	}
+	return append(nonEmpty(box{i, subtract(types, only(n.Type)), codes}),
+		nonEmpty(box{i, intersect(types, only(n.Type)), subtract(codes, only(n.Code))})...)
+}
+
+func nonEmpty(b box) []box {
+	if len(b.dst) == 0 || len(b.src) == 0 {
+		return nil
+	}
+	return []box{b}
+}
+
+func only(v *uint8) []dataplane.Range {
+	if v == nil {
+		return fullRanges
+	}
+	return []dataplane.Range{{First: uint16(*v), Last: uint16(*v)}}
+}
+
+// ports gives the ports that the match lets through, named ones looked up.
+func (m *rowMaker) ports(pm portMatch, proto policy.Protocol) []dataplane.Range {
+	in := fullRanges
+	if pm.in != nil {
+		in = m.listed(pm.in, pm.own, proto)
+	}
+	if pm.notIn != nil {
+		in = subtract(in, m.listed(pm.notIn, pm.own, proto))
+	}
+	return in
+}
+
+func (m *rowMaker) listed(l *portList, own bool, proto policy.Protocol) []dataplane.Range {
+	ranges := slices.Clone(l.ranges)
+	known := m.facts
+	if own {
+		known = m.p.own
+	}
+	for _, id := range known {
+		f := m.e.facts.at(id)
+		if f.name != 0 && f.protocol == proto && slices.Contains(l.names, f.name) {
+			ranges = append(ranges, dataplane.Range{First: f.port, Last: f.port})
+		}
+	}
+	return normalize(ranges)
+}

@@ -1,0 +1,231 @@
+package engine
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// rowEntry is a row in use.
+type rowEntry struct {
+	key   string
+	row   dataplane.Row
+	refs  int  // programs and cells
+	isNew bool // not given out yet
+}
+
+type rowTable struct {
+	byID  map[dataplane.RowID]*rowEntry
+	byKey map[string]dataplane.RowID
+	last  dataplane.RowID
+}
+
+// deciderEntry is a decider that rows in use name.
+type deciderEntry struct {
+	decider dataplane.Decider
+	refs    int  // rows
+	isNew   bool // not given out yet
+}
+
+type deciderTable struct {
+	byID map[dataplane.DeciderID]*deciderEntry
+	byBy map[deciderKey]dataplane.DeciderID
+	last dataplane.DeciderID
+}
+
+type deciderKey struct {
+	dir policy.Direction
+	by  policy.Decider
+}
+
+// settleCells makes the bases of new programs, and the cells that changed.
+func (e *Engine) settleCells() {
+	cache := map[string]dataplane.RowID{}
+	for _, id := range sortedKeys(e.dirty.programs) {
+		p := e.programs.byID[id]
+		if p == nil || p.refs == 0 || !p.isNew || p.base != 0 {
+			continue
+		}
+		p.base = e.holdRow(e.makeRow(p, nil))
+	}
+	for _, key := range sortedFunc(e.dirty.cells, func(a, b cellKey) int {
+		return cmp.Or(cmp.Compare(a.program, b.program), cmp.Compare(a.class, b.class))
+	}) {
+		if p := e.programs.byID[key.program]; p != nil && p.refs > 0 {
+			e.settleCell(p, key.class, cache)
+		}
+	}
+	clear(e.dirty.cells)
+}
+
+// settleCell computes one row. cache holds the rows made in this flush by
+// program and the facts that matter to it.
+func (e *Engine) settleCell(p *program, class dataplane.ClassID, cache map[string]dataplane.RowID) {
+	var row dataplane.RowID
+	if c := e.classes.byID[class]; c != nil {
+		facts := e.relevant(p, c)
+		key := binary.LittleEndian.AppendUint32(nil, uint32(p.id))
+		for _, f := range facts {
+			key = binary.LittleEndian.AppendUint32(key, f)
+		}
+		var ok bool
+		if row, ok = cache[string(key)]; ok {
+			e.rows.byID[row].refs++
+		} else {
+			row = e.holdRow(e.makeRow(p, facts))
+			cache[string(key)] = row
+			e.rows.byID[row].refs++ // the cache's own, so that the row outlives its cells
+			e.dirty.cached = append(e.dirty.cached, row)
+		}
+		if row == p.base {
+			e.releaseRow(row)
+			row = 0
+		}
+	}
+	old := p.cells[class]
+	if old == row {
+		if row != 0 {
+			e.releaseRow(row)
+		}
+		return
+	}
+	if row == 0 {
+		delete(p.cells, class)
+	} else {
+		p.cells[class] = row
+	}
+	if old != 0 {
+		e.releaseRow(old)
+	}
+	e.dirty.setCells = append(e.dirty.setCells, dataplane.Cell{Program: p.id, Class: class, Row: row})
+}
+
+// relevant gives those of the class's facts that the program's rules ask for.
+func (e *Engine) relevant(p *program, c *class) []uint32 {
+	var facts []uint32
+	for _, id := range c.facts {
+		f := e.facts.at(id)
+		if f.name != 0 {
+			if _, asks := slices.BinarySearch(p.names, f.name); asks {
+				facts = append(facts, id)
+			}
+		} else if _, asks := slices.BinarySearch(p.facts, id); asks {
+			facts = append(facts, id)
+		}
+	}
+	return facts
+}
+
+// holdRow gives the row of that content.
+func (e *Engine) holdRow(row dataplane.Row) dataplane.RowID {
+	t := &e.rows
+	key := make([]byte, 0, 16*len(row))
+	for _, r := range row {
+		allow := byte(0)
+		if r.Allow {
+			allow = 1
+		}
+		key = append(key, byte(r.FirstProtocol), byte(r.LastProtocol), allow)
+		for _, v := range []uint16{r.Dst.First, r.Dst.Last, r.Src.First, r.Src.Last} {
+			key = binary.LittleEndian.AppendUint16(key, v)
+		}
+		key = binary.LittleEndian.AppendUint32(key, uint32(r.Decider))
+	}
+	if id, ok := t.byKey[string(key)]; ok {
+		t.byID[id].refs++
+		return id
+	}
+	t.last++
+	t.byID[t.last] = &rowEntry{key: string(key), row: row, refs: 1, isNew: true}
+	t.byKey[string(key)] = t.last
+	e.dirty.rows[t.last] = struct{}{}
+	for _, d := range deciders(row) {
+		e.deciders.byID[d].refs++
+	}
+	return t.last
+}
+
+// releaseRow counts one use less. Rows without use go at the end of the flush,
+// so that one that comes back is the same row.
+func (e *Engine) releaseRow(id dataplane.RowID) {
+	if id == 0 {
+		return
+	}
+	en := e.rows.byID[id]
+	if en.refs--; en.refs == 0 {
+		e.dirty.rows[id] = struct{}{}
+	}
+}
+
+// sweepRows gives out the rows and deciders that came and those that went.
+func (e *Engine) sweepRows() {
+	for _, id := range e.dirty.cached {
+		e.releaseRow(id)
+	}
+	e.dirty.cached = e.dirty.cached[:0]
+	for _, id := range sortedKeys(e.dirty.rows) {
+		en := e.rows.byID[id]
+		if en.refs == 0 {
+			if !en.isNew {
+				e.out.DelRows = append(e.out.DelRows, id)
+			}
+			for _, d := range deciders(en.row) {
+				e.deciders.byID[d].refs--
+				e.dirty.deciders[d] = struct{}{}
+			}
+			delete(e.rows.byKey, en.key)
+			delete(e.rows.byID, id)
+			continue
+		}
+		if en.isNew {
+			en.isNew = false
+			if e.out.AddRows == nil {
+				e.out.AddRows = map[dataplane.RowID]dataplane.Row{}
+			}
+			e.out.AddRows[id] = en.row
+		}
+	}
+	clear(e.dirty.rows)
+	for _, id := range sortedKeys(e.dirty.deciders) {
+		en := e.deciders.byID[id]
+		switch {
+		case en.refs == 0:
+			if !en.isNew {
+				e.out.DelDeciders = append(e.out.DelDeciders, id)
+			}
+			delete(e.deciders.byBy, deciderKey{en.decider.Direction, en.decider.By})
+			delete(e.deciders.byID, id)
+		case en.isNew:
+			en.isNew = false
+			e.out.AddDeciders = append(e.out.AddDeciders, en.decider)
+		}
+	}
+	clear(e.dirty.deciders)
+}
+
+// decider gives the id of what decides; rows count its uses.
+func (e *Engine) decider(dir policy.Direction, by policy.Decider) dataplane.DeciderID {
+	t := &e.deciders
+	key := deciderKey{dir, by}
+	if id, ok := t.byBy[key]; ok {
+		return id
+	}
+	t.last++
+	t.byBy[key] = t.last
+	t.byID[t.last] = &deciderEntry{decider: dataplane.Decider{ID: t.last, Direction: dir, By: by}, isNew: true}
+	e.dirty.deciders[t.last] = struct{}{}
+	return t.last
+}
+
+// deciders lists those that the row names, each once.
+func deciders(row dataplane.Row) []dataplane.DeciderID {
+	ids := make([]dataplane.DeciderID, len(row))
+	for i, r := range row {
+		ids[i] = r.Decider
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
