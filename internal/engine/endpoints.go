@@ -11,14 +11,16 @@ import (
 // endpointTable holds, of every endpoint, its identity and addresses, in few
 // bytes: most endpoints are somewhere else in the cluster.
 type endpointTable struct {
-	byHash map[keyHash]endpointEntry
-	lists  [][]netip.Addr // of endpoints that do not have exactly one IPv4 address
-	free   []uint32
+	entries slab[endpointEntry]
+	byKey   hashIndex
+	lists   [][]netip.Addr // of endpoints that do not have exactly one IPv4 address
+	free    []uint32
 }
 
 // endpointEntry is one endpoint. where is the record of its only address, an
 // IPv4 one, or else, with inList set, the place of its addresses in lists.
 type endpointEntry struct {
+	key      keyHash
 	identity uint32
 	where    uint32
 }
@@ -33,17 +35,24 @@ func (e *Engine) addrsOf(en endpointEntry) []netip.Addr {
 	if en.where&inList != 0 {
 		return e.endpoints.lists[en.where&whereMask]
 	}
-	return []netip.Addr{netip.AddrFrom4(e.v4.recs[en.where&whereMask].addr)}
+	return []netip.Addr{netip.AddrFrom4(e.v4.recs.at(en.where & whereMask).addr)}
 }
 
 func (e *Engine) setEndpoint(key policy.Key, ep *policy.Endpoint) {
 	h := hashKey(key)
-	old, known := e.endpoints.byHash[h]
+	at := e.endpoints.find(h)
+	known := at != 0
+	var old endpointEntry
+	if known {
+		old = *e.endpoints.entries.at(at)
+	}
 	if ep == nil {
 		if known {
 			e.replaceHolder(old, 0, nil)
 			e.setLocal(key, old, nil, nil, 0)
-			e.dropEntry(h, old)
+			e.releaseEntry(old)
+			e.endpoints.byKey.remove(h[0], at)
+			e.endpoints.entries.drop(at)
 		}
 		return
 	}
@@ -51,7 +60,7 @@ func (e *Engine) setEndpoint(key policy.Key, ep *policy.Endpoint) {
 	addrs := endpointAddrs(ep)
 	if known && old.identity == id && slices.Equal(e.addrsOf(old), addrs) {
 		old.where = old.where&^isLocal | e.setLocal(key, old, ep, addrs, id)
-		e.endpoints.byHash[h] = old
+		*e.endpoints.entries.at(at) = old
 		e.releaseIdentity(id)
 		return
 	}
@@ -62,16 +71,30 @@ func (e *Engine) setEndpoint(key policy.Key, ep *policy.Endpoint) {
 			e.hold(a, 0, id)
 		}
 	}
-	en := endpointEntry{identity: id, where: e.setLocal(key, old, ep, addrs, id)}
+	en := endpointEntry{key: h, identity: id, where: e.setLocal(key, old, ep, addrs, id)}
 	if len(addrs) == 1 && addrs[0].Is4() {
-		en.where |= e.v4.byAddr[addrs[0].As4()]
+		en.where |= e.v4.find(addrs[0].As4())
 	} else {
 		en.where |= inList | e.endpoints.list(addrs)
 	}
 	if known {
-		e.dropEntry(h, old)
+		e.releaseEntry(old)
+		*e.endpoints.entries.at(at) = en
+		return
 	}
-	e.endpoints.byHash[h] = en
+	at = e.endpoints.entries.add()
+	*e.endpoints.entries.at(at) = en
+	e.endpoints.byKey.add(h[0], at)
+}
+
+func newEndpointTable() *endpointTable {
+	t := &endpointTable{}
+	t.byKey = newHashIndex(func(i uint32) uint64 { return t.entries.at(i).key[0] })
+	return t
+}
+
+func (t *endpointTable) find(h keyHash) uint32 {
+	return t.byKey.find(h[0], func(i uint32) bool { return t.entries.at(i).key == h })
 }
 
 func (t *endpointTable) list(addrs []netip.Addr) uint32 {
@@ -102,14 +125,13 @@ func (e *Engine) replaceHolder(old endpointEntry, identity uint32, addrs []netip
 	}
 }
 
-// dropEntry forgets an endpoint that holds no address any more.
-func (e *Engine) dropEntry(h keyHash, en endpointEntry) {
+// releaseEntry lets go of what an endpoint's entry refers to, addresses aside.
+func (e *Engine) releaseEntry(en endpointEntry) {
 	if en.where&inList != 0 {
 		i := en.where & whereMask
 		e.endpoints.lists[i] = nil
 		e.endpoints.free = append(e.endpoints.free, i)
 	}
-	delete(e.endpoints.byHash, h)
 	e.releaseIdentity(en.identity)
 }
 
@@ -131,17 +153,16 @@ func endpointAddrs(ep *policy.Endpoint) []netip.Addr {
 // hold takes one identity from the holders of an address and adds another one; 0 is none.
 func (e *Engine) hold(addr netip.Addr, out, in uint32) {
 	if addr.Is4() {
-		holdRecord(e, &e.v4, e.v4.of(addr.As4()), addr, out, in)
+		holdRecord(e, e.v4, e.v4.of(addr.As4()), addr, out, in)
 	} else {
-		holdRecord(e, &e.v6, e.v6.of(addr.As16()), addr, out, in)
+		holdRecord(e, e.v6, e.v6.of(addr.As16()), addr, out, in)
 	}
 }
 
 func holdRecord[K addrKey](e *Engine, t *recordTable[K], r uint32, addr netip.Addr, out, in uint32) {
-	rec := &t.recs[r]
 	holders := e.scratch.holders[:0]
-	if rec.atom != 0 {
-		holders = append(holders, e.atoms.at(rec.atom).holders...)
+	if a := t.recs.at(r).atom(); a != 0 {
+		holders = e.atoms.holders(e.atoms.at(a), holders)
 	}
 	if i := slices.Index(holders, out); i >= 0 && out != 0 {
 		holders = slices.Delete(holders, i, i+1)
@@ -207,16 +228,14 @@ func (e *Engine) joinAddr(a netip.Addr, l *local) {
 	la.holders = append(la.holders, l)
 	slices.SortStableFunc(la.holders, func(x, y *local) int { return x.endpoint.Key.Compare(y.endpoint.Key) })
 	e.dirty.addrs[a] = struct{}{}
-	e.markLocal(a)
+	e.noteLocal(a)
 }
 
-// markLocal notes at the address's record that programs depend on its facts.
-func (e *Engine) markLocal(a netip.Addr) {
+// noteLocal notes at the address's record that programs depend on its facts.
+func (e *Engine) noteLocal(a netip.Addr) {
 	if a.Is4() {
-		if r, ok := e.v4.byAddr[a.As4()]; ok {
-			e.v4.recs[r].local = true
-		}
-	} else if r, ok := e.v6.byAddr[a.As16()]; ok {
-		e.v6.recs[r].local = true
+		e.v4.recs.at(e.v4.of(a.As4())).state |= markLocal
+	} else {
+		e.v6.recs.at(e.v6.of(a.As16())).state |= markLocal
 	}
 }

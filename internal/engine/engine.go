@@ -40,18 +40,18 @@ type Engine struct {
 	isLocal func(*policy.Endpoint) bool
 
 	tiers      map[string]*policy.Tier
-	policies   policyTable
-	endpoints  endpointTable
-	identities identityTable
+	policies   *policyTable
+	endpoints  *endpointTable
+	identities *identityTable
 	sets       setTable
 	terms      termTable
 	facts      factTable
 	sources    sourceTable
 	zones      zoneTable
 	rootZone   [2]uint32 // of 0.0.0.0/0 and ::/0
-	atoms      atomTable
-	v4         recordTable[[4]byte]
-	v6         recordTable[[16]byte]
+	atoms      *atomTable
+	v4         *recordTable[[4]byte]
+	v6         *recordTable[[16]byte]
 	classes    classTable
 	rules      ruleTable
 	programs   programTable
@@ -82,7 +82,7 @@ func New(isLocal func(*policy.Endpoint) bool) *Engine {
 		isLocal:    isLocal,
 		tiers:      map[string]*policy.Tier{},
 		policies:   newPolicyTable(),
-		endpoints:  endpointTable{byHash: map[keyHash]endpointEntry{}},
+		endpoints:  newEndpointTable(),
 		identities: newIdentityTable(),
 		sets:       newSetTable(),
 		terms:      newTermTable(),
@@ -95,8 +95,8 @@ func New(isLocal func(*policy.Endpoint) bool) *Engine {
 		},
 		zones:    zoneTable{byKey: map[string]uint32{}},
 		atoms:    newAtomTable(),
-		v4:       newRecordTable[[4]byte](),
-		v6:       newRecordTable[[16]byte](),
+		v4:       newRecordTable(hash4),
+		v6:       newRecordTable(hash16),
 		classes:  newClassTable(),
 		rules:    ruleTable{byID: map[uint32]*rule{}, byKey: map[string]uint32{}},
 		programs: programTable{byID: map[uint32]*program{}, byKey: map[string]uint32{}},
@@ -139,7 +139,7 @@ func (e *Engine) remove(key policy.Key) {
 		e.setTier(key.Name, nil)
 		return
 	}
-	if _, ok := e.policies.byKey[hashKey(key)]; ok {
+	if e.policies.find(hashKey(key)) != 0 {
 		e.setPolicy(key, nil)
 		return
 	}

@@ -199,7 +199,8 @@ func (e *Engine) signature(a *atom) []uint32 {
 	z := e.zones.at(a.zone)
 	s := &e.scratch
 	s.terms, s.sig = s.terms[:0], s.sig[:0]
-	for _, id := range a.holders {
+	s.holders = e.atoms.holders(a, s.holders[:0])
+	for _, id := range s.holders {
 		s.terms = append(s.terms, e.identities.at(id).terms...)
 	}
 	for _, src := range z.sources {
@@ -217,7 +218,7 @@ func (e *Engine) signature(a *atom) []uint32 {
 		e.addTrue(z, e.sources.at(src).demanding)
 	}
 	e.addTrue(z, e.facts.free)
-	for _, id := range a.holders {
+	for _, id := range s.holders {
 		for _, p := range e.identities.at(id).ports {
 			if f := e.portFact(p); f != 0 {
 				s.sig = append(s.sig, f)

@@ -71,7 +71,7 @@ func (e *Engine) Flush() *dataplane.Delta {
 
 	// A local endpoint's own side decides which rules can match there.
 	for _, id := range e.dirty.resigned {
-		for _, h := range e.atoms.at(id).holders {
+		for _, h := range e.atoms.holders(e.atoms.at(id), nil) {
 			in := e.identities.at(h)
 			if in.local == nil {
 				continue
@@ -163,42 +163,43 @@ func (e *Engine) giveAddrs() {
 			return
 		}
 		if e.zones.at(a.zone).family == 4 {
-			giveRecords(e, &e.v4, a)
+			giveRecords(e, e.v4, a)
 		} else {
-			giveRecords(e, &e.v6, a)
+			giveRecords(e, e.v6, a)
 		}
 	})
 	affected.Clear()
-	giveChanges(e, &e.v4)
-	giveChanges(e, &e.v6)
+	giveChanges(e, e.v4)
+	giveChanges(e, e.v6)
 	slices.SortFunc(e.out.DelAddrs, netip.Addr.Compare)
 }
 
 // giveRecords gives out the addresses of an atom of another class, except those
 // that giveChanges looks at.
 func giveRecords[K addrKey](e *Engine, t *recordTable[K], a *atom) {
-	for r := a.head; r != 0; r = t.recs[r].next {
-		if rec := &t.recs[r]; !rec.changed {
+	for r := a.head; r != 0; {
+		rec := t.recs.at(r)
+		if rec.state&markChanged == 0 {
 			e.giveAddr(addrOf(rec.addr), a.out)
 		}
+		r = rec.next
 	}
 }
 
 // giveChanges gives out the addresses that changed atoms, came or went.
 func giveChanges[K addrKey](e *Engine, t *recordTable[K]) {
 	for _, c := range t.changes {
-		rec := &t.recs[c.record]
-		rec.changed = false
+		rec := t.recs.at(c.record)
+		rec.state &^= markChanged
 		var now dataplane.ClassID
-		if rec.atom != 0 {
-			now = e.atoms.at(rec.atom).out
+		if a := rec.atom(); a != 0 {
+			now = e.atoms.at(a).out
 		}
 		if now != c.was {
 			e.giveAddr(addrOf(rec.addr), now)
 		}
-		if rec.atom == 0 {
-			delete(t.byAddr, rec.addr)
-			t.free = append(t.free, c.record)
+		if rec.atom() == 0 {
+			t.drop(c.record)
 		}
 	}
 	if cap(t.changes) > 1<<16 {

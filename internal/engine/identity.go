@@ -30,21 +30,23 @@ type localIdentity struct {
 
 type identityTable struct {
 	pool   pool[identity]
-	byHash map[uint64][]uint32
+	byHash hashIndex
 	index  labelIndex
 	ports  postings // by port name
 	recent uint32   // the identity that was asked for last: endpoints of one often come together
 }
 
-func newIdentityTable() identityTable {
-	return identityTable{byHash: map[uint64][]uint32{}, index: newLabelIndex(), ports: postings{}}
+func newIdentityTable() *identityTable {
+	t := &identityTable{index: newLabelIndex(), ports: newPostings()}
+	t.byHash = newHashIndex(func(id uint32) uint64 { return t.at(id).hash })
+	return t
 }
 
 func (t *identityTable) at(id uint32) *identity { return t.pool.at(id) }
 
 // hold gives the identity of labels and ports, and counts one more endpoint of it.
 func (e *Engine) holdIdentity(labels selector.Labels, ports []policy.NamedPort) uint32 {
-	t := &e.identities
+	t := e.identities
 	if t.recent != 0 && len(labels) > 0 && len(ports) == 0 {
 		// The same slice is the same labels, without a look at them.
 		in := t.at(t.recent)
@@ -54,17 +56,17 @@ func (e *Engine) holdIdentity(labels selector.Labels, ports []policy.NamedPort) 
 		}
 	}
 	h := hashIdentity(labels, ports)
-	for _, id := range t.byHash[h] {
+	if id := t.byHash.find(h, func(id uint32) bool {
 		in := t.at(id)
-		if slices.Equal(in.labels, labels) && slices.Equal(in.ports, ports) {
-			in.refs++
-			t.recent = id
-			return id
-		}
+		return in.hash == h && slices.Equal(in.labels, labels) && slices.Equal(in.ports, ports)
+	}); id != 0 {
+		t.at(id).refs++
+		t.recent = id
+		return id
 	}
 	in := &identity{labels: labels, ports: ports, hash: h, refs: 1}
 	id := t.pool.add(in)
-	t.byHash[h] = append(t.byHash[h], id)
+	t.byHash.add(h, id)
 	t.recent = id
 	t.index.add(id, labels)
 	for _, p := range ports {
@@ -80,7 +82,7 @@ func (e *Engine) holdIdentity(labels selector.Labels, ports []policy.NamedPort) 
 }
 
 func (e *Engine) releaseIdentity(id uint32) {
-	t := &e.identities
+	t := e.identities
 	in := t.at(id)
 	if in.refs--; in.refs > 0 {
 		return
@@ -92,11 +94,7 @@ func (e *Engine) releaseIdentity(id uint32) {
 	for _, term := range in.terms {
 		e.terms.at(term).identities.Remove(id)
 	}
-	if rest := slices.DeleteFunc(t.byHash[in.hash], func(o uint32) bool { return o == id }); len(rest) > 0 {
-		t.byHash[in.hash] = rest
-	} else {
-		delete(t.byHash, in.hash)
-	}
+	t.byHash.remove(in.hash, id)
 	if t.recent == id {
 		t.recent = 0
 	}

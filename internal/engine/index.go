@@ -1,65 +1,62 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/tierwall/tierwall/selector"
 )
 
 // postings maps hashes to sets of ids. Most sets have one id, which needs no bitmap.
-type postings map[uint64]posting
+type postings struct {
+	one  map[uint64]uint32
+	many map[uint64]*roaring.Bitmap
+}
 
-type posting struct {
-	one  uint32
-	many *roaring.Bitmap // nil: the set is {one}
+func newPostings() postings {
+	return postings{one: map[uint64]uint32{}, many: map[uint64]*roaring.Bitmap{}}
 }
 
 func (ps postings) add(h uint64, id uint32) {
-	p, ok := ps[h]
-	switch {
-	case !ok:
-		ps[h] = posting{one: id}
-	case p.many != nil:
-		p.many.Add(id)
-	case p.one != id:
-		ps[h] = posting{many: roaring.BitmapOf(p.one, id)}
+	if other, ok := ps.one[h]; ok {
+		if other != id {
+			delete(ps.one, h)
+			ps.many[h] = roaring.BitmapOf(other, id)
+		}
+	} else if m := ps.many[h]; m != nil {
+		m.Add(id)
+	} else {
+		ps.one[h] = id
 	}
 }
 
 func (ps postings) remove(h uint64, id uint32) {
-	p, ok := ps[h]
-	switch {
-	case !ok:
-	case p.many == nil:
-		if p.one == id {
-			delete(ps, h)
+	if m := ps.many[h]; m != nil {
+		if m.Remove(id); m.GetCardinality() == 1 {
+			delete(ps.many, h)
+			ps.one[h] = m.Minimum()
 		}
-	default:
-		if p.many.Remove(id); p.many.GetCardinality() == 1 {
-			ps[h] = posting{one: p.many.Minimum()}
-		}
+	} else if ps.one[h] == id {
+		delete(ps.one, h)
 	}
 }
 
 func (ps postings) size(h uint64) int {
-	p, ok := ps[h]
-	switch {
-	case !ok:
-		return 0
-	case p.many == nil:
+	if m := ps.many[h]; m != nil {
+		return int(m.GetCardinality())
+	}
+	if _, ok := ps.one[h]; ok {
 		return 1
 	}
-	return int(p.many.GetCardinality())
+	return 0
 }
 
 func (ps postings) each(h uint64, yield func(id uint32)) {
-	p, ok := ps[h]
-	switch {
-	case !ok:
-	case p.many == nil:
-		yield(p.one)
-	default:
-		p.many.Iterate(func(id uint32) bool { yield(id); return true })
+	if id, ok := ps.one[h]; ok {
+		yield(id)
+	} else if m := ps.many[h]; m != nil {
+		m.Iterate(func(id uint32) bool { yield(id); return true })
 	}
 }
 
@@ -100,7 +97,7 @@ type labelIndex struct {
 }
 
 func newLabelIndex() labelIndex {
-	return labelIndex{posts: postings{}, all: roaring.New()}
+	return labelIndex{posts: newPostings(), all: roaring.New()}
 }
 
 func (x *labelIndex) add(id uint32, ls selector.Labels) {
@@ -140,24 +137,42 @@ type selectorIndex struct {
 }
 
 func newSelectorIndex() selectorIndex {
-	return selectorIndex{posts: postings{}, any: roaring.New()}
+	return selectorIndex{posts: newPostings(), any: roaring.New()}
 }
 
-// add files a selector and gives the hashes to remove it by.
-func (x *selectorIndex) add(id uint32, s *selector.Selector) []uint64 {
+// filing is where a selector is filed.
+type filing struct {
+	first uint64
+	more  []uint64
+	any   bool // under no requirement
+	none  bool // nowhere: it matches nothing
+}
+
+func (x *selectorIndex) add(id uint32, s *selector.Selector) filing {
 	hs, any := x.posts.cheapest(s.Requirements())
-	if any {
+	switch {
+	case any:
 		x.any.Add(id)
+		return filing{any: true}
+	case len(hs) == 0:
+		return filing{none: true}
 	}
 	for _, h := range hs {
 		x.posts.add(h, id)
 	}
-	return hs
+	return filing{first: hs[0], more: slices.Clone(hs[1:])}
 }
 
-func (x *selectorIndex) remove(id uint32, filed []uint64) {
-	x.any.Remove(id)
-	for _, h := range filed {
+func (x *selectorIndex) remove(id uint32, f filing) {
+	switch {
+	case f.any:
+		x.any.Remove(id)
+		return
+	case f.none:
+		return
+	}
+	x.posts.remove(f.first, id)
+	for _, h := range f.more {
 		x.posts.remove(h, id)
 	}
 }

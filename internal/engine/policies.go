@@ -8,39 +8,51 @@ import (
 
 // policyEntry is one version of a policy.
 type policyEntry struct {
+	key    keyHash
 	policy *policy.Policy
-	filed  []uint64
-	refs   int         // identities of local endpoints for which it is in force
-	rules  [2][]uint32 // by Direction, while it is in force
+	filed  filing
+	force  *inForce // nil while no local endpoint needs it
+}
+
+// inForce is what is known of a policy that applies to local endpoints.
+type inForce struct {
+	refs  int         // their identities
+	rules [2][]uint32 // by Direction
 }
 
 type policyTable struct {
 	pool  pool[policyEntry]
-	byKey map[keyHash]uint32
+	byKey hashIndex
 	index selectorIndex
 }
 
-func newPolicyTable() policyTable {
-	return policyTable{byKey: map[keyHash]uint32{}, index: newSelectorIndex()}
+func newPolicyTable() *policyTable {
+	t := &policyTable{index: newSelectorIndex()}
+	t.byKey = newHashIndex(func(id uint32) uint64 { return t.at(id).key[0] })
+	return t
 }
 
 func (t *policyTable) at(id uint32) *policyEntry { return t.pool.at(id) }
 
+func (t *policyTable) find(h keyHash) uint32 {
+	return t.byKey.find(h[0], func(id uint32) bool { return t.at(id).key == h })
+}
+
 func (e *Engine) setPolicy(key policy.Key, p *policy.Policy) {
-	t := &e.policies
+	t := e.policies
 	h := hashKey(key)
-	if old, ok := t.byKey[h]; ok {
+	if old := t.find(h); old != 0 {
 		if t.at(old).policy == p {
 			return
 		}
-		e.dropPolicy(h, old)
+		e.dropPolicy(old)
 	}
 	if p == nil {
 		return
 	}
-	en := &policyEntry{policy: p}
+	en := &policyEntry{key: h, policy: p}
 	id := t.pool.add(en)
-	t.byKey[h] = id
+	t.byKey.add(h[0], id)
 	en.filed = t.index.add(id, p.Selector)
 	if len(e.locals) == 0 {
 		return
@@ -53,11 +65,11 @@ func (e *Engine) setPolicy(key policy.Key, p *policy.Policy) {
 	})
 }
 
-func (e *Engine) dropPolicy(h keyHash, id uint32) {
-	t := &e.policies
+func (e *Engine) dropPolicy(id uint32) {
+	t := e.policies
 	en := t.at(id)
 	t.index.remove(id, en.filed)
-	delete(t.byKey, h)
+	t.byKey.remove(en.key[0], id)
 	if len(e.locals) > 0 {
 		e.identities.index.candidates(en.policy.Selector, func(i uint32) {
 			if l := e.identities.at(i).local; l != nil && slices.Contains(l.applied, id) {
@@ -66,7 +78,7 @@ func (e *Engine) dropPolicy(h keyHash, id uint32) {
 			}
 		})
 	}
-	if en.refs == 0 {
+	if en.force == nil {
 		t.pool.drop(id)
 	} else {
 		e.dirty.policies = append(e.dirty.policies, id)
@@ -115,14 +127,13 @@ func (e *Engine) settlePolicies() {
 	for _, id := range sortedKeys(e.dirty.identities) {
 		in := e.identities.at(id).local
 		old := in.ordered
-		in.ordered = e.inForce(in.applied)
+		in.ordered = e.enforced(in.applied)
 		for _, p := range in.ordered {
-			if en := e.policies.at(p); en.refs == 0 {
-				en.refs++
+			en := e.policies.at(p)
+			if en.force == nil {
 				e.compile(en)
-			} else {
-				en.refs++
 			}
+			en.force.refs++
 		}
 		e.dirty.released = append(e.dirty.released, old...)
 		for _, l := range in.endpoints {
@@ -138,15 +149,15 @@ func (e *Engine) settlePolicies() {
 func (e *Engine) releasePolicies() {
 	for _, p := range e.dirty.released {
 		en := e.policies.at(p)
-		if en.refs--; en.refs > 0 {
+		if en.force.refs--; en.force.refs > 0 {
 			continue
 		}
-		for _, rules := range en.rules {
+		for _, rules := range en.force.rules {
 			for _, r := range rules {
 				e.releaseRule(r)
 			}
 		}
-		en.rules = [2][]uint32{}
+		en.force = nil
 	}
 	e.dirty.released = e.dirty.released[:0]
 	for _, p := range e.dirty.policies {
@@ -155,8 +166,8 @@ func (e *Engine) releasePolicies() {
 	e.dirty.policies = e.dirty.policies[:0]
 }
 
-// inForce gives those of the policies whose tier exists, as they are evaluated.
-func (e *Engine) inForce(applied []uint32) []uint32 {
+// enforced gives those of the policies whose tier exists, as they are evaluated.
+func (e *Engine) enforced(applied []uint32) []uint32 {
 	ids := make([]uint32, 0, len(applied))
 	for _, id := range applied {
 		if e.tiers[e.policies.at(id).policy.Tier] != nil {

@@ -115,9 +115,9 @@ func (e *Engine) programFor(l *local, addr netip.Addr, dir policy.Direction) uin
 func (e *Engine) factsAt(addr netip.Addr) []uint32 {
 	var a *atom
 	if addr.Is4() {
-		a = e.atoms.at(e.v4.recs[e.v4.byAddr[addr.As4()]].atom)
+		a = e.atoms.at(e.v4.recs.at(e.v4.find(addr.As4())).atom())
 	} else {
-		a = e.atoms.at(e.v6.recs[e.v6.byAddr[addr.As16()]].atom)
+		a = e.atoms.at(e.v6.recs.at(e.v6.find(addr.As16())).atom())
 	}
 	return e.classes.byID[a.class].facts
 }
@@ -156,7 +156,7 @@ func (e *Engine) rulesFor(p *program, l *local, addr netip.Addr, facts []uint32)
 			endTier()
 		}
 		last = en.policy
-		for _, id := range en.rules[p.dir] {
+		for _, id := range en.force.rules[p.dir] {
 			r := e.rules.at(id)
 			if r.family != policy.AnyFamily && r.family != policy.FamilyOf(addr) {
 				continue

@@ -14,7 +14,9 @@ import (
 func namedStates() []state {
 	tcp, icmp := policy.TCP, policy.ICMP
 	echo := uint8(8)
-	ports := func(names []string, ranges ...policy.PortRange) *policy.Ports { return &policy.Ports{Names: names, Ranges: ranges} }
+	ports := func(names []string, ranges ...policy.PortRange) *policy.Ports {
+		return &policy.Ports{Names: names, Ranges: ranges}
+	}
 	entities := func(s string) *policy.Entities { return &policy.Entities{Selector: selector.MustParse(s)} }
 	allow := func(from, to policy.Peer) policy.Rule {
 		return policy.Rule{Action: policy.Allow, Protocol: &tcp, Source: from, Destination: to}

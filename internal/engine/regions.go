@@ -45,13 +45,15 @@ func (e *Engine) makeRow(p *program, facts []uint32) dataplane.Row {
 	var row dataplane.Row
 	special := m.specialProtocols()
 	for proto := 0; proto <= 255; proto++ {
-		var regions dataplane.Row
 		if special[proto] {
-			regions = m.regions(policy.Protocol(proto))
-		} else {
-			regions = m.plain(policy.Protocol(proto))
+			row = joinProtocols(row, m.regions(policy.Protocol(proto)))
+			continue
 		}
-		row = joinProtocols(row, regions)
+		first := proto
+		for proto < 255 && !special[proto+1] {
+			proto++
+		}
+		row = joinProtocols(row, dataplane.Row{m.plain(policy.Protocol(first), policy.Protocol(proto))})
 	}
 	return row
 }
@@ -107,15 +109,15 @@ func (m *rowMaker) specialProtocols() (special [256]bool) {
 	return special
 }
 
-// plain decides a protocol that no step tells apart.
-func (m *rowMaker) plain(proto policy.Protocol) dataplane.Row {
+// plain decides a range of protocols that no step tells apart.
+func (m *rowMaker) plain(first, last policy.Protocol) dataplane.Region {
 	if !m.restDone {
-		m.rest, m.restDone = m.walk(m.boxes(proto), nil), true
+		m.rest, m.restDone = m.walk(m.boxes(first), nil), true
 	}
-	return dataplane.Row{{
-		FirstProtocol: proto, LastProtocol: proto, Dst: dataplane.FullRange, Src: dataplane.FullRange,
+	return dataplane.Region{
+		FirstProtocol: first, LastProtocol: last, Dst: dataplane.FullRange, Src: dataplane.FullRange,
 		Allow: m.rest.allow, Decider: m.rest.decider,
-	}}
+	}
 }
 
 // regions decides a protocol: its space is cut into strips where a step's

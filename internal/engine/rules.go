@@ -65,6 +65,7 @@ func (t *ruleTable) at(id uint32) *rule { return t.byID[id] }
 // are left out.
 func (e *Engine) compile(en *policyEntry) {
 	p := en.policy
+	en.force = &inForce{}
 	for _, dir := range policy.Directions {
 		if !p.Types[dir] {
 			continue
@@ -72,7 +73,7 @@ func (e *Engine) compile(en *policyEntry) {
 		for i := range p.Rules[dir] {
 			if r := &p.Rules[dir][i]; r.Action != policy.Log {
 				by := policy.Decider{Tier: p.Tier, Kind: p.Key.Kind, Namespace: p.Key.Namespace, Name: p.Key.Name, Rule: r.Index}
-				en.rules[dir] = append(en.rules[dir], e.holdRule(dir, by, r))
+				en.force.rules[dir] = append(en.force.rules[dir], e.holdRule(dir, by, r))
 			}
 		}
 	}

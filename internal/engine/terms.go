@@ -15,7 +15,7 @@ type term struct {
 	key        termKey
 	selector   *selector.Selector
 	refs       int // facts that use it
-	filed      []uint64
+	filed      filing
 	identities *roaring.Bitmap
 	sets       *roaring.Bitmap // none if it denotes endpoints only
 

@@ -105,6 +105,9 @@ func familyIndex(a netip.Addr) int {
 // have if no source listed it by itself.
 func (e *Engine) place(addr netip.Addr) (zone, base uint32) {
 	base = e.baseZone(addr)
+	if len(e.sources.hosts) == 0 {
+		return base, base
+	}
 	own := e.sources.hosts[addr]
 	if len(own) == 0 {
 		return base, base
@@ -208,10 +211,10 @@ func (e *Engine) rezoneAddrs(moved map[netip.Prefix]struct{}) {
 		}
 	}
 	if wide4 {
-		rezoneAll(e, &e.v4)
+		rezoneAll(e, e.v4)
 	}
 	if wide6 {
-		rezoneAll(e, &e.v6)
+		rezoneAll(e, e.v6)
 	}
 	for _, p := range sortedFunc(moved, comparePrefixes) {
 		if p.Addr().Is4() && wide4 || p.Addr().Is6() && wide6 {
@@ -224,9 +227,9 @@ func (e *Engine) rezoneAddrs(moved map[netip.Prefix]struct{}) {
 }
 
 func rezoneAll[K addrKey](e *Engine, t *recordTable[K]) {
-	for r := range t.recs {
-		if rec := &t.recs[r]; rec.atom != 0 {
-			rezoneRecord(e, t, uint32(r), addrOf(rec.addr))
+	for _, r := range t.byAddr.slots {
+		if r != 0 {
+			rezoneRecord(e, t, r, addrOf(t.recs.at(r).addr))
 		}
 	}
 }
@@ -234,27 +237,28 @@ func rezoneAll[K addrKey](e *Engine, t *recordTable[K]) {
 // rezone moves one address, if it is one that an endpoint has or a source lists.
 func (e *Engine) rezone(addr netip.Addr) {
 	if addr.Is4() {
-		if r, ok := e.v4.byAddr[addr.As4()]; ok {
-			rezoneRecord(e, &e.v4, r, addr)
+		if r := e.v4.find(addr.As4()); r != 0 {
+			rezoneRecord(e, e.v4, r, addr)
 		}
-	} else if r, ok := e.v6.byAddr[addr.As16()]; ok {
-		rezoneRecord(e, &e.v6, r, addr)
+	} else if r := e.v6.find(addr.As16()); r != 0 {
+		rezoneRecord(e, e.v6, r, addr)
 	}
 }
 
 // rezoneHost moves an address that a source began or ceased to list by itself.
 func (e *Engine) rezoneHost(addr netip.Addr) {
 	if addr.Is4() {
-		rezoneRecord(e, &e.v4, e.v4.of(addr.As4()), addr)
+		rezoneRecord(e, e.v4, e.v4.of(addr.As4()), addr)
 	} else {
-		rezoneRecord(e, &e.v6, e.v6.of(addr.As16()), addr)
+		rezoneRecord(e, e.v6, e.v6.of(addr.As16()), addr)
 	}
 }
 
 func rezoneRecord[K addrKey](e *Engine, t *recordTable[K], r uint32, addr netip.Addr) {
-	var holders []uint32
-	if a := t.recs[r].atom; a != 0 {
-		holders = e.atoms.at(a).holders
+	holders := e.scratch.holders[:0]
+	if a := t.recs.at(r).atom(); a != 0 {
+		holders = e.atoms.holders(e.atoms.at(a), holders)
 	}
+	e.scratch.holders = holders
 	setHolders(e, t, r, addr, holders)
 }

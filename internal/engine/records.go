@@ -1,0 +1,140 @@
+package engine
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+)
+
+// addrKey is an address in as few bytes as its family takes.
+type addrKey interface{ [4]byte | [16]byte }
+
+func addrOf[K addrKey](k K) netip.Addr {
+	switch k := any(k).(type) {
+	case [4]byte:
+		return netip.AddrFrom4(k)
+	case [16]byte:
+		return netip.AddrFrom16(k)
+	}
+	return netip.Addr{}
+}
+
+// record is an address that endpoints hold or a source lists by itself.
+type record[K addrKey] struct {
+	addr       K
+	state      uint32 // the atom, 0 if the record is gone at the next flush, and marks
+	next, prev uint32 // the other records of the atom
+}
+
+const (
+	markChanged = 1 << 31 // noted in the table's changes
+	markLocal   = 1 << 30 // held by a local endpoint
+	marks       = markChanged | markLocal
+)
+
+func (r *record[K]) atom() uint32      { return r.state &^ marks }
+func (r *record[K]) setAtom(id uint32) { r.state = r.state&marks | id }
+
+type recordTable[K addrKey] struct {
+	recs    slab[record[K]]
+	byAddr  hashIndex
+	hash    func(K) uint64
+	changes []recordChange
+}
+
+// recordChange notes what the last flush gave out for a record that has changed since.
+type recordChange struct {
+	record uint32
+	was    dataplane.ClassID
+}
+
+func newRecordTable[K addrKey](hash func(K) uint64) *recordTable[K] {
+	t := &recordTable[K]{hash: hash}
+	t.byAddr = newHashIndex(func(r uint32) uint64 { return hash(t.recs.at(r).addr) })
+	return t
+}
+
+func hash4(k [4]byte) uint64 { return mix(5, uint64(binary.LittleEndian.Uint32(k[:]))) }
+
+func hash16(k [16]byte) uint64 {
+	return mix(mix(6, binary.LittleEndian.Uint64(k[:])), binary.LittleEndian.Uint64(k[8:]))
+}
+
+// find gives the record of an address, or 0.
+func (t *recordTable[K]) find(k K) uint32 {
+	return t.byAddr.find(t.hash(k), func(r uint32) bool { return t.recs.at(r).addr == k })
+}
+
+// of gives the record of an address, a new one if there is none.
+func (t *recordTable[K]) of(k K) uint32 {
+	r := t.find(k)
+	if r == 0 {
+		r = t.recs.add()
+		*t.recs.at(r) = record[K]{addr: k}
+		t.byAddr.add(t.hash(k), r)
+	}
+	return r
+}
+
+// setHolders brings a record into the atom of the holders at its address's place.
+func setHolders[K addrKey](e *Engine, t *recordTable[K], r uint32, addr netip.Addr, holders []uint32) {
+	var to uint32
+	if len(holders) > 0 || len(e.sources.hosts) > 0 && len(e.sources.hosts[addr]) > 0 {
+		zone, base := e.place(addr)
+		to = e.atomOf(holders, zone, base)
+	}
+	rec := t.recs.at(r)
+	from := rec.atom()
+	if from == to && from != 0 {
+		return
+	}
+	if rec.state&markChanged == 0 {
+		var was dataplane.ClassID
+		if from != 0 {
+			was = e.atoms.at(from).out
+		}
+		rec.state |= markChanged
+		t.changes = append(t.changes, recordChange{r, was})
+	}
+	if rec.state&markLocal != 0 {
+		e.dirty.addrs[addr] = struct{}{}
+	}
+	rec.setAtom(to)
+	next, prev := rec.next, rec.prev
+	rec.next, rec.prev = 0, 0
+	if to != 0 {
+		a := e.atoms.at(to)
+		if rec.next = a.head; a.head != 0 {
+			t.recs.at(a.head).prev = r
+		}
+		a.head = r
+		e.addWeight(a, 1)
+	}
+	if from != 0 {
+		t.unlink(e, from, next, prev)
+	}
+}
+
+// unlink closes the gap that a record between next and prev leaves in its atom.
+func (t *recordTable[K]) unlink(e *Engine, from, next, prev uint32) {
+	a := e.atoms.at(from)
+	if prev != 0 {
+		t.recs.at(prev).next = next
+	} else {
+		a.head = next
+	}
+	if next != 0 {
+		t.recs.at(next).prev = prev
+	}
+	e.addWeight(a, -1)
+	if a.weight == 0 {
+		e.dropAtom(from)
+	}
+}
+
+// drop forgets a record that belongs to no atom.
+func (t *recordTable[K]) drop(r uint32) {
+	t.byAddr.remove(t.hash(t.recs.at(r).addr), r)
+	t.recs.drop(r)
+}
