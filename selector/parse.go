@@ -18,13 +18,11 @@ func Parse(text string) (*Selector, error) {
 	if p.pos < len(text) {
 		return nil, p.unexpected(expectedOperator)
 	}
-	// Most texts are canonical already, and short: then neither buffer nor text
-	// costs an allocation.
-	var buf [256]byte
-	canonical := appendNode(buf[:0], &root, looseContext)
+	canonical := appendNode(make([]byte, 0, len(text)+len(text)/4+8), &root, looseContext)
 	if len(canonical) > MaxTextLen {
 		return nil, tooLong(text, len(canonical))
 	}
+	// Most texts are canonical already: they need no second copy.
 	if string(canonical) != text {
 		text = string(canonical)
 	}

@@ -27,7 +27,7 @@ var (
 
 // newSelector finishes a canonical tree.
 func newSelector(root node) *Selector {
-	return &Selector{root: root, text: string(appendNode(nil, &root, looseContext))}
+	return &Selector{root: root, text: string(appendNode(make([]byte, 0, 64), &root, looseContext))}
 }
 
 // MustParse is Parse for texts known to be right, such as constants; it panics
