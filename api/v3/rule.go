@@ -1,0 +1,175 @@
+package v3
+
+// Rule matches a connection if all of its criteria do, and then acts. A
+// criterion that is left out matches everything.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.http) || self.action == 'Allow'",message="http is for Allow rules only"
+// +kubebuilder:validation:XValidation:rule="!has(self.icmp) || (has(self.protocol) && self.protocol in ['ICMP', 'ICMPv6', 1, 58])",message="icmp needs protocol ICMP or ICMPv6"
+// +kubebuilder:validation:XValidation:rule="!has(self.notICMP) || (has(self.protocol) && self.protocol in ['ICMP', 'ICMPv6', 1, 58])",message="notICMP needs protocol ICMP or ICMPv6"
+// +kubebuilder:validation:XValidation:rule="!has(self.ipVersion) || !has(self.protocol) || !(self.protocol in ['ICMP', 1]) || self.ipVersion == 4",message="protocol ICMP is of IPv4"
+// +kubebuilder:validation:XValidation:rule="!has(self.ipVersion) || !has(self.protocol) || !(self.protocol in ['ICMPv6', 58]) || self.ipVersion == 6",message="protocol ICMPv6 is of IPv6"
+type Rule struct {
+	// Action is what the rule does: Allow and Deny decide, Pass goes on with the
+	// next tier, Log records and goes on with the next rule.
+	Action Action `json:"action"`
+
+	// IPVersion is the version that the rule matches; left out, it matches both.
+	// +kubebuilder:validation:Enum=4;6
+	// +optional
+	IPVersion *int `json:"ipVersion,omitempty"`
+
+	// Protocol that the connection must have. Needed for ports and for icmp.
+	// +optional
+	Protocol *Protocol `json:"protocol,omitempty"`
+	// NotProtocol is the protocol that the connection must not have.
+	// +optional
+	NotProtocol *Protocol `json:"notProtocol,omitempty"`
+
+	// ICMP is the type and code that the packet must have.
+	// +optional
+	ICMP *ICMPFields `json:"icmp,omitempty"`
+	// NotICMP is the type and code that the packet must not have.
+	// +optional
+	NotICMP *ICMPFields `json:"notICMP,omitempty"`
+
+	// Source is what the rule demands of the connection's source.
+	// +optional
+	Source EntityRule `json:"source,omitzero"`
+	// Destination is what the rule demands of the connection's destination.
+	// +optional
+	Destination EntityRule `json:"destination,omitzero"`
+
+	// HTTP is what the rule demands of the HTTP requests in the connection.
+	// +optional
+	HTTP *HTTPMatch `json:"http,omitempty"`
+
+	// Metadata is for people and tools; it decides nothing.
+	// +optional
+	Metadata *RuleMetadata `json:"metadata,omitempty"`
+}
+
+// EntityRule is what a rule demands of one side of a connection.
+type EntityRule struct {
+	// Nets holds CIDRs, all of one IP version; the address is in one of them.
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +optional
+	Nets []string `json:"nets,omitempty"`
+	// NotNets holds CIDRs; the address is in none of them.
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +optional
+	NotNets []string `json:"notNets,omitempty"`
+
+	// Selector matches endpoints and network sets by their labels; the address is
+	// one of theirs. In a namespaced policy they are those of its namespace,
+	// unless NamespaceSelector says otherwise.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	Selector string `json:"selector,omitempty"`
+	// NotSelector matches endpoints and network sets, of any namespace; the
+	// address is none of theirs.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	NotSelector string `json:"notSelector,omitempty"`
+	// NamespaceSelector matches namespaces by their labels: the endpoint or
+	// network set is in one of them. all() is any namespace, global() (which
+	// stands alone) is none: global network sets and host endpoints.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	NamespaceSelector string `json:"namespaceSelector,omitempty"`
+
+	// Ports holds the ports of which the connection's port on this side is one.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=50
+	// +optional
+	Ports []Port `json:"ports,omitempty"`
+	// NotPorts holds the ports of which the connection's port on this side is none.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=50
+	// +optional
+	NotPorts []Port `json:"notPorts,omitempty"`
+
+	// ServiceAccounts are those that the pod on this side runs as.
+	// +optional
+	ServiceAccounts *ServiceAccountMatch `json:"serviceAccounts,omitempty"`
+	// Services is the Kubernetes service whose endpoints are on this side.
+	// +optional
+	Services *ServiceMatch `json:"services,omitempty"`
+	// Domains holds DNS names, exact or with a leading "*.", that the address was
+	// resolved from. For the destination of Allow rules for egress only.
+	// +listType=set
+	// +optional
+	Domains []string `json:"domains,omitempty"`
+}
+
+// ServiceAccountMatch matches service accounts by name and by label; both must
+// match where both are given. Without either it is no criterion.
+type ServiceAccountMatch struct {
+	// Names of service accounts, one of which it is.
+	// +listType=set
+	// +optional
+	Names []string `json:"names,omitempty"`
+	// Selector matches the service account's labels.
+	// +optional
+	Selector string `json:"selector,omitempty"`
+}
+
+// ServiceMatch names one Kubernetes service.
+type ServiceMatch struct {
+	// Name of the service.
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+	// Namespace of the service; left out, it is the policy's.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+}
+
+// ICMPFields is an ICMP type, or a type and a code.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.code) || has(self.type)",message="code needs type"
+type ICMPFields struct {
+	// Type of the ICMP message.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=255
+	// +optional
+	Type *int `json:"type,omitempty"`
+	// Code of the ICMP message; it needs Type.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=255
+	// +optional
+	Code *int `json:"code,omitempty"`
+}
+
+// HTTPMatch matches an HTTP request by method and by path; both must match where
+// both are given.
+type HTTPMatch struct {
+	// Methods of which the request has one.
+	// +listType=atomic
+	// +optional
+	Methods []string `json:"methods,omitempty"`
+	// Paths of which the request has one.
+	// +listType=atomic
+	// +optional
+	Paths []HTTPPath `json:"paths,omitempty"`
+}
+
+// HTTPPath is a whole path or the start of one.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.exact) != has(self.prefix)",message="either exact or prefix"
+type HTTPPath struct {
+	// Exact is the whole path.
+	// +optional
+	Exact string `json:"exact,omitempty"`
+	// Prefix is the start of the path.
+	// +optional
+	Prefix string `json:"prefix,omitempty"`
+}
+
+// RuleMetadata is what people and tools note at a rule.
+type RuleMetadata struct {
+	// Annotations are keys with values; they decide nothing.
+	// +optional
+	Annotations map[string]string `json:"annotations,omitempty"`
+}

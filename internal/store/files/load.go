@@ -1,0 +1,168 @@
+package files
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tierwall/tierwall/internal/store"
+)
+
+// stdinPath is the path that stands for standard input, stdinName how findings
+// call it.
+const (
+	stdinPath = "-"
+	stdinName = "<stdin>"
+)
+
+// loader reads files.
+type loader struct {
+	opts     Options
+	left     int64 // bytes that may still be read
+	findings []store.Finding
+	enter    func(dir string) // if not nil, called before a directory is listed
+	lost     []string         // directories that could not be listed
+}
+
+func (l *loader) fail(file, format string, args ...any) {
+	l.findings = append(l.findings, store.Finding{File: file, Message: fmt.Sprintf(format, args...)})
+}
+
+func (l *loader) note(file, format string, args ...any) {
+	l.findings = append(l.findings, store.Finding{File: file, Message: fmt.Sprintf(format, args...), Note: true})
+}
+
+// expand gives the files of the paths, each once.
+func (l *loader) expand(paths []string) []string {
+	var out []string
+	seen := map[string]bool{}
+	add := func(name string) {
+		if clean := filepath.Clean(name); !seen[clean] {
+			seen[clean] = true
+			out = append(out, name)
+		}
+	}
+	for _, path := range paths {
+		if path == stdinPath {
+			add(path)
+			continue
+		}
+		info, err := os.Stat(path)
+		switch {
+		case err != nil:
+			l.fail(path, "cannot be read: %s", reason(err))
+		case info.IsDir():
+			before := len(out)
+			l.walk(path, add)
+			if len(out) == before {
+				l.note(path, "holds no .yaml, .yml or .json files")
+			}
+		default:
+			add(path)
+		}
+	}
+	return out
+}
+
+// walk adds the manifests of a directory and those in it, by name. Hidden ones
+// are passed over: the "..data" of a mounted ConfigMap holds the same files
+// once more.
+func (l *loader) walk(dir string, add func(string)) {
+	if l.enter != nil {
+		l.enter(dir)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		l.fail(dir, "cannot be read: %s", reason(err))
+		l.lost = append(l.lost, dir)
+	}
+	for _, entry := range entries {
+		name := filepath.Join(dir, entry.Name())
+		if strings.HasPrefix(entry.Name(), ".") {
+			continue
+		}
+		if entry.IsDir() {
+			l.walk(name, add)
+			continue
+		}
+		if !isManifestName(name) {
+			continue
+		}
+		if entry.Type()&fs.ModeSymlink != 0 {
+			info, err := os.Stat(name)
+			if err != nil {
+				l.fail(name, "is a broken link: %s", reason(err))
+				continue
+			}
+			if info.IsDir() {
+				l.note(name, "passed over: it is a link to a directory")
+				continue
+			}
+			if !info.Mode().IsRegular() {
+				continue
+			}
+		} else if !entry.Type().IsRegular() {
+			continue
+		}
+		add(name)
+	}
+}
+
+func isManifestName(name string) bool {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".yaml", ".yml", ".json":
+		return true
+	}
+	return false
+}
+
+// reason gives the cause of an error of a file, without the path.
+func reason(err error) string {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return path.Err.Error()
+	}
+	return err.Error()
+}
+
+// read reads and parses one file; nil if it cannot be read.
+func (l *loader) read(name string) *content {
+	text, err := l.text(name)
+	if name == stdinPath {
+		name = stdinName
+	}
+	if err != nil {
+		l.fail(name, "cannot be read: %s", reason(err))
+		return nil
+	}
+	return parseContent(name, text, &l.opts)
+}
+
+// text reads one file, within what may still be read.
+func (l *loader) text(name string) ([]byte, error) {
+	from := l.opts.Stdin
+	if name == stdinPath {
+		if from == nil {
+			return nil, errors.New("there is no standard input")
+		}
+	} else {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = f.Close() }()
+		from = f
+	}
+	text, err := io.ReadAll(io.LimitReader(from, l.left+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(text)) > l.left {
+		return nil, fmt.Errorf("the files are larger than %d MiB together", l.opts.maxBytes()>>20)
+	}
+	l.left -= int64(len(text))
+	return text, nil
+}

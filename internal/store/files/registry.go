@@ -1,0 +1,120 @@
+package files
+
+import (
+	"reflect"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+
+	v3 "github.com/tierwall/tierwall/api/v3"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// kind is one kind of objects that is read.
+type kind struct {
+	apiVersion string
+	typ        reflect.Type
+	namespaced bool
+	// modelKind is the kind in keys, where it is not the written one.
+	modelKind string
+}
+
+func namespaced[T any](apiVersion string) kind {
+	return kind{apiVersion: apiVersion, typ: reflect.TypeFor[T](), namespaced: true}
+}
+
+func global[T any](apiVersion string) kind {
+	return kind{apiVersion: apiVersion, typ: reflect.TypeFor[T]()}
+}
+
+// kinds holds what is read, by kind as written; NetworkPolicy is of two APIs.
+var kinds = map[string][]kind{
+	"Namespace":      {global[corev1.Namespace]("v1")},
+	"Node":           {global[corev1.Node]("v1")},
+	"ServiceAccount": {namespaced[corev1.ServiceAccount]("v1")},
+	"Pod":            {namespaced[corev1.Pod]("v1")},
+	"Service":        {namespaced[corev1.Service]("v1")},
+	"EndpointSlice":  {namespaced[discoveryv1.EndpointSlice]("discovery.k8s.io/v1")},
+
+	"Deployment":  {namespaced[appsv1.Deployment]("apps/v1")},
+	"ReplicaSet":  {namespaced[appsv1.ReplicaSet]("apps/v1")},
+	"StatefulSet": {namespaced[appsv1.StatefulSet]("apps/v1")},
+	"DaemonSet":   {namespaced[appsv1.DaemonSet]("apps/v1")},
+	"Job":         {namespaced[batchv1.Job]("batch/v1")},
+	"CronJob":     {namespaced[batchv1.CronJob]("batch/v1")},
+
+	"NetworkPolicy": {
+		kubernetesPolicy(),
+		namespaced[v3.NetworkPolicy](v3.GroupVersion),
+	},
+	"Tier":                          {global[v3.Tier](v3.GroupVersion)},
+	"GlobalNetworkPolicy":           {global[v3.GlobalNetworkPolicy](v3.GroupVersion)},
+	"NetworkSet":                    {namespaced[v3.NetworkSet](v3.GroupVersion)},
+	"GlobalNetworkSet":              {global[v3.GlobalNetworkSet](v3.GroupVersion)},
+	"WorkloadEndpoint":              {namespaced[v3.WorkloadEndpoint](v3.GroupVersion)},
+	"HostEndpoint":                  {global[v3.HostEndpoint](v3.GroupVersion)},
+	"StagedNetworkPolicy":           {namespaced[v3.StagedNetworkPolicy](v3.GroupVersion)},
+	"StagedGlobalNetworkPolicy":     {global[v3.StagedGlobalNetworkPolicy](v3.GroupVersion)},
+	"StagedKubernetesNetworkPolicy": {namespaced[v3.StagedKubernetesNetworkPolicy](v3.GroupVersion)},
+}
+
+func kubernetesPolicy() kind {
+	k := namespaced[networkingv1.NetworkPolicy]("networking.k8s.io/v1")
+	k.modelKind = policy.KindKubernetesNetworkPolicy
+	return k
+}
+
+// unsupported holds kinds that decide about connections but are not understood
+// yet: to pass over them would give wrong answers. The value is their API group.
+var unsupported = map[string]string{
+	"ClusterNetworkPolicy":       "policy.networking.k8s.io",
+	"AdminNetworkPolicy":         "policy.networking.k8s.io",
+	"BaselineAdminNetworkPolicy": "policy.networking.k8s.io",
+	"Profile":                    v3.GroupName,
+}
+
+// ourGroups holds the API groups, of any version, whose kinds of a known name
+// are meant to be ours. crd.projectcalico.org is where Calico stores the same
+// kinds in a form of its own; extensions is where Kubernetes had them long ago.
+var ourGroups = map[string]bool{
+	"": true, "apps": true, "batch": true, "extensions": true, "policy": true,
+	"networking.k8s.io": true, "discovery.k8s.io": true,
+	v3.GroupName: true, "crd.projectcalico.org": true,
+}
+
+// groupOf gives the group of an apiVersion; "v1" is of group "".
+func groupOf(apiVersion string) string {
+	group, _, found := strings.Cut(apiVersion, "/")
+	if !found {
+		return ""
+	}
+	return group
+}
+
+// findKind gives the kind of that name and version. known is false if that is
+// no kind of ours, and problem tells of one whose version is not read.
+func findKind(name, apiVersion string) (k kind, known bool, problem string) {
+	candidates := kinds[name]
+	var versions []string
+	for _, c := range candidates {
+		if c.apiVersion == apiVersion {
+			return c, true, ""
+		}
+		versions = append(versions, c.apiVersion)
+	}
+	if group, found := unsupported[name]; found && group == groupOf(apiVersion) {
+		return kind{}, false, name + " is not supported yet by this version: leave it out"
+	}
+	if len(candidates) == 0 || !ourGroups[groupOf(apiVersion)] {
+		return kind{}, false, ""
+	}
+	expected := "expected " + strings.Join(versions, " or ")
+	if apiVersion == "" {
+		return kind{}, false, "is missing: " + expected
+	}
+	return kind{}, false, "version " + apiVersion + " of " + name + " is not read: " + expected
+}

@@ -1,0 +1,109 @@
+// Package store says what a source of resources delivers: typed objects with
+// the place they come from, and findings about what could not be taken.
+//
+// The stores themselves (files, and later Kubernetes and etcd) are packages
+// below this one. A store parses; what an object means is for package translate.
+package store
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/tierwall/tierwall/policy"
+)
+
+// Resource is one object of a source API. It is immutable once handed over.
+type Resource struct {
+	// Key names the object. Its kind is the written one, except that a
+	// networking.k8s.io NetworkPolicy is policy.KindKubernetesNetworkPolicy,
+	// as it is in the model.
+	Key policy.Key
+	// Object points to the API's type: *corev1.Pod, *v3.Tier, ...
+	Object any
+	// Origin says where the object was read; nil if there is no such place.
+	Origin Origin
+}
+
+// Origin is the place that an object was read from.
+type Origin interface {
+	// Place gives the file and the line (from 1) of a field, written as in
+	// "spec.ingress[2].ports[0]"; the nearest field above it that was written
+	// if that one was not; the object itself for "".
+	Place(field string) (file string, line int)
+}
+
+// Batch is one step of a store: what changed since the last one.
+type Batch struct {
+	Updated []Resource   // new, or in a new version
+	Deleted []policy.Key // gone
+	// Findings is everything that is wrong with the store's present state, not
+	// only what is new: objects that do not parse, files that cannot be read.
+	// An object with a finding keeps its last valid version, if it had one; it
+	// is neither in Updated nor in Deleted.
+	Findings []Finding
+}
+
+// Finding is one thing to say about an object or a file.
+type Finding struct {
+	File    string     // empty if unknown; "<stdin>" is standard input
+	Line    int        // from 1; 0 if it concerns the whole file or is unknown
+	Key     policy.Key // zero if the file is at fault and not an object
+	Field   string     // as in "spec.ingress[2].ports[0]"; empty if none
+	Message string     // what is wrong and what would be right
+	Note    bool       // nothing is wrong: said for the user's information
+}
+
+// At makes a finding about a field of a resource, with its place.
+func (r *Resource) At(field, format string, args ...any) Finding {
+	f := Finding{Key: r.Key, Field: field, Message: fmt.Sprintf(format, args...)}
+	if r.Origin != nil {
+		f.File, f.Line = r.Origin.Place(field)
+	}
+	return f
+}
+
+// WrittenKind gives the kind as manifests write it.
+func WrittenKind(kind string) string {
+	if kind == policy.KindKubernetesNetworkPolicy {
+		return "NetworkPolicy"
+	}
+	return kind
+}
+
+// ObjectName gives "Kind ns/name", or "Kind name" for what has no namespace.
+func ObjectName(k policy.Key) string {
+	if k.Namespace == "" {
+		return WrittenKind(k.Kind) + " " + k.Name
+	}
+	return WrittenKind(k.Kind) + " " + k.Namespace + "/" + k.Name
+}
+
+// Error gives "file:line: Kind ns/name: field: message", without the parts that are unknown.
+func (f Finding) Error() string {
+	s := ""
+	if f.File != "" {
+		s = f.File + ":"
+		if f.Line > 0 {
+			s += fmt.Sprintf("%d:", f.Line)
+		}
+		s += " "
+	}
+	if f.Key != (policy.Key{}) {
+		s += ObjectName(f.Key) + ": "
+	}
+	if f.Field != "" {
+		s += f.Field + ": "
+	}
+	return s + f.Message
+}
+
+// Compare orders findings by file, line, object, field and message.
+func (f Finding) Compare(o Finding) int {
+	return cmp.Or(
+		cmp.Compare(f.File, o.File),
+		cmp.Compare(f.Line, o.Line),
+		f.Key.Compare(o.Key),
+		cmp.Compare(f.Field, o.Field),
+		cmp.Compare(f.Message, o.Message),
+	)
+}

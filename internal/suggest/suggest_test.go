@@ -1,0 +1,36 @@
+package suggest_test
+
+import (
+	"testing"
+
+	"github.com/tierwall/tierwall/internal/suggest"
+)
+
+func TestNearest(t *testing.T) {
+	for _, tt := range []struct {
+		word  string
+		known []string
+		want  string
+	}{
+		{"selectr", []string{"serviceAccountSelector", "selector"}, "selector"},
+		{"slector", []string{"selector"}, "selector"},
+		{"tcp", []string{"UDP", "TCP"}, "TCP"},
+		{"TPC", []string{"UDP", "TCP"}, "TCP"}, // two letters swapped are one slip
+		{"order", []string{"ordered", "orders"}, "orders"},
+		{"Egres", []string{"Ingress", "Egress"}, "Egress"},
+		{"to", []string{"tcp"}, ""}, // too short to tell
+		{"something", []string{"selector"}, ""},
+		{"", []string{"a"}, ""},
+		{"word", nil, ""},
+	} {
+		if got := suggest.Nearest(tt.word, tt.known); got != tt.want {
+			t.Errorf("Nearest(%q, %q) = %q, want %q", tt.word, tt.known, got, tt.want)
+		}
+	}
+	if got, want := suggest.DidYouMean("tirr", []string{"tier"}), `; did you mean "tier"?`; got != want {
+		t.Errorf("DidYouMean = %q, want %q", got, want)
+	}
+	if got := suggest.DidYouMean("x", []string{"tier"}); got != "" {
+		t.Errorf("DidYouMean = %q, want nothing", got)
+	}
+}

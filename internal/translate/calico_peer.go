@@ -1,0 +1,108 @@
+package translate
+
+import (
+	"net/netip"
+
+	v3 "github.com/tierwall/tierwall/api/v3"
+	"github.com/tierwall/tierwall/policy"
+	"github.com/tierwall/tierwall/selector"
+)
+
+// peer translates what a rule demands of one side.
+func (r *calicoRule) peer(name string, in *v3.EntityRule, protocol *policy.Protocol) policy.Peer {
+	field := r.field + "." + name
+	if in.Services != nil {
+		r.unsupported(field+".services", "services")
+	}
+	if len(in.Domains) > 0 {
+		r.unsupported(field+".domains", "domains")
+	}
+	return policy.Peer{
+		Entities:    r.entities(field, in),
+		NotEntities: r.notEntities(field, in),
+		Nets:        r.oneFamily(field+".nets", in.Nets),
+		NotNets:     r.oneFamily(field+".notNets", in.NotNets),
+		Ports:       r.ports(field+".ports", in.Ports, protocol),
+		NotPorts:    r.ports(field+".notPorts", in.NotPorts, protocol),
+	}
+}
+
+// entities joins the selectors of endpoints and sets of which the address must
+// be one; nil if there are none.
+func (r *calicoRule) entities(field string, in *v3.EntityRule) *policy.Entities {
+	var parts []*selector.Selector
+	accounts := r.accounts(field+".serviceAccounts", in.ServiceAccounts)
+	switch {
+	case !blank(in.NamespaceSelector):
+		parts = append(parts, r.namespaces(field+".namespaceSelector", in.NamespaceSelector))
+	case r.key.Namespace != "" && (!blank(in.Selector) || !blank(in.NotSelector) || accounts != nil):
+		// A namespaced policy means its own namespace, as soon as it speaks of
+		// labels at all.
+		parts = append(parts, selector.Equals(labelNamespace, r.key.Namespace))
+	}
+	if !blank(in.Selector) {
+		parts = append(parts, r.selector(field+".selector", in.Selector))
+	}
+	parts = append(parts, accounts...)
+	if parts == nil {
+		return nil
+	}
+	return &policy.Entities{Selector: selector.And(parts...)}
+}
+
+// namespaces translates a namespaceSelector. global() has a meaning here, but
+// only alone: what is in no namespace has no labels of one.
+func (r *calicoRule) namespaces(field, text string) *selector.Selector {
+	s := r.anySelector(field, text)
+	if s.UsesGlobal() && !s.IsGlobal() {
+		r.add(field, "global() cannot be combined: it must be the whole namespaceSelector")
+	}
+	return asksNamespace(s)
+}
+
+// notEntities translates notSelector, which is of all namespaces.
+func (r *calicoRule) notEntities(field string, in *v3.EntityRule) *policy.Entities {
+	if blank(in.NotSelector) {
+		return nil
+	}
+	return &policy.Entities{Selector: r.selector(field+".notSelector", in.NotSelector)}
+}
+
+// accounts gives the selectors that ask for service accounts; nil for none.
+func (r *calicoRule) accounts(field string, in *v3.ServiceAccountMatch) []*selector.Selector {
+	if in == nil {
+		return nil
+	}
+	var parts []*selector.Selector
+	if len(in.Names) > 0 {
+		for i, name := range in.Names {
+			if !isDNSName(name) {
+				r.add(at(field+".names", i), "%q is no name of a service account: expected lower case letters, digits, '-' and '.'", name)
+			}
+		}
+		parts = append(parts, selector.In(labelServiceAccount, in.Names...))
+	}
+	if !blank(in.Selector) {
+		parts = append(parts, asksAccount(r.selector(field+".selector", in.Selector)))
+	}
+	return parts
+}
+
+// oneFamily parses CIDRs and checks that all CIDRs of the rule are of one family.
+func (r *calicoRule) oneFamily(field string, texts []string) []netip.Prefix {
+	for i, text := range texts {
+		p, err := parseNet(text, false)
+		if err != nil {
+			continue // nets reports it
+		}
+		family := policy.FamilyOf(p.Addr())
+		switch r.netFamily {
+		case policy.AnyFamily:
+			r.netFamily, r.netField = family, at(field, i)
+		case family:
+		default:
+			r.add(at(field, i), "is IPv%d, but %s is IPv%d: write a rule for each, since one rule cannot match both", family, r.netField, r.netFamily)
+		}
+	}
+	return r.nets(field, texts, false)
+}

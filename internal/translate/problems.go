@@ -1,0 +1,44 @@
+package translate
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tierwall/tierwall/internal/store"
+)
+
+// problem is one thing wrong with an object.
+type problem struct {
+	field   string // as in "spec.ingress[2].ports[0]"
+	message string // what is wrong and what would be right
+}
+
+// problems collects what is wrong with one object. Checks go on past the first
+// problem, so that a user sees all of them at once.
+type problems []problem
+
+func (ps *problems) add(field, format string, args ...any) {
+	*ps = append(*ps, problem{field, fmt.Sprintf(format, args...)})
+}
+
+// unsupported is for what is valid but cannot be enforced yet. To ignore it
+// would decide something else than was written.
+func (ps *problems) unsupported(field, what string) {
+	ps.add(field, "%s is not supported yet by this version: remove it, or leave the object out", what)
+}
+
+// findings gives the problems with their places.
+func (ps problems) findings(r *store.Resource) []store.Finding {
+	if len(ps) == 0 {
+		return nil
+	}
+	out := make([]store.Finding, 0, len(ps))
+	for _, p := range ps {
+		out = append(out, r.At(p.field, "%s", p.message))
+	}
+	slices.SortStableFunc(out, store.Finding.Compare)
+	return out
+}
+
+// at gives the field of an element: at("spec.nets", 2) is "spec.nets[2]".
+func at(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }

@@ -1,0 +1,43 @@
+package translate
+
+import (
+	networkingv1 "k8s.io/api/networking/v1"
+
+	v3 "github.com/tierwall/tierwall/api/v3"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// Staged is a staged policy: valid, but never enforced.
+type Staged struct {
+	Key    policy.Key      // of the staged object
+	Action v3.StagedAction // never empty
+	// Policy is the policy as it would be, under the key of the one that it
+	// stands for.
+	Policy *policy.Policy
+}
+
+// translateStaged translates a staged policy of projectcalico.org/v3; kind is
+// that of the policy it stands for.
+func translateStaged(key policy.Key, kind string, action v3.StagedAction, spec *v3.GlobalNetworkPolicySpec) (*Staged, problems) {
+	stands := key
+	stands.Kind = kind
+	p, ps := translateCalicoPolicy(stands, spec)
+	return &Staged{Key: key, Action: stagedAction(&ps, action), Policy: p}, ps
+}
+
+// translateStagedKubernetes translates a staged policy of networking.k8s.io.
+func translateStagedKubernetes(key policy.Key, action v3.StagedAction, spec *networkingv1.NetworkPolicySpec) (*Staged, problems) {
+	stands := key
+	stands.Kind = policy.KindKubernetesNetworkPolicy
+	p, ps := translateKubernetesPolicy(stands, spec)
+	return &Staged{Key: key, Action: stagedAction(&ps, action), Policy: p}, ps
+}
+
+func stagedAction(ps *problems, action v3.StagedAction) v3.StagedAction {
+	if action == "" {
+		return v3.StagedActionSet
+	}
+	ps.word("spec.stagedAction", string(action), string(v3.StagedActionSet), string(v3.StagedActionDelete),
+		string(v3.StagedActionLearn), string(v3.StagedActionIgnore))
+	return action
+}

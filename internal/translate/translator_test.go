@@ -1,0 +1,265 @@
+package translate_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/internal/translate"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// mirror holds what the changes of a translator add up to.
+type mirror map[policy.Key]policy.Object
+
+func (m mirror) apply(t testing.TB, changes []policy.Change) {
+	t.Helper()
+	for _, c := range changes {
+		_, had := m[c.Key]
+		switch {
+		case c.Object == nil && !had:
+			t.Fatalf("change deletes %v, which is not there", c.Key)
+		case c.Object == nil:
+			delete(m, c.Key)
+		case c.Object.ObjectKey() != c.Key:
+			t.Fatalf("change of %v holds %v", c.Key, c.Object.ObjectKey())
+		default:
+			m[c.Key] = c.Object
+		}
+	}
+}
+
+// ofModel gives the objects of a model that changes speak of.
+func ofModel(m *policy.Model) mirror {
+	out := mirror{}
+	for _, o := range m.Tiers {
+		out[o.ObjectKey()] = o
+	}
+	for _, o := range m.Policies {
+		out[o.Key] = o
+	}
+	for _, o := range m.Endpoints {
+		out[o.Key] = o
+	}
+	for _, o := range m.Sets {
+		out[o.Key] = o
+	}
+	return out
+}
+
+// universe gives versions of few objects that depend on each other in all ways.
+func universe(t testing.TB) map[policy.Key][]store.Resource {
+	const template = `template: {metadata: {labels: {app: a}}, spec: {containers: []}}`
+	const job = `, jobTemplate: {spec: {` + template + `}}`
+	versions := []string{
+		`{apiVersion: v1, kind: Namespace, metadata: {name: a}}`,
+		`{apiVersion: v1, kind: Namespace, metadata: {name: a, labels: {env: prod}}}`,
+		`{apiVersion: v1, kind: Namespace, metadata: {name: a, labels: {env: "not a value"}}}`,
+		`{apiVersion: v1, kind: ServiceAccount, metadata: {name: sa, namespace: a, labels: {role: x}}}`,
+		`{apiVersion: v1, kind: ServiceAccount, metadata: {name: sa, namespace: a}}`,
+		`{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: t}}`,
+		`{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: t}, spec: {order: 1}}`,
+		`{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: t}, spec: {defaultAction: Alow}}`,
+		`{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: default}, spec: {order: 1}}`,
+		`{apiVersion: projectcalico.org/v3, kind: NetworkPolicy, metadata: {name: p, namespace: a}, spec: {tier: t}}`,
+		`{apiVersion: projectcalico.org/v3, kind: NetworkPolicy, metadata: {name: p, namespace: a}, spec: {tier: u}}`,
+		`{apiVersion: projectcalico.org/v3, kind: NetworkPolicy, metadata: {name: p, namespace: a}, spec: {tier: t, selector: "("}}`,
+		`{apiVersion: projectcalico.org/v3, kind: GlobalNetworkPolicy, metadata: {name: g}, spec: {order: 1}}`,
+		`{apiVersion: projectcalico.org/v3, kind: StagedGlobalNetworkPolicy, metadata: {name: g}, spec: {tier: t}}`,
+		`{apiVersion: projectcalico.org/v3, kind: NetworkSet, metadata: {name: s, namespace: a}, spec: {nets: [10.0.0.0/8]}}`,
+		`{apiVersion: projectcalico.org/v3, kind: NetworkSet, metadata: {name: s, namespace: a, labels: {x: y}}}`,
+		`{apiVersion: v1, kind: Pod, metadata: {name: p1, namespace: a, ownerReferences: [{apiVersion: x, kind: ReplicaSet, name: r-1, uid: u, controller: true}]}, spec: {serviceAccountName: sa, containers: []}, status: {podIP: 10.0.0.1}}`,
+		`{apiVersion: v1, kind: Pod, metadata: {name: p1, namespace: a, ownerReferences: [{apiVersion: x, kind: ReplicaSet, name: r-1, uid: u, controller: true}], labels: {pod-template-hash: "1"}}, spec: {containers: []}, status: {podIP: 10.0.0.1, hostIP: 192.0.2.1}}`,
+		`{apiVersion: v1, kind: Pod, metadata: {name: p1, namespace: a}, spec: {hostNetwork: true, nodeName: n, containers: []}}`,
+		`{apiVersion: v1, kind: Pod, metadata: {name: p2, namespace: a, ownerReferences: [{apiVersion: x, kind: Job, name: c-1, uid: u, controller: true}]}, spec: {serviceAccountName: sa, containers: []}}`,
+		`{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: r-1, namespace: a, ownerReferences: [{apiVersion: x, kind: Deployment, name: r, uid: u, controller: true}]}, spec: {selector: {}, ` + template + `}}`,
+		`{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: r-1, namespace: a}, spec: {selector: {}, ` + template + `}}`,
+		`{apiVersion: apps/v1, kind: Deployment, metadata: {name: r, namespace: a}, spec: {selector: {}, ` + template + `}}`,
+		`{apiVersion: batch/v1, kind: Job, metadata: {name: c-1, namespace: a, ownerReferences: [{apiVersion: x, kind: CronJob, name: c, uid: u, controller: true}]}, spec: {` + template + `}}`,
+		`{apiVersion: batch/v1, kind: CronJob, metadata: {name: c, namespace: a}, spec: {schedule: x` + job + `}}`,
+		`{apiVersion: v1, kind: Node, metadata: {name: n}, status: {addresses: [{type: InternalIP, address: 192.0.2.9}]}}`,
+	}
+	out := map[policy.Key][]store.Resource{}
+	for _, v := range versions {
+		r := read(t, v)[0]
+		out[r.Key] = append(out[r.Key], r)
+	}
+	return out
+}
+
+// TestIncremental checks that after any sequence of steps the translator is as
+// one that was given the last state at once, and that its changes add up to it.
+func TestIncremental(t *testing.T) {
+	objects := universe(t)
+	var keys []policy.Key
+	for k := range objects {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, policy.Key.Compare)
+	rapid.Check(t, func(rt *rapid.T) {
+		// Only offline is a state the result of the last versions alone.
+		tr := translate.New(translate.Options{Offline: true})
+		now := map[policy.Key]store.Resource{}
+		built := mirror{}
+		// An agent keeps what was valid, so only its own changes judge its model.
+		agent, enforced := translate.New(translate.Options{}), mirror{}
+		statuses := map[policy.Key]translate.Status{}
+		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
+			var b store.Batch
+			for range rapid.IntRange(0, 4).Draw(rt, "objects") {
+				key := rapid.SampledFrom(keys).Draw(rt, "key")
+				inBatch := slices.Contains(b.Deleted, key) || slices.ContainsFunc(b.Updated, func(r store.Resource) bool { return r.Key == key })
+				if inBatch {
+					continue
+				}
+				if _, there := now[key]; there && rapid.Bool().Draw(rt, "delete") {
+					b.Deleted = append(b.Deleted, key)
+					delete(now, key)
+					continue
+				}
+				now[key] = rapid.SampledFrom(objects[key]).Draw(rt, "version")
+				b.Updated = append(b.Updated, now[key])
+			}
+			enforced.apply(t, agent.Apply(b).Changes)
+			result := tr.Apply(b)
+			built.apply(t, result.Changes)
+			for _, s := range result.Statuses {
+				statuses[s.Key] = s
+				if s.State == 0 {
+					delete(statuses, s.Key)
+				}
+			}
+		}
+
+		var all []store.Resource
+		for _, key := range keys {
+			if r, there := now[key]; there {
+				all = append(all, r)
+			}
+		}
+		scratch := translate.New(translate.Options{Offline: true})
+		once := mirror{}
+		once.apply(t, scratch.Apply(store.Batch{Updated: all}).Changes)
+		diff(rt, "changes added up", once, built)
+		diff(rt, "the agent's changes added up", ofModel(agent.Model()), enforced)
+		diff(rt, "model", scratch.Model(), tr.Model())
+		diff(rt, "staged", scratch.Staged(), tr.Staged())
+		diff(rt, "statuses", scratch.Statuses(), tr.Statuses())
+		for _, s := range tr.Statuses() {
+			diff(rt, "status as reported", s, statuses[s.Key])
+			delete(statuses, s.Key)
+		}
+		if len(statuses) > 0 {
+			rt.Fatalf("statuses of objects that are gone: %v", statuses)
+		}
+	})
+}
+
+func TestAgentKeepsLastValidVersion(t *testing.T) {
+	policyOf := func(selector string) store.Resource {
+		return read(t, fmt.Sprintf(`{apiVersion: projectcalico.org/v3, kind: GlobalNetworkPolicy, metadata: {name: p}, spec: {selector: "%s"}}`, selector))[0]
+	}
+	tr := translate.New(translate.Options{})
+	key := policyOf("").Key
+	state := func() (translate.State, string, int) {
+		s := translate.Status{}
+		for _, s = range tr.Statuses() {
+			if s.Key == key {
+				break
+			}
+		}
+		in := ""
+		for _, p := range tr.Model().Policies {
+			in = p.Selector.String()
+		}
+		return s.State, in, len(s.Findings)
+	}
+	check := func(step string, wantState translate.State, wantSelector string, wantFindings int) {
+		t.Helper()
+		gotState, gotSelector, gotFindings := state()
+		if gotState != wantState || gotSelector != wantSelector || gotFindings != wantFindings {
+			t.Errorf("%s: %v, %q, %d findings; want %v, %q, %d", step, gotState, gotSelector, gotFindings, wantState, wantSelector, wantFindings)
+		}
+	}
+	tr.Update(policyOf("a =="))
+	check("invalid from the start", translate.NotInForce, "", 1)
+	tr.Update(policyOf("a == 'b'"))
+	check("valid", translate.InForce, "a == 'b'", 0)
+	if r := tr.Update(policyOf("a ==")); len(r.Changes) > 0 || len(r.Statuses) != 1 {
+		t.Errorf("an invalid version gives %+v, want no changes and one status", r)
+	}
+	check("invalid", translate.LastValid, "a == 'b'", 1)
+	tr.Apply(store.Batch{Findings: []store.Finding{{Key: key, Message: "does not parse"}}})
+	check("rejected by the store as well", translate.LastValid, "a == 'b'", 2)
+	tr.Update(policyOf("c == 'd'"))
+	check("valid again", translate.InForce, "c == 'd'", 0)
+	if r := tr.Delete(key); len(r.Changes) != 1 || r.Changes[0].Object != nil {
+		t.Errorf("Delete gives %+v, want one deletion", r)
+	}
+	if r := tr.Delete(key); len(r.Changes)+len(r.Statuses) != 0 {
+		t.Errorf("deleting again gives %+v", r)
+	}
+}
+
+func TestRejectedByStore(t *testing.T) {
+	tr := translate.New(translate.Options{})
+	key := policy.Key{Kind: policy.KindTier, Name: "t"}
+	bad := store.Batch{Findings: []store.Finding{
+		{Key: key, Field: "spec.ordre", Message: "is no field here"},
+		{File: "x.yaml", Message: "is no YAML"},
+		{Key: policy.Key{Kind: "Pod", Name: "p"}, Message: "by the way", Note: true},
+	}}
+	want := []translate.Status{{Key: key, State: translate.NotInForce, Findings: bad.Findings[:1]}}
+	diff(t, "status", want, tr.Apply(bad).Statuses)
+	diff(t, "status said again", []translate.Status(nil), tr.Apply(bad).Statuses)
+	diff(t, "object gone", []translate.Status{{Key: key}}, tr.Apply(store.Batch{}).Statuses)
+	diff(t, "statuses", []translate.Status(nil), tr.Statuses())
+}
+
+// TestDependents checks that a change reaches exactly what depends on it.
+func TestDependents(t *testing.T) {
+	tr := translate.New(translate.Options{})
+	first := tr.Apply(store.Batch{Updated: read(t, `
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: Pod, metadata: {name: a, namespace: x}, spec: {serviceAccountName: sa, containers: []}, status: {podIP: 10.0.0.1}}
+- {apiVersion: v1, kind: Pod, metadata: {name: b, namespace: x}, spec: {containers: []}, status: {podIP: 10.0.0.2}}
+- {apiVersion: v1, kind: Pod, metadata: {name: c, namespace: y}, spec: {serviceAccountName: sa, containers: []}, status: {podIP: 10.0.0.3}}
+- {apiVersion: projectcalico.org/v3, kind: NetworkSet, metadata: {name: s, namespace: x}}
+- {apiVersion: projectcalico.org/v3, kind: GlobalNetworkPolicy, metadata: {name: p}, spec: {tier: t}}
+- {apiVersion: projectcalico.org/v3, kind: GlobalNetworkPolicy, metadata: {name: q}}
+- {apiVersion: v1, kind: Service, metadata: {name: svc, namespace: x}}
+`)})
+	changed := func(r translate.Result) []string {
+		var out []string
+		for _, c := range r.Changes {
+			s := c.Key.String()
+			if c.Object == nil {
+				s = "-" + s
+			}
+			out = append(out, s)
+		}
+		return out
+	}
+	update := func(manifest string) []string { return changed(tr.Update(read(t, manifest)[0])) }
+	diff(t, "at first", []string{"GlobalNetworkPolicy/q", "Tier/default", "Tier/kube-admin", "Tier/kube-baseline",
+		"x/NetworkSet/s", "x/Pod/a", "x/Pod/b", "y/Pod/c"}, changed(first))
+	diff(t, "namespace", []string{"x/NetworkSet/s", "x/Pod/a", "x/Pod/b"}, update(`{apiVersion: v1, kind: Namespace, metadata: {name: x, labels: {env: prod}}}`))
+	diff(t, "namespace, the same", []string(nil), update(`{apiVersion: v1, kind: Namespace, metadata: {name: x, labels: {env: prod}, annotations: {a: b}}}`))
+	diff(t, "service account", []string{"x/Pod/a"}, update(`{apiVersion: v1, kind: ServiceAccount, metadata: {name: sa, namespace: x, labels: {role: y}}}`))
+	diff(t, "service account without labels", []string{"x/Pod/a"}, update(`{apiVersion: v1, kind: ServiceAccount, metadata: {name: sa, namespace: x}}`))
+	diff(t, "tier", []string{"GlobalNetworkPolicy/p", "Tier/t"}, update(`{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: t}}`))
+	diff(t, "tier's order", []string{"Tier/t"}, update(`{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: t}, spec: {order: 1}}`))
+	gone := tr.Delete(policy.Key{Kind: policy.KindTier, Name: "t"})
+	diff(t, "no tier", []string{"-GlobalNetworkPolicy/p", "-Tier/t"}, changed(gone))
+	diff(t, "status of the policy without its tier", translate.NotInForce, gone.Statuses[0].State)
+	diff(t, "own tier default", []string{"Tier/default"}, update(`{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: default}, spec: {order: 7}}`))
+	back := tr.Delete(policy.Key{Kind: policy.KindTier, Name: "default"})
+	diff(t, "tier default again", []policy.Change{{Key: policy.Key{Kind: policy.KindTier, Name: "default"}, Object: policy.FixedTiers()[1]}}, back.Changes)
+	diff(t, "namespace gone", []string{"x/NetworkSet/s", "x/Pod/a", "x/Pod/b"}, changed(tr.Delete(policy.Key{Kind: "Namespace", Name: "x"})))
+	diff(t, "finished pod", []string{"-y/Pod/c"}, update(`{apiVersion: v1, kind: Pod, metadata: {name: c, namespace: y}, spec: {containers: []}, status: {phase: Failed, podIP: 10.0.0.3}}`))
+}
