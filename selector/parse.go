@@ -167,13 +167,13 @@ func (p *parser) comparison(key string) (node, error) {
 		n.op = opNotEquals
 	case p.symbol("in"):
 		n.op = opIn
-	case p.symbol("not") && p.symbol("in"):
+	case p.symbols("not", "in"):
 		n.op = opNotIn
 	case p.symbol("contains"):
 		n.op = opContains
-	case p.symbol("starts") && p.symbol("with"):
+	case p.symbols("starts", "with"):
 		n.op = opStartsWith
-	case p.symbol("ends") && p.symbol("with"):
+	case p.symbols("ends", "with"):
 		n.op = opEndsWith
 	default:
 		p.pos = start
@@ -186,6 +186,16 @@ func (p *parser) comparison(key string) (node, error) {
 		n.value, err = p.literal(expectedString)
 	}
 	return n, err
+}
+
+// symbols reads two symbols, both or neither.
+func (p *parser) symbols(first, second string) bool {
+	start := p.pos
+	if p.symbol(first) && p.symbol(second) {
+		return true
+	}
+	p.pos = start
+	return false
 }
 
 // set reads { 'a', 'b' }.

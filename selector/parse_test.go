@@ -124,6 +124,10 @@ func TestParseErrors(t *testing.T) {
 	}{
 		{`a = 'b'`, 3, `"="`, comparison},
 		{`a =! 'b'`, 3, `"=!"`, comparison},
+		// Half of an operator of two words is none, and does not negate what follows.
+		{`a not contains 'b'`, 3, `"not"`, comparison},
+		{`a not starts with 'b'`, 3, `"not"`, comparison},
+		{`a starts ends with 'b'`, 3, `"starts"`, comparison},
 		{`a === 'b'`, 5, `"="`, `a string in quotes`},
 		{`a`, 2, `the end of the selector`, comparison + ` after label "a"`},
 		{`a `, 3, `the end of the selector`, comparison + ` after label "a"`},
