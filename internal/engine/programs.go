@@ -15,19 +15,31 @@ import (
 // family: the rules of their tiers, those left out that can never match because
 // of the local side.
 type program struct {
-	id    dataplane.ProgramID
-	key   string
-	dir   policy.Direction
-	tiers [][]*rule // the last rule of each tier matches everything
-	ends  []uint32  // those last rules, which belong to the program and to no policy
-	own   []uint32  // the port facts of the local side that the rules look up
-	refs  int       // local addresses
-	isNew bool      // not given out yet
+	id       dataplane.ProgramID
+	key      string
+	dir      policy.Direction
+	rules    []tierRule // in order, up to the first that decides everything
+	ends     []uint32   // the ends of tiers and the profile: rules of the program, of no policy
+	governed bool       // a policy applies
+	own      []uint32   // the port facts of the local side that the rules look up
+	refs     int        // local addresses
+	isNew    bool       // not given out yet
 
 	facts []uint32 // conditions on the peer, sorted
 	names []uint32 // port names looked up at the peer
+
+	// Where rules stand: those that demand nothing of the peer, and by what they demand.
+	always []int
+	byFact map[uint32][]int
+
 	base  dataplane.RowID
 	cells map[dataplane.ClassID]dataplane.RowID
+}
+
+// tierRule is a rule with the number of its tier.
+type tierRule struct {
+	*rule
+	tier int
 }
 
 // cellKey names a program's row for a class.
@@ -85,17 +97,15 @@ func (e *Engine) programFor(l *local, addr netip.Addr, dir policy.Direction) uin
 	facts := e.factsAt(addr)
 	p := &program{dir: dir, refs: 1, isNew: true}
 	ids := e.rulesFor(p, l, addr, facts)
-	if len(p.tiers) == 1 && l.endpoint.Profile != "" {
+	if !p.governed && l.endpoint.Profile != "" {
 		e.releaseEnds(p)
 		return 0 // no policy: the profile allows
 	}
-	for _, rules := range p.tiers {
-		for _, r := range rules {
-			for _, name := range r.names(true) {
-				for _, f := range e.facts.names.at(name).facts {
-					if _, has := slices.BinarySearch(facts, f); has {
-						p.own = append(p.own, f)
-					}
+	for _, r := range p.rules {
+		for _, name := range r.names(true) {
+			for _, f := range e.facts.names.at(name).facts {
+				if _, has := slices.BinarySearch(facts, f); has {
+					p.own = append(p.own, f)
 				}
 			}
 		}
@@ -123,21 +133,34 @@ func (e *Engine) factsAt(addr netip.Addr) []uint32 {
 }
 
 // rulesFor fills in, tier by tier, the rules that can match at the address, each
-// tier closed by its end, and the profile as the last tier. It gives the rules'
-// ids, with a 0 after each tier.
+// tier closed by its end, and the profile after the last tier. What stands
+// behind a rule that matches everything is left out: endpoints that differ only
+// there have one program. It gives the rules' ids, with a 0 after each tier.
 func (e *Engine) rulesFor(p *program, l *local, addr netip.Addr, facts []uint32) (ids []uint32) {
-	var rules []*rule
+	tier := 0
+	closed := false  // a rule of the tier matches everything
+	leaves := false  // a rule of the tier passes on to the next one
+	decided := false // nothing goes on to the next tier
 	add := func(id uint32) {
+		if closed {
+			return
+		}
+		r := e.rules.at(id)
 		ids = append(ids, id)
-		rules = append(rules, e.rules.at(id))
+		p.rules = append(p.rules, tierRule{r, tier})
+		leaves = leaves || r.action == policy.Pass
+		closed = r.matchesAll()
 	}
 	end := func(by policy.Decider, action policy.Action) {
-		id := e.holdRule(p.dir, by, &policy.Rule{Action: action})
-		add(id)
+		if !closed {
+			id := e.holdRule(p.dir, by, &policy.Rule{Action: action})
+			p.ends = append(p.ends, id)
+			add(id)
+		}
 		ids = append(ids, 0)
-		p.ends = append(p.ends, id)
-		p.tiers = append(p.tiers, rules)
-		rules = nil
+		decided = !leaves
+		closed, leaves = false, false
+		tier++
 	}
 	var last *policy.Policy // the last policy of the tier under way
 	endTier := func() {
@@ -155,7 +178,10 @@ func (e *Engine) rulesFor(p *program, l *local, addr netip.Addr, facts []uint32)
 		if last != nil && last.Tier != en.policy.Tier {
 			endTier()
 		}
-		last = en.policy
+		if decided {
+			return ids
+		}
+		last, p.governed = en.policy, true
 		for _, id := range en.force.rules[p.dir] {
 			r := e.rules.at(id)
 			if r.family != policy.AnyFamily && r.family != policy.FamilyOf(addr) {
@@ -167,6 +193,9 @@ func (e *Engine) rulesFor(p *program, l *local, addr netip.Addr, facts []uint32)
 		}
 	}
 	endTier()
+	if decided {
+		return ids
+	}
 	if l.endpoint.Profile != "" {
 		end(policy.Decider{Kind: policy.KindProfile, Name: l.endpoint.Profile}, policy.Allow)
 	} else {
@@ -198,13 +227,15 @@ func (e *Engine) addProgram(p *program) uint32 {
 	id := e.programs.last
 	p.id = dataplane.ProgramID(id)
 	p.cells = map[dataplane.ClassID]dataplane.RowID{}
-	for _, rules := range p.tiers {
-		for _, r := range rules {
-			if r.peer != 0 {
-				p.facts = append(p.facts, r.peer)
-			}
-			p.names = append(p.names, r.names(false)...)
+	p.byFact = map[uint32][]int{}
+	for i, r := range p.rules {
+		if r.peer != 0 {
+			p.facts = append(p.facts, r.peer)
+			p.byFact[r.peer] = append(p.byFact[r.peer], i)
+		} else {
+			p.always = append(p.always, i)
 		}
+		p.names = append(p.names, r.names(false)...)
 	}
 	slices.Sort(p.facts)
 	p.facts = slices.Compact(p.facts)

@@ -16,17 +16,25 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// TestMain makes the properties try more cases than rapid's 100, unless the
-// command line says how many or asks for a short run.
+// TestMain sets how many cases the properties try, unless the command line
+// says so: few with -short, some by default, thousands where CI=true.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	chosen := false
-	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "rapid.checks" })
-	if !chosen && !testing.Short() {
-		if err := flag.Set("rapid.checks", "1500"); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(2)
+	checks := "500"
+	if os.Getenv("CI") == "true" {
+		checks = "3000"
+	}
+	flag.Visit(func(f *flag.Flag) {
+		if f.Name == "rapid.checks" {
+			checks = f.Value.String()
 		}
+	})
+	if testing.Short() {
+		checks = "50"
+	}
+	if err := flag.Set("rapid.checks", checks); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
 	}
 	os.Exit(m.Run())
 }

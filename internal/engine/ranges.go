@@ -69,13 +69,13 @@ func intersect(a, b []dataplane.Range) []dataplane.Range {
 
 func subtract(a, b []dataplane.Range) []dataplane.Range { return intersect(a, complement(b)) }
 
-// cuts divides the space from 0 to last where a range of one of the boxes
-// begins or ends: within a part, the boxes do not change. A space that is not
+// cuts divides the second dimension, from 0 to last, where a range of one of the
+// boxes begins or ends: within a part, the boxes do not change. A space that is not
 // divided is the full range, whatever its last.
-func cuts(boxes []box, last uint16, of func(*box) []dataplane.Range) []dataplane.Range {
+func cuts(boxes []box, last uint16) []dataplane.Range {
 	starts := []int{0}
 	for i := range boxes {
-		for _, r := range of(&boxes[i]) {
+		for _, r := range boxes[i].src {
 			if r.First > last {
 				continue
 			}

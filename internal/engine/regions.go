@@ -10,6 +10,7 @@ import (
 // step is a rule that matches the peer, reduced to what it demands of layer 4.
 type step struct {
 	rule    *rule
+	tier    int
 	skip    int // where Pass goes on: the first step of the next tier
 	decider dataplane.DeciderID
 }
@@ -30,18 +31,7 @@ type box struct {
 // makeRow evaluates the program for a peer of which the facts are true: tiers,
 // orders, Pass and default actions become disjoint regions.
 func (e *Engine) makeRow(p *program, facts []uint32) dataplane.Row {
-	m := rowMaker{e: e, p: p, facts: facts}
-	for _, rules := range p.tiers {
-		first := len(m.steps)
-		for _, r := range rules {
-			if _, has := slices.BinarySearch(facts, r.peer); has || r.peer == 0 {
-				m.steps = append(m.steps, step{rule: r})
-			}
-		}
-		for i := first; i < len(m.steps); i++ {
-			m.steps[i].skip = len(m.steps)
-		}
-	}
+	m := rowMaker{e: e, p: p, facts: facts, steps: p.stepsFor(facts)}
 	var row dataplane.Row
 	special := m.specialProtocols()
 	for proto := 0; proto <= 255; proto++ {
@@ -56,6 +46,27 @@ func (e *Engine) makeRow(p *program, facts []uint32) dataplane.Row {
 		row = joinProtocols(row, dataplane.Row{m.plain(policy.Protocol(first), policy.Protocol(proto))})
 	}
 	return row
+}
+
+// stepsFor gives the rules that match a peer of which the facts are true, layer 4 aside.
+func (p *program) stepsFor(facts []uint32) []step {
+	at := slices.Clone(p.always)
+	for _, f := range facts {
+		at = append(at, p.byFact[f]...)
+	}
+	slices.Sort(at)
+	steps := make([]step, len(at))
+	for i, n := range at {
+		steps[i] = step{rule: p.rules[n].rule, tier: p.rules[n].tier}
+	}
+	skip := len(steps)
+	for i := len(steps) - 1; i >= 0; i-- {
+		if i+1 < len(steps) && steps[i+1].tier != steps[i].tier {
+			skip = i + 1
+		}
+		steps[i].skip = skip
+	}
+	return steps
 }
 
 // joinProtocols appends a protocol's regions, or widens the last region if it
@@ -123,29 +134,92 @@ func (m *rowMaker) plain(first, last policy.Protocol) dataplane.Region {
 // regions decides a protocol: its space is cut into strips where a step's
 // destination ports begin or end, and each strip likewise by source ports.
 func (m *rowMaker) regions(proto policy.Protocol) dataplane.Row {
-	boxes := m.boxes(proto)
 	var row dataplane.Row
-	var last []dataplane.Region // the strip before
-	for _, dst := range cuts(boxes, lastOf(proto), func(b *box) []dataplane.Range { return b.dst }) {
-		in := slices.DeleteFunc(slices.Clone(boxes), func(b box) bool { return !holds(b.dst, dst.First) })
-		strip := widen(m.strip(proto, dst, in), lastOf(proto))
-		if len(last) > 0 && sameStrip(last, strip) {
-			for i := range last {
-				last[i].Dst.Last = dst.Last
+	var before []dataplane.Region // the strip before
+	m.sweep(m.boxes(proto), lastOf(proto), func(dst dataplane.Range, boxes []box) {
+		strip := widen(m.strip(proto, dst, boxes), lastOf(proto))
+		if len(before) > 0 && sameStrip(before, strip) {
+			for i := range before {
+				before[i].Dst.Last = dst.Last
 			}
-			continue
+			return
 		}
 		at := len(row)
 		row = append(row, strip...)
-		last = row[at:]
-	}
+		before = row[at:]
+	})
 	return widen(row, lastOf(proto)) // parts that were joined again
+}
+
+// sweep goes through the first dimension and visits each part in which the
+// boxes do not change, with those of the boxes that can matter there, in order.
+func (m *rowMaker) sweep(boxes []box, last uint16, visit func(dst dataplane.Range, boxes []box)) {
+	type edge struct {
+		at, box int
+		begins  bool
+	}
+	var edges []edge
+	for i := range boxes {
+		for _, r := range boxes[i].dst {
+			if r.First <= last {
+				edges = append(edges, edge{int(r.First), i, true}, edge{min(int(r.Last), int(last)) + 1, i, false})
+			}
+		}
+	}
+	slices.SortFunc(edges, func(a, b edge) int { return a.at - b.at })
+	var active []int // sorted
+	var here []box
+	for first := 0; first <= int(last); {
+		for len(edges) > 0 && edges[0].at == first {
+			i, found := slices.BinarySearch(active, edges[0].box)
+			switch {
+			case edges[0].begins && !found:
+				active = slices.Insert(active, i, edges[0].box)
+			case !edges[0].begins && found:
+				active = slices.Delete(active, i, i+1)
+			}
+			edges = edges[1:]
+		}
+		next := int(last) + 1
+		if len(edges) > 0 {
+			next = min(next, edges[0].at)
+		}
+		here = m.mattering(boxes, active, here[:0])
+		visit(dataplane.Range{First: uint16(first), Last: uint16(next - 1)}, here)
+		first = next
+	}
+}
+
+// mattering collects the active boxes up to the first that decides for all of
+// the second dimension; what a Pass for all of it skips is left out.
+func (m *rowMaker) mattering(boxes []box, active []int, here []box) []box {
+	next := 0 // the first step that can still be reached
+	leap := 0 // where some of the second dimension goes on by a Pass
+	for _, i := range active {
+		b := boxes[i]
+		if b.step < next {
+			continue
+		}
+		here = append(here, b)
+		s := &m.steps[b.step]
+		if s.rule.action == policy.Pass {
+			leap = s.skip
+		}
+		if len(b.src) != 1 || b.src[0] != dataplane.FullRange {
+			continue
+		}
+		if leap <= b.step {
+			break
+		}
+		next = leap
+	}
+	return here
 }
 
 // strip decides the part of a protocol with certain destination ports.
 func (m *rowMaker) strip(proto policy.Protocol, dst dataplane.Range, boxes []box) []dataplane.Region {
 	var strip []dataplane.Region
-	for _, src := range cuts(boxes, lastOf(proto), func(b *box) []dataplane.Range { return b.src }) {
+	for _, src := range cuts(boxes, lastOf(proto)) {
 		out := m.walk(boxes, &src)
 		if n := len(strip); n > 0 && strip[n-1].Allow == out.allow && strip[n-1].Decider == out.decider {
 			strip[n-1].Src.Last = src.Last

@@ -35,6 +35,13 @@ type portList struct {
 	names  []uint32
 }
 
+// matchesAll reports whether the rule matches every connection of the local
+// endpoints at which it can match at all.
+func (r *rule) matchesAll() bool {
+	return r.peer == 0 && r.protocol == nil && r.notProtocol == nil && r.icmp == nil && r.notICMP == nil &&
+		r.src.in == nil && r.src.notIn == nil && r.dst.in == nil && r.dst.notIn == nil
+}
+
 // names lists the names that are looked up at the own side, or at the peer's.
 func (r *rule) names(own bool) []uint32 {
 	var ids []uint32

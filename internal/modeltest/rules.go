@@ -9,8 +9,8 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// drawRule draws a rule as validation lets it through: ports only with a
-// protocol that has them, ICMP types only with a protocol that has those.
+// drawRule draws a rule, nearly always one as validation lets it through: ports
+// only with a protocol that has them, ICMP types only with one that has those.
 func drawRule(t *rapid.T) policy.Rule {
 	r := policy.Rule{Action: one(t, []policy.Action{policy.Allow, policy.Allow, policy.Deny, policy.Pass, policy.Log}, "action")}
 	r.Family = one(t, []policy.Family{policy.AnyFamily, policy.AnyFamily, policy.AnyFamily, policy.AnyFamily, policy.IPv4, policy.IPv6}, "family")
@@ -25,7 +25,8 @@ func drawRule(t *rapid.T) policy.Rule {
 			r.NotProtocol = ref(one(t, protocols, "not protocol"))
 		}
 	}
-	if r.Protocol != nil && r.Protocol.IsICMP() {
+	loose := chance(t, 4, "loose")
+	if loose || r.Protocol != nil && r.Protocol.IsICMP() {
 		if coin.Draw(t, "has ICMP") {
 			r.ICMP = drawICMP(t)
 		}
@@ -33,7 +34,7 @@ func drawRule(t *rapid.T) policy.Rule {
 			r.NotICMP = drawICMP(t)
 		}
 	}
-	hasPorts := r.Protocol != nil && r.Protocol.HasPorts()
+	hasPorts := loose || r.Protocol != nil && r.Protocol.HasPorts()
 	r.Source = drawPeer(t, hasPorts, 25)
 	r.Destination = drawPeer(t, hasPorts, 60)
 	return r
