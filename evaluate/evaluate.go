@@ -43,8 +43,8 @@ func New(m *policy.Model) *Evaluator {
 
 // Evaluate decides one flow: the egress policies of its source and the ingress
 // policies of its destination must both allow it. An end that is no endpoint
-// of the model has no say, and neither has policy on a connection of an
-// endpoint with itself or with the node it runs on.
+// of the model has no say, and neither has policy on a connection of an address
+// with itself or of an endpoint with the node it runs on.
 func (e *Evaluator) Evaluate(f policy.Flow) policy.Result {
 	f.Src, f.Dst = f.Src.Unmap(), f.Dst.Unmap()
 	c := connection{Flow: f, model: e.model, holders: [2][]*policy.Endpoint{

@@ -46,9 +46,23 @@ type keyHash [2]uint64
 func hashKey(k policy.Key) keyHash {
 	var kh keyHash
 	for i, seed := range seeds {
-		h := mix(uint64(len(k.Namespace)), maphash.String(seed, k.Namespace))
-		h = mix(h, maphash.String(seed, k.Name))
-		kh[i] = mix(h, maphash.String(seed, k.Kind))
+		h := mix(kindHash(k.Kind), maphash.String(seed, k.Namespace))
+		kh[i] = mix(h, maphash.String(seed, k.Name))
 	}
 	return kh
+}
+
+// kindHash tells kinds apart, the most frequent ones without a hash.
+func kindHash(kind string) uint64 {
+	switch kind {
+	case policy.KindPod:
+		return 1
+	case policy.KindWorkloadEndpoint:
+		return 2
+	case policy.KindNetworkPolicy:
+		return 3
+	case policy.KindKubernetesNetworkPolicy:
+		return 4
+	}
+	return hashString(kind)
 }

@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"slices"
-
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/tierwall/tierwall/selector"
@@ -60,34 +58,64 @@ func (ps postings) each(h uint64, yield func(id uint32)) {
 	}
 }
 
-// hashes gives the postings in which everything that meets the requirement is.
-func hashes(r selector.Requirement) []uint64 {
-	if r.Values == nil {
-		return []uint64{hashPresence(r.Key)}
-	}
-	hs := make([]uint64, len(r.Values))
-	for i, v := range r.Values {
-		hs[i] = hashLabel(r.Key, v)
-	}
-	return hs
+// filing is where what a selector matches is found, and where the selector
+// itself is filed: under the hashes of one requirement.
+type filing struct {
+	first uint64
+	more  []uint64
+	any   bool // under no requirement: the selector demands nothing
+	none  bool // nowhere: the selector matches nothing
 }
 
-// cheapest picks the requirement that the fewest ids meet, and gives its
-// hashes. any is true where the selector requires nothing.
-func (ps postings) cheapest(reqs []selector.Requirement) (best []uint64, any bool) {
-	least := -1
-	for _, r := range reqs {
-		hs := hashes(r)
-		size := 0
-		for _, h := range hs {
-			size += ps.size(h)
-		}
-		// At equal size a value says more than mere presence.
-		if least < 0 || size < least || size == least && r.Values != nil {
-			best, least = hs, size
+// sizeOf counts the ids under the hashes of a requirement.
+func (ps postings) sizeOf(r selector.Requirement) int {
+	if r.Values == nil {
+		return ps.size(hashPresence(r.Key))
+	}
+	n := 0
+	for _, v := range r.Values {
+		n += ps.size(hashLabel(r.Key, v))
+	}
+	return n
+}
+
+// cheapest picks the requirement that the fewest ids meet.
+func (ps postings) cheapest(reqs []selector.Requirement) filing {
+	if len(reqs) == 0 {
+		return filing{any: true}
+	}
+	best := reqs[0]
+	if len(reqs) > 1 {
+		least := ps.sizeOf(best)
+		for _, r := range reqs[1:] {
+			// At equal size a value says more than mere presence.
+			if n := ps.sizeOf(r); n < least || n == least && best.Values == nil {
+				best, least = r, n
+			}
 		}
 	}
-	return best, least < 0
+	if best.Values == nil {
+		return filing{first: hashPresence(best.Key)}
+	}
+	if len(best.Values) == 0 {
+		return filing{none: true}
+	}
+	f := filing{first: hashLabel(best.Key, best.Values[0])}
+	for _, v := range best.Values[1:] {
+		f.more = append(f.more, hashLabel(best.Key, v))
+	}
+	return f
+}
+
+// hashes visits what the filing names.
+func (f *filing) hashes(visit func(h uint64)) {
+	if f.any || f.none {
+		return
+	}
+	visit(f.first)
+	for _, h := range f.more {
+		visit(h)
+	}
 }
 
 // labelIndex finds the label sets that a selector could match.
@@ -116,16 +144,15 @@ func (x *labelIndex) remove(id uint32, ls selector.Labels) {
 	}
 }
 
-// candidates gives every label set that the selector matches, and others.
-func (x *labelIndex) candidates(s *selector.Selector, yield func(id uint32)) {
-	hs, any := x.posts.cheapest(s.Requirements())
-	if any {
+// candidates gives every label set that the selector with these requirements
+// matches, and others.
+func (x *labelIndex) candidates(reqs []selector.Requirement, yield func(id uint32)) {
+	f := x.posts.cheapest(reqs)
+	if f.any {
 		x.all.Iterate(func(id uint32) bool { yield(id); return true })
 		return
 	}
-	for _, h := range hs {
-		x.posts.each(h, yield)
-	}
+	f.hashes(func(h uint64) { x.posts.each(h, yield) })
 }
 
 // selectorIndex finds the selectors that could match a label set. Each selector
@@ -140,41 +167,21 @@ func newSelectorIndex() selectorIndex {
 	return selectorIndex{posts: newPostings(), any: roaring.New()}
 }
 
-// filing is where a selector is filed.
-type filing struct {
-	first uint64
-	more  []uint64
-	any   bool // under no requirement
-	none  bool // nowhere: it matches nothing
-}
-
-func (x *selectorIndex) add(id uint32, s *selector.Selector) filing {
-	hs, any := x.posts.cheapest(s.Requirements())
-	switch {
-	case any:
+// add files a selector by its requirements and says where.
+func (x *selectorIndex) add(id uint32, reqs []selector.Requirement) filing {
+	f := x.posts.cheapest(reqs)
+	if f.any {
 		x.any.Add(id)
-		return filing{any: true}
-	case len(hs) == 0:
-		return filing{none: true}
 	}
-	for _, h := range hs {
-		x.posts.add(h, id)
-	}
-	return filing{first: hs[0], more: slices.Clone(hs[1:])}
+	f.hashes(func(h uint64) { x.posts.add(h, id) })
+	return f
 }
 
 func (x *selectorIndex) remove(id uint32, f filing) {
-	switch {
-	case f.any:
+	if f.any {
 		x.any.Remove(id)
-		return
-	case f.none:
-		return
 	}
-	x.posts.remove(f.first, id)
-	for _, h := range f.more {
-		x.posts.remove(h, id)
-	}
+	f.hashes(func(h uint64) { x.posts.remove(h, id) })
 }
 
 // candidates gives every selector that matches the labels, and others; each once.

@@ -53,11 +53,12 @@ func (e *Engine) setPolicy(key policy.Key, p *policy.Policy) {
 	en := &policyEntry{key: h, policy: p}
 	id := t.pool.add(en)
 	t.byKey.add(h[0], id)
-	en.filed = t.index.add(id, p.Selector)
+	reqs := p.Selector.Requirements()
+	en.filed = t.index.add(id, reqs)
 	if len(e.locals) == 0 {
 		return
 	}
-	e.identities.index.candidates(p.Selector, func(i uint32) {
+	e.identities.index.candidates(reqs, func(i uint32) {
 		if in := e.identities.at(i); in.local != nil && p.Selector.Match(in.labels) {
 			in.local.applied = append(in.local.applied, id)
 			e.dirty.identities[i] = struct{}{}
@@ -71,7 +72,7 @@ func (e *Engine) dropPolicy(id uint32) {
 	t.index.remove(id, en.filed)
 	t.byKey.remove(en.key[0], id)
 	if len(e.locals) > 0 {
-		e.identities.index.candidates(en.policy.Selector, func(i uint32) {
+		e.identities.index.candidates(en.policy.Selector.Requirements(), func(i uint32) {
 			if l := e.identities.at(i).local; l != nil && slices.Contains(l.applied, id) {
 				l.applied = without(l.applied, id)
 				e.dirty.identities[i] = struct{}{}

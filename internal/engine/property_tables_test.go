@@ -53,7 +53,7 @@ func (tb *tables) apply(d *dataplane.Delta) (problems []string) {
 	}
 	p := &problems
 	applyAll(p, "decider", tb.deciders, keyed(d.AddDeciders, func(e dataplane.Decider) dataplane.DeciderID { return e.ID }), d.DelDeciders, sameAs[dataplane.Decider], true)
-	applyAll(p, "row", tb.rows, d.AddRows, d.DelRows, func(a, b dataplane.Row) bool { return slices.Equal(a, b) }, true)
+	applyAll(p, "row", tb.rows, d.AddRows, d.DelRows, slices.Equal, true)
 	classes := map[dataplane.ClassID]bool{}
 	for _, c := range d.AddClasses {
 		classes[c] = true

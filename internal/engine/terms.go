@@ -20,7 +20,6 @@ type term struct {
 	sets       *roaring.Bitmap // none if it denotes endpoints only
 
 	demanding []uint32 // facts that demand it
-	excluding []uint32 // facts that exclude it
 }
 
 type termKey struct {
@@ -54,16 +53,17 @@ func (e *Engine) holdTerm(ent *policy.Entities) uint32 {
 	tm := &term{key: key, selector: ent.Selector, refs: 1, identities: roaring.New(), sets: roaring.New()}
 	id := t.pool.add(tm)
 	t.byKey[key] = id
-	tm.filed = t.index.add(id, tm.selector)
+	reqs := tm.selector.Requirements()
+	tm.filed = t.index.add(id, reqs)
 
-	e.identities.index.candidates(tm.selector, func(i uint32) {
+	e.identities.index.candidates(reqs, func(i uint32) {
 		if in := e.identities.at(i); tm.selector.Match(in.labels) {
 			tm.identities.Add(i)
 			in.terms = append(in.terms, id)
 		}
 	})
 	if !key.endpointsOnly {
-		e.sets.index.candidates(tm.selector, func(s uint32) {
+		e.sets.index.candidates(reqs, func(s uint32) {
 			if set := e.sets.at(s); tm.selector.Match(set.labels) {
 				tm.sets.Add(s)
 				set.terms = append(set.terms, id)
