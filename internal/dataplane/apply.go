@@ -15,6 +15,23 @@ func (s *State) Apply(d *Delta) error {
 	if err := s.check(d); err != nil {
 		return fmt.Errorf("delta: %w", err)
 	}
+	s.commit(d)
+	return nil
+}
+
+// Advance is Apply for a backend: it gives the delta that leads back, in case the
+// kernel refuses, and whether the step may deny a flow that was allowed.
+func (s *State) Advance(d *Delta) (back *Delta, mayDeny bool, err error) {
+	if err := s.check(d); err != nil {
+		return nil, false, fmt.Errorf("delta: %w", err)
+	}
+	back, mayDeny = s.inverse(d), s.MayDeny(d)
+	s.commit(d)
+	return back, mayDeny, nil
+}
+
+// commit applies a delta that fits.
+func (s *State) commit(d *Delta) {
 	for _, x := range d.AddDeciders {
 		s.deciders[x.ID] = &deciderEntry{Decider: x}
 	}
@@ -54,7 +71,6 @@ func (s *State) Apply(d *Delta) error {
 	for _, id := range d.DelDeciders {
 		delete(s.deciders, id)
 	}
-	return nil
 }
 
 func (s *State) applyPrograms(d *Delta) {
@@ -92,9 +108,9 @@ func (s *State) setCell(p *programEntry, class ClassID, old, row RowID) {
 func (s *State) applyPeers(d *Delta) {
 	for a, class := range d.SetAddrs {
 		if old, ok := s.addrClass(a); ok {
-			s.classes[old].use[family(a)]--
+			s.classes[old].addrs[family(a)]--
 		}
-		s.classes[class].use[family(a)]++
+		s.classes[class].addrs[family(a)]++
 		if a.Is4() {
 			s.addrs4[a.As4()] = class
 		} else {
@@ -103,7 +119,7 @@ func (s *State) applyPeers(d *Delta) {
 	}
 	for _, a := range d.DelAddrs {
 		old, _ := s.addrClass(a)
-		s.classes[old].use[family(a)]--
+		s.classes[old].addrs[family(a)]--
 		if a.Is4() {
 			delete(s.addrs4, a.As4())
 		} else {
@@ -112,14 +128,14 @@ func (s *State) applyPeers(d *Delta) {
 	}
 	for p, class := range d.SetNets {
 		if old, ok := s.nets.Get(p); ok {
-			s.classes[old].use[family(p.Addr())]--
+			s.classes[old].nets[family(p.Addr())]--
 		}
-		s.classes[class].use[family(p.Addr())]++
+		s.classes[class].nets[family(p.Addr())]++
 		s.nets.Insert(p, class)
 	}
 	for _, p := range d.DelNets {
 		old, _ := s.nets.Get(p)
-		s.classes[old].use[family(p.Addr())]--
+		s.classes[old].nets[family(p.Addr())]--
 		s.nets.Delete(p)
 	}
 }

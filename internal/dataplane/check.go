@@ -68,18 +68,24 @@ func (d *Delta) checkOrder() error {
 		sorted("AddDeciders", d.AddDeciders, func(x, y Decider) int { return cmp.Compare(x.ID, y.ID) }),
 		sorted("DelDeciders", d.DelDeciders, cmp.Compare[DeciderID]),
 		sorted("DelRows", d.DelRows, cmp.Compare[RowID]),
-		sorted("SetPrograms", d.SetPrograms, func(x, y Program) int { return cmp.Compare(x.ID, y.ID) }),
+		sorted("SetPrograms", d.SetPrograms, comparePrograms),
 		sorted("DelPrograms", d.DelPrograms, cmp.Compare[ProgramID]),
-		sorted("SetCells", d.SetCells, func(x, y Cell) int {
-			return cmp.Or(cmp.Compare(x.Program, y.Program), cmp.Compare(x.Class, y.Class))
-		}),
-		sorted("SetLocals", d.SetLocals, func(x, y Local) int { return x.Addr.Compare(y.Addr) }),
+		sorted("SetCells", d.SetCells, compareCells),
+		sorted("SetLocals", d.SetLocals, compareLocals),
 		sorted("DelLocals", d.DelLocals, netip.Addr.Compare),
 		sorted("DelAddrs", d.DelAddrs, netip.Addr.Compare),
 		sorted("DelNets", d.DelNets, netip.Prefix.Compare),
 		sorted("AddClasses", d.AddClasses, cmp.Compare[ClassID]),
 		sorted("DelClasses", d.DelClasses, cmp.Compare[ClassID]),
 	)
+}
+
+func comparePrograms(a, b Program) int { return cmp.Compare(a.ID, b.ID) }
+
+func compareLocals(a, b Local) int { return a.Addr.Compare(b.Addr) }
+
+func compareCells(a, b Cell) int {
+	return cmp.Or(cmp.Compare(a.Program, b.Program), cmp.Compare(a.Class, b.Class))
 }
 
 func sorted[T any](name string, list []T, compare func(a, b T) int) error {

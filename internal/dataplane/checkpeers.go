@@ -112,7 +112,7 @@ func (a *after) unreferenced() error {
 	}
 	for _, id := range a.d.DelClasses {
 		e, change := a.classes[id], a.classUse[id]
-		if n := e.use[0] + e.use[1] + change[0] + change[1]; n != 0 {
+		if n := e.use(0) + e.use(1) + change[0] + change[1]; n != 0 {
 			return fmt.Errorf("class %d is deleted, but %d addresses and nets refer to it", id, n)
 		}
 		if n := e.cells + a.classCells[id]; n != 0 {
@@ -121,15 +121,17 @@ func (a *after) unreferenced() error {
 	}
 	for id, use := range a.classUse {
 		if e := a.classes[id]; e != nil {
-			use[0] += e.use[0]
-			use[1] += e.use[1]
+			use[0] += e.use(0)
+			use[1] += e.use(1)
 		}
 		if use[0] > 0 && use[1] > 0 {
 			return fmt.Errorf("class %d: holds addresses of both families", id)
 		}
 	}
 	for _, id := range a.d.DelPrograms {
-		a.programUse[id] = a.programUse[id] // visit it below
+		if use, ok := a.programUse[id]; !ok {
+			a.programUse[id] = use // visited below, though its use does not change
+		}
 	}
 	for id, use := range a.programUse {
 		kinds, n := 0, 0

@@ -43,7 +43,7 @@ type Verdict struct {
 	Decider  DeciderID
 }
 
-// Decider decides flows by tables; *State does, and backends may by what they read back.
+// FlowDecider decides flows by tables; *State does, and backends may by what they read back.
 type FlowDecider interface {
 	Decide(f policy.Flow) (egress, ingress Verdict)
 }

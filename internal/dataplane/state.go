@@ -45,15 +45,16 @@ type programEntry struct {
 }
 
 type classEntry struct {
-	use [2]int // addresses and nets, by family
-	// cells counts the programs that have a cell for the class.
-	cells int
+	addrs, nets [2]int // by family
+	cells       int    // programs that have a cell for the class
 }
+
+func (e *classEntry) use(family int) int { return e.addrs[family] + e.nets[family] }
 
 // ClassUse says how many entries put addresses into a class.
 type ClassUse struct {
-	Family  policy.Family // AnyFamily while there are none
-	Entries int           // addresses and prefixes
+	Family      policy.Family // AnyFamily while there are none
+	Addrs, Nets int
 }
 
 // NewState gives the state of no tables.
@@ -210,10 +211,10 @@ func (s *State) ClassUse(id ClassID) ClassUse {
 	switch {
 	case e == nil:
 		return ClassUse{}
-	case e.use[0] > 0:
-		return ClassUse{policy.IPv4, e.use[0]}
-	case e.use[1] > 0:
-		return ClassUse{policy.IPv6, e.use[1]}
+	case e.use(0) > 0:
+		return ClassUse{policy.IPv4, e.addrs[0], e.nets[0]}
+	case e.use(1) > 0:
+		return ClassUse{policy.IPv6, e.addrs[1], e.nets[1]}
 	}
 	return ClassUse{}
 }
@@ -247,8 +248,12 @@ func (s *State) Nets() iter.Seq2[netip.Prefix, ClassID] { return s.nets.AllSorte
 // NetsIn gives the prefixes inside of p, itself included, sorted.
 func (s *State) NetsIn(p netip.Prefix) iter.Seq2[netip.Prefix, ClassID] { return s.nets.Subnets(p) }
 
-// NetClass gives the class that the nets give to an address, its own aside.
-func (s *State) NetClass(a netip.Addr) ClassID {
-	c, _ := s.nets.Lookup(a)
+// NetClassOf gives the class that the nets give to a prefix as a whole, longer
+// prefixes inside of it aside.
+func (s *State) NetClassOf(p netip.Prefix) ClassID {
+	c, _ := s.nets.LookupPrefix(p)
 	return c
 }
+
+// NetClass gives the class of exactly this prefix.
+func (s *State) NetClass(p netip.Prefix) (ClassID, bool) { return s.nets.Get(p) }

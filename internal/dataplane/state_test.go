@@ -18,6 +18,8 @@ func TestStateAgreesWithModel(t *testing.T) {
 		s, m := dataplane.NewState(), tabletest.Empty()
 		next := tabletest.First()
 		for range rapid.IntRange(1, 5).Draw(t, "steps") {
+			checkInverse(t, s, m.Step(next))
+			checkMayDeny(t, s, m, next)
 			if err := s.Apply(m.Step(next)); err != nil {
 				t.Fatal(err)
 			}
@@ -47,6 +49,41 @@ func TestStateAgreesWithModel(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// checkInverse goes one step and back. The very first step has no way back:
+// every family always has a class.
+func checkInverse(t *rapid.T, s *dataplane.State, d *dataplane.Delta) {
+	if len(s.Classes()) == 0 {
+		return
+	}
+	before := s.String()
+	inverse, _, err := s.Advance(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Apply(inverse); err != nil {
+		t.Fatalf("inverse: %v", err)
+	}
+	if diff := cmp.Diff(before, s.String()); diff != "" {
+		t.Fatalf("the inverse does not lead back:\n%s", diff)
+	}
+}
+
+// checkMayDeny looks for a flow that a step denies, where the state says that
+// there can be none.
+func checkMayDeny(t *rapid.T, s *dataplane.State, m, next *tabletest.Model) {
+	if len(s.Classes()) == 0 || s.MayDeny(m.Step(next)) {
+		return
+	}
+	for range 50 {
+		f := m.DrawFlow(t)
+		e1, i1 := m.Decide(f)
+		e2, i2 := next.Decide(f)
+		if e1.Allow && !e2.Allow || i1.Allow && !i2.Allow {
+			t.Fatalf("%+v: %v %v becomes %v %v", f, e1, i1, e2, i2)
+		}
+	}
 }
 
 var (

@@ -22,11 +22,15 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// Identifiers of table entries. 0 is never used, except where it says "none".
+// ClassID and the types beside it are identifiers of table entries. 0 is never
+// used, except where it says "none".
 type (
-	ClassID   uint32
-	RowID     uint32
+	ClassID uint32
+	// RowID identifies a row.
+	RowID uint32
+	// ProgramID identifies a program.
 	ProgramID uint32
+	// DeciderID identifies a decider.
 	DeciderID uint32
 )
 

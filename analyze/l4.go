@@ -1,0 +1,231 @@
+package analyze
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// lowestEphemeral is the lowest of the ports that connections come from, up to 65535.
+const lowestEphemeral = 49152
+
+// span is a range of ports, ICMP types or codes, both ends included.
+type span struct{ first, last int }
+
+// l4 is a set of points of layer 4 space, as seen from one source port:
+// protocols with destination ports, ICMP types and codes. It is canonical:
+// equal sets have equal fields.
+type l4 struct {
+	full  [256]bool // protocols of which everything is in the set
+	ports []portPart
+	icmp  []icmpPart
+}
+
+// portPart is a protocol of which some ports are in a set: sorted spans that
+// neither meet nor touch, not all and not none.
+type portPart struct {
+	protocol policy.Protocol
+	spans    []span
+}
+
+// icmpPart is a protocol of which some types and codes are in a set: sorted
+// runs of types that allow the same codes.
+type icmpPart struct {
+	protocol policy.Protocol
+	runs     []icmpRun
+}
+
+// icmpRun is a run of types, all with the same codes, which are never none.
+type icmpRun struct {
+	types span
+	codes []span
+}
+
+// splitAt gives the lowest ephemeral source port at which a row does not allow
+// what it allows at the lowest of all; 0 if there is none.
+func splitAt(row dataplane.Row) uint16 {
+	var starts []uint16
+	for _, r := range row {
+		if r.Src.First > lowestEphemeral && r.FirstProtocol == r.LastProtocol && r.FirstProtocol.HasPorts() {
+			starts = append(starts, r.Src.First)
+		}
+	}
+	if len(starts) == 0 {
+		return 0
+	}
+	slices.Sort(starts)
+	lowest := allowedBy(row, lowestEphemeral)
+	want := key(lowest.entries())
+	for _, port := range slices.Compact(starts) {
+		if set := allowedBy(row, port); key(set.entries()) != want {
+			return port
+		}
+	}
+	return 0
+}
+
+// allowedBy gives the set that a row allows to connections from a source port.
+func allowedBy(row dataplane.Row, srcPort uint16) l4 {
+	var set l4
+	ports := map[policy.Protocol][]span{}
+	types := map[policy.Protocol]*[256][]span{}
+	for _, r := range row {
+		switch {
+		case !r.Allow:
+		case r.FirstProtocol != r.LastProtocol || !r.FirstProtocol.HasPorts() && !r.FirstProtocol.IsICMP():
+			for p := int(r.FirstProtocol); p <= int(r.LastProtocol); p++ {
+				set.full[p] = true
+			}
+		case r.FirstProtocol.HasPorts():
+			if r.Src.First <= srcPort && srcPort <= r.Src.Last {
+				ports[r.FirstProtocol] = append(ports[r.FirstProtocol], span{int(r.Dst.First), int(r.Dst.Last)})
+			}
+		default:
+			if types[r.FirstProtocol] == nil {
+				types[r.FirstProtocol] = new([256][]span)
+			}
+			for icmpType := int(r.Dst.First); icmpType <= min(int(r.Dst.Last), 255); icmpType++ {
+				codes := &types[r.FirstProtocol][icmpType]
+				*codes = append(*codes, span{int(r.Src.First), min(int(r.Src.Last), 255)})
+			}
+		}
+	}
+	for p, spans := range ports {
+		set.setPorts(p, union(spans))
+	}
+	for p, codes := range types {
+		set.setTypes(p, codes)
+	}
+	set.sort()
+	return set
+}
+
+// setPorts puts the ports of a protocol into a set that has none of them yet.
+func (s *l4) setPorts(p policy.Protocol, spans []span) {
+	switch {
+	case len(spans) == 0:
+	case spans[0] == span{0, 65535}:
+		s.full[p] = true
+	default:
+		s.ports = append(s.ports, portPart{p, spans})
+	}
+}
+
+// setTypes puts the codes of every type of a protocol into a set.
+func (s *l4) setTypes(p policy.Protocol, codes *[256][]span) {
+	var runs []icmpRun
+	for icmpType := range codes {
+		c := union(codes[icmpType])
+		last := len(runs) - 1
+		switch {
+		case len(c) == 0:
+		case last >= 0 && runs[last].types.last == icmpType-1 && slices.Equal(runs[last].codes, c):
+			runs[last].types.last = icmpType
+		default:
+			runs = append(runs, icmpRun{span{icmpType, icmpType}, c})
+		}
+	}
+	switch {
+	case len(runs) == 0:
+	case runs[0].types == span{0, 255} && runs[0].allCodes():
+		s.full[p] = true
+	default:
+		s.icmp = append(s.icmp, icmpPart{p, runs})
+	}
+}
+
+func (r icmpRun) allCodes() bool { return r.codes[0] == span{0, 255} }
+
+func (s *l4) sort() {
+	slices.SortFunc(s.ports, func(a, b portPart) int { return cmp.Compare(a.protocol, b.protocol) })
+	slices.SortFunc(s.icmp, func(a, b icmpPart) int { return cmp.Compare(a.protocol, b.protocol) })
+}
+
+// union gives spans sorted, those that meet or touch made one.
+func union(spans []span) []span {
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.first, b.first) })
+	var out []span
+	for _, s := range spans {
+		if n := len(out); n > 0 && s.first <= out[n-1].last+1 {
+			out[n-1].last = max(out[n-1].last, s.last)
+		} else {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// common gives the spans that two sorted lists have in common.
+func common(a, b []span) []span {
+	var out []span
+	for len(a) > 0 && len(b) > 0 {
+		if first, last := max(a[0].first, b[0].first), min(a[0].last, b[0].last); first <= last {
+			out = append(out, span{first, last})
+		}
+		if a[0].last < b[0].last {
+			a = a[1:]
+		} else {
+			b = b[1:]
+		}
+	}
+	return out
+}
+
+// intersect gives what two sets have in common.
+func intersect(a, b *l4) l4 {
+	var out l4
+	for p := range out.full {
+		out.full[p] = a.full[p] && b.full[p]
+	}
+	for _, x := range [2][2]*l4{{a, b}, {b, a}} {
+		one, other := x[0], x[1]
+		for _, part := range one.ports {
+			if other.full[part.protocol] {
+				out.ports = append(out.ports, part)
+			} else if one == a {
+				out.setPorts(part.protocol, common(part.spans, other.portsOf(part.protocol)))
+			}
+		}
+		for _, part := range one.icmp {
+			if other.full[part.protocol] {
+				out.icmp = append(out.icmp, part)
+			} else if one == a {
+				out.setTypes(part.protocol, commonTypes(part, other.typesOf(part.protocol)))
+			}
+		}
+	}
+	out.sort()
+	return out
+}
+
+func (s *l4) portsOf(p policy.Protocol) []span {
+	for _, part := range s.ports {
+		if part.protocol == p {
+			return part.spans
+		}
+	}
+	return nil
+}
+
+func (s *l4) typesOf(p policy.Protocol) icmpPart {
+	for _, part := range s.icmp {
+		if part.protocol == p {
+			return part
+		}
+	}
+	return icmpPart{protocol: p}
+}
+
+func commonTypes(a, b icmpPart) *[256][]span {
+	var codes [256][]span
+	for _, x := range a.runs {
+		for _, y := range b.runs {
+			for t := max(x.types.first, y.types.first); t <= min(x.types.last, y.types.last); t++ {
+				codes[t] = common(x.codes, y.codes)
+			}
+		}
+	}
+	return &codes
+}

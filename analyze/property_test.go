@@ -1,0 +1,201 @@
+package analyze_test
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/tierwall/tierwall/analyze"
+	"github.com/tierwall/tierwall/evaluate"
+	"github.com/tierwall/tierwall/internal/modeltest"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// answer is a Reachability as a reader of its JSON has it: texts only.
+type answer struct {
+	t     *rapid.T
+	pairs map[[2]string][]analyze.Allowed
+	ends  map[string]bool // that are listed
+}
+
+func newAnswer(t *rapid.T, r *analyze.Reachability) *answer {
+	a := &answer{t, map[[2]string][]analyze.Allowed{}, map[string]bool{}}
+	for _, p := range r.Pairs {
+		k := [2]string{p.Src, p.Dst}
+		if a.pairs[k] != nil || len(p.Allowed) == 0 || p.Src == p.Dst {
+			t.Fatalf("pair %v is listed twice, or of nothing, or of one end: %v", k, p)
+		}
+		a.pairs[k] = p.Allowed
+		a.ends[p.Src], a.ends[p.Dst] = true, true
+	}
+	return a
+}
+
+// nameOf gives the name under which an address is listed; "" if it is not.
+func (a *answer) nameOf(ep *policy.Endpoint, addr netip.Addr) string {
+	if ep == nil {
+		return a.rangeOf(addr)
+	}
+	names := []string{ep.Key.String(), ep.Key.String() + " (" + addr.String() + ")"}
+	if ep.Owner != (policy.Key{}) {
+		names = append(names, ep.Owner.String())
+	}
+	found := ""
+	for _, name := range names {
+		if a.ends[name] {
+			if found != "" {
+				a.t.Fatalf("%v is listed both as %q and as %q", addr, found, name)
+			}
+			found = name
+		}
+	}
+	return found
+}
+
+func (a *answer) rangeOf(addr netip.Addr) string {
+	found := ""
+	for name := range a.ends {
+		first, last, ok := strings.Cut(name, "-")
+		lo, err := netip.ParseAddr(first)
+		if !ok || err != nil {
+			continue
+		}
+		if hi := netip.MustParseAddr(last); lo.Compare(addr) <= 0 && addr.Compare(hi) <= 0 && lo.Is4() == addr.Is4() {
+			if found != "" {
+				a.t.Fatalf("%v is in two ranges, %s and %s", addr, found, name)
+			}
+			found = name
+		}
+	}
+	return found
+}
+
+// allows reads what is listed for a flow.
+func (a *answer) allows(src, dst string, f policy.Flow) bool {
+	family := "IPv4"
+	if !f.Src.Is4() {
+		family = "IPv6"
+	}
+	entries := a.pairs[[2]string{src, dst}]
+	return slices.ContainsFunc(entries, func(e analyze.Allowed) bool {
+		if (e.Family == "") != (entries[0].Family == "") {
+			a.t.Fatalf("some entries have a family, some not: %v", entries)
+		}
+		return (e.Family == "" || e.Family == family) && protocolIn(e.Protocol, f.Protocol) &&
+			(e.Ports == "" || numberIn(e.Ports, int(f.DstPort))) && (e.Types == "" || typeIn(e.Types, int(f.ICMPType), int(f.ICMPCode)))
+	})
+}
+
+func protocolIn(text string, p policy.Protocol) bool {
+	return text == "All" || text == p.String() || text[0] <= '9' && numberIn(text, int(p))
+}
+
+// numberIn reports whether a list like "80,443,8000-9000" holds n.
+func numberIn(list string, n int) bool {
+	return slices.ContainsFunc(strings.Split(list, ","), func(item string) bool {
+		first, last, ok := strings.Cut(item, "-")
+		if !ok {
+			last = first
+		}
+		lo, err1 := strconv.Atoi(first)
+		hi, err2 := strconv.Atoi(last)
+		return cmp.Or(err1, err2) == nil && lo <= n && n <= hi
+	})
+}
+
+func typeIn(list string, icmpType, code int) bool {
+	return slices.ContainsFunc(strings.Split(list, ","), func(item string) bool {
+		types, codes, ok := strings.Cut(item, "/")
+		return numberIn(types, icmpType) && (!ok || numberIn(codes, code))
+	})
+}
+
+// owned gives some pods of the model owners, the same for several.
+func owned(t *rapid.T, m *policy.Model) *policy.Model {
+	owners := []policy.Key{{}, {Kind: "Deployment", Namespace: "blue", Name: "web"}, {Kind: "Job", Namespace: "red", Name: "j"}}
+	out := *m
+	out.Endpoints = nil
+	for _, ep := range m.Endpoints {
+		v := *ep
+		v.Owner = rapid.SampledFrom(owners).Draw(t, "owner")
+		out.Endpoints = append(out.Endpoints, &v)
+	}
+	return &out
+}
+
+// holder is an address and who holds it; nil for the outside world.
+type holder struct {
+	addr netip.Addr
+	ep   *policy.Endpoint
+}
+
+// holdersOf gives the addresses of a model's endpoints, and of the outside
+// world those where something may change. Shared addresses are those of the
+// first endpoint by key, and of others as well.
+func holdersOf(m *policy.Model) (out []holder) {
+	held := map[netip.Addr]bool{}
+	for _, ep := range m.Endpoints {
+		for _, a := range ep.Addrs {
+			out = append(out, holder{a, ep})
+			held[a] = true
+		}
+	}
+	for _, list := range modeltest.PointsOf(m).Addrs {
+		for _, a := range list {
+			if !held[a] {
+				out = append(out, holder{a, nil})
+			}
+		}
+	}
+	return out
+}
+
+// Every pair, on random points and on those at the edges of rules: what is
+// listed is what evaluate decides.
+func TestReachSaysWhatEvaluateSays(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := owned(t, modeltest.Models().Draw(t, "model"))
+		t.Logf("%v", modeltest.Text{Model: m})
+		opts := analyze.ReachOptions{Pods: rapid.Bool().Draw(t, "pods")}
+		r, err := analyze.Reach(m, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, ev := newAnswer(t, r), evaluate.New(m)
+		holders := holdersOf(m)
+		var flows []policy.Flow
+		for range 6 {
+			flows = append(flows, modeltest.Flows(m).Draw(t, "flow"))
+		}
+		for _, src := range holders {
+			for _, dst := range holders {
+				if src.addr.Is4() != dst.addr.Is4() || src.addr == dst.addr || src.ep == nil && dst.ep == nil || src.ep == dst.ep {
+					continue
+				}
+				srcName, dstName := a.nameOf(src.ep, src.addr), a.nameOf(dst.ep, dst.addr)
+				if srcName != "" && srcName == dstName {
+					continue // within one workload
+				}
+				if src.ep != nil && dst.ep != nil && !opts.Pods && src.ep.Owner != (policy.Key{}) && src.ep.Owner == dst.ep.Owner && (srcName == "" || dstName == "") {
+					continue // within one workload, of which nothing may be listed
+				}
+				for _, f := range flows {
+					f.Src, f.Dst = src.addr, dst.addr
+					if f.Protocol.HasPorts() {
+						f.SrcPort = 49152
+					}
+					want := ev.Evaluate(f)
+					if got := a.allows(srcName, dstName, f); got != (want.Verdict == policy.Allow) {
+						t.Fatalf("%+v, %q to %q: listed as %v: %v; evaluate says egress %v by %v, ingress %v by %v", f, srcName, dstName, got,
+							a.pairs[[2]string{srcName, dstName}], want.Egress.Verdict, want.Egress.By, want.Ingress.Verdict, want.Ingress.By)
+					}
+				}
+			}
+		}
+	})
+}

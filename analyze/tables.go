@@ -1,0 +1,142 @@
+package analyze
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+)
+
+// tables are the engine's tables with what each row allows as a number, so that
+// pairs are looked up in arrays.
+type tables struct {
+	sets     []l4             // by number: what rows allow, and what pairs do
+	entries  [][]Allowed      // of each set
+	numbers  map[string]int32 // of sets, by key
+	inter    map[uint64]int32 // of two sets, by both numbers
+	programs []program        // 0 is "none": it allows all
+	cells    [][]cell         // by class: the programs that do not answer it as their base
+	classes  map[dataplane.ClassID]int32
+	locals   map[netip.Addr]dataplane.Local
+	byID     map[dataplane.ProgramID]int32
+	addrs    map[netip.Addr]dataplane.ClassID
+	nets     map[netip.Prefix]dataplane.ClassID
+	splitAt  uint16 // an ephemeral port that some row treats differently; 0: none
+}
+
+// nothing and everything are the numbers of two sets.
+const nothing, everything = 0, 1
+
+// program is what the policies of one direction say to some endpoints.
+type program struct {
+	base  int32  // the set that it allows to classes without a cell
+	cells []cell // its other is a class
+}
+
+// cell is a set allowed where a program and a class meet.
+type cell struct {
+	other, set int32
+}
+
+// newTables reads the first delta of an engine; nil is that of an empty model.
+func newTables(d *dataplane.Delta) *tables {
+	if d == nil {
+		d = &dataplane.Delta{}
+	}
+	t := &tables{
+		numbers: map[string]int32{},
+		inter:   map[uint64]int32{},
+		classes: make(map[dataplane.ClassID]int32, len(d.AddClasses)),
+		locals:  make(map[netip.Addr]dataplane.Local, len(d.SetLocals)),
+		byID:    make(map[dataplane.ProgramID]int32, len(d.SetPrograms)),
+		addrs:   d.SetAddrs,
+		nets:    d.SetNets,
+	}
+	var all l4
+	for p := range all.full {
+		all.full[p] = true
+	}
+	t.number(l4{})
+	t.number(all)
+	rows := make(map[dataplane.RowID]int32, len(d.AddRows))
+	for _, id := range slices.Sorted(maps.Keys(d.AddRows)) {
+		rows[id] = t.number(allowedBy(d.AddRows[id], lowestEphemeral))
+		if port := splitAt(d.AddRows[id]); port != 0 && (t.splitAt == 0 || port < t.splitAt) {
+			t.splitAt = port
+		}
+	}
+	for i, id := range d.AddClasses {
+		t.classes[id] = int32(i)
+	}
+	t.programs = append(t.programs, program{base: everything})
+	for _, p := range d.SetPrograms {
+		t.byID[p.ID] = int32(len(t.programs))
+		t.programs = append(t.programs, program{base: rows[p.Base]})
+	}
+	t.cells = make([][]cell, len(d.AddClasses))
+	for _, c := range d.SetCells {
+		p, class, set := t.byID[c.Program], t.classes[c.Class], rows[c.Row]
+		if set != t.programs[p].base {
+			t.programs[p].cells = append(t.programs[p].cells, cell{class, set})
+			t.cells[class] = append(t.cells[class], cell{p, set})
+		}
+	}
+	for _, l := range d.SetLocals {
+		t.locals[l.Addr] = l
+	}
+	return t
+}
+
+// number gives the number of a set.
+func (t *tables) number(s l4) int32 {
+	entries := s.entries()
+	k := key(entries)
+	n, ok := t.numbers[k]
+	if !ok {
+		n = int32(len(t.sets))
+		t.numbers[k] = n
+		t.sets = append(t.sets, s)
+		t.entries = append(t.entries, entries)
+	}
+	return n
+}
+
+// both gives the number of what two sets have in common.
+func (t *tables) both(a, b int32) int32 {
+	switch {
+	case a == b || b == everything:
+		return a
+	case a == everything:
+		return b
+	case a == nothing || b == nothing:
+		return nothing
+	}
+	k := uint64(min(a, b))<<32 | uint64(max(a, b))
+	n, ok := t.inter[k]
+	if !ok {
+		n = t.number(intersect(&t.sets[a], &t.sets[b]))
+		t.inter[k] = n
+	}
+	return n
+}
+
+// answers fills in what a program allows, by class.
+func (t *tables) answers(p int32, byClass []int32) {
+	for i := range byClass {
+		byClass[i] = t.programs[p].base
+	}
+	for _, c := range t.programs[p].cells {
+		byClass[c.other] = c.set
+	}
+}
+
+// askers fills in what a class is allowed, by program.
+func (t *tables) askers(class int32, byProgram []int32) {
+	for i := range byProgram {
+		byProgram[i] = t.programs[i].base
+	}
+	for _, c := range t.cells[class] {
+		byProgram[c.other] = c.set
+	}
+}

@@ -1,0 +1,149 @@
+package nft
+
+import (
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// touchNewCells notes the cells that begin to be: those of local endpoints that
+// have another program now, and those of classes that nothing was in before.
+// There were no such entries, or they have been noted.
+func (t *step) touchNewCells(d *dataplane.Delta) {
+	s := t.b.state
+	touch := func(e entry) {
+		if _, noted := t.entries[e]; !noted {
+			t.entries[e] = verdict{}
+		}
+	}
+	for _, l := range d.SetLocals {
+		for _, dir := range policy.Directions {
+			if id := l.Program(dir); id != 0 {
+				for class := range s.Program(id).Cells {
+					touch(entry{entryCell, path{dir, familyOf(l.Addr)}, class, l.Addr})
+				}
+			}
+		}
+	}
+	for id, was := range t.classes {
+		for _, p := range paths {
+			if p.holds(was) || !p.holds(s.ClassUse(id)) {
+				continue
+			}
+			for program := range s.Programs() {
+				if _, ok := program.Cells[id]; !ok {
+					continue
+				}
+				for a := range s.LocalsOf(program.ID, p.dir) {
+					touch(entry{entryCell, p, id, a})
+				}
+			}
+		}
+	}
+}
+
+// afterEntries writes the maps of local endpoints, and the chains and maps of
+// classes that appear, disappear, or get their first or lose their last cell.
+func (t *step) afterEntries() {
+	t.dropCells()
+	changes := map[cellSet][]entry{}
+	for e, was := range t.entries {
+		is := e.value(t.b.state)
+		if is == was {
+			continue
+		}
+		if e.kind != entryCell {
+			t.writeEntry(e, was, is)
+			continue
+		}
+		set := cellSet{e.path, e.class}
+		if was, noted := t.classes[e.class]; noted && e.path.holds(was) && !e.path.holds(t.b.state.ClassUse(e.class)) {
+			continue // its map goes away as a whole
+		}
+		if _, ok := t.cells[set]; !ok {
+			t.cells[set] = t.b.cells[set]
+		}
+		changes[set] = append(changes[set], e)
+		if was != (verdict{}) {
+			t.cells[set]--
+		}
+		if is != (verdict{}) {
+			t.cells[set]++
+		}
+	}
+	for set, list := range changes {
+		name := set.path.className(set.class)
+		was, is := isMap(t.b.cells[set]), isMap(t.cells[set])
+		switch {
+		case was && is:
+			for _, e := range list {
+				t.writeEntry(e, t.entries[e], e.value(t.b.state))
+			}
+		case was:
+			t.batch.delSet(name, rankClassSet) // its elements go with it
+		case is:
+			t.batch.addSet(addrMap(name, set.path.family))
+			for _, c := range t.b.cellsOf(set) {
+				t.batch.addElement(name, element{key: addrKey(c.addr), verdict: c.row})
+			}
+		}
+	}
+	t.afterClasses(changes)
+}
+
+// dropCells takes away the maps of classes that nothing is in any more.
+func (t *step) dropCells() {
+	for id, was := range t.classes {
+		for _, p := range paths {
+			set := cellSet{p, id}
+			if p.holds(was) && !p.holds(t.b.state.ClassUse(id)) && t.b.cells[set] > 0 {
+				t.cells[set] = 0
+				if isMap(t.b.cells[set]) {
+					t.batch.delSet(p.className(id), rankClassSet)
+				}
+			}
+		}
+	}
+}
+
+func (t *step) writeEntry(e entry, was, is verdict) {
+	if was != (verdict{}) {
+		t.batch.delElement(e.set(), e.element(was))
+	}
+	if is != (verdict{}) {
+		t.batch.addElement(e.set(), e.element(is))
+	}
+}
+
+// afterClasses writes the chains of classes that appear, disappear, or whose
+// cells are rules and have changed.
+func (t *step) afterClasses(changes map[cellSet][]entry) {
+	chain := func(set cellSet) chainRules {
+		n, ok := t.cells[set]
+		if !ok {
+			n = t.b.cells[set]
+		}
+		var few []cell
+		if n > 0 && !isMap(n) {
+			few = t.b.cellsOf(set)
+		}
+		return set.path.classChain(set.class, n, few)
+	}
+	for id, was := range t.classes {
+		for _, p := range paths {
+			set := cellSet{p, id}
+			switch had, has := p.holds(was), p.holds(t.b.state.ClassUse(id)); {
+			case has && !had:
+				t.batch.addChain(chain(set))
+				delete(changes, set)
+			case had && !has:
+				t.batch.delChain(p.className(id), rankClass)
+				delete(changes, set)
+			}
+		}
+	}
+	for set := range changes {
+		if !isMap(t.b.cells[set]) || !isMap(t.cells[set]) {
+			t.batch.setRules(chain(set))
+		}
+	}
+}

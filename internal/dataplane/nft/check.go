@@ -1,0 +1,253 @@
+package nft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// Check reads the table back, compares all of it with what it should be, and
+// writes it anew if anything differs. Then it cuts the connections that the tables
+// deny, which an earlier pass may have missed, or that were made while the
+// table was not as it should be.
+func (b *Dataplane) Check(ctx context.Context) (dataplane.Drift, error) {
+	if err := ctx.Err(); err != nil || !b.inForce {
+		return dataplane.Drift{}, err
+	}
+	findings, err := b.compare()
+	if err != nil {
+		return dataplane.Drift{}, fmt.Errorf("nftables: reading table %s: %w", b.table, err)
+	}
+	drift := dataplane.Drift{Findings: findings}
+	defer b.cut(ctx)
+	if len(findings) == 0 {
+		return drift, nil
+	}
+	b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.table, "findings", len(findings), "first", findings[0])
+	next := newLayout(b.state)
+	if err := b.replace(next); err != nil {
+		return drift, err
+	}
+	b.layout, drift.Repaired = next, true
+	return drift, nil
+}
+
+// compare lists what differs between the kernel's table and the layout.
+func (b *Dataplane) compare() ([]string, error) {
+	c, err := newComparison(b.layout)
+	if err == nil {
+		err = dump(b.conn, b.table, c)
+	}
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return []string{"the table is gone, or a part of it went while it was read"}, nil
+	case errors.Is(err, errForeign):
+		return []string{err.Error()}, nil
+	case err != nil:
+		return nil, err
+	}
+	return c.result(), nil
+}
+
+// maxFindings bounds a report: who deletes a set of a hundred thousand
+// addresses is told so once.
+const maxFindings = 50
+
+// comparison holds what a table should be against what is read. What was read is
+// taken out of what should be; the rest is missing.
+type comparison struct {
+	layout   *layout
+	chains   map[string]chainSpec
+	rules    map[string][]rule
+	sets     map[string]setSpec
+	elements map[string]map[element]bool
+	seen     map[string]int // rules of a chain, addresses of a mark
+	marks    map[string]markSet
+	findings []string
+	more     int
+}
+
+// markSet is the set of a mark, and how many addresses should be in it.
+type markSet struct {
+	family, mark int
+	want         int
+}
+
+func newComparison(l *layout) (*comparison, error) {
+	c := &comparison{
+		layout: l, chains: map[string]chainSpec{}, rules: map[string][]rule{}, sets: map[string]setSpec{},
+		elements: map[string]map[element]bool{}, seen: map[string]int{}, marks: map[string]markSet{},
+	}
+	for family, t := range l.slots {
+		for mark := -1; mark < t.marks(); mark++ {
+			set := markSet{family: family, mark: mark}
+			for id, slot := range t.of {
+				if marked(slot, mark) {
+					set.want += l.state.ClassUse(id).Addrs
+				}
+			}
+			c.marks[markName(family, mark)] = set
+		}
+	}
+	return c, l.emit(c)
+}
+
+func (c *comparison) addSet(s setSpec) { c.sets[s.name] = s }
+
+func (c *comparison) addBaseChain(s chainSpec, rules []rule) {
+	c.chains[s.name], c.rules[s.name] = s, rules
+}
+
+func (c *comparison) addChain(r chainRules) {
+	c.chains[r.name], c.rules[r.name] = chainSpec{name: r.name}, r.rules
+}
+
+func (c *comparison) addElement(set string, e element) {
+	if c.elements[set] == nil {
+		c.elements[set] = map[element]bool{}
+	}
+	c.elements[set][e] = true
+}
+
+func (c *comparison) find(format string, args ...any) {
+	if len(c.findings) >= maxFindings {
+		c.more++
+		return
+	}
+	c.findings = append(c.findings, fmt.Sprintf(format, args...))
+}
+
+func (c *comparison) visitChain(s chainSpec, err error) error {
+	want, ok := c.chains[s.name]
+	delete(c.chains, s.name)
+	switch {
+	case !ok:
+		c.find("chain %s was added", s.name)
+	case err != nil:
+		c.find("chain %s %v", s.name, err)
+	case s != want:
+		c.find("chain %s is another one", s.name)
+	}
+	return nil
+}
+
+func (c *comparison) visitRule(chain string, r rule, err error) error {
+	i := c.seen[chain]
+	c.seen[chain]++
+	want := c.rules[chain]
+	switch {
+	case err != nil:
+		c.find("chain %s: rule %d: %v", chain, i, err)
+	case i >= len(want):
+		c.find("chain %s: rule %d was added", chain, i)
+	case !equalRules(want[i:i+1], []rule{r}):
+		c.find("chain %s: rule %d is another one", chain, i)
+	}
+	return nil
+}
+
+func (c *comparison) visitSet(s setSpec, err error) error {
+	want, ok := c.sets[s.name]
+	delete(c.sets, s.name)
+	switch {
+	case !ok:
+		c.find("set %s was added", s.name)
+	case err != nil:
+		c.find("set %s %v", s.name, err)
+	case s != want:
+		c.find("set %s is another one", s.name)
+	}
+	return nil
+}
+
+func (c *comparison) visitElement(set string, e element, err error) error {
+	if err != nil {
+		c.find("set %s: %v", set, err)
+		return nil
+	}
+	if mark, ok := c.marks[set]; ok {
+		if c.isMarked(mark, e) {
+			c.seen["set "+set]++
+		} else {
+			c.find("set %s: element %s was added", set, keyText(e))
+		}
+		return nil
+	}
+	if !c.elements[set][e] {
+		c.find("set %s: element %s was added or changed", set, keyText(e))
+	}
+	delete(c.elements[set], e)
+	return nil
+}
+
+// isMarked reports whether an address should be in a set.
+func (c *comparison) isMarked(set markSet, e element) bool {
+	a, ok := netip.AddrFromSlice([]byte(e.key))
+	if !ok || e.end || familyOf(a) != set.family {
+		return false
+	}
+	class, ok := c.layout.state.AddrClass(a)
+	return ok && marked(c.layout.slots[set.family].of[class], set.mark)
+}
+
+func keyText(e element) string {
+	text := fmt.Sprintf("%x", e.key)
+	if a, ok := netip.AddrFromSlice([]byte(e.key)); ok {
+		text = a.String()
+	}
+	if e.end {
+		text += " (end)"
+	}
+	if e.verdict.chain != "" {
+		text += " to " + e.verdict.chain
+	}
+	return text
+}
+
+// result adds what is missing and gives all findings.
+func (c *comparison) result() []string {
+	for _, name := range slices.Sorted(maps.Keys(c.chains)) {
+		c.find("chain %s is gone", name)
+		delete(c.rules, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.rules)) {
+		if n := len(c.rules[name]) - c.seen[name]; n > 0 {
+			c.find("chain %s: %d rules are gone", name, n)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.sets)) {
+		c.find("set %s is gone", name)
+		delete(c.elements, name)
+		delete(c.marks, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.elements)) {
+		if n := len(c.elements[name]); n > 0 {
+			c.find("set %s: %d elements are gone or changed", name, n)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.marks)) {
+		if n := c.marks[name].want - c.seen["set "+name]; n > 0 {
+			c.find("set %s: %d elements are gone", name, n)
+		}
+	}
+	if c.more > 0 {
+		c.findings = append(c.findings, fmt.Sprintf("and %d more", c.more))
+	}
+	return c.findings
+}
+
+// Deciding by the state that should be in force is the backend's own judge.
+var _ dataplane.FlowDecider = (*Dataplane)(nil)
+
+// Decide decides a flow by the tables that should be in force.
+func (b *Dataplane) Decide(f policy.Flow) (egress, ingress dataplane.Verdict) {
+	return b.state.Decide(f)
+}

@@ -1,0 +1,132 @@
+package nft
+
+import (
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tierwall/tierwall/internal/nfnl"
+)
+
+// visitor takes what a dump finds. Each error says why something is none of
+// ours; a visitor that returns an error ends the dump.
+type visitor interface {
+	visitChain(chainSpec, error) error
+	visitRule(chain string, r rule, err error) error
+	visitSet(setSpec, error) error
+	visitElement(set string, e element, err error) error
+}
+
+// dump reads a whole table. It fails with ENOENT if there is none, and with
+// nfnl.ErrInterrupted if some part of it could not be read in one piece.
+func dump(conn *nfnl.Conn, table string, v visitor) error {
+	if err := readTable(conn, table); err != nil {
+		return err
+	}
+	if err := each(conn, getTable(unix.NFT_MSG_GETCHAIN, unix.NFTA_CHAIN_TABLE, table), func(a nfnl.Attrs) error {
+		if a.Get(unix.NFTA_CHAIN_TABLE).String() != table {
+			return nil // kernels give the chains of all tables
+		}
+		return v.visitChain(readChain(a))
+	}); err != nil {
+		return fmt.Errorf("chains: %w", err)
+	}
+	if err := each(conn, getRules(table), func(a nfnl.Attrs) error {
+		return v.visitRule(readRule(a))
+	}); err != nil {
+		return fmt.Errorf("rules: %w", err)
+	}
+	var sets []string
+	if err := each(conn, getTable(unix.NFT_MSG_GETSET, unix.NFTA_SET_TABLE, table), func(a nfnl.Attrs) error {
+		if a.Get(unix.NFTA_SET_TABLE).String() != table {
+			return nil
+		}
+		s, err := readSet(a)
+		sets = append(sets, s.name)
+		return v.visitSet(s, err)
+	}); err != nil {
+		return fmt.Errorf("sets: %w", err)
+	}
+	for _, set := range sets {
+		if err := dumpElements(conn, table, set, v); err != nil {
+			return fmt.Errorf("set %s: %w", set, err)
+		}
+	}
+	return nil
+}
+
+func dumpElements(conn *nfnl.Conn, table, set string, v visitor) error {
+	var w nfnl.Writer
+	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP, unix.NFPROTO_INET)
+	w.String(unix.NFTA_SET_ELEM_LIST_TABLE, table)
+	w.String(unix.NFTA_SET_ELEM_LIST_SET, set)
+	w.End()
+	return each(conn, &w, func(a nfnl.Attrs) error {
+		for _, elem := range a.Get(unix.NFTA_SET_ELEM_LIST_ELEMENTS).Attrs().All() {
+			e, err := readElement(elem.Attrs())
+			if err := v.visitElement(set, e, err); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// each reads one list, and hands it out once it is there in one piece: whoever
+// changes any table of the host meanwhile, ours or not, breaks it, and it is read
+// again.
+func each(conn *nfnl.Conn, request *nfnl.Writer, visit func(nfnl.Attrs) error) error {
+	var list []nfnl.Attrs
+	err := retry(func() error {
+		list = list[:0]
+		return conn.Dump(request, func(m nfnl.Message) error {
+			list = append(list, slices.Clone(m.Attrs))
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for _, a := range list {
+		if err := visit(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// getTable asks for all of a kind that a table has.
+func getTable(typ uint8, attr uint16, table string) *nfnl.Writer {
+	var w nfnl.Writer
+	w.Begin(unix.NFNL_SUBSYS_NFTABLES, typ, unix.NLM_F_DUMP, unix.NFPROTO_INET)
+	w.String(attr, table)
+	w.End()
+	return &w
+}
+
+// readTable fails if there is no table, or one that is switched off.
+func readTable(conn *nfnl.Conn, table string) error {
+	var w nfnl.Writer
+	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETTABLE, unix.NLM_F_ACK, unix.NFPROTO_INET)
+	w.String(unix.NFTA_TABLE_NAME, table)
+	w.End()
+	return conn.Do(&w, 1, func(m nfnl.Message) error {
+		if flags := m.Attrs.Get(unix.NFTA_TABLE_FLAGS).Uint32(); flags != 0 {
+			return fmt.Errorf("%w: flags %#x", errForeign, flags)
+		}
+		return nil
+	})
+}
+
+// generation numbers the state of all tables of the network namespace.
+func generation(conn *nfnl.Conn) (id uint32, err error) {
+	var w nfnl.Writer
+	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETGEN, unix.NLM_F_ACK, unix.AF_UNSPEC)
+	w.End()
+	err = conn.Do(&w, 1, func(m nfnl.Message) error {
+		id = m.Attrs.Get(unix.NFTA_GEN_ID).Uint32()
+		return nil
+	})
+	return id, err
+}

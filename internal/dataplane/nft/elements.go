@@ -1,0 +1,66 @@
+package nft
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/tierwall/tierwall/internal/nfnl"
+)
+
+// elementList is elements in the form in which messages carry them: a set of a
+// hundred thousand addresses stays small, and is written once.
+type elementList struct {
+	w    nfnl.Writer
+	cuts []int // where one message's list ends and the next begins
+	n    int
+}
+
+// maxList is how long a message's list of elements gets: an attribute's length
+// has 16 bits. An element is far shorter than what is left above it.
+const maxList = 60000
+
+func (l *elementList) add(e element) {
+	start := len(l.w.B)
+	if len(l.cuts) == 0 && start > maxList || len(l.cuts) > 0 && start-l.cuts[len(l.cuts)-1] > maxList {
+		l.cuts = append(l.cuts, start)
+	}
+	l.n++
+	nest := l.w.Nest(unix.NFTA_LIST_ELEM)
+	key := l.w.Nest(unix.NFTA_SET_ELEM_KEY)
+	l.w.Raw(unix.NFTA_DATA_VALUE, e.key)
+	l.w.EndNest(key)
+	if e.verdict != (verdict{}) {
+		data := l.w.Nest(unix.NFTA_SET_ELEM_DATA)
+		writeVerdict(&l.w, e.verdict)
+		l.w.EndNest(data)
+	}
+	if e.end {
+		l.w.Uint32(unix.NFTA_SET_ELEM_FLAGS, unix.NFT_SET_ELEM_INTERVAL_END)
+	}
+	l.w.EndNest(nest)
+}
+
+// write appends messages that add or delete the elements.
+func (l *elementList) write(w *nfnl.Writer, typ uint8, table, set string) {
+	flags := uint16(0)
+	if typ == unix.NFT_MSG_NEWSETELEM {
+		flags = unix.NLM_F_CREATE | unix.NLM_F_EXCL
+	}
+	from := 0
+	for i := range len(l.cuts) + 1 {
+		to := len(l.w.B)
+		if i < len(l.cuts) {
+			to = l.cuts[i]
+		}
+		if from == to {
+			continue
+		}
+		w.Begin(unix.NFNL_SUBSYS_NFTABLES, typ, flags, unix.NFPROTO_INET)
+		w.String(unix.NFTA_SET_ELEM_LIST_TABLE, table)
+		w.String(unix.NFTA_SET_ELEM_LIST_SET, set)
+		list := w.Nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS)
+		w.B = append(w.B, l.w.B[from:to]...)
+		w.EndNest(list)
+		w.End()
+		from = to
+	}
+}

@@ -1,0 +1,209 @@
+package nft
+
+import (
+	"slices"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// sink takes what a whole table consists of: a batch writes it to the kernel,
+// the check holds what was read back against it.
+type sink interface {
+	addSet(setSpec)
+	addBaseChain(chainSpec, []rule)
+	addChain(chainRules)
+	addElement(set string, e element)
+}
+
+// layout is what the kernel's table is made from: the state, and what the
+// backend derives from it.
+type layout struct {
+	state     *dataplane.State
+	slots     [2]*slots
+	intervals [2][]interval
+	cells     map[cellSet]int  // how many elements the maps have that exist
+	room      map[string]usage // of the sets of addresses
+}
+
+// usage says how many addresses are in a set, and how many there can be.
+type usage struct{ used, room int }
+
+// newLayout derives everything from a state.
+func newLayout(s *dataplane.State) *layout {
+	l := &layout{state: s, cells: map[cellSet]int{}, room: map[string]usage{}}
+	for family := range familyDigit {
+		p := path{policy.Egress, family}
+		populated := map[dataplane.ClassID]int{}
+		for _, id := range s.Classes() {
+			if use := s.ClassUse(id); p.holds(use) && use.Addrs > 0 {
+				populated[id] = use.Addrs
+			}
+		}
+		l.slots[family] = newSlots(family)
+		l.slots[family].fill(populated)
+		for mark := -1; mark < l.slots[family].marks(); mark++ {
+			n := 0
+			for id, slot := range l.slots[family].of {
+				if marked(slot, mark) {
+					n += populated[id]
+				}
+			}
+			l.room[markName(family, mark)] = usage{n, roomFor(n)}
+		}
+		if _, ok := s.NetClass(dataplane.WholeFamilies[family]); ok {
+			l.intervals[family] = flatten(s, dataplane.WholeFamilies[family])
+		}
+	}
+	l.eachEntry(func(e entry, _ verdict) {
+		if e.kind == entryCell {
+			l.cells[cellSet{e.path, e.class}]++
+		}
+	})
+	return l
+}
+
+// eachEntry gives every entry of a local endpoint with its verdict.
+func (l *layout) eachEntry(each func(entry, verdict)) {
+	give := func(e entry) {
+		if v := e.value(l.state); v != (verdict{}) {
+			each(e, v)
+		}
+	}
+	for _, local := range l.state.Locals() {
+		give(entry{kind: entrySelf, path: path{policy.Egress, familyOf(local.Addr)}, addr: local.Addr})
+		for _, dir := range policy.Directions {
+			p := path{dir, familyOf(local.Addr)}
+			give(entry{kind: entryDispatch, path: p, addr: local.Addr})
+			give(entry{kind: entryBase, path: p, addr: local.Addr})
+			if id := local.Program(dir); id != 0 {
+				for class := range l.state.Program(id).Cells {
+					give(entry{entryCell, p, class, local.Addr})
+				}
+			}
+		}
+	}
+}
+
+// emit gives everything but the sets of marks.
+func (l *layout) emit(out sink) error {
+	for _, s := range fixedSets() {
+		out.addSet(s)
+	}
+	out.addBaseChain(chainSpec{name: forwardChain, base: true, priority: priority}, forwardRules())
+	out.addChain(chainRules{name: strictChain, rules: strictRules()})
+	for family, t := range l.slots {
+		for mark := -1; mark < t.marks(); mark++ {
+			name := markName(family, mark)
+			out.addSet(sized(name, family, l.room[name].room))
+		}
+		out.addChain(familyChain(family))
+	}
+	for _, p := range paths {
+		t := l.slots[p.family]
+		out.addChain(p.entryChain(t.root(p)))
+		out.addChain(p.baseChain())
+		for _, n := range t.nodes() {
+			out.addChain(t.nodeChain(p, n))
+		}
+		for s := range spans(l.intervals[p.family], 0, len(l.intervals[p.family])) {
+			for _, e := range s.elements(p) {
+				out.addElement(p.netsName(), e)
+			}
+		}
+	}
+	l.emitClasses(out)
+	for _, d := range l.state.Deciders() {
+		_, denying, allowing, _ := l.state.Decider(d.ID)
+		if denying > 0 {
+			out.addChain(deciderChain(d, false))
+		}
+		if allowing > 0 {
+			out.addChain(deciderChain(d, true))
+		}
+	}
+	return l.emitRows(out)
+}
+
+// emitClasses gives the classes' chains and maps, and all entries of local endpoints.
+func (l *layout) emitClasses(out sink) {
+	few := map[cellSet][]cell{}
+	for _, id := range l.state.Classes() {
+		for _, p := range paths {
+			if isMap(l.cells[cellSet{p, id}]) {
+				out.addSet(addrMap(p.className(id), p.family))
+			}
+		}
+	}
+	l.eachEntry(func(e entry, v verdict) {
+		if set := (cellSet{e.path, e.class}); e.kind == entryCell && !isMap(l.cells[set]) {
+			few[set] = append(few[set], cell{e.addr, v})
+			return
+		}
+		out.addElement(e.set(), e.element(v))
+	})
+	for _, id := range l.state.Classes() {
+		for _, p := range paths {
+			if set := (cellSet{p, id}); p.holds(l.state.ClassUse(id)) {
+				out.addChain(p.classChain(id, l.cells[set], few[set]))
+			}
+		}
+	}
+}
+
+// cellsOf gives the cells that a class has on a path, sorted by address.
+func (l *layout) cellsOf(set cellSet) []cell {
+	var list []cell
+	for program := range l.state.Programs() {
+		row, ok := program.Cells[set.class]
+		if !ok {
+			continue
+		}
+		for a := range l.state.LocalsOf(program.ID, set.path.dir) {
+			if familyOf(a) == set.path.family {
+				list = append(list, cell{a, goTo(rowName(row))})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b cell) int { return a.addr.Compare(b.addr) })
+	return list
+}
+
+func (l *layout) emitRows(out sink) error {
+	for id, row := range l.state.Rows() {
+		parts, err := compileRow(id, row)
+		if err != nil {
+			return err
+		}
+		for _, s := range parts.sets {
+			out.addSet(s.setSpec)
+			for _, e := range s.elements {
+				out.addElement(s.name, e)
+			}
+		}
+		for _, c := range parts.chains {
+			out.addChain(c)
+		}
+	}
+	return nil
+}
+
+// emitAddrs gives the sets of marks.
+func (l *layout) emitAddrs(out sink) {
+	var names [2][]string // by mark + 1
+	for family, t := range l.slots {
+		for mark := -1; mark < t.marks(); mark++ {
+			names[family] = append(names[family], markName(family, mark))
+		}
+	}
+	for a, class := range l.state.Addrs() {
+		family := familyOf(a)
+		e := element{key: addrKey(a)}
+		slot := l.slots[family].of[class]
+		for i, name := range names[family] {
+			if marked(slot, i-1) {
+				out.addElement(name, e)
+			}
+		}
+	}
+}

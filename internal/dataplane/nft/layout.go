@@ -1,0 +1,238 @@
+package nft
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// The table, for one family and one direction ("egress4"; a side note in
+// parentheses):
+//
+//	chain forward      established and related connections pass; then, by family,
+//	chain forward4     ip saddr vmap @egress4 (local endpoints: jump egress4)
+//	                   ip daddr vmap @ingress4 (jump ingress4)
+//	chain egress4      ip saddr . ip daddr @self4 return
+//	                   jump strict
+//	                   ip daddr @known4 goto egress4-node-… (addresses with a class of their own)
+//	                   ip daddr vmap @nets4-egress (intervals: goto egress4-class-…)
+//	                   drop
+//	chain egress4-node-LEVEL-N   one digit of the class's slot: which child to go to
+//	chain egress4-class-N        ip saddr vmap @egress4-class-N (locals whose row differs: goto row-…;
+//	                             up to maxLinear of them are rules instead)
+//	                             goto egress4-base
+//	chain egress4-base           ip saddr vmap @egress4-base (locals: goto row-…)
+//	                             drop
+//	chain row-N        protocol and ports: goto allow-…, goto deny-…
+//	chain allow-N      counter return (on to the other direction)
+//	chain deny-N       counter drop
+//
+// A chain that is entered by goto returns to the chain that jumped, forward4. A
+// lookup that finds nothing where something must be ends in drop.
+//
+// Addresses are in plain sets, not in a map to verdicts: at every commit that
+// adds an element with a chain, the kernel walks all elements of all verdict maps
+// to look for loops (20 ms with 100,000 of them here, seconds on kernels before
+// 6.18). So a class has a number of its own in its family, its slot, and the sets
+// known4-digit… say what its digits are; see slots.
+
+// path is one direction of one family.
+type path struct {
+	dir    policy.Direction
+	family int // 0 is IPv4, 1 is IPv6
+}
+
+var paths = [4]path{{policy.Egress, 0}, {policy.Ingress, 0}, {policy.Egress, 1}, {policy.Ingress, 1}}
+
+var familyDigit = [2]string{"4", "6"}
+
+func (p path) String() string { return p.dir.String() + familyDigit[p.family] }
+
+// local and peer say which end of a packet is which.
+func (p path) local() side { return side(p.dir) }
+func (p path) peer() side  { return 1 - side(p.dir) }
+
+func (p path) baseName() string                      { return p.String() + "-base" }
+func (p path) netsName() string                      { return "nets" + familyDigit[p.family] + "-" + p.dir.String() }
+func (p path) className(id dataplane.ClassID) string { return fmt.Sprintf("%v-class-%d", p, id) }
+
+func selfName(family int) string  { return "self" + familyDigit[family] }
+func knownName(family int) string { return "known" + familyDigit[family] }
+
+// markName names the set of a mark.
+func markName(family, mark int) string {
+	if mark < 0 {
+		return knownName(family)
+	}
+	return fmt.Sprintf("known%s-digit%d-is-%d", familyDigit[family], mark/3, mark%3+1)
+}
+
+func rowName(id dataplane.RowID) string { return fmt.Sprintf("row-%d", id) }
+
+const (
+	forwardChain  = "forward"
+	handoverChain = "forward-handover"
+	strictChain   = "strict"
+
+	// The tables see a packet after DNAT, a little before others that filter.
+	priority         = -10
+	handoverPriority = priority + 1
+)
+
+// byAddress matches on the family and looks one end's address up in a verdict map.
+func byAddress(family int, s side, set string) rule {
+	return rule{exprs: join(isFamily(family), []expr{address(family, s), bySet(set)})}
+}
+
+func forwardRules() []rule {
+	return []rule{
+		when(hasState(stateEstablished|stateRelated), accept),
+		when(isFamily(0), goTo("forward4")),
+		when(isFamily(1), goTo("forward6")),
+	}
+}
+
+// strictRules keep connections that were cut from coming back. Connection
+// tracking takes up a TCP connection that it does not know at any packet, with
+// that packet's sender as the client: a server's next segment would revive what
+// the client may not have. A packet that does not begin a connection, and
+// belongs to none, ends here.
+//
+// That goes for connections, too, that were there before the kernel tracked any:
+// where tierwall starts on a host that neither translates addresses nor filters
+// by connection, the TCP connections of governed endpoints end and must be made
+// again. To take them up at any packet instead would leave the door open for good.
+func strictRules() []rule {
+	const fin, syn, rst, ack = 1, 2, 4, 16
+	stray := join(
+		isProtocol(policy.TCP),
+		hasState(stateNew|stateInvalid),
+		[]expr{
+			payload(transportHeader, 13, 1),
+			{kind: bitwiseAnd, register: reg1, length: 1, data: string([]byte{fin | syn | rst | ack})},
+			isNot(syn),
+			{kind: counter},
+		})
+	sctp := join(isProtocol(policy.SCTP), hasState(stateInvalid), []expr{{kind: counter}})
+	tcpRule, sctpRule := when(stray, drop), when(sctp, drop)
+	tcpRule.comment = "no connection's packet"
+	sctpRule.comment = "no association's packet"
+	return []rule{tcpRule, sctpRule}
+}
+
+// familyChain gives forward4 or forward6.
+func familyChain(family int) chainRules {
+	return chainRules{name: forwardChain + familyDigit[family], rules: []rule{
+		byAddress(family, source, path{policy.Egress, family}.String()),
+		byAddress(family, destination, path{policy.Ingress, family}.String()),
+	}}
+}
+
+// entryChain is where packets of local endpoints arrive; root is the tree's root,
+// empty while no address has a class of its own.
+func (p path) entryChain(root string) chainRules {
+	rules := []rule{
+		when(join(isFamily(p.family), bothAddresses(p.family), []expr{inSet(selfName(p.family))}), returns),
+		always(jumpTo(strictChain)),
+	}
+	if root != "" {
+		rules = append(rules, when(join(isFamily(p.family), []expr{address(p.family, p.peer()), inSet(knownName(p.family))}), goTo(root)))
+	}
+	rules = append(rules, byAddress(p.family, p.peer(), p.netsName()), always(drop))
+	return chainRules{name: p.String(), rules: rules}
+}
+
+// cell is a local endpoint that has a row of its own for a class.
+type cell struct {
+	addr netip.Addr
+	row  verdict
+}
+
+// classChain is where packets of a class arrive; n says how many cells it has,
+// and cells are them if they are few.
+func (p path) classChain(id dataplane.ClassID, n int, cells []cell) chainRules {
+	c := chainRules{name: p.className(id), rank: rankClass}
+	switch {
+	case isMap(n):
+		c.rules = append(c.rules, byAddress(p.family, p.local(), p.className(id)))
+	case n > 0:
+		for _, x := range cells {
+			c.rules = append(c.rules, when(join(isFamily(p.family), []expr{address(p.family, p.local()), is(x.addr.AsSlice()...)}), x.row))
+		}
+	}
+	c.rules = append(c.rules, always(goTo(p.baseName())))
+	return c
+}
+
+// isMap reports whether so many cells are a map and not rules: a set is dear to
+// make, and the kernel looks for a set by its name among all there are.
+func isMap(cells int) bool { return cells > maxLinear }
+
+func (p path) baseChain() chainRules {
+	return chainRules{name: p.baseName(), rules: []rule{byAddress(p.family, p.local(), p.baseName()), always(drop)}}
+}
+
+// addrMap is a verdict map keyed by address.
+func addrMap(name string, family int) setSpec {
+	return setSpec{name: name, keyType: addrType(family), keyLen: addrLen(family), verdicts: true}
+}
+
+func addrSet(name string, family int) setSpec {
+	return setSpec{name: name, keyType: addrType(family), keyLen: addrLen(family)}
+}
+
+// sized is a set of addresses with room for as many.
+func sized(name string, family, room int) setSpec {
+	s := addrSet(name, family)
+	s.size = uint32(room)
+	return s
+}
+
+// roomFor gives how much room a set of n addresses gets: half as much again. When
+// that is used up, the table is written anew, with more.
+func roomFor(n int) int { return n + n/2 + 1024 }
+
+// fixedSets are the sets that are always there, those of addresses aside.
+func fixedSets() []setSpec {
+	var sets []setSpec
+	for family := range familyDigit {
+		t := addrType(family)
+		sets = append(sets, setSpec{name: selfName(family), keyType: t<<concatBits | t, keyLen: 2 * addrLen(family)})
+	}
+	for _, p := range paths {
+		nets := addrMap(p.netsName(), p.family)
+		nets.interval = true
+		sets = append(sets, addrMap(p.String(), p.family), addrMap(p.baseName(), p.family), nets)
+	}
+	return sets
+}
+
+func deciderName(id dataplane.DeciderID, allow bool) string {
+	if allow {
+		return fmt.Sprintf("allow-%d", id)
+	}
+	return fmt.Sprintf("deny-%d", id)
+}
+
+// deciderChain counts for a decider, and acts.
+func deciderChain(d dataplane.Decider, allow bool) chainRules {
+	r := when([]expr{{kind: counter}}, drop)
+	if allow {
+		r = when([]expr{{kind: counter}}, returns)
+	}
+	r.comment = clip(d.Direction.String() + " " + dataplane.DeciderText(d.By))
+	return chainRules{name: deciderName(d.ID, allow), rank: rankDecider, rules: []rule{r}}
+}
+
+// target is what a region does.
+func target(g dataplane.Region) verdict {
+	if g.Decider == 0 {
+		if g.Allow {
+			return returns
+		}
+		return drop
+	}
+	return goTo(deciderName(g.Decider, g.Allow))
+}

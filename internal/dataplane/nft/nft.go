@@ -1,0 +1,257 @@
+// Package nft is the dataplane on nftables. It speaks netlink to the kernel,
+// keeps one table of its own and never touches another. Layout.go describes the
+// table; every Apply is one atomic batch.
+package nft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tierwall/tierwall/internal/conntrack"
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/nfnl"
+)
+
+// Options choose where a dataplane acts. The zero value acts on table
+// "tierwall" in the caller's network namespace.
+type Options struct {
+	Table string
+	// NetNS is a file that stands for a network namespace, such as
+	// /run/netns/NAME; empty is the caller's.
+	NetNS  string
+	Logger *slog.Logger // nil: slog.Default
+	// KeepConnections leaves connections alone that a change denies. Otherwise
+	// they are cut, see package conntrack.
+	KeepConnections bool
+}
+
+// DefaultTable is the name of the table unless Options name another.
+const DefaultTable = "tierwall"
+
+// Dataplane holds the table of one network namespace.
+type Dataplane struct {
+	*layout
+	table string
+	conn  *nfnl.Conn
+	live  *conntrack.Table // nil: connections are left alone
+	log   *slog.Logger
+	w     nfnl.Writer
+	// inForce says that the kernel holds what layout says, as far as we know.
+	inForce bool
+	// rewrites counts how often the kernel refused a step, and all was written anew.
+	rewrites int
+	// ended counts the connections that were cut.
+	ended atomic.Uint64
+}
+
+var _ dataplane.Dataplane = (*Dataplane)(nil)
+
+// New opens a dataplane. Nothing changes in the kernel before the first Apply.
+// It needs CAP_NET_ADMIN in the network namespace.
+func New(o Options) (*Dataplane, error) {
+	conn, err := dial(o)
+	if err != nil {
+		return nil, err
+	}
+	b := &Dataplane{layout: newLayout(dataplane.NewState()), table: o.table(), conn: conn, log: o.Logger}
+	if b.log == nil {
+		b.log = slog.Default()
+	}
+	if !o.KeepConnections {
+		if b.live, err = conntrack.Open(o.NetNS); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+	}
+	return b, nil
+}
+
+func (o Options) table() string {
+	if o.Table == "" {
+		return DefaultTable
+	}
+	return o.Table
+}
+
+func dial(o Options) (*nfnl.Conn, error) {
+	conn, err := nfnl.Dial(o.NetNS)
+	if err != nil {
+		return nil, fmt.Errorf("nftables: %w", err)
+	}
+	return conn, nil
+}
+
+// State gives the tables that should be in force. It must not be used while
+// Apply runs, nor be changed.
+func (b *Dataplane) State() *dataplane.State { return b.state }
+
+// Apply brings the table to its next state in one atomic step. If the kernel
+// refuses the difference, since somebody else changed the table, everything is
+// written anew, in one atomic step as well. Then connections are cut that the
+// tables deny now. That they cannot be is logged and no error, since the new
+// tables are in force; Check tries again.
+func (b *Dataplane) Apply(ctx context.Context, d *dataplane.Delta) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	mayDeny, err := true, error(nil)
+	if b.inForce {
+		mayDeny, err = b.applyStep(d)
+	} else {
+		err = b.applyFirst(d)
+	}
+	if err == nil && mayDeny {
+		b.cut(ctx)
+	}
+	return err
+}
+
+// applyStep applies a delta to the table in force.
+func (b *Dataplane) applyStep(d *dataplane.Delta) (mayDeny bool, err error) {
+	step := newStep(b)
+	step.before(d)
+	back, mayDeny, err := b.state.Advance(d)
+	if err != nil {
+		return false, err
+	}
+	err = step.after(d)
+	if err == nil && !step.full {
+		err = b.send(step.batch)
+	}
+	switch {
+	case err == nil && !step.full:
+		step.commit()
+		return mayDeny, nil
+	case err == nil:
+		b.log.Debug("a set is full; writing the table anew with more room", "table", b.table)
+	default:
+		b.rewrites++
+		mayDeny = true
+		b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.table, "error", err)
+	}
+	next := newLayout(b.state)
+	if err := b.replace(next); err != nil {
+		return false, errors.Join(err, b.state.Apply(back))
+	}
+	b.layout = next
+	return mayDeny, nil
+}
+
+// ConnectionsCut gives how many connections were cut so far; it may be called at any time.
+func (b *Dataplane) ConnectionsCut() uint64 { return b.ended.Load() }
+
+// cut ends the connections that the tables deny.
+func (b *Dataplane) cut(ctx context.Context) {
+	if b.live == nil {
+		return
+	}
+	cut, err := b.live.Cut(ctx, b.state)
+	b.ended.Add(uint64(len(cut)))
+	for _, e := range cut {
+		b.log.Info("connection cut: policy denies it now", "connection", e.String())
+	}
+	if err != nil {
+		b.log.Error("live connections that policy denies were not cut; trying again later", "error", err)
+	}
+}
+
+// applyFirst puts the table in the place of whatever an earlier process left.
+func (b *Dataplane) applyFirst(d *dataplane.Delta) error {
+	s := dataplane.NewState()
+	if err := s.Apply(d); err != nil {
+		return err
+	}
+	next := newLayout(s)
+	if err := b.replace(next); err != nil {
+		return err
+	}
+	b.layout, b.inForce = next, true
+	return nil
+}
+
+// replace writes a whole table in one atomic step. A packet that is on its way
+// through the old chain when the kernel switches may find its sets gone, and
+// have passed the new chain, which runs before it, when that was still empty. So
+// the new rules run behind the old ones as well until the switch is over.
+func (b *Dataplane) replace(l *layout) error {
+	out := newBatch(b.table)
+	out.replace = true
+	old, err := b.oldCounters()
+	if err != nil {
+		return err
+	}
+	if err := l.emit(out); err != nil {
+		return err
+	}
+	l.emitAddrs(out)
+	if old != nil {
+		old.restore(out.rules)
+		out.addBaseChain(chainSpec{name: handoverChain, base: true, priority: handoverPriority}, forwardRules())
+	}
+	if err := b.send(out); err != nil {
+		return err
+	}
+	if old != nil {
+		out = newBatch(b.table)
+		out.delChain(handoverChain, rankEntry)
+		if err := b.send(out); err != nil {
+			b.log.Warn("the chain for the handover stays; it does no harm", "chain", handoverChain, "error", err)
+		}
+	}
+	return nil
+}
+
+// send writes a batch to the kernel: all of it or nothing.
+func (b *Dataplane) send(out *batch) error {
+	if out.empty() {
+		return nil
+	}
+	b.w.Reset()
+	out.write(&b.w)
+	last := uint32(b.w.Messages() - 1)
+	err := b.conn.Do(&b.w, last, nil)
+	var refused *nfnl.Error
+	if errors.As(err, &refused) {
+		err = fmt.Errorf("%s: %w", describe(b.w.B, refused.Seq), err)
+	}
+	if cap(b.w.B) > keepBuffer {
+		b.w = nfnl.Writer{}
+	}
+	if err != nil {
+		return fmt.Errorf("nftables: table %s: %w", b.table, err)
+	}
+	return nil
+}
+
+// keepBuffer is how large a buffer is kept for the next batch.
+const keepBuffer = 1 << 20
+
+// Remove deletes the table. Nothing is enforced afterwards.
+func (b *Dataplane) Remove(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.w.Reset()
+	b.w.BeginBatch(unix.NFNL_SUBSYS_NFTABLES)
+	writeTable(&b.w, unix.NFT_MSG_NEWTABLE, b.table)
+	writeTable(&b.w, unix.NFT_MSG_DELTABLE, b.table)
+	b.w.EndBatch(unix.NFNL_SUBSYS_NFTABLES)
+	if err := b.conn.Do(&b.w, uint32(b.w.Messages()-1), nil); err != nil {
+		return fmt.Errorf("nftables: table %s: deleting: %w", b.table, err)
+	}
+	b.layout, b.inForce = newLayout(dataplane.NewState()), false
+	return nil
+}
+
+// Close closes the sockets. The table stays in force.
+func (b *Dataplane) Close() error {
+	err := b.conn.Close()
+	if b.live != nil {
+		err = errors.Join(err, b.live.Close())
+	}
+	return err
+}

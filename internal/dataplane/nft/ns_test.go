@@ -1,0 +1,101 @@
+package nft
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/lab"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(toggleEnv) != "" {
+		toggle()
+		return
+	}
+	if err := lab.Enter(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// newLab makes a node without hosts that lives as long as the test.
+func newLab(t testing.TB) *lab.Lab {
+	t.Helper()
+	lab.Require(t)
+	l, err := lab.New(lab.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// nodeNS gives the file that stands for the node's network namespace.
+func nodeNS(l *lab.Lab) string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), l.Node().FD()) }
+
+// newNamespace gives a network namespace of the test's own.
+func newNamespace(t testing.TB) string {
+	t.Helper()
+	return nodeNS(newLab(t))
+}
+
+func newDataplane(t testing.TB, ns string) *Dataplane {
+	t.Helper()
+	b, err := New(Options{NetNS: ns})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	return b
+}
+
+func apply(t testing.TB, b dataplane.Dataplane, d *dataplane.Delta) {
+	t.Helper()
+	if err := b.Apply(context.Background(), d); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// addHost adds a host to a lab.
+func addHost(t testing.TB, l *lab.Lab, name string, addrs ...string) *lab.Host {
+	t.Helper()
+	cfg := lab.HostConfig{Name: name}
+	for _, a := range addrs {
+		cfg.Addrs = append(cfg.Addrs, netip.MustParseAddr(a))
+	}
+	h, err := l.AddHost(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// stockNFT runs the nft program in the node, and skips the test where there is none.
+func stockNFT(t testing.TB, l *lab.Lab, script string) string {
+	t.Helper()
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skip("SKIPPED: needs the nft program")
+	}
+	cmd := exec.Command("nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(script)
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := l.Node().Do(cmd.Start); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("nft: %v\n%s\n%s", err, script, out.String())
+	}
+	return out.String()
+}

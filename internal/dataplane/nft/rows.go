@@ -1,0 +1,209 @@
+package nft
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// rowParts are the chains and sets that a row becomes.
+type rowParts struct {
+	chains []chainRules
+	sets   []setContent
+}
+
+// maxLinear is how many exceptions from the usual verdict are rules; more of
+// them become a verdict map. Up to here rules are as fast, and far cheaper to
+// make. Tests vary it.
+var maxLinear = 5
+
+// segment is a span of one axis (protocols, ports, types, codes) with its verdict.
+type segment struct {
+	first, last uint16
+	verdict     verdict
+}
+
+// axis is one dimension of layer 4 space.
+type axis struct {
+	load    []expr // brings the value into the register
+	bytes   int    // how long it is
+	keyType dataType
+	last    uint16
+}
+
+func (a axis) key(v uint16) string {
+	if a.bytes == 1 {
+		return string([]byte{byte(v)})
+	}
+	return string([]byte{byte(v >> 8), byte(v)})
+}
+
+var protocolAxis = axis{[]expr{{kind: metaLoad, register: reg1, key: metaL4Proto}}, 1, inetProto, 255}
+
+// destinationAxis is that of destination ports, or ICMP types; sourceAxis that of
+// source ports, or ICMP codes.
+func destinationAxis(p policy.Protocol) axis {
+	switch p {
+	case policy.ICMP:
+		return axis{append(isProtocol(p), payload(transportHeader, 0, 1)), 1, icmpType, 255}
+	case policy.ICMPv6:
+		return axis{append(isProtocol(p), payload(transportHeader, 0, 1)), 1, icmp6Type, 255}
+	}
+	return axis{append(isProtocol(p), payload(transportHeader, 2, 2)), 2, inetService, 65535}
+}
+
+func sourceAxis(p policy.Protocol) axis {
+	switch p {
+	case policy.ICMP:
+		return axis{append(isProtocol(p), payload(transportHeader, 1, 1)), 1, icmpCode, 255}
+	case policy.ICMPv6:
+		return axis{append(isProtocol(p), payload(transportHeader, 1, 1)), 1, icmp6Code, 255}
+	}
+	return axis{append(isProtocol(p), payload(transportHeader, 0, 2)), 2, inetService, 65535}
+}
+
+// compileRow turns a row, which is complete and disjoint, into chains.
+func compileRow(id dataplane.RowID, row dataplane.Row) (rowParts, error) {
+	var parts rowParts
+	name := rowName(id)
+	var protocols []segment // those without ports and types, as one
+	split := map[policy.Protocol][]dataplane.Column{}
+	for _, g := range row {
+		if g.FirstProtocol == g.LastProtocol && (g.Dst != dataplane.FullRange || g.Src != dataplane.FullRange) {
+			if _, done := split[g.FirstProtocol]; done {
+				continue
+			}
+			columns, err := row.Columns(g.FirstProtocol)
+			if err != nil {
+				return rowParts{}, fmt.Errorf("row %d: %w", id, err)
+			}
+			if len(columns) == 1 && len(columns[0].Cells) == 1 {
+				split[g.FirstProtocol] = nil // several regions, but all say the same
+				g = columns[0].Cells[0]
+			} else {
+				split[g.FirstProtocol] = columns
+				continue
+			}
+		}
+		protocols = append(protocols, segment{uint16(g.FirstProtocol), uint16(g.LastProtocol), target(g)})
+	}
+	usual := drop // every protocol is split: there is no other verdict to fall back to
+	var chain chainRules
+	rest := rules(protocolAxis, protocols, name+"-protocols", &parts, rankRowSet)
+	if len(rest) > 0 {
+		usual = rest[len(rest)-1].exprs[0].verdict
+	}
+	for _, p := range []policy.Protocol{policy.ICMP, policy.TCP, policy.UDP, policy.ICMPv6, policy.SCTP} {
+		columns := split[p]
+		if columns == nil {
+			continue
+		}
+		prefix := fmt.Sprintf("%s-%d", name, p)
+		var segments []segment
+		for _, c := range columns {
+			v := target(c.Cells[0])
+			if len(c.Cells) > 1 {
+				v = goTo(column(prefix, p, c, &parts))
+			}
+			segments = append(segments, segment{c.Dst.First, c.Dst.Last, v})
+		}
+		list := rules(destinationAxis(p), segments, prefix, &parts, rankRowSet)
+		last := &list[len(list)-1]
+		if v := last.exprs[0].verdict; v == usual {
+			list = list[:len(list)-1] // falls through to what all others get
+		} else {
+			*last = when(isProtocol(p), v)
+		}
+		chain.rules = append(chain.rules, list...)
+	}
+	if len(rest) == 0 {
+		rest = []rule{always(usual)}
+	}
+	chain.name, chain.rank, chain.rules = name, rankRow, append(chain.rules, rest...)
+	parts.chains = append(parts.chains, chain)
+	return parts, nil
+}
+
+// column makes the chain of a column that the source axis splits, and names it.
+func column(prefix string, p policy.Protocol, c dataplane.Column, parts *rowParts) string {
+	name := fmt.Sprintf("%s-%d", prefix, c.Dst.First)
+	var segments []segment
+	for _, g := range c.Cells {
+		segments = append(segments, segment{g.Src.First, g.Src.Last, target(g)})
+	}
+	parts.chains = append(parts.chains, chainRules{
+		name: name, rank: rankColumn, rules: rules(sourceAxis(p), segments, name, parts, rankColumnSet),
+	})
+	return name
+}
+
+// rules gives rules for segments that hold the axis, or some of it: what differs
+// from the most frequent verdict first, and last, without conditions, that one.
+func rules(a axis, segments []segment, set string, parts *rowParts, r rank) []rule {
+	segments = merge(segments)
+	if len(segments) == 0 {
+		return nil
+	}
+	count := map[verdict]int{}
+	usual := segments[0].verdict
+	for _, s := range segments {
+		count[s.verdict]++
+		if count[s.verdict] > count[usual] {
+			usual = s.verdict
+		}
+	}
+	var others []segment
+	for _, s := range segments {
+		if s.verdict != usual {
+			others = append(others, s)
+		}
+	}
+	var list []rule
+	if len(others) <= maxLinear {
+		for _, s := range others {
+			list = append(list, when(append(slices.Clone(a.load), a.within(s)), s.verdict))
+		}
+	} else {
+		parts.sets = append(parts.sets, a.verdictMap(set, others, r))
+		list = append(list, rule{exprs: append(slices.Clone(a.load), bySet(set))})
+	}
+	return append(list, always(usual))
+}
+
+// merge joins neighbours of one verdict. The segments are sorted.
+func merge(segments []segment) []segment {
+	var merged []segment
+	for _, s := range segments {
+		if n := len(merged); n > 0 && merged[n-1].verdict == s.verdict && int(merged[n-1].last)+1 == int(s.first) {
+			merged[n-1].last = s.last
+			continue
+		}
+		merged = append(merged, s)
+	}
+	return merged
+}
+
+// within matches the register against a segment.
+func (a axis) within(s segment) expr {
+	if s.first == s.last {
+		return is([]byte(a.key(s.first))...)
+	}
+	return expr{kind: inRange, register: reg1, data: a.key(s.first), to: a.key(s.last)}
+}
+
+// verdictMap is a map of segments: of single values, or of intervals.
+func (a axis) verdictMap(name string, segments []segment, r rank) setContent {
+	set := setContent{setSpec: setSpec{name: name, keyType: a.keyType, keyLen: uint32(a.bytes), verdicts: true}, rank: r}
+	for _, s := range segments {
+		set.interval = set.interval || s.first != s.last
+	}
+	for _, s := range segments {
+		set.elements = append(set.elements, element{key: a.key(s.first), verdict: s.verdict})
+		if set.interval && s.last < a.last {
+			set.elements = append(set.elements, element{key: a.key(s.last + 1), end: true})
+		}
+	}
+	return set
+}

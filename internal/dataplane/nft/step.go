@@ -1,0 +1,220 @@
+package nft
+
+import (
+	"net/netip"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// A step goes from one state of the tables to the next in four moves: note what
+// the delta touches as it is (before), apply the delta to the state, compare
+// with what it is now (after), and write the difference. So the kernel's tables
+// depend on the state only, however it was reached.
+type step struct {
+	b     *Dataplane
+	batch *batch
+
+	entries  map[entry]verdict // zero: there was none
+	classes  map[dataplane.ClassID]dataplane.ClassUse
+	deciders map[dataplane.DeciderID][2]bool
+	addrs    [2][]addrStep
+	nets     [2][]netip.Prefix
+	oldRows  []rowParts
+
+	// What changes in the backend once the kernel has taken the batch.
+	slots     [2]*slots // nil: as they were
+	intervals [2][]interval
+	cells     map[cellSet]int
+	room      map[string]usage // changes; room 0: the set goes away
+	full      bool             // a set has not enough room: write all anew
+}
+
+// entry is one element of a verdict map keyed by local address, or of a self set.
+type entry struct {
+	kind  entryKind
+	path  path
+	class dataplane.ClassID // of a cell
+	addr  netip.Addr
+}
+
+type entryKind uint8
+
+const (
+	entryDispatch entryKind = iota
+	entrySelf               // by family: path.dir is Egress
+	entryBase
+	entryCell
+)
+
+// cellSet is the verdict map of a class's cells on one path.
+type cellSet struct {
+	path  path
+	class dataplane.ClassID
+}
+
+// addrStep is an address that gets, changes or loses its class.
+type addrStep struct {
+	addr    netip.Addr
+	oldSlot int64 // -1: it had none
+}
+
+func newStep(b *Dataplane) *step {
+	return &step{
+		b: b, batch: newBatch(b.table),
+		entries: map[entry]verdict{}, classes: map[dataplane.ClassID]dataplane.ClassUse{},
+		deciders: map[dataplane.DeciderID][2]bool{}, cells: map[cellSet]int{}, room: map[string]usage{},
+	}
+}
+
+// value gives what an entry should be in the present state; zero if it should not be.
+func (e entry) value(s *dataplane.State) verdict {
+	l, ok := s.Local(e.addr)
+	if !ok || l.Egress == 0 && l.Ingress == 0 {
+		return verdict{}
+	}
+	program := s.Program(l.Program(e.path.dir))
+	switch e.kind {
+	case entrySelf:
+		return accept // a plain set's element has no verdict; this says that it is there
+	case entryDispatch:
+		if program == nil {
+			return jumpTo(strictChain)
+		}
+		return jumpTo(e.path.String())
+	case entryBase:
+		if program != nil {
+			return goTo(rowName(program.Base))
+		}
+	case entryCell:
+		if program != nil && e.path.holds(s.ClassUse(e.class)) {
+			if row, ok := program.Cells[e.class]; ok {
+				return goTo(rowName(row))
+			}
+		}
+	}
+	return verdict{}
+}
+
+// holds reports whether a class has addresses or nets in the path's family.
+func (p path) holds(use dataplane.ClassUse) bool {
+	return use.Addrs+use.Nets > 0 && (use.Family == policy.IPv6) == (p.family == 1)
+}
+
+func (e entry) set() string {
+	switch e.kind {
+	case entrySelf:
+		return selfName(e.path.family)
+	case entryDispatch:
+		return e.path.String()
+	case entryBase:
+		return e.path.baseName()
+	}
+	return e.path.className(e.class)
+}
+
+func (e entry) element(v verdict) element {
+	if e.kind == entrySelf {
+		return element{key: addrKey(e.addr) + addrKey(e.addr)}
+	}
+	return element{key: addrKey(e.addr), verdict: v}
+}
+
+// before notes what the delta touches, as it is.
+func (t *step) before(d *dataplane.Delta) {
+	s := t.b.state
+	touch := func(e entry) { t.entries[e] = e.value(s) }
+	touchLocal := func(a netip.Addr) {
+		for _, dir := range policy.Directions {
+			p := path{dir, familyOf(a)}
+			touch(entry{kind: entryDispatch, path: p, addr: a})
+			touch(entry{kind: entryBase, path: p, addr: a})
+			if l, ok := s.Local(a); ok && l.Program(dir) != 0 {
+				for class := range s.Program(l.Program(dir)).Cells {
+					touch(entry{entryCell, p, class, a})
+				}
+			}
+		}
+		touch(entry{kind: entrySelf, path: path{policy.Egress, familyOf(a)}, addr: a})
+	}
+	for _, l := range d.SetLocals {
+		touchLocal(l.Addr)
+	}
+	for _, a := range d.DelLocals {
+		touchLocal(a)
+	}
+	for _, dir := range policy.Directions {
+		for _, p := range d.SetPrograms {
+			for a := range s.LocalsOf(p.ID, dir) {
+				touch(entry{kind: entryBase, path: path{dir, familyOf(a)}, addr: a})
+			}
+		}
+		for _, c := range d.SetCells {
+			for a := range s.LocalsOf(c.Program, dir) {
+				touch(entry{entryCell, path{dir, familyOf(a)}, c.Class, a})
+			}
+		}
+	}
+	t.beforePeers(d)
+	t.beforeRows(d)
+}
+
+func (t *step) touchClass(id dataplane.ClassID) {
+	if _, done := t.classes[id]; !done {
+		t.classes[id] = t.b.state.ClassUse(id)
+	}
+}
+
+func (t *step) beforePeers(d *dataplane.Delta) {
+	s := t.b.state
+	slotOf := func(a netip.Addr) int64 {
+		class, ok := s.AddrClass(a)
+		if !ok {
+			return -1
+		}
+		t.touchClass(class)
+		return int64(t.b.slots[familyOf(a)].of[class])
+	}
+	for a, class := range d.SetAddrs {
+		t.touchClass(class)
+		t.addrs[familyOf(a)] = append(t.addrs[familyOf(a)], addrStep{a, slotOf(a)})
+	}
+	for _, a := range d.DelAddrs {
+		t.addrs[familyOf(a)] = append(t.addrs[familyOf(a)], addrStep{a, slotOf(a)})
+	}
+	touchNet := func(p netip.Prefix) {
+		t.nets[familyOf(p.Addr())] = append(t.nets[familyOf(p.Addr())], p)
+		if class, ok := s.NetClass(p); ok {
+			t.touchClass(class)
+		}
+	}
+	for p, class := range d.SetNets {
+		t.touchClass(class)
+		touchNet(p)
+	}
+	for _, p := range d.DelNets {
+		touchNet(p)
+	}
+}
+
+func (t *step) touchDeciders(row dataplane.Row) {
+	for _, g := range row {
+		if _, done := t.deciders[g.Decider]; !done && g.Decider != 0 {
+			_, denying, allowing, _ := t.b.state.Decider(g.Decider)
+			t.deciders[g.Decider] = [2]bool{denying > 0, allowing > 0}
+		}
+	}
+}
+
+func (t *step) beforeRows(d *dataplane.Delta) {
+	for _, row := range d.AddRows {
+		t.touchDeciders(row)
+	}
+	for _, id := range d.DelRows {
+		row := t.b.state.Row(id)
+		t.touchDeciders(row)
+		if parts, err := compileRow(id, row); err == nil {
+			t.oldRows = append(t.oldRows, parts)
+		}
+	}
+}
