@@ -71,6 +71,27 @@ func (b *batch) addBaseChain(c chainSpec, rules []rule) {
 	b.rules = append(b.rules, chainRules{name: c.name, rules: rules})
 }
 
+// takeBaseChain moves the base chain with its rules into a batch of its own, and
+// gives it the priority.
+func (b *batch) takeBaseChain(priority int32) *batch {
+	hook := newBatch(b.table)
+	b.newChains = slices.DeleteFunc(b.newChains, func(c chainSpec) bool {
+		if c.base {
+			c.priority = priority
+			hook.newChains = append(hook.newChains, c)
+		}
+		return c.base
+	})
+	b.rules = slices.DeleteFunc(b.rules, func(c chainRules) bool {
+		if c.name == hook.newChains[0].name {
+			hook.rules = append(hook.rules, c)
+			return true
+		}
+		return false
+	})
+	return hook
+}
+
 func (b *batch) addChain(c chainRules) {
 	b.newChains = append(b.newChains, chainSpec{name: c.name})
 	b.rules = append(b.rules, c)

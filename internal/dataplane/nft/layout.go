@@ -72,13 +72,12 @@ func markName(family, mark int) string {
 func rowName(id dataplane.RowID) string { return fmt.Sprintf("row-%d", id) }
 
 const (
-	forwardChain  = "forward"
-	handoverChain = "forward-handover"
-	strictChain   = "strict"
+	forwardChain = "forward"
+	strictChain  = "strict"
 
 	// The tables see a packet after DNAT, a little before others that filter.
-	priority         = -10
-	handoverPriority = priority + 1
+	priority       = -10
+	bridgePriority = priority + 1 // see handover.go
 )
 
 // byAddress matches on the family and looks one end's address up in a verdict map.

@@ -10,8 +10,6 @@ import (
 	"log/slog"
 	"sync/atomic"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/tierwall/tierwall/internal/conntrack"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/nfnl"
@@ -173,38 +171,6 @@ func (b *Dataplane) applyFirst(d *dataplane.Delta) error {
 	return nil
 }
 
-// replace writes a whole table in one atomic step. A packet that is on its way
-// through the old chain when the kernel switches may find its sets gone, and
-// have passed the new chain, which runs before it, when that was still empty. So
-// the new rules run behind the old ones as well until the switch is over.
-func (b *Dataplane) replace(l *layout) error {
-	out := newBatch(b.table)
-	out.replace = true
-	old, err := b.oldCounters()
-	if err != nil {
-		return err
-	}
-	if err := l.emit(out); err != nil {
-		return err
-	}
-	l.emitAddrs(out)
-	if old != nil {
-		old.restore(out.rules)
-		out.addBaseChain(chainSpec{name: handoverChain, base: true, priority: handoverPriority}, forwardRules())
-	}
-	if err := b.send(out); err != nil {
-		return err
-	}
-	if old != nil {
-		out = newBatch(b.table)
-		out.delChain(handoverChain, rankEntry)
-		if err := b.send(out); err != nil {
-			b.log.Warn("the chain for the handover stays; it does no harm", "chain", handoverChain, "error", err)
-		}
-	}
-	return nil
-}
-
 // send writes a batch to the kernel: all of it or nothing.
 func (b *Dataplane) send(out *batch) error {
 	if out.empty() {
@@ -222,7 +188,7 @@ func (b *Dataplane) send(out *batch) error {
 		b.w = nfnl.Writer{}
 	}
 	if err != nil {
-		return fmt.Errorf("nftables: table %s: %w", b.table, err)
+		return fmt.Errorf("nftables: table %s: %w", out.table, err)
 	}
 	return nil
 }
@@ -235,16 +201,7 @@ func (b *Dataplane) Remove(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b.w.Reset()
-	b.w.BeginBatch(unix.NFNL_SUBSYS_NFTABLES)
-	writeTable(&b.w, unix.NFT_MSG_NEWTABLE, b.table)
-	writeTable(&b.w, unix.NFT_MSG_DELTABLE, b.table)
-	b.w.EndBatch(unix.NFNL_SUBSYS_NFTABLES)
-	if err := b.conn.Do(&b.w, uint32(b.w.Messages()-1), nil); err != nil {
-		return fmt.Errorf("nftables: table %s: deleting: %w", b.table, err)
-	}
-	b.layout, b.inForce = newLayout(dataplane.NewState()), false
-	return nil
+	return b.removeAll()
 }
 
 // Close closes the sockets. The table stays in force.
