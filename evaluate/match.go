@@ -52,10 +52,10 @@ func (c *connection) mismatch(r *policy.Rule) string {
 
 func (c *connection) peerMismatch(p *policy.Peer, s side) string {
 	if p.Entities != nil && !c.denotes(p.Entities, s) {
-		return fmt.Sprintf("%s %s is not in %s", s.name, s.label(), p.Entities.Selector)
+		return fmt.Sprintf("%s %s is not in %s", s.name, s.label(), p.Entities)
 	}
 	if p.NotEntities != nil && c.denotes(p.NotEntities, s) {
-		return fmt.Sprintf("%s %s is excluded by %s", s.name, s.label(), p.NotEntities.Selector)
+		return fmt.Sprintf("%s %s is excluded by %s", s.name, s.label(), p.NotEntities)
 	}
 	if p.Nets != nil && !contains(p.Nets, s.addr) {
 		return fmt.Sprintf("%s %s is not in %s", s.name, s.label(), join(p.Nets))

@@ -147,6 +147,17 @@ func (p *Peer) ConstrainsAddress() bool {
 type Entities struct {
 	Selector      *selector.Selector
 	EndpointsOnly bool
+	// Text says to a reader what the source demands, where Selector, which holds
+	// namespaces and service accounts as well, does not read like it.
+	Text string
+}
+
+// String says what the source demands.
+func (e *Entities) String() string {
+	if e.Text != "" {
+		return e.Text
+	}
+	return e.Selector.String()
 }
 
 // Endpoint is something with addresses that policy governs: a pod, a workload

@@ -24,6 +24,17 @@ type Resource struct {
 	Origin Origin
 }
 
+// Rejected is an object that must not be used: not all of it could be read, or
+// another object has its name already. It is handed over so that a user learns
+// at once of all that is wrong with it.
+type Rejected struct {
+	Resource
+	// Unread holds the fields that could not be read, and those that an unknown
+	// field was probably meant to be. They are zero in Object, which says nothing
+	// about what the user wrote.
+	Unread []string
+}
+
 // Origin is the place that an object was read from.
 type Origin interface {
 	// Place gives the file and the line (from 1) of a field, written as in

@@ -1,10 +1,14 @@
-// Package suggest finds the word that a user may have meant.
+// Package suggest finds the words that a user may have meant, and offers them.
 package suggest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
+
+// MaxOffered is how many words Several offers at most.
+const MaxOffered = 3
 
 // Nearest gives the known word most like the given one, or "" if none is
 // alike. Words that differ in case only are most alike; of equally near ones
@@ -32,9 +36,57 @@ func Nearest(word string, known []string) string {
 // DidYouMean gives `; did you mean "x"?`, or "" if no known word is alike.
 func DidYouMean(word string, known []string) string {
 	if near := Nearest(word, known); near != "" {
-		return fmt.Sprintf("; did you mean %q?", near)
+		return Offer([]string{near})
 	}
 	return ""
+}
+
+// Several gives `; did you mean "a", "b" or "c"?` with the known words most like
+// the given one, the nearest first, then those that it begins; "" if there are
+// none. DidYouMean is for fields and keywords, of which only one can be meant,
+// Several for names, of which several may.
+func Several(word string, known []string) string {
+	left := slices.Clone(known)
+	var near []string
+	take := func(name string) {
+		near = append(near, name)
+		left = slices.DeleteFunc(left, func(k string) bool { return k == name })
+	}
+	for len(near) < MaxOffered {
+		name := Nearest(word, left)
+		if name == "" {
+			break
+		}
+		take(name)
+	}
+	slices.Sort(left)
+	for _, name := range slices.Clone(left) {
+		if len(near) < MaxOffered && len(word) > 2 && strings.HasPrefix(name, word) && !slices.Contains(near, name) {
+			take(name)
+		}
+	}
+	return Offer(near)
+}
+
+// Offer gives `; did you mean "a" or "b"?`, or "" for no words.
+func Offer(words []string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = fmt.Sprintf("%q", w)
+	}
+	return "; did you mean " + OrList(quoted) + "?"
+}
+
+// OrList gives "a", "a or b", "a, b or c".
+func OrList(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // limit is how many edits may lie between a word and what was meant.

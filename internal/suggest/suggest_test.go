@@ -34,3 +34,24 @@ func TestNearest(t *testing.T) {
 		t.Errorf("DidYouMean = %q, want nothing", got)
 	}
 }
+
+func TestSeveral(t *testing.T) {
+	known := []string{"web/front-1", "web/front-2", "web/front-3", "web/front-4", "data/db"}
+	for _, tt := range []struct{ word, want string }{
+		{"web/front", `; did you mean "web/front-1", "web/front-2" or "web/front-3"?`},
+		{"web", `; did you mean "web/front-1", "web/front-2" or "web/front-3"?`}, // they begin so
+		{"data/bd", `; did you mean "data/db"?`},
+		{"we", ""},
+		{"other", ""},
+	} {
+		if got := suggest.Several(tt.word, known); got != tt.want {
+			t.Errorf("Several(%q) = %q, want %q", tt.word, got, tt.want)
+		}
+	}
+	if got, want := suggest.Offer([]string{"a", "b"}), `; did you mean "a" or "b"?`; got != want {
+		t.Errorf("Offer = %q, want %q", got, want)
+	}
+	if got, want := suggest.OrList([]string{"a", "b", "c"}), "a, b or c"; got != want {
+		t.Errorf("OrList = %q, want %q", got, want)
+	}
+}

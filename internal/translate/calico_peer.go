@@ -2,6 +2,7 @@ package translate
 
 import (
 	"net/netip"
+	"strings"
 
 	v3 "github.com/tierwall/tierwall/api/v3"
 	"github.com/tierwall/tierwall/policy"
@@ -17,6 +18,11 @@ func (r *calicoRule) peer(name string, in *v3.EntityRule, protocol *policy.Proto
 	if len(in.Domains) > 0 {
 		r.unsupported(field+".domains", "domains")
 	}
+	for i, text := range in.NotNets {
+		if p, err := parseNet(text, false); err == nil && p.Bits() == 0 {
+			r.add(at(field+".notNets", i), "%s is every address of its family, so the rule would match nothing: remove the rule, or exclude less", text)
+		}
+	}
 	return policy.Peer{
 		Entities:    r.entities(field, in),
 		NotEntities: r.notEntities(field, in),
@@ -31,14 +37,17 @@ func (r *calicoRule) peer(name string, in *v3.EntityRule, protocol *policy.Proto
 // be one; nil if there are none.
 func (r *calicoRule) entities(field string, in *v3.EntityRule) *policy.Entities {
 	var parts []*selector.Selector
+	var where string
 	accounts := r.accounts(field+".serviceAccounts", in.ServiceAccounts)
 	switch {
 	case !blank(in.NamespaceSelector):
 		parts = append(parts, r.namespaces(field+".namespaceSelector", in.NamespaceSelector))
+		where = namespacesText(in.NamespaceSelector)
 	case r.key.Namespace != "" && (!blank(in.Selector) || !blank(in.NotSelector) || accounts != nil):
 		// A namespaced policy means its own namespace, as soon as it speaks of
 		// labels at all.
 		parts = append(parts, selector.Equals(labelNamespace, r.key.Namespace))
+		where = "namespace " + r.key.Namespace
 	}
 	if !blank(in.Selector) {
 		parts = append(parts, r.selector(field+".selector", in.Selector))
@@ -47,7 +56,42 @@ func (r *calicoRule) entities(field string, in *v3.EntityRule) *policy.Entities 
 	if parts == nil {
 		return nil
 	}
-	return &policy.Entities{Selector: selector.And(parts...)}
+	return &policy.Entities{Selector: selector.And(parts...), Text: r.text(in, where)}
+}
+
+// text says to a reader what the selectors demand; "" where the selector alone does.
+func (r *calicoRule) text(in *v3.EntityRule, where string) string {
+	var words []string
+	if text := strings.Trim(in.Selector, " \t"); text != "" {
+		if strings.ContainsAny(text, "&|") {
+			text = "(" + text + ")"
+		}
+		words = append(words, text)
+	}
+	if where != "" {
+		words = append(words, where)
+	}
+	if a := in.ServiceAccounts; a != nil && len(a.Names) > 0 {
+		words = append(words, "service accounts "+strings.Join(a.Names, ", "))
+	}
+	if a := in.ServiceAccounts; a != nil && !blank(a.Selector) {
+		words = append(words, "service accounts with "+a.Selector)
+	}
+	if len(words) == 1 && !blank(in.Selector) {
+		return ""
+	}
+	return strings.Join(words, " in ")
+}
+
+// namespacesText says to a reader which namespaces a selector means.
+func namespacesText(text string) string {
+	switch s, err := selector.Parse(text); {
+	case err == nil && s.IsAll():
+		return "any namespace"
+	case err == nil && s.IsGlobal():
+		return "no namespace"
+	}
+	return "namespaces with " + strings.Trim(text, " \t")
 }
 
 // namespaces translates a namespaceSelector. global() has a meaning here, but

@@ -139,18 +139,24 @@ func translateTier(t *v3.Tier) (*policy.Tier, problems) {
 	var ps problems
 	ps.shortName("metadata.name", t.Name, "tier")
 	out := &policy.Tier{Name: t.Name, Order: orderOrLast(t.Spec.Order), DefaultAction: policy.Deny}
-	for _, fixed := range policy.FixedTiers() {
-		if fixed.Name == t.Name && t.Spec.Order == nil {
-			out.Order = fixed.Order
-		}
-		if fixed.Name == t.Name && t.Spec.DefaultAction == nil {
-			out.DefaultAction = fixed.DefaultAction
-		}
+	a := t.Spec.DefaultAction
+	known := a == nil || ps.word("spec.defaultAction", string(*a), string(v3.Deny), string(v3.Pass))
+	if a != nil && *a == v3.Pass {
+		out.DefaultAction = policy.Pass
 	}
-	if a := t.Spec.DefaultAction; a != nil {
-		if ps.word("spec.defaultAction", string(*a), string(v3.Deny), string(v3.Pass)) && *a == v3.Pass {
-			out.DefaultAction = policy.Pass
+	for _, fixed := range policy.FixedTiers() {
+		if fixed.Name != t.Name {
+			continue
 		}
+		// What other tools rely on: Pass in tier default would turn every default
+		// deny off.
+		if t.Spec.Order != nil && *t.Spec.Order != fixed.Order {
+			ps.add("spec.order", "%v: tier %s always has order %.0f: leave the field out", *t.Spec.Order, t.Name, fixed.Order)
+		}
+		if a != nil && known && out.DefaultAction != fixed.DefaultAction {
+			ps.add("spec.defaultAction", "%s: tier %s always has %v: leave the field out", *a, t.Name, fixed.DefaultAction)
+		}
+		out = fixed
 	}
 	return out, ps
 }

@@ -69,7 +69,7 @@ func (r *calicoRule) protocol(name string, text *v3.Protocol, family policy.Fami
 	p, err := policy.ParseProtocol(string(*text))
 	if err != nil || p == 0 {
 		r.add(field, "%q is no protocol: expected %s, or a number from 1 to 255%s",
-			string(*text), orList(protocolNames), suggest.DidYouMean(string(*text), protocolNames))
+			string(*text), suggest.OrList(protocolNames), suggest.DidYouMean(string(*text), protocolNames))
 		return nil
 	}
 	if p == policy.ICMP && family == policy.IPv6 {
@@ -89,13 +89,13 @@ func (r *calicoRule) icmp(name string, in *v3.ICMPFields, protocol *policy.Proto
 	if protocol == nil || !protocol.IsICMP() {
 		// A protocol that does not parse has its own problem.
 		if r.rule.Protocol == nil || protocol != nil {
-			r.add(field, "needs protocol: ICMP or ICMPv6%s", butProtocol(protocol))
+			r.lacks(r.field+".protocol", field, "needs protocol: ICMP or ICMPv6%s", butProtocol(protocol))
 		}
 	}
 	if in.Code != nil && in.Type == nil {
-		r.add(field+".code", "needs a type as well")
+		r.lacks(field+".type", field+".code", "needs a type as well")
 	}
-	return &policy.ICMPMatch{Type: r.octet(field+".type", in.Type), Code: r.octet(field+".code", in.Code)}
+	return &policy.ICMPMatch{Type: r.octet(field+".type", in.Type, 254), Code: r.octet(field+".code", in.Code, 255)}
 }
 
 // butProtocol tells which protocol a rule has, for the end of a sentence.
@@ -106,12 +106,12 @@ func butProtocol(p *policy.Protocol) string {
 	return ", but it is " + p.String()
 }
 
-func (r *calicoRule) octet(field string, n *int) *uint8 {
+func (r *calicoRule) octet(field string, n *int, most int) *uint8 {
 	if n == nil {
 		return nil
 	}
-	if *n < 0 || *n > 255 {
-		r.add(field, "%d is out of range: expected 0 to 255", *n)
+	if *n < 0 || *n > most {
+		r.add(field, "%d is out of range: expected 0 to %d", *n, most)
 		return nil
 	}
 	out := uint8(*n)
@@ -125,7 +125,7 @@ func (r *calicoRule) ports(field string, ports []v3.Port, protocol *policy.Proto
 	}
 	if protocol == nil || !protocol.HasPorts() {
 		if r.rule.Protocol == nil || protocol != nil {
-			r.add(field, "need protocol: TCP, UDP or SCTP%s", butProtocol(protocol))
+			r.lacks(r.field+".protocol", field, "need protocol: TCP, UDP or SCTP%s", butProtocol(protocol))
 		}
 	}
 	out := &policy.Ports{}
@@ -155,8 +155,8 @@ var (
 func parseCalicoPort(text string) (rng policy.PortRange, name, problem string) {
 	number := func(s string) uint16 {
 		n, err := strconv.ParseUint(s, 10, 16)
-		if err != nil {
-			problem = strconv.Quote(text) + " is out of range: expected ports from 0 to 65535"
+		if err != nil || n == 0 {
+			problem = strconv.Quote(text) + " is out of range: expected ports from 1 to 65535"
 		}
 		return uint16(n)
 	}
@@ -165,7 +165,7 @@ func parseCalicoPort(text string) (rng policy.PortRange, name, problem string) {
 		n := number(text)
 		return policy.PortRange{First: n, Last: n}, "", problem
 	case signed.MatchString(text):
-		return rng, "", strconv.Quote(text) + " is out of range: expected ports from 0 to 65535"
+		return rng, "", strconv.Quote(text) + " is out of range: expected ports from 1 to 65535"
 	case portRange.MatchString(text):
 		ends := portRange.FindStringSubmatch(text)
 		rng = policy.PortRange{First: number(ends[1]), Last: number(ends[2])}

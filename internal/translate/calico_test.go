@@ -113,9 +113,9 @@ func TestCalicoRule(t *testing.T) {
 				ICMP: &policy.ICMPMatch{Type: octet(8), Code: octet(0)}, NotICMP: &policy.ICMPMatch{Type: octet(3)}}, nil},
 		{"icmp by number", `{action: Allow, protocol: 58, icmp: {type: 128}}`,
 			policy.Rule{Action: policy.Allow, Protocol: proto(policy.ICMPv6), ICMP: &policy.ICMPMatch{Type: octet(128)}}, nil},
-		{"ports of all kinds", `{action: Allow, protocol: 6, source: {notPorts: [0, 65535]}, destination: {ports: [80, "90", "8000:8080", "7:7", http]}}`,
+		{"ports of all kinds", `{action: Allow, protocol: 6, source: {notPorts: [1, 65535]}, destination: {ports: [80, "90", "8000:8080", "7:7", http]}}`,
 			policy.Rule{Action: policy.Allow, Protocol: proto(policy.TCP),
-				Source: policy.Peer{NotPorts: ports(0, 65535)},
+				Source: policy.Peer{NotPorts: ports(1, 65535)},
 				Destination: policy.Peer{Ports: &policy.Ports{
 					Ranges: []policy.PortRange{{First: 80, Last: 80}, {First: 90, Last: 90}, {First: 8000, Last: 8080}, {First: 7, Last: 7}},
 					Names:  []string{"http"},
@@ -185,14 +185,17 @@ apiVersion: projectcalico.org/v3
 kind: TierList
 items:
 - metadata: {name: default}
+  spec: {order: 1000000, defaultAction: Deny}
+- metadata: {name: passing}
   spec: {order: 50, defaultAction: Pass}
 - metadata: {name: security}
 - metadata: {name: kube-admin}
 `)
 	diff(t, "tiers", []*policy.Tier{
-		{Name: "default", Order: 50, DefaultAction: policy.Pass},
+		{Name: "default", Order: 1_000_000, DefaultAction: policy.Deny},
 		{Name: "kube-admin", Order: 1000, DefaultAction: policy.Pass},
 		{Name: "kube-baseline", Order: 10_000_000, DefaultAction: policy.Pass},
+		{Name: "passing", Order: 50, DefaultAction: policy.Pass},
 		{Name: "security", Order: math.Inf(1), DefaultAction: policy.Deny},
 	}, m.Tiers)
 }

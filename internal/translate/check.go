@@ -29,6 +29,9 @@ func isDNSLabel(s string) bool {
 	return true
 }
 
+// IsNamespaceName reports whether a namespace can have this name.
+func IsNamespaceName(name string) bool { return isDNSLabel(name) }
+
 // isDNSName reports whether s is a DNS-1123 subdomain.
 func isDNSName(s string) bool {
 	if s == "" || len(s) > 253 {
@@ -133,20 +136,11 @@ func (ps *problems) word(field, value string, known ...string) bool {
 		return true
 	}
 	if value == "" {
-		ps.add(field, "is missing: expected %s", orList(known))
+		ps.add(field, "is missing: expected %s", suggest.OrList(known))
 	} else {
-		ps.add(field, "%q: expected %s%s", value, orList(known), suggest.DidYouMean(value, known))
+		ps.add(field, "%q: expected %s%s", value, suggest.OrList(known), suggest.DidYouMean(value, known))
 	}
 	return false
-}
-
-// orList gives "a, b or c".
-func orList(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	last := len(words) - 1
-	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // parseNet parses a CIDR; host bits are masked off. A plain address is accepted

@@ -33,21 +33,26 @@ spec:
 		{`{action: Allow, protocol: TCP, notICMP: {type: 8}}`, `6: spec.ingress[0].notICMP: needs protocol: ICMP or ICMPv6, but it is TCP`},
 		{`{action: Allow, protocol: ICMP, icmp: {code: 256}}`, "6: spec.ingress[0].icmp.code: 256 is out of range: expected 0 to 255\n6: spec.ingress[0].icmp.code: needs a type as well"},
 
+		{`{action: Allow, protocol: ICMP, icmp: {type: 255}}`, `6: spec.ingress[0].icmp.type: 255 is out of range: expected 0 to 254`},
+
 		{`{action: Allow, protocol: ICMP, destination: {ports: [80]}}`, `6: spec.ingress[0].destination.ports: need protocol: TCP, UDP or SCTP, but it is ICMP`},
 		{`{action: Allow, notProtocol: UDP, source: {notPorts: [80]}}`, `6: spec.ingress[0].source.notPorts: need protocol: TCP, UDP or SCTP, but the rule has none`},
 		{`{action: Allow, protocol: xyz, source: {ports: [80]}}`, `6: spec.ingress[0].protocol: "xyz" is no protocol: expected TCP, UDP, ICMP, ICMPv6, SCTP or UDPLite, or a number from 1 to 255`},
 		{`{action: Allow, protocol: TCP, destination: {ports: [1, "80:70"]}}`, `6: spec.ingress[0].destination.ports[1]: "80:70" ends before it begins; did you mean "70:80"?`},
-		{`{action: Allow, protocol: TCP, destination: {ports: [70-80, 65536, -1, "1:65536", "a b"]}}`, `6: spec.ingress[0].destination.ports[0]: "70-80" is no range; did you mean "70:80"?
-6: spec.ingress[0].destination.ports[1]: "65536" is out of range: expected ports from 0 to 65535
-6: spec.ingress[0].destination.ports[2]: "-1" is out of range: expected ports from 0 to 65535
-6: spec.ingress[0].destination.ports[3]: "1:65536" is out of range: expected ports from 0 to 65535
-6: spec.ingress[0].destination.ports[4]: "a b" is no port: expected a number, a range such as "8000:8080", or a port's name`},
+		{`{action: Allow, protocol: TCP, destination: {ports: [70-80, 65536, -1, "1:65536", "a b", 0, "0:100"]}}`, `6: spec.ingress[0].destination.ports[0]: "70-80" is no range; did you mean "70:80"?
+6: spec.ingress[0].destination.ports[1]: "65536" is out of range: expected ports from 1 to 65535
+6: spec.ingress[0].destination.ports[2]: "-1" is out of range: expected ports from 1 to 65535
+6: spec.ingress[0].destination.ports[3]: "1:65536" is out of range: expected ports from 1 to 65535
+6: spec.ingress[0].destination.ports[4]: "a b" is no port: expected a number, a range such as "8000:8080", or a port's name
+6: spec.ingress[0].destination.ports[5]: "0" is out of range: expected ports from 1 to 65535
+6: spec.ingress[0].destination.ports[6]: "0:100" is out of range: expected ports from 1 to 65535`},
 
 		{`{action: Allow, source: {nets: [10.0.0.0/33, 10.0.0.1, nonsense, "::ffff:10.0.0.0/104"]}}`, `6: spec.ingress[0].source.nets[0]: "10.0.0.0/33" is no CIDR: expected one such as "192.0.2.0/24" or "2001:db8::/64"
 6: spec.ingress[0].source.nets[1]: "10.0.0.1" is no CIDR; did you mean "10.0.0.1/32"?
 6: spec.ingress[0].source.nets[2]: "nonsense" is no CIDR: expected one such as "192.0.2.0/24" or "2001:db8::/64"
 6: spec.ingress[0].source.nets[3]: "::ffff:10.0.0.0/104" is an IPv4 address written as IPv6: write it as IPv4`},
-		{`{action: Allow, source: {nets: [10.0.0.0/8]}, destination: {notNets: ["::/0"]}}`, `6: spec.ingress[0].destination.notNets[0]: is IPv6, but spec.ingress[0].source.nets[0] is IPv4: write a rule for each, since one rule cannot match both`},
+		{`{action: Allow, source: {notNets: [10.0.0.0/8, 0.0.0.0/0]}}`, `6: spec.ingress[0].source.notNets[1]: 0.0.0.0/0 is every address of its family, so the rule would match nothing: remove the rule, or exclude less`},
+		{`{action: Allow, source: {nets: [10.0.0.0/8]}, destination: {notNets: ["fd00::/8"]}}`, `6: spec.ingress[0].destination.notNets[0]: is IPv6, but spec.ingress[0].source.nets[0] is IPv4: write a rule for each, since one rule cannot match both`},
 		{`{action: Allow, ipVersion: 4, source: {nets: ["::/0"]}}`, `6: spec.ingress[0].source.nets[0]: is IPv6, but the rule's ipVersion is 4`},
 
 		{`{action: Allow, source: {selector: "app = 'a'"}}`, `6: spec.ingress[0].source.selector: column 5: found "=", expected "==", "!=", "in", "not in", "contains", "starts with" or "ends with"`},
@@ -107,6 +112,14 @@ metadata: {name: a.b}
 spec: {defaultAction: Allow}
 `, `3: metadata.name: "a.b" is no valid name of a tier: expected lower case letters, digits and '-', starting and ending with a letter or digit, at most 63
 4: spec.defaultAction: "Allow": expected Deny or Pass`},
+		{"a fixed tier", `apiVersion: projectcalico.org/v3
+kind: Tier
+metadata: {name: default}
+spec:
+  order: 10
+  defaultAction: Pass
+`, `5: spec.order: 10: tier default always has order 1000000: leave the field out
+6: spec.defaultAction: Pass: tier default always has Deny: leave the field out`},
 		{"a host endpoint", `apiVersion: projectcalico.org/v3
 kind: HostEndpoint
 metadata: {name: h}
@@ -158,8 +171,8 @@ spec:
   ingress:
   - from:
     - {}
-    - {ipBlock: {cidr: 10.0.0.0/8}, podSelector: {}}
-    - ipBlock: {cidr: 10.0.0.1}
+    - {ipBlock: {cidr: x}, podSelector: {}}
+    - ipBlock: {cidr: 10.0.0.1, except: [y]}
     - ipBlock: {cidr: 10.0.0.0/8, except: [11.0.0.0/16, 10.0.0.0/8, "::/0", x]}
     ports:
     - {protocol: ICMP}
@@ -174,11 +187,12 @@ spec:
 6: spec.podSelector.matchExpressions[1].key: "b c" is no valid label
 6: spec.podSelector.matchExpressions[1].values: Exists takes no values: remove them
 6: spec.podSelector.matchExpressions[2].operator: "Equals": expected In, NotIn, Exists or DoesNotExist
-6: spec.podSelector.matchExpressions[2].values: Equals takes no values: remove them
 6: spec.podSelector.matchExpressions[2].values[0]: "x y" is no valid value of a label
 9: spec.ingress[0].from[0]: is empty: expected a podSelector, a namespaceSelector, both or an ipBlock
 10: spec.ingress[0].from[1]: ipBlock cannot be combined with podSelector or namespaceSelector: make them items of their own
+10: spec.ingress[0].from[1].ipBlock.cidr: "x" is no CIDR: expected one such as "192.0.2.0/24" or "2001:db8::/64"
 11: spec.ingress[0].from[2].ipBlock.cidr: "10.0.0.1" is no CIDR; did you mean "10.0.0.1/32"?
+11: spec.ingress[0].from[2].ipBlock.except[0]: "y" is no CIDR: expected one such as "192.0.2.0/24" or "2001:db8::/64"
 12: spec.ingress[0].from[3].ipBlock.except[0]: 11.0.0.0/16 is no part of 10.0.0.0/8: expected a smaller block inside it
 12: spec.ingress[0].from[3].ipBlock.except[1]: 10.0.0.0/8 is no part of 10.0.0.0/8: expected a smaller block inside it
 12: spec.ingress[0].from[3].ipBlock.except[2]: ::/0 is no part of 10.0.0.0/8: expected a smaller block inside it
@@ -196,7 +210,7 @@ spec:
 			diff(t, "findings", strings.Split(tt.want, "\n"), got)
 			// What is invalid is not in the model, and what is said once is said again.
 			resources := read(t, tt.yaml)
-			m, _, _ := translate.Load(resources, translate.Options{Offline: true})
+			m := translate.Load(resources, nil, translate.Options{Offline: true}).Model
 			if len(m.Policies)+len(m.Endpoints)+len(m.Sets) > 0 || len(m.Tiers) != 3 {
 				t.Errorf("the invalid object is in the model: %+v", m)
 			}

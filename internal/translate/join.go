@@ -37,9 +37,11 @@ func (t *Translator) unlink(o *object) {
 }
 
 // touchDependents marks what has to be joined again when the object changes.
-// Policies follow their tier in join, which knows whether it came or went.
+// That a tier came or went is seen in join.
 func (t *Translator) touchDependents(o *object) {
 	switch {
+	case o.key.Kind == policy.KindTier:
+		t.touchPolicies(o.key.Name) // whose findings tell an invalid tier from none
 	case o.parsed.namespace != nil:
 		for d := range t.inNamespace[o.key.Name] {
 			t.dirty[d] = struct{}{}
@@ -104,7 +106,7 @@ func (t *Translator) joined(o *object) policy.Object {
 		return p.policy
 	case p.set != nil:
 		return t.set(o)
-	case p.endpoint != nil && !p.endpoint.none && !p.endpoint.template:
+	case p.endpoint != nil && p.endpoint.none == "" && !p.endpoint.template:
 		return t.endpoint(o)
 	case o.wants != "":
 		t.checkTier(o)
@@ -116,11 +118,16 @@ func (t *Translator) joined(o *object) policy.Object {
 func (t *Translator) checkTier(o *object) bool {
 	o.unjoined = nil
 	name := o.wants
-	if tier := t.tiers[name]; tier != nil && tier.out != nil {
+	tier := t.tiers[name]
+	if tier != nil && tier.out != nil {
 		return true
 	}
-	names := t.tierNames()
 	r := store.Resource{Key: o.key, Origin: o.origin}
+	if tier != nil && tier.present {
+		o.unjoined = []store.Finding{r.At("spec.tier", "tier %q is invalid, so the policy is not enforced: mend the tier", name)}
+		return false
+	}
+	names := t.tierNames()
 	o.unjoined = []store.Finding{r.At("spec.tier", "tier %q does not exist, so the policy is not enforced: create the tier, or name one that exists (%s)%s",
 		name, strings.Join(names, ", "), suggest.DidYouMean(name, names))}
 	return false

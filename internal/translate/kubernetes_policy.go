@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/tierwall/tierwall/policy"
@@ -98,10 +99,11 @@ func (k *kubernetesPolicy) peer(field string, in *networkingv1.NetworkPolicyPeer
 	switch {
 	case in.IPBlock != nil && selects:
 		k.add(field, "ipBlock cannot be combined with podSelector or namespaceSelector: make them items of their own")
+		k.ipBlock(field+".ipBlock", in.IPBlock) // for what is wrong with it itself
 	case in.IPBlock != nil:
 		return k.ipBlock(field+".ipBlock", in.IPBlock)
 	case !selects:
-		k.add(field, "is empty: expected a podSelector, a namespaceSelector, both or an ipBlock")
+		k.lacks(field, field, "is empty: expected a podSelector, a namespaceSelector, both or an ipBlock")
 	}
 	if !selects {
 		return policy.Peer{}
@@ -116,13 +118,31 @@ func (k *kubernetesPolicy) peer(field string, in *networkingv1.NetworkPolicyPeer
 	if in.PodSelector != nil {
 		parts = append(parts, k.labels(field+".podSelector", in.PodSelector, ownKey))
 	}
-	return policy.Peer{Entities: &policy.Entities{Selector: selector.And(parts...), EndpointsOnly: true}}
+	return policy.Peer{Entities: &policy.Entities{Selector: selector.And(parts...), EndpointsOnly: true, Text: k.text(in)}}
+}
+
+// text says to a reader which pods a peer means.
+func (k *kubernetesPolicy) text(in *networkingv1.NetworkPolicyPeer) string {
+	text := "pods"
+	if in.PodSelector != nil {
+		if labels := metav1.FormatLabelSelector(in.PodSelector); labels != "<none>" {
+			text += " with " + labels
+		}
+	}
+	if in.NamespaceSelector == nil {
+		return text + " in namespace " + k.namespace
+	}
+	if labels := metav1.FormatLabelSelector(in.NamespaceSelector); labels != "<none>" {
+		return text + " in namespaces with " + labels
+	}
+	return text + " in any namespace"
 }
 
 func (k *kubernetesPolicy) ipBlock(field string, in *networkingv1.IPBlock) policy.Peer {
 	block, err := parseNet(in.CIDR, false)
 	if err != nil {
 		k.add(field+".cidr", "%v", err)
+		k.nets(field+".except", in.Except, false) // for what is wrong with it itself
 		return policy.Peer{}
 	}
 	peer := policy.Peer{Nets: []netip.Prefix{block}, NotNets: k.nets(field+".except", in.Except, false)}
@@ -170,7 +190,7 @@ func (k *kubernetesPolicy) portProtocol(field string, p *corev1.Protocol) policy
 func (k *kubernetesPolicy) addPort(field string, g *portGroup, in *networkingv1.NetworkPolicyPort) {
 	if in.Port == nil {
 		if in.EndPort != nil {
-			k.add(field+".endPort", "needs port, which says where the range begins")
+			k.lacks(field+".port", field+".endPort", "needs port, which says where the range begins")
 		}
 		g.ports = nil // the whole protocol, whatever else the group lists
 		return

@@ -50,7 +50,8 @@ func (k *kubernetesPolicy) expression(field string, e *metav1.LabelSelectorRequi
 	if needsValues && len(e.Values) == 0 {
 		k.add(field+".values", "%s needs at least one value", e.Operator)
 	}
-	if !needsValues && len(e.Values) > 0 {
+	isKnown := slices.Contains(labelOperators, string(e.Operator))
+	if isKnown && !needsValues && len(e.Values) > 0 {
 		k.add(field+".values", "%s takes no values: remove them", e.Operator)
 	}
 	name := key(e.Key)
@@ -64,6 +65,6 @@ func (k *kubernetesPolicy) expression(field string, e *metav1.LabelSelectorRequi
 	case metav1.LabelSelectorOpDoesNotExist:
 		return selector.Not(selector.Has(name))
 	}
-	k.add(field+".operator", "%q: expected %s%s", string(e.Operator), orList(labelOperators), suggest.DidYouMean(string(e.Operator), labelOperators))
+	k.add(field+".operator", "%q: expected %s%s", string(e.Operator), suggest.OrList(labelOperators), suggest.DidYouMean(string(e.Operator), labelOperators))
 	return selector.All()
 }

@@ -38,9 +38,13 @@ type endpoint struct {
 	hash         string     // pod-template-hash, which ends the name of its ReplicaSet
 	// template says that it stands for the pods of a workload.
 	template bool
-	// none says that there is nothing to govern: a pod on its host's network, one
-	// that has ended, a workload without pods.
-	none bool
+	// none says why there is nothing to govern; empty if there is.
+	none Reason
+}
+
+// withoutPolicy is what is known of an endpoint that policy does not govern.
+func (e *endpoint) withoutPolicy(why Reason) *endpoint {
+	return &endpoint{node: e.node, hostAddrs: e.hostAddrs, controller: e.controller, hash: e.hash, none: why}
 }
 
 func (e *endpoint) addAddr(a netip.Addr) {
@@ -71,9 +75,11 @@ func translatePod(p *corev1.Pod) (*endpoint, problems) {
 	for i, ip := range status.HostIPs {
 		ps.podAddr(at("status.hostIPs", i)+".ip", ip.IP, e.addHostAddr)
 	}
-	finished := status.Phase == corev1.PodSucceeded || status.Phase == corev1.PodFailed
-	if p.Spec.HostNetwork || finished {
-		return &endpoint{node: e.node, hostAddrs: e.hostAddrs, none: true}, ps
+	switch {
+	case status.Phase == corev1.PodSucceeded, status.Phase == corev1.PodFailed:
+		return e.withoutPolicy(Ended), ps
+	case p.Spec.HostNetwork:
+		return e.withoutPolicy(HostNetwork), ps
 	}
 	return e, ps
 }
@@ -146,10 +152,12 @@ func (e *endpoint) addPorts(ps *problems, field string, ports []corev1.Container
 }
 
 // controllerOf gives what manages an object. A node manages its static pods;
-// they are their own workload.
+// they are their own workload, as is what a reference without a kind or a name
+// says nothing about.
 func controllerOf(meta *metav1.ObjectMeta) policy.Key {
 	for i := range meta.OwnerReferences {
-		if o := &meta.OwnerReferences[i]; o.Controller != nil && *o.Controller && o.Kind != policy.KindNode {
+		o := &meta.OwnerReferences[i]
+		if o.Controller != nil && *o.Controller && o.Kind != policy.KindNode && o.Kind != "" && o.Name != "" {
 			return policy.Key{Kind: o.Kind, Namespace: meta.Namespace, Name: o.Name}
 		}
 	}
@@ -165,7 +173,7 @@ func translateTemplate(meta *metav1.ObjectMeta, t *corev1.PodTemplateSpec, field
 	e.controller = controllerOf(meta)
 	e.template = true
 	if t.Spec.HostNetwork {
-		return &endpoint{controller: e.controller, none: true}, ps
+		return e.withoutPolicy(HostNetwork), ps
 	}
 	return e, ps
 }
@@ -175,7 +183,7 @@ func translateTemplate(meta *metav1.ObjectMeta, t *corev1.PodTemplateSpec, field
 func translateReplicaSet(rs *appsv1.ReplicaSet) (*endpoint, problems) {
 	e, ps := translateTemplate(&rs.ObjectMeta, &rs.Spec.Template, "spec.template")
 	if e.controller != (policy.Key{}) && rs.Spec.Replicas != nil && *rs.Spec.Replicas == 0 {
-		return &endpoint{controller: e.controller, none: true}, ps
+		return e.withoutPolicy(ScaledDown), ps
 	}
 	return e, ps
 }
@@ -186,7 +194,7 @@ func translateJob(job *batchv1.Job) (*endpoint, problems) {
 	for _, c := range job.Status.Conditions {
 		ended := c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed
 		if ended && c.Status == corev1.ConditionTrue {
-			return &endpoint{controller: e.controller, none: true}, ps
+			return e.withoutPolicy(Ended), ps
 		}
 	}
 	return e, ps

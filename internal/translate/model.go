@@ -5,21 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/policy"
 )
-
-// Load translates one whole state. The findings say what is wrong with which
-// object; the model does without those.
-func Load(resources []store.Resource, opts Options) (*policy.Model, []Staged, []store.Finding) {
-	t := New(opts)
-	var findings []store.Finding
-	for _, s := range t.Apply(store.Batch{Updated: resources}).Statuses {
-		findings = append(findings, s.Findings...)
-	}
-	slices.SortStableFunc(findings, store.Finding.Compare)
-	return t.Model(), t.Staged(), findings
-}
 
 // Model gives the whole model, sorted by key. It shares its objects with the
 // translator, which never changes one it has given.
@@ -67,7 +54,7 @@ func (t *Translator) representatives() []*policy.Endpoint {
 	var out []*policy.Endpoint
 	for _, o := range t.objects {
 		e := o.parsed.endpoint
-		if e == nil || !e.template || e.none || hasPods[o.key] {
+		if e == nil || !e.template || e.none != "" || hasPods[o.key] {
 			continue
 		}
 		ep := t.endpoint(o)

@@ -3,6 +3,7 @@ package translate
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/tierwall/tierwall/internal/store"
 )
@@ -11,6 +12,7 @@ import (
 type problem struct {
 	field   string // as in "spec.ingress[2].ports[0]"
 	message string // what is wrong and what would be right
+	missing string // the field whose absence is at fault; empty if none is
 }
 
 // problems collects what is wrong with one object. Checks go on past the first
@@ -18,7 +20,31 @@ type problem struct {
 type problems []problem
 
 func (ps *problems) add(field, format string, args ...any) {
-	*ps = append(*ps, problem{field, fmt.Sprintf(format, args...)})
+	*ps = append(*ps, problem{field: field, message: fmt.Sprintf(format, args...)})
+}
+
+// lacks is add where another field is missing, or something in it.
+func (ps *problems) lacks(missing, field, format string, args ...any) {
+	*ps = append(*ps, problem{field, fmt.Sprintf(format, args...), missing})
+}
+
+// without leaves out what only follows from fields that could not be read: what
+// is said of such a field, and that it, or something in it, is missing.
+func (ps problems) without(unread []string) problems {
+	return slices.DeleteFunc(ps, func(p problem) bool {
+		return slices.ContainsFunc(unread, func(f string) bool {
+			if p.missing != "" && (isInside(p.missing, f) || isInside(f, p.missing)) {
+				return true
+			}
+			return isInside(p.field, f)
+		})
+	})
+}
+
+// isInside reports whether a field is another one or a part of it.
+func isInside(field, of string) bool {
+	rest, found := strings.CutPrefix(field, of)
+	return found && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // unsupported is for what is valid but cannot be enforced yet. To ignore it

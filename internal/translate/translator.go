@@ -153,6 +153,7 @@ func (t *Translator) update(o *object, r *store.Resource) {
 	p, ps := parse(r)
 	o.invalid = ps.findings(r)
 	if len(ps) > 0 && !t.opts.Offline {
+		t.touchDependents(o)
 		return // the last valid version, if any, stays in force
 	}
 	t.unlink(o)
@@ -184,6 +185,9 @@ func (t *Translator) reject(findings []store.Finding) []*object {
 	var changed []*object
 	for key, list := range byKey {
 		o := t.object(key)
+		if !o.present {
+			t.touchDependents(o)
+		}
 		o.present, o.rejected = true, list
 		t.rejected[o] = struct{}{}
 		changed = append(changed, o)
@@ -195,6 +199,7 @@ func (t *Translator) reject(findings []store.Finding) []*object {
 			// What the store rejected and now no longer mentions is gone, unless
 			// a version of it is known.
 			o.present = o.valid || o.invalid != nil
+			t.touchDependents(o)
 			changed = append(changed, o)
 		}
 	}

@@ -63,6 +63,7 @@ func universe(t testing.TB) map[policy.Key][]store.Resource {
 		`{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: t}}`,
 		`{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: t}, spec: {order: 1}}`,
 		`{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: t}, spec: {defaultAction: Alow}}`,
+		`{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: default}, spec: {order: 1000000}}`,
 		`{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: default}, spec: {order: 1}}`,
 		`{apiVersion: projectcalico.org/v3, kind: NetworkPolicy, metadata: {name: p, namespace: a}, spec: {tier: t}}`,
 		`{apiVersion: projectcalico.org/v3, kind: NetworkPolicy, metadata: {name: p, namespace: a}, spec: {tier: u}}`,
@@ -257,9 +258,9 @@ items:
 	gone := tr.Delete(policy.Key{Kind: policy.KindTier, Name: "t"})
 	diff(t, "no tier", []string{"-GlobalNetworkPolicy/p", "-Tier/t"}, changed(gone))
 	diff(t, "status of the policy without its tier", translate.NotInForce, gone.Statuses[0].State)
-	diff(t, "own tier default", []string{"Tier/default"}, update(`{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: default}, spec: {order: 7}}`))
+	diff(t, "tier default, written", []string(nil), update(`{apiVersion: projectcalico.org/v3, kind: Tier, metadata: {name: default}, spec: {defaultAction: Deny}}`))
 	back := tr.Delete(policy.Key{Kind: policy.KindTier, Name: "default"})
-	diff(t, "tier default again", []policy.Change{{Key: policy.Key{Kind: policy.KindTier, Name: "default"}, Object: policy.FixedTiers()[1]}}, back.Changes)
+	diff(t, "tier default, no longer written", []string(nil), changed(back))
 	diff(t, "namespace gone", []string{"x/NetworkSet/s", "x/Pod/a", "x/Pod/b"}, changed(tr.Delete(policy.Key{Kind: "Namespace", Name: "x"})))
 	diff(t, "finished pod", []string{"-y/Pod/c"}, update(`{apiVersion: v1, kind: Pod, metadata: {name: c, namespace: y}, spec: {containers: []}, status: {phase: Failed, podIP: 10.0.0.3}}`))
 }

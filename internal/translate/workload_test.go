@@ -139,6 +139,8 @@ func TestWorkloads(t *testing.T) {
 		{"a workload on its hosts' network", workload("apps/v1", "DaemonSet", "ds", "", "selector: {}, template: {spec: {hostNetwork: true, containers: []}}"), nil},
 		{"a static pod belongs to no one", pod("static", ownedBy("Node", "n1")), []string{"web/Pod/static"}},
 		{"managed by something else", pod("x", ownedBy("Rollout", "r")), []string{"web/Pod/x < web/Rollout/r"}},
+		{"managed by something of no kind", pod("x", ", ownerReferences: [{name: r, uid: u, controller: true}]"), []string{"web/Pod/x"}},
+		{"managed by something without a name", pod("x", ", ownerReferences: [{kind: Job, uid: u, controller: true}]"), []string{"web/Pod/x"}},
 		{"owned, but not managed", pod("x", ", ownerReferences: [{apiVersion: x, kind: Job, name: j, uid: u}]"), []string{"web/Pod/x"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -159,6 +161,45 @@ func TestWorkloads(t *testing.T) {
 		Key: policy.Key{Kind: "Deployment", Namespace: "web", Name: "d"}, Addrs: addrs("240.0.0.1"), Synthetic: true,
 		Labels: labels(podLabels("default", "app", "a")...), Ports: []policy.NamedPort{{Name: "http", Protocol: policy.TCP, Port: 80}}, Profile: "kns.web",
 	}, m.Endpoints[0])
+}
+
+// TestUngoverned checks what is said of pods and workloads that are no endpoints.
+func TestUngoverned(t *testing.T) {
+	const template = `template: {spec: {hostNetwork: true, containers: []}}`
+	loaded := translate.Load(read(t, `
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: Pod, metadata: {name: a, namespace: web}, spec: {containers: []}, status: {podIP: 10.0.0.1}}
+- {apiVersion: v1, kind: Pod, metadata: {name: done, namespace: web}, spec: {containers: []}, status: {phase: Succeeded}}
+- apiVersion: v1
+  kind: Pod
+  metadata: {name: h1, namespace: web, ownerReferences: [{apiVersion: apps/v1, kind: DaemonSet, name: h, uid: u, controller: true}]}
+  spec: {hostNetwork: true, containers: []}
+- {apiVersion: apps/v1, kind: DaemonSet, metadata: {name: i, namespace: web}, spec: {selector: {}, `+template+`}}
+- apiVersion: apps/v1
+  kind: ReplicaSet
+  metadata: {name: old, namespace: web, ownerReferences: [{apiVersion: apps/v1, kind: Deployment, name: d, uid: u, controller: true}]}
+  spec: {replicas: 0, selector: {}, template: {spec: {containers: []}}}
+`), nil, translate.Options{Offline: true})
+	key := func(kind, name string) policy.Key { return policy.Key{Kind: kind, Namespace: "web", Name: name} }
+	diff(t, "ungoverned", []translate.Ungoverned{
+		{Key: key("DaemonSet", "i"), Reason: translate.HostNetwork},
+		{Key: key("Pod", "done"), Reason: translate.Ended},
+		{Key: key("Pod", "h1"), Owner: key("DaemonSet", "h"), Reason: translate.HostNetwork},
+		{Key: key("ReplicaSet", "old"), Owner: key("Deployment", "d"), Reason: translate.ScaledDown},
+	}, loaded.Ungoverned)
+	var notes []string
+	for _, f := range loaded.Findings {
+		if !f.Note {
+			t.Errorf("%v is no note", f)
+		}
+		notes = append(notes, f.Error())
+	}
+	diff(t, "notes", []string{
+		"<stdin>:6: Pod web/done: has ended, so policy has no say on it",
+		"<stdin>:11: DaemonSet web/i: uses its node's network, so policy has no say on it; the same holds of 1 more",
+	}, notes)
 }
 
 func TestWorkloadEndpoint(t *testing.T) {
@@ -220,7 +261,7 @@ items:
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.opts.Offline = true
-			m, _, _ := translate.Load(read(t, two+tt.more), tt.opts)
+			m := translate.Load(read(t, two+tt.more), nil, tt.opts).Model
 			for i, want := range tt.want {
 				e := m.Endpoints[i]
 				diff(t, e.Key.Name, addrs(want...), e.Addrs)

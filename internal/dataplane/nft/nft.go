@@ -142,6 +142,9 @@ func (b *Dataplane) applyStep(d *dataplane.Delta) (mayDeny bool, err error) {
 // ConnectionsCut gives how many connections were cut so far; it may be called at any time.
 func (b *Dataplane) ConnectionsCut() uint64 { return b.ended.Load() }
 
+// maxCutsLogged is how many connections of one cut are named in the log.
+const maxCutsLogged = 20
+
 // cut ends the connections that the tables deny.
 func (b *Dataplane) cut(ctx context.Context) {
 	if b.live == nil {
@@ -149,7 +152,11 @@ func (b *Dataplane) cut(ctx context.Context) {
 	}
 	cut, err := b.live.Cut(ctx, b.state)
 	b.ended.Add(uint64(len(cut)))
-	for _, e := range cut {
+	for i, e := range cut {
+		if i == maxCutsLogged {
+			b.log.Info("more connections cut", "connections", len(cut)-i)
+			break
+		}
 		b.log.Info("connection cut: policy denies it now", "connection", e.String())
 	}
 	if err != nil {

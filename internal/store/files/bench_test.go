@@ -82,8 +82,8 @@ func BenchmarkLoad(b *testing.B) {
 			b.ReportMetric(float64(len(resources)), "objects")
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, _, findings := translate.Load(resources, translate.Options{Offline: true}); len(findings) > 0 {
-					b.Fatal(findings[0])
+				if loaded := translate.Load(resources, nil, translate.Options{Offline: true}); len(loaded.Findings) > 0 {
+					b.Fatal(loaded.Findings[0])
 				}
 			}
 		})

@@ -28,6 +28,7 @@ type fieldProblem struct {
 type decoder struct {
 	base     int // added to the lines of nodes
 	problems []fieldProblem
+	unread   []string // see store.Rejected
 	path     []step
 	lenient  int // greater than 0 in status, which servers write and may extend
 	// left is how many nodes may still be visited in the whole file, repeated ones
@@ -45,8 +46,14 @@ type step struct {
 func (d *decoder) push(name string, index int) { d.path = append(d.path, step{name, index}) }
 func (d *decoder) pop()                        { d.path = d.path[:len(d.path)-1] }
 
-// fail notes a problem of the field that is being decoded.
+// fail notes a problem that keeps the field at hand from being read.
 func (d *decoder) fail(n *yaml.Node, format string, args ...any) {
+	d.complain(n, format, args...)
+	d.unread = append(d.unread, pathText(d.path))
+}
+
+// complain notes a problem of the field that is being decoded.
+func (d *decoder) complain(n *yaml.Node, format string, args ...any) {
 	if len(d.problems) == maxProblems {
 		d.stopped = true
 		return
@@ -130,7 +137,7 @@ func (d *decoder) pairs(n *yaml.Node) [][2]*yaml.Node {
 			key = key.Alias
 		}
 		if key.Kind != yaml.ScalarNode {
-			d.fail(key, "has a key that is no text")
+			d.complain(key, "has a key that is no text")
 			continue
 		}
 		if key.ShortTag() == "!!merge" {
@@ -139,7 +146,7 @@ func (d *decoder) pairs(n *yaml.Node) [][2]*yaml.Node {
 		}
 		if first, twice := seen[key.Value]; twice {
 			d.push(key.Value, 0)
-			d.fail(key, "is written twice: the first is on line %d", first+d.base)
+			d.complain(key, "is written twice: the first is on line %d", first+d.base)
 			d.pop()
 			continue
 		}
@@ -194,7 +201,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, f *field) {
 		d.push(name, 0)
 		known, ok := p.fields[name]
 		if !ok {
-			d.unknown(key, v.Type(), p.names)
+			d.unknown(n, key, v.Type(), p.names)
 			d.pop()
 			continue
 		}
@@ -210,9 +217,9 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, f *field) {
 	}
 }
 
-// unknown reports a field that the type does not have. The status of an object
+// unknown reports a field of n that the type does not have. The status of an object
 // whose type has none is of no concern.
-func (d *decoder) unknown(key *yaml.Node, t reflect.Type, names []string) {
+func (d *decoder) unknown(n, key *yaml.Node, t reflect.Type, names []string) {
 	if d.lenient > 0 || key.Value == "status" && len(d.path) == 1 {
 		return
 	}
@@ -225,6 +232,10 @@ func (d *decoder) unknown(key *yaml.Node, t reflect.Type, names []string) {
 		near = ": expected " + strings.Join(names, ", ")
 	}
 	d.fail(key, "is no field here%s", near)
+	if meant := suggest.Nearest(key.Value, names); meant != "" && valueAt(n, meant) == nil {
+		d.path[len(d.path)-1].name = meant // the caller pops it
+		d.unread = append(d.unread, pathText(d.path))
+	}
 }
 
 func (d *decoder) dictionary(n *yaml.Node, v reflect.Value, f *field) {

@@ -40,12 +40,26 @@ func (o *Options) maxBytes() int64 {
 	return o.MaxBytes
 }
 
-// Load reads the paths: files, directories (recursively: .yaml, .yml, .json)
-// and "-" for standard input. It reads on past errors; each is a finding.
-// Resources are in the order of the paths, of the names in a directory and of
-// their place in the file; of several objects of one key only the first is
-// given, and the others are findings.
+// Load gives the valid objects of LoadAll, and its findings.
 func Load(paths []string, opts Options) ([]store.Resource, []store.Finding) {
+	loaded := LoadAll(paths, opts)
+	return loaded.Resources, loaded.Findings
+}
+
+// Loaded is what several files hold together.
+type Loaded struct {
+	// Resources are in the order of the paths, of the names in a directory and
+	// of their place in the file. Of several objects of one key it has the first.
+	Resources []store.Resource
+	// Rejected are the objects that are not among the resources because of
+	// something among the findings, as far as they could be read.
+	Rejected []store.Rejected
+	Findings []store.Finding
+}
+
+// LoadAll reads the paths: files, directories (recursively: .yaml, .yml, .json)
+// and "-" for standard input. It reads on past errors; each is a finding.
+func LoadAll(paths []string, opts Options) Loaded {
 	l := loader{opts: opts, left: opts.maxBytes()}
 	var contents []*content
 	for _, name := range l.expand(paths) {
@@ -53,25 +67,20 @@ func Load(paths []string, opts Options) ([]store.Resource, []store.Finding) {
 			contents = append(contents, c)
 		}
 	}
-	merged := merge(contents)
-	return merged.resources, append(l.findings, merged.findings...)
-}
-
-// merged is what several files hold together.
-type merged struct {
-	resources []store.Resource
-	findings  []store.Finding
+	out := merge(contents)
+	out.Findings = append(l.findings, out.Findings...)
+	return out
 }
 
 // merge joins the files' contents. Of several objects of one key the first
 // counts, but one that its file no longer holds in a valid version counts only
 // if no other does.
-func merge(contents []*content) merged {
-	var out merged
+func merge(contents []*content) Loaded {
+	var out Loaded
 	var objects []*object
 	byKey := map[policy.Key]*object{}
 	for _, c := range contents {
-		out.findings = append(out.findings, c.findings...)
+		out.Findings = append(out.Findings, c.findings...)
 		for _, o := range c.objects {
 			first := byKey[o.Key]
 			switch {
@@ -80,14 +89,27 @@ func merge(contents []*content) merged {
 			case first.retained && !o.retained:
 				byKey[o.Key] = o
 			case !first.retained && !o.retained:
-				out.findings = append(out.findings, duplicate(o, first))
+				out.Findings = append(out.Findings, duplicate(o, first))
+				out.Rejected = append(out.Rejected, store.Rejected{Resource: o.Resource})
 			}
 			objects = append(objects, o)
 		}
 	}
 	for _, o := range objects {
 		if byKey[o.Key] == o {
-			out.resources = append(out.resources, o.Resource)
+			out.Resources = append(out.Resources, o.Resource)
+		}
+	}
+	for _, c := range contents {
+		for _, r := range c.rejected {
+			out.Rejected = append(out.Rejected, store.Rejected{Resource: r.Resource, Unread: r.unread})
+			switch first := byKey[r.Key]; {
+			case r.Key == policy.Key{}:
+			case first == nil:
+				byKey[r.Key] = &r.object
+			case !first.retained:
+				out.Findings = append(out.Findings, duplicate(&r.object, first))
+			}
 		}
 	}
 	return out

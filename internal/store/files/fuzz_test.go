@@ -24,20 +24,23 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Add(tier("a") + "---\n{\"kind\": [")
 	f.Add("{\"apiVersion\":\"v1\",\"kind\":\"PodList\",\"items\":[{\"metadata\":{\"name\":\"a\"},\"status\":{\"podIP\":\"::1\"}}]}")
+	f.Add("apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\nmetadata: {name: a}\nspec:\n  tier: [t]\n  ingress: [{action: 1, protocol: {}, icmp: 5, source: {nets: x, ports: [80.5], services: 1, serviceAccounts: {names: 1}}}, null]\n")
+	f.Add("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\nspec:\n  podSelector: 1\n  ingress: [{from: [{}, {ipBlock: 1}, {podSelector: {matchExpressions: [{key: 1}]}}], ports: [{port: {}, endPort: x}]}]\n")
+	f.Add("apiVersion: v1\nkind: Pod\nmetadata: {name: a, ownerReferences: [1, {controller: x}]}\nspec: {initContainers: [{ports: 1}], containers: [{ports: [{containerPort: x, name: y}]}]}\nstatus: {podIPs: 1, phase: []}\n")
 	f.Add("a: &a\n  <<: [*a, {b: *a}]\nkind: Pod\napiVersion: v1\nmetadata: *a\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		if len(text) > 1<<16 {
 			return
 		}
-		resources, findings := files.Load([]string{"-"}, files.Options{Stdin: strings.NewReader(text)})
-		_, _, more := translate.Load(resources, translate.Options{Offline: true})
+		read := files.LoadAll([]string{"-"}, files.Options{Stdin: strings.NewReader(text)})
+		more := translate.Load(read.Resources, read.Rejected, translate.Options{Offline: true}).Findings
 		lines := strings.Count(text, "\n") + strings.Count(text, "\r") + 2
-		for _, finding := range append(findings, more...) {
+		for _, finding := range append(read.Findings, more...) {
 			if finding.Line < 0 || finding.Line > lines || finding.Message == "" {
 				t.Errorf("of %d lines: %+v", lines, finding)
 			}
 		}
 		// As an agent, which has seen something valid before.
-		translate.New(translate.Options{}).Apply(store.Batch{Updated: resources, Findings: findings})
+		translate.New(translate.Options{}).Apply(store.Batch{Updated: read.Resources, Findings: read.Findings})
 	})
 }

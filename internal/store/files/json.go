@@ -26,24 +26,25 @@ type jsonParser struct {
 
 // parseJSON parses the values of a JSON file, one after the other. On an error
 // it gives those before it, too.
-func parseJSON(text []byte) ([]*yaml.Node, *syntaxError) {
+func parseJSON(text []byte) parsed {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	p := &jsonParser{text: text, decoder: json.NewDecoder(bytes.NewReader(text)), line: 1}
 	p.decoder.UseNumber()
-	var out []*yaml.Node
+	var out parsed
 	for {
 		token, err := p.decoder.Token()
 		if errors.Is(err, io.EOF) {
-			return out, nil
+			return out
+		}
+		var n *yaml.Node
+		if err == nil {
+			n, err = p.value(token, 0)
 		}
 		if err != nil {
-			return out, p.syntaxError(err)
+			out.err = p.syntaxError(err)
+			return out
 		}
-		n, err := p.value(token, 0)
-		if err != nil {
-			return out, p.syntaxError(err)
-		}
-		out = append(out, n)
+		out.roots = append(out.roots, n)
 	}
 }
 

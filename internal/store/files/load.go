@@ -103,9 +103,11 @@ func (l *loader) walk(dir string, add func(string)) {
 				continue
 			}
 			if !info.Mode().IsRegular() {
+				l.note(name, "passed over: it is no regular file")
 				continue
 			}
 		} else if !entry.Type().IsRegular() {
+			l.note(name, "passed over: it is no regular file")
 			continue
 		}
 		add(name)

@@ -2,7 +2,6 @@ package files
 
 import (
 	"reflect"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -66,55 +65,4 @@ func kubernetesPolicy() kind {
 	k := namespaced[networkingv1.NetworkPolicy]("networking.k8s.io/v1")
 	k.modelKind = policy.KindKubernetesNetworkPolicy
 	return k
-}
-
-// unsupported holds kinds that decide about connections but are not understood
-// yet: to pass over them would give wrong answers. The value is their API group.
-var unsupported = map[string]string{
-	"ClusterNetworkPolicy":       "policy.networking.k8s.io",
-	"AdminNetworkPolicy":         "policy.networking.k8s.io",
-	"BaselineAdminNetworkPolicy": "policy.networking.k8s.io",
-	"Profile":                    v3.GroupName,
-}
-
-// ourGroups holds the API groups, of any version, whose kinds of a known name
-// are meant to be ours. crd.projectcalico.org is where Calico stores the same
-// kinds in a form of its own; extensions is where Kubernetes had them long ago.
-var ourGroups = map[string]bool{
-	"": true, "apps": true, "batch": true, "extensions": true, "policy": true,
-	"networking.k8s.io": true, "discovery.k8s.io": true,
-	v3.GroupName: true, "crd.projectcalico.org": true,
-}
-
-// groupOf gives the group of an apiVersion; "v1" is of group "".
-func groupOf(apiVersion string) string {
-	group, _, found := strings.Cut(apiVersion, "/")
-	if !found {
-		return ""
-	}
-	return group
-}
-
-// findKind gives the kind of that name and version. known is false if that is
-// no kind of ours, and problem tells of one whose version is not read.
-func findKind(name, apiVersion string) (k kind, known bool, problem string) {
-	candidates := kinds[name]
-	var versions []string
-	for _, c := range candidates {
-		if c.apiVersion == apiVersion {
-			return c, true, ""
-		}
-		versions = append(versions, c.apiVersion)
-	}
-	if group, found := unsupported[name]; found && group == groupOf(apiVersion) {
-		return kind{}, false, name + " is not supported yet by this version: leave it out"
-	}
-	if len(candidates) == 0 || !ourGroups[groupOf(apiVersion)] {
-		return kind{}, false, ""
-	}
-	expected := "expected " + strings.Join(versions, " or ")
-	if apiVersion == "" {
-		return kind{}, false, "is missing: " + expected
-	}
-	return kind{}, false, "version " + apiVersion + " of " + name + " is not read: " + expected
 }

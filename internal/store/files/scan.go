@@ -123,11 +123,11 @@ func (c *content) retain(before *content) {
 }
 
 // difference makes a batch of the step from what was sent to the present state.
-func (s *scanner) difference(m merged, findings []store.Finding) (store.Batch, bool) {
-	batch := store.Batch{Findings: append(findings, m.findings...)}
+func (s *scanner) difference(m Loaded, findings []store.Finding) (store.Batch, bool) {
+	batch := store.Batch{Findings: append(findings, m.Findings...)}
 	slices.SortStableFunc(batch.Findings, store.Finding.Compare)
-	present := make(map[policy.Key]store.Resource, len(m.resources))
-	for _, r := range m.resources {
+	present := make(map[policy.Key]store.Resource, len(m.Resources))
+	for _, r := range m.Resources {
 		present[r.Key] = r
 		if old, found := s.sent[r.Key]; !found || !sameResource(&old, &r) {
 			batch.Updated = append(batch.Updated, r)

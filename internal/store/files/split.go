@@ -2,6 +2,8 @@ package files
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -13,6 +15,15 @@ import (
 type document struct {
 	text      []byte
 	firstLine int // from 1
+}
+
+// body gives the text without the mark that it begins with, whose place is kept
+// by spaces. A text that cannot be JSON is given as it is: it may be large.
+func (d document) body() []byte {
+	if !isMark(d.text, "---") || !bytes.HasPrefix(bytes.TrimLeft(d.text[3:], " \t\r\n"), []byte("{")) {
+		return d.text
+	}
+	return append([]byte("   "), d.text[3:]...)
 }
 
 // splitYAML cuts a file into its documents. Each is parsed on its own, so that
@@ -68,30 +79,58 @@ func holdsContent(chunk []byte) bool {
 
 // syntaxError is a text that is no YAML or JSON.
 type syntaxError struct {
-	line    int // in the file; 0 if unknown
+	line    int // in the text, from 1
 	message string
 }
 
 var yamlErrorLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
-// parseYAML parses one document; nil if it is empty.
-func parseYAML(d document) (*yaml.Node, *syntaxError) {
-	var root yaml.Node
-	if err := yaml.Unmarshal(d.text, &root); err != nil {
-		text := err.Error()
-		found := yamlErrorLine.FindStringSubmatch(text)
-		out := &syntaxError{line: d.firstLine, message: strings.TrimPrefix(text, strings.Join(found[:min(1, len(found))], ""))}
-		if len(found) > 1 && found[1] != "" {
-			n, _ := strconv.Atoi(found[1])
-			out.line = d.firstLine + n - 1
+// parsed is what a text holds: documents, and why there are no more of them.
+type parsed struct {
+	roots []*yaml.Node
+	err   *syntaxError
+}
+
+// parseYAML parses a document. The text may hold more of them, where line ends
+// or an encoding are not what splitYAML knows; what follows the last one is an
+// error.
+func parseYAML(d document) parsed {
+	var out parsed
+	decoder := yaml.NewDecoder(bytes.NewReader(d.text))
+	for {
+		var root yaml.Node
+		err := decoder.Decode(&root)
+		switch {
+		case errors.Is(err, io.EOF):
+			return out
+		case err != nil:
+			out.err = d.syntaxError(err, len(out.roots) > 0)
+			return out
 		}
-		out.message = "is no YAML: " + out.message + d.hint(out.line)
-		return nil, out
+		if root.Kind == yaml.DocumentNode && len(root.Content) > 0 {
+			out.roots = append(out.roots, root.Content[0])
+		}
 	}
-	if root.Kind != yaml.DocumentNode || len(root.Content) == 0 {
-		return nil, nil
+}
+
+// syntaxError reads the parser's error; after says that a document stands
+// before the place where it occurred.
+func (d document) syntaxError(err error, after bool) *syntaxError {
+	text := err.Error()
+	found := yamlErrorLine.FindStringSubmatch(text)
+	out := &syntaxError{line: 1, message: strings.TrimPrefix(text, strings.Join(found[:min(1, len(found))], ""))}
+	if len(found) > 1 && found[1] != "" {
+		out.line, _ = strconv.Atoi(found[1])
 	}
-	return root.Content[0], nil
+	if after {
+		if strings.Contains(text, "<document start>") {
+			out.line++ // the parser counts from 0 here
+		}
+		out.message = "holds something after the end of a document: put --- between documents, on a line of its own (" + out.message + ")"
+		return out
+	}
+	out.message = "is no YAML: " + out.message + d.hint(d.firstLine+out.line-1)
+	return out
 }
 
 // hint says what is often wrong at a line that does not parse.

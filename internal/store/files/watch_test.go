@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -164,6 +165,8 @@ func TestWatchKeepsLastValidVersion(t *testing.T) {
 	w.until("valid again", 0, "Tier/a", "Tier/b", "Tier/z")
 	w.put("a.yaml", tier("a")+"---\na: b: c\n")
 	w.until("a part that does not parse may hold the other", 1, "Tier/a", "Tier/b", "Tier/z")
+	w.put("a.yaml", tier("a")+"---\n"+strings.Replace(tier("b"), "kind: Tier", "kind: Tierr", 1))
+	w.until("a slip in a kind may be the other", 1, "Tier/a", "Tier/b", "Tier/z")
 	w.put("a.yaml", "")
 	w.until("empty", 1, "Tier/a", "Tier/b", "Tier/z")
 	w.put("c.yaml", tier("b")+"spec: {order: 1}\n")
