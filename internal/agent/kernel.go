@@ -1,0 +1,39 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/dataplane/nft"
+)
+
+// OpenKernel gives what opens the tables of this network namespace.
+func OpenKernel(log *slog.Logger) func() (dataplane.Dataplane, error) {
+	return func() (dataplane.Dataplane, error) { return nft.New(nft.Options{Logger: log}) }
+}
+
+// ReadBack reads what the kernel holds, whoever wrote it.
+func ReadBack(ctx context.Context) (dataplane.FlowDecider, error) {
+	return nft.Read(ctx, nft.Options{})
+}
+
+// ErrNotPrivileged says that this process may not program the kernel.
+var ErrNotPrivileged = errors.New("the kernel's tables need root (CAP_NET_ADMIN): run it with sudo; tierwall demo works without")
+
+// Privileged reports whether this process may program the kernel's tables: nil
+// or ErrNotPrivileged.
+func Privileged() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return err
+	}
+	if data[0].Effective&(1<<unix.CAP_NET_ADMIN) == 0 {
+		return ErrNotPrivileged
+	}
+	return nil
+}

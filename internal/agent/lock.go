@@ -1,0 +1,68 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const defaultRunDir = "/run/tierwall"
+
+// lock makes sure that one agent at most writes the tables of this network
+// namespace, which is what the tables belong to. The kernel frees the lock when
+// the process ends, in whatever way. The file stays. It also gives the number of
+// the network namespace.
+func lock(dir string) (namespace uint64, unlock func(), err error) {
+	if dir == "" {
+		dir = defaultRunDir
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return 0, nil, fmt.Errorf("lock: %w", err)
+	}
+	if namespace, err = networkNamespace(); err != nil {
+		return 0, nil, err
+	}
+	path := filepath.Join(dir, fmt.Sprintf("agent-%d.lock", namespace))
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return 0, nil, fmt.Errorf("lock: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		defer func() { _ = f.Close() }()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return 0, nil, fmt.Errorf("another agent enforces on this host already%s: end it first (%s is locked)", holder(f), path)
+		}
+		return 0, nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	// Who holds it is for people to read; that it is held does not depend on it.
+	if err := f.Truncate(0); err == nil {
+		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	return namespace, func() { _ = f.Close() }, nil
+}
+
+// networkNamespace gives the number of the caller's network namespace, unique
+// while it exists.
+func networkNamespace() (uint64, error) {
+	var ns unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &ns); err != nil {
+		return 0, fmt.Errorf("which network namespace is this: %w", err)
+	}
+	return ns.Ino, nil
+}
+
+// holder names the process that wrote itself into the lock file.
+func holder(f *os.File) string {
+	b := make([]byte, 16)
+	n, _ := f.ReadAt(b, 0)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b[:n])))
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf(" (process %d)", pid)
+}

@@ -1,0 +1,93 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+)
+
+var discard = slog.New(slog.DiscardHandler)
+
+// TestRefusesToBegin: every case ends with an error before the kernel is touched.
+func TestRefusesToBegin(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	good := filepath.Join(dir, "good")
+	bad := filepath.Join(dir, "bad")
+	empty := filepath.Join(dir, "empty")
+	for _, d := range []string{good, bad, empty} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, text := range map[string]string{
+		file: "", filepath.Join(good, "c.yaml"): clusterYAML, filepath.Join(bad, "c.yaml"): "kind: [\n",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	for _, tc := range []struct{ store, addr, want string }{
+		{"", "", "no store"},
+		{"etcd:x", "", "unknown kind"},
+		{dir, "", "did you mean files:" + dir},
+		{"policies", "", "expected files:DIR"},
+		{"files:", "", "the directory is missing"},
+		{"files:" + dir + "/none", "", "there is no such directory"},
+		{"files:" + file, "", "it is no directory"},
+		{"files:" + empty, "", "holds no manifests; nothing was changed"},
+		{"files:" + bad, "", "no object in it is valid; nothing was changed"},
+		{"files:" + good, "0.0.0.0:9098", "not a loopback address"},
+		{"files:" + good, ":9098", "not a loopback address"},
+		{"files:" + good, "example.com:9098", "not a loopback address"},
+		{"files:" + good, "127.0.0.1", "expected ADDRESS:PORT"},
+		{"files:" + good, taken.Addr().String(), "address already in use"},
+	} {
+		t.Run(tc.store+" "+tc.addr, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			defer cancel()
+			err := Run(ctx, Config{
+				Store: tc.store, Node: "here", MetricsAddr: tc.addr, RunDir: t.TempDir(), Log: discard,
+				Open: func() (dataplane.Dataplane, error) {
+					t.Error("the kernel was opened")
+					return (&faults{}).open()
+				},
+			})
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want an error with %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestOneAgentPerHost(t *testing.T) {
+	dir := t.TempDir()
+	_, unlock, err := lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := lock(dir); err == nil || !strings.Contains(err.Error(), "another agent") || !strings.Contains(err.Error(), "process ") {
+		t.Errorf("the second one: %v", err)
+	}
+	if err := Remove(context.Background(), Config{RunDir: dir, Open: (&faults{}).open}); err == nil {
+		t.Error("remove went on beside a running agent")
+	}
+	unlock()
+	_, unlock, err = lock(dir)
+	if err != nil {
+		t.Fatalf("after the first one ended: %v", err)
+	}
+	unlock()
+}
