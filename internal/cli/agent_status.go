@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tierwall/tierwall/internal/agent"
+	"github.com/tierwall/tierwall/internal/verify"
+)
+
+// writeVerified sums up what --verify found.
+func writeVerified(cmd *cobra.Command, r *verify.Report) error {
+	out := cmd.OutOrStdout()
+	s := styleFor(out)
+	verdict := s.green("the kernel decides all of them as policy says")
+	if r.Differences > 0 {
+		verdict = s.red(fmt.Sprintf("the kernel decides %d of them otherwise than policy says", r.Differences))
+	}
+	for _, d := range r.First {
+		if _, err := fmt.Fprintf(out, "%s\n", d); err != nil {
+			return err
+		}
+	}
+	if more := r.Differences - len(r.First); more > 0 {
+		if _, err := fmt.Fprintf(out, "and %d more\n", more); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(out, "%s, %s, %s: %s.\n",
+		plural(r.Endpoints, "local address"), plural(r.Classes, "class"), plural(r.Decisions, "decision"), verdict)
+	return err
+}
+
+// statusTimeout bounds the wait for an agent that listens and does not answer.
+const statusTimeout = 10 * time.Second
+
+// showStatus asks the agent of this host.
+func showStatus(cmd *cobra.Command, o *agentOptions) error {
+	if o.metricsAddr == "off" {
+		return usageError(cmd, errors.New("--status asks the agent at --metrics-addr, which is off"))
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), statusTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+o.metricsAddr+"/status", nil)
+	if err != nil {
+		return usageError(cmd, fmt.Errorf("--metrics-addr %s: %w", o.metricsAddr, err))
+	}
+	resp, err := (&http.Client{Transport: &http.Transport{Proxy: nil}}).Do(req)
+	if err != nil {
+		return fmt.Errorf("no agent answers at %s: %w", o.metricsAddr, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the agent at %s answers %s", o.metricsAddr, resp.Status)
+	}
+	var st agent.Status
+	if err := json.NewDecoder(resp.Body).Decode(&st); err != nil {
+		return fmt.Errorf("what answers at %s is no tierwall agent: %w", o.metricsAddr, err)
+	}
+	if o.output == "json" {
+		err = printJSON(cmd.OutOrStdout(), st)
+	} else {
+		err = writeStatus(cmd.OutOrStdout(), &st)
+	}
+	if err == nil && !st.Ready {
+		err = exitWith(exitNo, nil)
+	}
+	return err
+}
+
+func writeStatus(w io.Writer, st *agent.Status) error {
+	s := styleFor(w)
+	ready := s.green("in force")
+	if !st.Ready {
+		ready = s.red(st.NotReady)
+	}
+	lines := [][2]string{
+		{"node", st.Node},
+		{"store", st.Store},
+		{"policy", ready},
+		{"local endpoints", strconv.Itoa(st.LocalEndpoints)},
+	}
+	if st.LastStep != nil {
+		lines = append(lines, [2]string{"last change", fmt.Sprintf("%s, in the kernel within %.1f ms", st.LastStep.Format(time.DateTime), st.LastStepMillis)})
+	}
+	lines = append(lines, [2]string{"drift repaired", plural(st.DriftRepairs, "time")},
+		[2]string{"connections cut", strconv.FormatUint(st.ConnectionsCut, 10)})
+	for _, l := range lines {
+		if _, err := fmt.Fprintf(w, "%s%s\n", pad(l[0], 17), l[1]); err != nil {
+			return err
+		}
+	}
+	var rows [][]string
+	for _, o := range st.Objects {
+		if o.LocalEndpoints == nil && len(o.Findings) == 0 {
+			continue // endpoints, namespaces: too many to list, and nothing to say of them
+		}
+		name, count := o.Name, ""
+		if o.Namespace != "" {
+			name = o.Namespace + "/" + name
+		}
+		if o.LocalEndpoints != nil {
+			count = strconv.Itoa(*o.LocalEndpoints)
+		}
+		rows = append(rows, []string{o.Kind, name, o.State, count})
+	}
+	if len(rows) > 0 {
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+		if err := printTable(w, []string{"KIND", "NAME", "STATE", "LOCAL ENDPOINTS"}, rows); err != nil {
+			return err
+		}
+	}
+	return writeFindings(w, st)
+}
+
+// writeFindings lists everything that is wrong, the store's and the objects', once.
+func writeFindings(w io.Writer, st *agent.Status) error {
+	findings := slices.Clone(st.Findings)
+	for _, o := range st.Objects {
+		findings = append(findings, o.Findings...)
+	}
+	slices.Sort(findings)
+	findings = slices.Compact(findings)
+	if len(findings) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintf(w, "\n%s\n", styleFor(w).red(plural(len(findings), "error")+":")); err != nil {
+		return err
+	}
+	for _, f := range findings {
+		if _, err := fmt.Fprintf(w, "  %s\n", f); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tierwall/tierwall/evaluate"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// explainOptions are the flags of explain.
+type explainOptions struct {
+	input    inputFlags
+	from, to string
+	flow     flowOptions
+	output   string
+}
+
+func newExplainCommand() *cobra.Command {
+	var o explainOptions
+	cmd := &cobra.Command{
+		Use:   "explain -f FILE --from END --to END --port N",
+		Short: "Decide one connection and say why, tier by tier",
+		Long: `Decide one connection by the policies in the files, and say why: for both ends,
+every tier, every policy that applies there, every rule with what of it did not
+match, and what decided in the end.
+
+An end of the connection is one of
+  NAMESPACE/NAME         a pod, or a workload of that name
+  NAMESPACE/KIND/NAME    a workload: Deployment (deploy), StatefulSet (sts),
+                         DaemonSet (ds), ReplicaSet (rs), Job, CronJob (cj),
+                         Pod (po), WorkloadEndpoint (wep)
+  ADDRESS                an IP address; one that an endpoint has is that endpoint
+  node/NAME              a node
+
+A connection comes from an ephemeral port (49152-65535) unless --source-port says
+which one. Rules that tell ephemeral ports apart are reported.
+
+Exit code 0: allowed. 1: denied. 2: no answer, because something is wrong.`,
+		Example: `  # Why can the frontend not reach the database?
+  tierwall explain -f policies/ --from web/frontend-1 --to data/sts/postgres --port 5432
+
+  # From the outside world, over IPv6
+  tierwall explain -f dump.yaml --from 2001:db8::7 --to web/deploy/frontend --port 443
+
+  # A ping
+  tierwall explain -f policies/ --from web/frontend-1 --to 192.0.2.1 --protocol ICMP
+
+  # For a script
+  kubectl get ns,pods,netpol -A -o yaml |
+    tierwall explain -f - --from web/frontend-1 --to data/postgres-0 --port 5432 -o json`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	o.input.register(cmd)
+	cmd.Flags().StringVar(&o.from, "from", "", "where the connection comes from: NAMESPACE/NAME, NAMESPACE/KIND/NAME, ADDRESS or node/NAME")
+	cmd.Flags().StringVar(&o.to, "to", "", "where it goes, written in the same ways")
+	for _, flag := range []string{"from", "to"} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, o.completeEnd)
+	}
+	o.flow.register(cmd)
+	addOutputFlag(cmd, &o.output, "text", "json")
+	return cmd
+}
+
+func (o *explainOptions) run(cmd *cobra.Command) error {
+	if err := checkOutput(cmd, o.output, "text", "json"); err != nil {
+		return err
+	}
+	if o.from == "" || o.to == "" {
+		return usageError(cmd, fmt.Errorf("--from and --to are needed: the two ends of the connection"))
+	}
+	if err := o.flow.parse(cmd); err != nil {
+		return err
+	}
+	o.input.standInIPv6 = o.flow.family == 6 || isIPv6(o.from) || isIPv6(o.to)
+	in, err := o.input.load(cmd)
+	if err != nil {
+		return err
+	}
+	x, err := explain(resolver{in.Model, in.ungoverned}, o.from, o.to, &o.flow)
+	if err != nil {
+		return exitWith(exitFailed, err)
+	}
+	x.place = in.place
+	if err := o.print(cmd.OutOrStdout(), cmd.ErrOrStderr(), x); err != nil {
+		return err
+	}
+	if x.result.Verdict != policy.Allow {
+		return exitWith(exitNo, nil)
+	}
+	return nil
+}
+
+func (o *explainOptions) print(stdout, stderr io.Writer, x *explanation) error {
+	if o.output == "text" {
+		_, err := io.WriteString(stdout, explainText(x, styleFor(stdout)))
+		return err
+	}
+	for _, n := range x.notes {
+		if _, err := fmt.Fprintln(stderr, "Note:", n); err != nil {
+			return err
+		}
+	}
+	return printJSON(stdout, explainJSON(x.result))
+}
+
+// explanation is one decided connection, ready to be printed.
+type explanation struct {
+	model    *policy.Model
+	flow     policy.Flow
+	src, dst end
+	result   policy.Result
+	// anyEphemeral says that every ephemeral source port gives the same answer.
+	anyEphemeral bool
+	notes        []string
+	// place gives "file:line" of an object, or "" where that is unknown.
+	place func(policy.Key) string
+}
+
+// explain resolves both ends and decides the connection between them.
+func explain(r resolver, from, to string, o *flowOptions) (*explanation, error) {
+	src, err := r.resolve(from)
+	if err != nil {
+		return nil, fmt.Errorf("--from %s: %w", from, err)
+	}
+	dst, err := r.resolve(to)
+	if err != nil {
+		return nil, fmt.Errorf("--to %s: %w", to, err)
+	}
+	x := &explanation{model: r.model, place: func(policy.Key) string { return "" }}
+	if err := x.connect(src, dst, o); err != nil {
+		return nil, err
+	}
+	judge := evaluate.New(r.model)
+	x.result = judge.Evaluate(x.flow)
+	if o.sourcePort == "" && x.flow.Protocol.HasPorts() {
+		x.splitEphemeral(judge)
+	}
+	x.compareOthers(judge, x.src, func(f *policy.Flow, a netip.Addr) { f.Src = a })
+	x.compareOthers(judge, x.dst, func(f *policy.Flow, a netip.Addr) { f.Dst = a })
+	return x, nil
+}

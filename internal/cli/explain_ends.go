@@ -1,0 +1,173 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/tierwall/tierwall/internal/suggest"
+	"github.com/tierwall/tierwall/internal/translate"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// end is one end of a connection before a family is chosen.
+type end struct {
+	name     string           // for the reader
+	addrs    []netip.Addr     // all that it has; never empty
+	endpoint *policy.Endpoint // nil for a node and for the world outside
+	isNode   bool
+	workload string             // what was asked for, if its first pod stands for it
+	others   []*policy.Endpoint // its other pods
+	addr     netip.Addr         // the one that the connection uses, once chosen
+}
+
+// resolver finds ends in a model.
+type resolver struct {
+	model *policy.Model
+	// ungoverned are the pods and workloads that are no endpoints.
+	ungoverned []translate.Ungoverned
+}
+
+// resolve finds what --from or --to names.
+func (r resolver) resolve(text string) (end, error) {
+	if strings.TrimSpace(text) == "" {
+		return end{}, fmt.Errorf("expected NAMESPACE/NAME, NAMESPACE/KIND/NAME, an IP address or node/NAME")
+	}
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return r.endAt(addr)
+	}
+	if p, err := netip.ParsePrefix(text); err == nil {
+		return end{}, fmt.Errorf("expected one address, not a range of them: for example %s", p.Addr())
+	}
+	if err := almostAddress(text); err != nil {
+		return end{}, err
+	}
+	parts := strings.Split(text, "/")
+	switch {
+	case len(parts) == 2 && parts[0] == "node":
+		return r.nodeEnd(parts[1])
+	case len(parts) == 2:
+		return r.endpointEnd(parts[0], "", parts[1])
+	case len(parts) == 3:
+		kind, ok := kindOf(r.model, parts[1])
+		if !ok {
+			return end{}, unknownKind(parts[1])
+		}
+		return r.endpointEnd(parts[0], kind, parts[2])
+	case len(parts) == 1:
+		return end{}, fmt.Errorf("a name needs its namespace (NAMESPACE/NAME); an IP address or node/NAME will do as well%s",
+			atMost(namesEndingIn(r.model, text)))
+	}
+	return end{}, fmt.Errorf("too many slashes: expected NAMESPACE/NAME or NAMESPACE/KIND/NAME")
+}
+
+// almostAddress says what is wrong with a text that was meant to be an address;
+// nil if it was not.
+func almostAddress(text string) error {
+	if p, err := netip.ParseAddrPort(text); err == nil {
+		return fmt.Errorf("expected an address without a port: %s; --port says the port", p.Addr())
+	}
+	if a, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
+		return fmt.Errorf("expected an address without brackets: %s", a)
+	}
+	if strings.Count(text, ".") == 3 && strings.Trim(text, "0123456789.") == "" {
+		return fmt.Errorf("it is no IPv4 address: expected four numbers from 0 to 255, without leading zeros")
+	}
+	return nil
+}
+
+// isIPv6 reports whether the text is an IPv6 address.
+func isIPv6(text string) bool {
+	addr, err := netip.ParseAddr(text)
+	return err == nil && addr.Unmap().Is6()
+}
+
+// endAt gives the endpoint or node that has the address, or else the address itself.
+func (r resolver) endAt(addr netip.Addr) (end, error) {
+	if addr.Zone() != "" {
+		return end{}, fmt.Errorf("expected an address without a zone: %s", addr.WithZone(""))
+	}
+	addr = addr.Unmap()
+	e := end{name: addr.String(), addrs: []netip.Addr{addr}}
+	for _, ep := range r.model.Endpoints {
+		if slices.Contains(ep.Addrs, addr) && (e.endpoint == nil || ep.Key.Compare(e.endpoint.Key) < 0) {
+			e.name, e.endpoint = ep.Key.String(), ep
+		}
+	}
+	if e.endpoint != nil {
+		return e, nil
+	}
+	for _, n := range r.model.Nodes {
+		if slices.Contains(n.Addrs, addr) {
+			e.name, e.isNode = "node/"+n.Name, true
+		}
+	}
+	return e, nil
+}
+
+func (r resolver) nodeEnd(name string) (end, error) {
+	var names []string
+	for _, n := range r.model.Nodes {
+		if n.Name == name && len(n.Addrs) > 0 {
+			return end{name: "node/" + name, addrs: n.Addrs, isNode: true}, nil
+		}
+		if n.Name == name {
+			return end{}, fmt.Errorf("the node's address is unknown: no pod on it has status.hostIP; give its IP address instead")
+		}
+		names = append(names, "node/"+n.Name)
+	}
+	hint := suggest.Several("node/"+name, names)
+	if hint == "" && len(names) == 0 {
+		hint = "; the files name no nodes (nodes are known from the pods on them); a pod in a namespace called node is node/Pod/" + name
+	}
+	return end{}, fmt.Errorf("no such node%s", hint)
+}
+
+// endpointEnd finds an endpoint by namespace and name, and by kind where it is given. Without
+// a kind a pod is preferred; another workload will do if it is the only one. For a
+// workload whose pods are known, its first pod stands.
+func (r resolver) endpointEnd(namespace, kind, name string) (end, error) {
+	named := func(k policy.Key) bool {
+		return k.Namespace == namespace && k.Name == name && (kind == "" || strings.EqualFold(kind, k.Kind))
+	}
+	pods := map[policy.Key][]*policy.Endpoint{} // by what the name may mean
+	for _, ep := range r.model.Endpoints {
+		for _, k := range []policy.Key{ep.Key, ep.Owner} {
+			if named(k) {
+				pods[k] = append(pods[k], ep)
+			}
+		}
+	}
+	found := slices.SortedFunc(maps.Keys(pods), policy.Key.Compare)
+	if pod := slices.IndexFunc(found, func(k policy.Key) bool { return k.Kind == policy.KindPod }); pod >= 0 {
+		found = found[pod : pod+1]
+	}
+	switch len(found) {
+	case 0:
+		return end{}, r.noSuchEndpoint(namespace, kind, name)
+	case 1:
+		return workloadEnd(found[0], pods[found[0]])
+	}
+	var names []string
+	for _, k := range found {
+		names = append(names, k.String())
+	}
+	return end{}, fmt.Errorf("several workloads have this name: write %s", suggest.OrList(names))
+}
+
+// workloadEnd is the end that a workload's first pod is, which may be the
+// workload's own stand-in.
+func workloadEnd(key policy.Key, pods []*policy.Endpoint) (end, error) {
+	pods = slices.DeleteFunc(pods, func(ep *policy.Endpoint) bool { return len(ep.Addrs) == 0 })
+	if len(pods) == 0 {
+		return end{}, fmt.Errorf("%s has no address", key)
+	}
+	slices.SortFunc(pods, func(a, b *policy.Endpoint) int { return a.Key.Compare(b.Key) })
+	e := end{name: pods[0].Key.String(), addrs: pods[0].Addrs, endpoint: pods[0], others: pods[1:]}
+	if pods[0].Key != key {
+		e.workload = key.String()
+	}
+	return e, nil
+}

@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"math"
+
+	"github.com/tierwall/tierwall/policy"
+)
+
+// The JSON that explain prints. Its field names are an interface: tools read them.
+type (
+	resultJSON struct {
+		Verdict string       `json:"verdict"` // Allow or Deny
+		Egress  decisionJSON `json:"egress"`
+		Ingress decisionJSON `json:"ingress"`
+	}
+	decisionJSON struct {
+		Verdict   string       `json:"verdict"`
+		DecidedBy *deciderJSON `json:"decidedBy"` // null where nothing governs
+		Trace     []tierJSON   `json:"trace"`
+	}
+	deciderJSON struct {
+		Tier      string `json:"tier"`
+		Kind      string `json:"kind"`
+		Namespace string `json:"namespace"`
+		Name      string `json:"name"`
+		Rule      int    `json:"rule"` // from 0; -1 is the end of the tier
+	}
+	tierJSON struct {
+		Tier     string       `json:"tier"`
+		Outcome  string       `json:"outcome"` // Allow, Deny or Pass
+		AtEnd    bool         `json:"atEnd"`   // by the tier's default action
+		Policies []policyJSON `json:"policies"`
+	}
+	policyJSON struct {
+		Kind      string     `json:"kind"`
+		Namespace string     `json:"namespace"`
+		Name      string     `json:"name"`
+		Order     *float64   `json:"order"` // null: after all that have one
+		Rules     []ruleJSON `json:"rules"`
+	}
+	ruleJSON struct {
+		Rule    int    `json:"rule"`
+		Action  string `json:"action"`
+		Matched bool   `json:"matched"`
+		Why     string `json:"why,omitempty"` // what did not match
+	}
+)
+
+func explainJSON(r policy.Result) resultJSON {
+	return resultJSON{Verdict: r.Verdict.String(), Egress: decisionToJSON(r.Egress), Ingress: decisionToJSON(r.Ingress)}
+}
+
+func decisionToJSON(d policy.Decision) decisionJSON {
+	out := decisionJSON{Verdict: d.Verdict.String(), Trace: []tierJSON{}}
+	if d.By != nil {
+		out.DecidedBy = (*deciderJSON)(d.By)
+	}
+	for _, t := range d.Trace {
+		tier := tierJSON{Tier: t.Tier, Outcome: t.Outcome.String(), AtEnd: t.AtEnd, Policies: []policyJSON{}}
+		for _, p := range t.Policies {
+			pol := policyJSON{Kind: p.Key.Kind, Namespace: p.Key.Namespace, Name: p.Key.Name, Rules: []ruleJSON{}}
+			if !math.IsInf(p.Order, 0) {
+				pol.Order = &p.Order
+			}
+			for _, r := range mergeRules(p.Rules) {
+				pol.Rules = append(pol.Rules, ruleJSON{r.Index, r.Action.String(), r.Matched, r.why()})
+			}
+			tier.Policies = append(tier.Policies, pol)
+		}
+		out.Trace = append(out.Trace, tier)
+	}
+	return out
+}

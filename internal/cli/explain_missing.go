@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tierwall/tierwall/internal/suggest"
+	"github.com/tierwall/tierwall/internal/translate"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// noSuchEndpoint says what of the name is wrong and lists close ones.
+func (r resolver) noSuchEndpoint(namespace, kind, name string) error {
+	for _, u := range r.ungoverned {
+		for _, k := range []policy.Key{u.Key, u.Owner} {
+			if k.Namespace == namespace && k.Name == name && (kind == "" || kind == k.Kind) {
+				return fmt.Errorf("it %s, so policy has no say on it", u.Reason)
+			}
+		}
+	}
+	if len(r.model.Endpoints) == 0 {
+		return errors.New(noEndpoints(r.ungoverned))
+	}
+	what := kind
+	if kind == "" {
+		what = "pod or workload"
+	}
+	var here, all, elsewhere []string
+	for _, ep := range r.model.Endpoints {
+		for _, k := range []policy.Key{ep.Key, ep.Owner} {
+			if k == (policy.Key{}) {
+				continue
+			}
+			written := k.String()
+			if kind == "" && k.Kind == policy.KindPod {
+				written = k.Namespace + "/" + k.Name
+			}
+			all = append(all, written)
+			if k.Namespace == namespace {
+				here = append(here, k.Name)
+			}
+			if k.Name == name && !slices.Contains(elsewhere, k.String()) {
+				elsewhere = append(elsewhere, k.String())
+			}
+		}
+	}
+	if len(here) == 0 {
+		return fmt.Errorf("no pod or workload is in namespace %s%s", namespace,
+			firstHint(atMost(elsewhere), suggest.Several(namespace, namespaces(r.model))))
+	}
+	asked := namespace + "/" + name
+	if kind != "" {
+		asked = namespace + "/" + kind + "/" + name
+	}
+	return fmt.Errorf("no such %s in namespace %s%s", what, namespace,
+		firstHint(atMost(elsewhere), suggest.Several(asked, all), suggest.Several(namespace+"/"+name, all), holds(here)))
+}
+
+// noEndpoints says that the files hold nothing that policy governs.
+func noEndpoints(ungoverned []translate.Ungoverned) string {
+	switch len(ungoverned) {
+	case 0:
+		return "the files hold no pods or workloads"
+	case 1:
+		return fmt.Sprintf("the files hold no pods or workloads but %s, which %s", ungoverned[0].Key, ungoverned[0].Reason)
+	}
+	return fmt.Sprintf("the files hold no pods or workloads but %d on which policy has no say: they use their node's network or have ended", len(ungoverned))
+}
+
+// atMost offers names that are right apart from what stands before them, if
+// they are few.
+func atMost(names []string) string {
+	if len(names) > suggest.MaxOffered {
+		return ""
+	}
+	slices.Sort(names)
+	return suggest.Offer(names)
+}
+
+// holds lists the names of a namespace when there are only a few.
+func holds(names []string) string {
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) > 8 {
+		return fmt.Sprintf("; it holds %s and %d more", strings.Join(names[:8], ", "), len(names)-8)
+	}
+	return "; it holds " + strings.Join(names, ", ")
+}
+
+func firstHint(hints ...string) string {
+	for _, h := range hints {
+		if h != "" {
+			return h
+		}
+	}
+	return ""
+}
+
+func namesEndingIn(m *policy.Model, name string) []string {
+	var names []string
+	for _, ep := range m.Endpoints {
+		if ep.Key.Name == name {
+			names = append(names, ep.Key.String())
+		}
+	}
+	return names
+}
+
+func namespaces(m *policy.Model) []string {
+	var names []string
+	for _, ep := range m.Endpoints {
+		names = append(names, ep.Key.Namespace)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

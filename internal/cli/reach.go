@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tierwall/tierwall/analyze"
+	"github.com/tierwall/tierwall/internal/translate"
+)
+
+// reachOptions are the flags of reach.
+type reachOptions struct {
+	input    inputFlags
+	pods     bool
+	from, to string
+	output   string
+}
+
+func newReachCommand() *cobra.Command {
+	var o reachOptions
+	cmd := &cobra.Command{
+		Use:   "reach -f FILE",
+		Short: "Say who can reach whom, on what",
+		Long: `Say for every pair of workloads, and for every workload and the outside world,
+which connections the policies in the files allow. The answer is exact: it is
+computed for all addresses, protocols and ports, not tried on some.
+
+Pods are listed as their workload (Deployment, StatefulSet, Job, ...) where they
+are alike, and singly where some of them reach, or are reached from, something
+else than the others; --pods lists all of them singly. The outside world is
+listed as ranges of addresses, each of addresses that all policies treat alike;
+a range speaks of those of its addresses that no pod or workload holds.
+
+Pairs of which nothing is allowed are left out. So is what is always allowed: a
+pod to itself (without --pods, a workload to itself), and a node and its pods.
+Connections come from ephemeral source ports (49152-65535); where rules tell
+those apart, the answer is that of the lowest, and a note says so.
+
+--from and --to show a part: NAMESPACE, NAMESPACE/NAME, NAMESPACE/KIND/NAME,
+an ADDRESS, or a CIDR for the ranges that it meets.
+
+Exit code 0: here is the answer. 2: no answer, because something is wrong.`,
+		Example: `  # Everything
+  tierwall reach -f policies/
+
+  # What can reach the database?
+  tierwall reach -f policies/ --to data/sts/postgres
+
+  # What can the namespace web reach in the outside world?
+  tierwall reach -f policies/ --from web --to 0.0.0.0/0
+
+  # For a script, every pod
+  kubectl get ns,pods,netpol -A -o yaml | tierwall reach -f - --pods -o json`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	o.input.register(cmd)
+	flags := cmd.Flags()
+	flags.BoolVar(&o.pods, "pods", false, "list pods singly, not as their workloads")
+	flags.StringVar(&o.from, "from", "", "only connections from here: NAMESPACE, NAMESPACE/NAME, NAMESPACE/KIND/NAME, ADDRESS or CIDR")
+	flags.StringVar(&o.to, "to", "", "only connections to here, written in the same ways")
+	addOutputFlag(cmd, &o.output, "table", "json")
+	return cmd
+}
+
+func (o *reachOptions) run(cmd *cobra.Command) error {
+	if err := checkOutput(cmd, o.output, "table", "json"); err != nil {
+		return err
+	}
+	in, err := o.input.load(cmd)
+	if err != nil {
+		return err
+	}
+	ends := resolver{in.Model, in.ungoverned}
+	from, err := newEndFilter(ends, o.from)
+	if err != nil {
+		return exitWith(exitFailed, fmt.Errorf("--from %s: %w", o.from, err))
+	}
+	to, err := newEndFilter(ends, o.to)
+	if err != nil {
+		return exitWith(exitFailed, fmt.Errorf("--to %s: %w", o.to, err))
+	}
+	r, err := analyze.Reach(in.Model, analyze.ReachOptions{Pods: o.pods})
+	if err != nil {
+		return exitWith(exitFailed, err)
+	}
+	notes := append(unlisted(in.ungoverned), r.Notes...)
+	if len(in.Model.Endpoints) == 0 {
+		notes = []string{noEndpoints(in.ungoverned)}
+	}
+	for _, n := range notes {
+		if _, err := fmt.Fprintln(cmd.ErrOrStderr(), "Note:", n); err != nil {
+			return err
+		}
+	}
+	pairs := make([]analyze.Pair, 0, len(r.Pairs))
+	for _, p := range r.Pairs {
+		if from.matches(p.Src) && to.matches(p.Dst) {
+			pairs = append(pairs, p)
+		}
+	}
+	if o.output == "json" {
+		return printJSON(cmd.OutOrStdout(), pairs)
+	}
+	if len(in.Model.Endpoints) == 0 {
+		return nil // a note has said it: neither is anything allowed nor denied
+	}
+	return printReach(cmd.OutOrStdout(), pairs)
+}
+
+// unlisted tells of the pods and workloads that reach cannot list. What is
+// scaled to zero is none that a user could miss.
+func unlisted(ungoverned []translate.Ungoverned) []string {
+	var missed []translate.Ungoverned
+	for _, u := range ungoverned {
+		if u.Reason != translate.ScaledDown {
+			missed = append(missed, u)
+		}
+	}
+	switch len(missed) {
+	case 0:
+		return nil
+	case 1:
+		return []string{fmt.Sprintf("%s is not listed: it %s, so policy has no say on it", missed[0].Key, missed[0].Reason)}
+	}
+	return []string{fmt.Sprintf("%d pods or workloads are not listed: they use their node's network or have ended, so policy has no say on them", len(missed))}
+}
+
+func printReach(w io.Writer, pairs []analyze.Pair) error {
+	if len(pairs) == 0 {
+		_, err := fmt.Fprintln(w, "No connection is allowed.")
+		return err
+	}
+	rows := make([][]string, len(pairs))
+	for i, p := range pairs {
+		rows[i] = []string{p.Src, p.Dst, allowedText(p.Allowed)}
+	}
+	return printTable(w, []string{"FROM", "TO", "ALLOWED"}, rows)
+}
+
+// allowedText gives "TCP 80,443; UDP 53", by family where the families differ:
+// "IPv4: TCP 80; IPv6: All".
+func allowedText(list []analyze.Allowed) string {
+	var b strings.Builder
+	family := ""
+	for i, a := range list {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		if a.Family != family {
+			family = a.Family
+			b.WriteString(family + ": ")
+		}
+		b.WriteString(a.Protocol)
+		if detail := a.Ports + a.Types; detail != "" {
+			b.WriteString(" " + detail)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tierwall/tierwall/internal/store"
+)
+
+// validateOptions are the flags of validate.
+type validateOptions struct {
+	input  inputFlags
+	output string
+}
+
+func newValidateCommand() *cobra.Command {
+	var o validateOptions
+	cmd := &cobra.Command{
+		Use:   "validate -f FILE",
+		Short: "Check manifests and say where they are wrong",
+		Long: `Check manifests: that they parse, that every field exists and holds what it may,
+that selectors, ports and CIDRs are right, that tiers exist and names are unique.
+
+Every finding is a line: file:line: Kind namespace/name: field: what is wrong and
+what would be right. Notes, on objects that decide nothing here, go to standard
+error.
+
+Exit code 0: valid. 1: findings. 2: wrong usage.`,
+		Example: `  # A file, a directory (read recursively), several of both
+  tierwall validate -f policies/ -f base.yaml
+
+  # What a cluster has
+  kubectl get ns,sa,pods,netpol -A -o yaml | tierwall validate -f -
+
+  # For a script
+  tierwall validate -f policies/ -o json`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	o.input.register(cmd)
+	// There is nothing to go on to: the flag is accepted, as everywhere.
+	cmd.Flags().Lookup("keep-going").Usage = "has no effect: validate always reads on past errors"
+	addOutputFlag(cmd, &o.output, "text", "json")
+	return cmd
+}
+
+func (o *validateOptions) run(cmd *cobra.Command) error {
+	if err := checkOutput(cmd, o.output, "text", "json"); err != nil {
+		return err
+	}
+	in, err := o.input.read(cmd)
+	if err != nil {
+		return usageError(cmd, err)
+	}
+	show := printFindings
+	if o.output == "json" {
+		show = printFindingsJSON
+	}
+	if err := show(cmd.OutOrStdout(), cmd.ErrOrStderr(), in); err != nil {
+		return err
+	}
+	if in.errorCount() > 0 {
+		return exitWith(exitNo, nil)
+	}
+	return nil
+}
+
+// printFindings writes errors to stdout, notes and a last line to stderr.
+func printFindings(stdout, stderr io.Writer, in *input) error {
+	for _, f := range in.findings {
+		w, label := stdout, ""
+		if f.Note {
+			w, label = stderr, "note: "
+		}
+		if _, err := fmt.Fprintf(w, "%s%s\n", label, f.Error()); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(stderr, "%s read, %s\n", count(len(in.resources)+in.rejected, "object"), count(in.errorCount(), "error"))
+	return err
+}
+
+// count gives "1 thing" or "n things".
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// findingJSON is a finding as scripts read it.
+type findingJSON struct {
+	Severity  string `json:"severity"` // error or note
+	File      string `json:"file,omitempty"`
+	Line      int    `json:"line,omitempty"`
+	Kind      string `json:"kind,omitempty"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
+	Field     string `json:"field,omitempty"`
+	Message   string `json:"message"`
+}
+
+func printFindingsJSON(stdout, _ io.Writer, in *input) error {
+	list := make([]findingJSON, 0, len(in.findings))
+	for _, f := range in.findings {
+		j := findingJSON{
+			Severity: "error",
+			File:     f.File, Line: f.Line,
+			Kind: store.WrittenKind(f.Key.Kind), Namespace: f.Key.Namespace, Name: f.Key.Name,
+			Field: f.Field, Message: f.Message,
+		}
+		if f.Note {
+			j.Severity = "note"
+		}
+		list = append(list, j)
+	}
+	return printJSON(stdout, list)
+}
