@@ -149,6 +149,9 @@ func (t *Table) delete(e Entry) error {
 // localAddrs gives the addresses at which the host itself receives.
 func (t *Table) localAddrs() (*bart.Lite, error) {
 	local := &bart.Lite{}
+	// A host without an address of its own sends from the unspecified one.
+	local.Insert(netip.PrefixFrom(netip.IPv4Unspecified(), 32))
+	local.Insert(netip.PrefixFrom(netip.IPv6Unspecified(), 128))
 	filter := &netlink.Route{Table: unix.RT_TABLE_LOCAL}
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		routes, err := t.routes.RouteListFiltered(family, filter, netlink.RT_FILTER_TABLE)
