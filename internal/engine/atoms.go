@@ -33,6 +33,8 @@ type atomTable struct {
 	pool  pool[atom]
 	byKey hashIndex
 	all   *roaring.Bitmap
+
+	recent uint32 // the atom that was asked for last: endpoints of one identity often come together
 	// Lists of more than one holder. They are rare: an address is handed from one
 	// endpoint to the next.
 	lists   pool[holderList]
@@ -107,12 +109,17 @@ func (t *atomTable) countList(who uint32, d int) {
 // dropped when the last one leaves it.
 func (e *Engine) atomOf(holders []uint32, zone, base uint32) uint32 {
 	key := atomKey{e.atoms.who(holders), zone, base}
+	if r := e.atoms.recent; r != 0 && e.atoms.at(r).atomKey == key {
+		return r
+	}
 	h := key.hash()
 	if id := e.atoms.byKey.find(h, func(id uint32) bool { return e.atoms.at(id).atomKey == key }); id != 0 {
+		e.atoms.recent = id
 		return id
 	}
 	id := e.newAtom(&atom{atomKey: key})
 	e.atoms.byKey.add(h, id)
+	e.atoms.recent = id
 	e.atoms.countList(key.who, 1)
 	for i, h := range holders {
 		if i == 0 || h != holders[i-1] {
@@ -153,6 +160,9 @@ func (e *Engine) dropAtom(id uint32) {
 	e.zones.at(a.zone).atoms.Remove(id)
 	e.releaseZone(a.zone)
 	e.leaveClass(id, a)
+	if e.atoms.recent == id {
+		e.atoms.recent = 0
+	}
 	e.atoms.all.Remove(id)
 	e.dirty.atoms.Remove(id)
 	e.atoms.pool.drop(id)

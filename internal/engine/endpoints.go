@@ -64,16 +64,17 @@ func (e *Engine) setEndpoint(key policy.Key, ep *policy.Endpoint) {
 		e.releaseIdentity(id)
 		return
 	}
+	var record uint32 // of the last address
 	if known {
-		e.replaceHolder(old, id, addrs)
+		record = e.replaceHolder(old, id, addrs)
 	} else {
 		for _, a := range addrs {
-			e.hold(a, 0, id)
+			record = e.hold(a, 0, id)
 		}
 	}
 	en := endpointEntry{key: h, identity: id, where: e.setLocal(key, old, ep, addrs, id)}
 	if len(addrs) == 1 && addrs[0].Is4() {
-		en.where |= e.v4.find(addrs[0].As4())
+		en.where |= record
 	} else {
 		en.where |= inList | e.endpoints.list(addrs)
 	}
@@ -84,7 +85,7 @@ func (e *Engine) setEndpoint(key policy.Key, ep *policy.Endpoint) {
 	}
 	at = e.endpoints.entries.add()
 	*e.endpoints.entries.at(at) = en
-	e.endpoints.byKey.add(h[0], at)
+	e.endpoints.byKey.addMissed(h[0], at)
 }
 
 func newEndpointTable() *endpointTable {
@@ -108,14 +109,15 @@ func (t *endpointTable) list(addrs []netip.Addr) uint32 {
 	return uint32(len(t.lists) - 1)
 }
 
-// replaceHolder brings an endpoint from its old identity and addresses to new ones.
-func (e *Engine) replaceHolder(old endpointEntry, identity uint32, addrs []netip.Addr) {
+// replaceHolder brings an endpoint from its old identity and addresses to new
+// ones. It gives the record of the last new address.
+func (e *Engine) replaceHolder(old endpointEntry, identity uint32, addrs []netip.Addr) (record uint32) {
 	was := e.addrsOf(old)
 	for _, a := range addrs {
 		if slices.Contains(was, a) {
-			e.hold(a, old.identity, identity)
+			record = e.hold(a, old.identity, identity)
 		} else {
-			e.hold(a, 0, identity)
+			record = e.hold(a, 0, identity)
 		}
 	}
 	for _, a := range was {
@@ -123,6 +125,7 @@ func (e *Engine) replaceHolder(old endpointEntry, identity uint32, addrs []netip
 			e.hold(a, old.identity, 0)
 		}
 	}
+	return record
 }
 
 // releaseEntry lets go of what an endpoint's entry refers to, addresses aside.
@@ -150,13 +153,17 @@ func endpointAddrs(ep *policy.Endpoint) []netip.Addr {
 	return slices.Compact(addrs)
 }
 
-// hold takes one identity from the holders of an address and adds another one; 0 is none.
-func (e *Engine) hold(addr netip.Addr, out, in uint32) {
+// hold takes one identity from the holders of an address and adds another one; 0
+// is none. It gives the address's record.
+func (e *Engine) hold(addr netip.Addr, out, in uint32) (record uint32) {
 	if addr.Is4() {
-		holdRecord(e, e.v4, e.v4.of(addr.As4()), addr, out, in)
+		record = e.v4.of(addr.As4())
+		holdRecord(e, e.v4, record, addr, out, in)
 	} else {
-		holdRecord(e, e.v6, e.v6.of(addr.As16()), addr, out, in)
+		record = e.v6.of(addr.As16())
+		holdRecord(e, e.v6, record, addr, out, in)
 	}
+	return record
 }
 
 func holdRecord[K addrKey](e *Engine, t *recordTable[K], r uint32, addr netip.Addr, out, in uint32) {

@@ -68,11 +68,12 @@ func (t *recordTable[K]) find(k K) uint32 {
 
 // of gives the record of an address, a new one if there is none.
 func (t *recordTable[K]) of(k K) uint32 {
-	r := t.find(k)
+	h := t.hash(k)
+	r := t.byAddr.find(h, func(r uint32) bool { return t.recs.at(r).addr == k })
 	if r == 0 {
 		r = t.recs.add()
 		*t.recs.at(r) = record[K]{addr: k}
-		t.byAddr.add(t.hash(k), r)
+		t.byAddr.addMissed(h, r)
 	}
 	return r
 }

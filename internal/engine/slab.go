@@ -39,6 +39,7 @@ type hashIndex struct {
 	hash  func(item uint32) uint64 // of an item that the index holds
 	slots []uint32                 // a power of two, at most three quarters full; 0 is empty
 	used  int
+	miss  uint64 // the slot at which the last search ended without an item
 }
 
 func newHashIndex(hash func(uint32) uint64) hashIndex {
@@ -48,12 +49,24 @@ func newHashIndex(hash func(uint32) uint64) hashIndex {
 // find gives the item with that hash for which same reports true, or 0.
 func (x *hashIndex) find(h uint64, same func(item uint32) bool) uint32 {
 	mask := uint64(len(x.slots) - 1)
-	for i := h & mask; x.slots[i] != 0; i = (i + 1) & mask {
+	i := h & mask
+	for ; x.slots[i] != 0; i = (i + 1) & mask {
 		if same(x.slots[i]) {
 			return x.slots[i]
 		}
 	}
+	x.miss = i
 	return 0
+}
+
+// addMissed puts an item in for which find, with the same hash, has just found none.
+func (x *hashIndex) addMissed(h uint64, item uint32) {
+	if 4*(x.used+1) > 3*len(x.slots) {
+		x.add(h, item)
+		return
+	}
+	x.used++
+	x.slots[x.miss] = item
 }
 
 // add puts an item in that the index does not hold.
