@@ -138,9 +138,11 @@ func (c *Conn) send(b []byte) error {
 
 // Receive reads one datagram. It fails with EAGAIN if none comes in time, and
 // with ENOBUFS if some were lost. The bytes are valid until the next call.
-func (c *Conn) Receive() ([]byte, error) {
+func (c *Conn) Receive() ([]byte, error) { return c.receive(0) }
+
+func (c *Conn) receive(how int) ([]byte, error) {
 	for {
-		n, _, flags, from, err := unix.Recvmsg(c.fd, c.buf, nil, 0)
+		n, _, flags, from, err := unix.Recvmsg(c.fd, c.buf, nil, how)
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
@@ -165,12 +167,15 @@ func (c *Conn) Do(w *Writer, last uint32, each func(Message) error) error {
 		return err
 	}
 	var first error
+	wait := 0 // flags: for as long as it takes
 	for done := false; !done; {
-		b, err := c.Receive()
+		b, err := c.receive(wait)
 		if errors.Is(err, unix.ENOBUFS) {
-			// More errors than the buffer holds: the batch failed. The answers
-			// that are left follow.
+			// More errors than the buffer holds: the batch failed. The kernel works
+			// while a batch is sent, so the answers that are left are there already,
+			// and the last one may be lost.
 			first = errors.Join(first, err)
+			wait = unix.MSG_DONTWAIT
 			continue
 		}
 		if errors.Is(err, unix.EAGAIN) && first != nil {
