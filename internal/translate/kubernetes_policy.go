@@ -110,14 +110,14 @@ func (k *kubernetesPolicy) peer(field string, in *networkingv1.NetworkPolicyPeer
 	}
 	var parts []*selector.Selector
 	if in.NamespaceSelector != nil {
-		// What is in no namespace is no pod, whatever the selector denies.
-		parts = append(parts, inNamespace(), k.labels(field+".namespaceSelector", in.NamespaceSelector, namespaceOwnKey))
+		parts = append(parts, k.labels(field+".namespaceSelector", in.NamespaceSelector, namespaceOwnKey))
 	} else {
 		parts = append(parts, selector.Equals(labelNamespace, k.namespace))
 	}
 	if in.PodSelector != nil {
 		parts = append(parts, k.labels(field+".podSelector", in.PodSelector, ownKey))
 	}
+	parts = append(parts, isPod())
 	return policy.Peer{Entities: &policy.Entities{Selector: selector.And(parts...), EndpointsOnly: true, Text: k.text(in)}}
 }
 

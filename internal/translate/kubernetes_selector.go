@@ -12,7 +12,7 @@ import (
 
 // pods translates a selector of pods of the policy's own namespace.
 func (k *kubernetesPolicy) pods(field string, s *metav1.LabelSelector) *selector.Selector {
-	return selector.And(selector.Equals(labelNamespace, k.namespace), k.labels(field, s, ownKey))
+	return selector.And(selector.Equals(labelNamespace, k.namespace), k.labels(field, s, ownKey), isPod())
 }
 
 // labelOperators are the operators of matchExpressions.

@@ -16,12 +16,12 @@ func TestKubernetesPolicy(t *testing.T) {
 		rules [2][]policy.Rule
 	}{
 		{name: "isolates", spec: `{podSelector: {}}`,
-			sel: "projectcalico.org/namespace == 'web'", types: governs(policy.Ingress)},
+			sel: "projectcalico.org/namespace == 'web' && projectcalico.org/orchestrator == 'k8s'", types: governs(policy.Ingress)},
 		{name: "egress rules", spec: `{egress: [{}]}`,
-			sel: "projectcalico.org/namespace == 'web'", types: governs(policy.Ingress, policy.Egress),
+			sel: "projectcalico.org/namespace == 'web' && projectcalico.org/orchestrator == 'k8s'", types: governs(policy.Ingress, policy.Egress),
 			rules: egress(policy.Rule{Action: policy.Allow})},
 		{name: "types", spec: `{policyTypes: [Egress], ingress: [{}]}`,
-			sel: "projectcalico.org/namespace == 'web'", types: governs(policy.Egress),
+			sel: "projectcalico.org/namespace == 'web' && projectcalico.org/orchestrator == 'k8s'", types: governs(policy.Egress),
 			rules: ingress(policy.Rule{Action: policy.Allow})},
 		{name: "expressions", spec: `
 podSelector:
@@ -31,7 +31,7 @@ podSelector:
   - {key: d, operator: NotIn, values: [z, ""]}
   - {key: e, operator: Exists}
   - {key: f, operator: DoesNotExist}`,
-			sel:   "projectcalico.org/namespace == 'web' && a == '1' && b == '2' && c in {'x','y'} && d not in {'', 'z'} && has(e) && !has(f)",
+			sel:   "projectcalico.org/namespace == 'web' && a == '1' && b == '2' && c in {'x','y'} && d not in {'', 'z'} && has(e) && !has(f) && projectcalico.org/orchestrator == 'k8s'",
 			types: governs(policy.Ingress)},
 		{name: "own labels behind ours", spec: `{podSelector: {matchLabels: {projectcalico.org/namespace: kube-system, pcns.env: prod}}}`,
 			// Such keys cannot be written, only made.
@@ -44,10 +44,10 @@ kind: NetworkPolicy
 metadata: {name: p, namespace: web}
 spec:`+indent(tt.spec))
 			if tt.sel == "" {
-				if m.Policies[0].Selector.Match(labels("projectcalico.org/namespace", "web", "pcns.env", "prod")) {
+				if m.Policies[0].Selector.Match(labels("projectcalico.org/namespace", "web", "projectcalico.org/orchestrator", "k8s", "pcns.env", "prod")) {
 					t.Errorf("%v matches labels that are not the pod's own", m.Policies[0].Selector)
 				}
-				if !m.Policies[0].Selector.Match(labels("projectcalico.org/namespace", "web", "own:pcns.env", "prod", "own:projectcalico.org/namespace", "kube-system")) {
+				if !m.Policies[0].Selector.Match(labels("projectcalico.org/namespace", "web", "projectcalico.org/orchestrator", "k8s", "own:pcns.env", "prod", "own:projectcalico.org/namespace", "kube-system")) {
 					t.Errorf("%v does not match the pod's own labels", m.Policies[0].Selector)
 				}
 				return
@@ -82,19 +82,19 @@ func TestKubernetesRule(t *testing.T) {
 		{"all", `[]`, `[]`, []policy.Peer{everyone}, []policy.Rule{{}}},
 		{"absent", `null`, `null`, []policy.Peer{everyone}, []policy.Rule{{}}},
 		{"pods here", `[{podSelector: {matchLabels: {app: a}}}]`, `[]`,
-			[]policy.Peer{{Entities: endpointsOf("projectcalico.org/namespace == 'web' && app == 'a'")}}, []policy.Rule{{}}},
+			[]policy.Peer{{Entities: endpointsOf("projectcalico.org/namespace == 'web' && app == 'a' && projectcalico.org/orchestrator == 'k8s'")}}, []policy.Rule{{}}},
 		{"all pods here", `[{podSelector: {}}]`, `[]`,
-			[]policy.Peer{{Entities: endpointsOf("projectcalico.org/namespace == 'web'")}}, []policy.Rule{{}}},
+			[]policy.Peer{{Entities: endpointsOf("projectcalico.org/namespace == 'web' && projectcalico.org/orchestrator == 'k8s'")}}, []policy.Rule{{}}},
 		{"namespaces", `[{namespaceSelector: {matchLabels: {env: prod}}}]`, `[]`,
-			[]policy.Peer{{Entities: endpointsOf("has(projectcalico.org/namespace) && pcns.env == 'prod'")}}, []policy.Rule{{}}},
+			[]policy.Peer{{Entities: endpointsOf("pcns.env == 'prod' && projectcalico.org/orchestrator == 'k8s'")}}, []policy.Rule{{}}},
 		{"all namespaces", `[{namespaceSelector: {}}]`, `[]`,
-			[]policy.Peer{{Entities: endpointsOf("has(projectcalico.org/namespace)")}}, []policy.Rule{{}}},
+			[]policy.Peer{{Entities: endpointsOf("projectcalico.org/orchestrator == 'k8s'")}}, []policy.Rule{{}}},
 		{"namespaces by name", `[{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: x}}}]`, `[]`,
-			[]policy.Peer{{Entities: endpointsOf("has(projectcalico.org/namespace) && pcns.kubernetes.io/metadata.name == 'x'")}}, []policy.Rule{{}}},
+			[]policy.Peer{{Entities: endpointsOf("pcns.kubernetes.io/metadata.name == 'x' && projectcalico.org/orchestrator == 'k8s'")}}, []policy.Rule{{}}},
 		{"what namespaces lack", `[{namespaceSelector: {matchExpressions: [{key: env, operator: DoesNotExist}]}, podSelector: {matchExpressions: [{key: app, operator: NotIn, values: [a]}]}}]`, `[]`,
-			[]policy.Peer{{Entities: endpointsOf("has(projectcalico.org/namespace) && !has(pcns.env) && app not in {'a'}")}}, []policy.Rule{{}}},
+			[]policy.Peer{{Entities: endpointsOf("!has(pcns.env) && app not in {'a'} && projectcalico.org/orchestrator == 'k8s'")}}, []policy.Rule{{}}},
 		{"two items are or", `[{podSelector: {}}, {ipBlock: {cidr: 10.1.2.3/8, except: [10.1.0.0/16]}}]`, `[]`,
-			[]policy.Peer{{Entities: endpointsOf("projectcalico.org/namespace == 'web'")}, {Nets: nets("10.0.0.0/8"), NotNets: nets("10.1.0.0/16")}}, []policy.Rule{{}}},
+			[]policy.Peer{{Entities: endpointsOf("projectcalico.org/namespace == 'web' && projectcalico.org/orchestrator == 'k8s'")}, {Nets: nets("10.0.0.0/8"), NotNets: nets("10.1.0.0/16")}}, []policy.Rule{{}}},
 		{"IPv6", `[{ipBlock: {cidr: "::/0", except: ["2001:db8::/32"]}}]`, `[]`,
 			[]policy.Peer{{Nets: nets("::/0"), NotNets: nets("2001:db8::/32")}}, []policy.Rule{{}}},
 		{"ports of TCP", `[]`, `[{port: 80}, {protocol: TCP, port: 8000, endPort: 8080}, {port: http}]`,
@@ -108,7 +108,7 @@ func TestKubernetesRule(t *testing.T) {
 			}},
 		{"any port of a protocol", `[]`, `[{}]`, []policy.Peer{everyone}, []policy.Rule{{Protocol: tcp}}},
 		{"peers and protocols", `[{podSelector: {}}, {namespaceSelector: {}}]`, `[{port: 1}, {protocol: UDP, port: 2}]`,
-			[]policy.Peer{{Entities: endpointsOf("projectcalico.org/namespace == 'web'")}, {Entities: endpointsOf("has(projectcalico.org/namespace)")}},
+			[]policy.Peer{{Entities: endpointsOf("projectcalico.org/namespace == 'web' && projectcalico.org/orchestrator == 'k8s'")}, {Entities: endpointsOf("projectcalico.org/orchestrator == 'k8s'")}},
 			[]policy.Rule{{Protocol: tcp, Destination: policy.Peer{Ports: ports(1)}}, {Protocol: udp, Destination: policy.Peer{Ports: ports(2)}}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

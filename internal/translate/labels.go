@@ -108,6 +108,10 @@ func sortLabels(ls selector.Labels) {
 // inNamespace matches what is in any namespace.
 func inNamespace() *selector.Selector { return selector.Has(labelNamespace) }
 
+// isPod matches pods of Kubernetes: its selectors match nothing else, whatever
+// labels that has.
+func isPod() *selector.Selector { return selector.Equals(labelOrchestrator, orchestratorKubernetes) }
+
 // asksNamespace turns a selector of namespaces into one of what is in them.
 // all() is any namespace; global() is none.
 func asksNamespace(s *selector.Selector) *selector.Selector {
