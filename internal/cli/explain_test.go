@@ -89,7 +89,7 @@ Ingress to vms/WorkloadEndpoint/vm-1: denied
   ->   end of tier: no rule decided, the default action is Pass: on to the next tier
      tier platform: skipped, its one ingress policy does not apply here
      tier default: skipped, none of its 2 ingress policies applies here
-  => no profile: no tier decided, and without a profile the default is Deny
+  => no profile: no tier decided, and without a profile the default is Deny (a WorkloadEndpoint gets one by spec.profiles, or as a pod by orchestrator: k8s)
 
 Note: vms/WorkloadEndpoint/vm-1 has 2 IPv4 addresses: 10.0.0.9 is used; give another one instead of the name to ask for it
 `,

@@ -166,7 +166,7 @@ func (p *explainPrinter) profile(d policy.Decision) {
 	}
 	text := "=> profile " + d.By.Name + ": no tier decided, the profile allows all"
 	if d.Verdict == policy.Deny {
-		text = "=> no profile: no tier decided, and without a profile the default is Deny"
+		text = "=> no profile: no tier decided, and without a profile the default is Deny (a WorkloadEndpoint gets one by spec.profiles, or as a pod by orchestrator: k8s)"
 	}
 	p.printf("  %s\n", p.outcome(d.Verdict, text))
 }
