@@ -1,9 +1,6 @@
 package engine_test
 
 import (
-	"flag"
-	"fmt"
-	"os"
 	"slices"
 	"testing"
 
@@ -16,28 +13,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// TestMain sets how many cases the properties try, unless the command line
-// says so: few with -short, some by default, thousands where CI=true.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	checks := "500"
-	if os.Getenv("CI") == "true" {
-		checks = "3000"
-	}
-	flag.Visit(func(f *flag.Flag) {
-		if f.Name == "rapid.checks" {
-			checks = f.Value.String()
-		}
-	})
-	if testing.Short() {
-		checks = "50"
-	}
-	if err := flag.Set("rapid.checks", checks); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { modeltest.Main(m, 500, 3000) }
 
 // judged reports whether tables and evaluate are to agree on an end of a flow:
 // an endpoint's connection with itself is never seen, and where endpoints share
