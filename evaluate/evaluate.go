@@ -47,7 +47,7 @@ func New(m *policy.Model) *Evaluator {
 // with itself or of an endpoint with the node it runs on.
 func (e *Evaluator) Evaluate(f policy.Flow) policy.Result {
 	f.Src, f.Dst = f.Src.Unmap(), f.Dst.Unmap()
-	c := connection{Flow: f, model: e.model, holders: [2][]*policy.Endpoint{
+	c := connection{Flow: f, model: e.model, holders: [2]*policy.Endpoint{
 		policy.Egress:  e.at(f.Src),
 		policy.Ingress: e.at(f.Dst),
 	}}
@@ -59,10 +59,10 @@ func (e *Evaluator) Evaluate(f policy.Flow) policy.Result {
 	if f.Src == f.Dst {
 		return res
 	}
-	if src := governed(c.holders[policy.Egress]); src != nil && !e.onNode(src, f.Dst) {
+	if src := c.holders[policy.Egress]; src != nil && !e.onNode(src, f.Dst) {
 		res.Egress = e.decide(&c, policy.Egress, src)
 	}
-	if dst := governed(c.holders[policy.Ingress]); dst != nil && !e.onNode(dst, f.Src) {
+	if dst := c.holders[policy.Ingress]; dst != nil && !e.onNode(dst, f.Src) {
 		res.Ingress = e.decide(&c, policy.Ingress, dst)
 	}
 	if res.Egress.Verdict == policy.Deny || res.Ingress.Verdict == policy.Deny {
@@ -71,25 +71,16 @@ func (e *Evaluator) Evaluate(f policy.Flow) policy.Result {
 	return res
 }
 
-// at gives the endpoints that hold the address, ordered by key.
-func (e *Evaluator) at(addr netip.Addr) []*policy.Endpoint {
-	var holders []*policy.Endpoint
+// at gives the endpoint that holds the address, nil if none does. Of several, as
+// there are while an address is handed over, it is the first that counts.
+func (e *Evaluator) at(addr netip.Addr) *policy.Endpoint {
+	var holder *policy.Endpoint
 	for _, ep := range e.model.Endpoints {
-		if slices.Contains(ep.Addrs, addr) {
-			holders = append(holders, ep)
+		if slices.Contains(ep.Addrs, addr) && (holder == nil || policy.CompareHolders(ep, holder) < 0) {
+			holder = ep
 		}
 	}
-	slices.SortFunc(holders, func(a, b *policy.Endpoint) int { return a.Key.Compare(b.Key) })
-	return holders
-}
-
-// governed picks the endpoint whose policies act for an address. Two endpoints
-// hold one address only while it is handed over; the first by key acts.
-func governed(holders []*policy.Endpoint) *policy.Endpoint {
-	if len(holders) == 0 {
-		return nil
-	}
-	return holders[0]
+	return holder
 }
 
 // onNode reports whether the address belongs to the node that the endpoint runs on.

@@ -9,19 +9,19 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// connection is a flow with the endpoints that hold its addresses.
+// connection is a flow with the endpoints that hold its addresses, nil for none.
 type connection struct {
 	policy.Flow
 	model   *policy.Model
-	holders [2][]*policy.Endpoint // by Direction: of Src, of Dst
+	holders [2]*policy.Endpoint // by Direction: of Src, of Dst
 }
 
 // side is one side of a connection, with the words that tell it apart.
 type side struct {
-	name    string
-	addr    netip.Addr
-	port    uint16
-	holders []*policy.Endpoint
+	name   string
+	addr   netip.Addr
+	port   uint16
+	holder *policy.Endpoint
 }
 
 // mismatch gives the first criterion of the rule that the connection does not
@@ -78,10 +78,8 @@ func (c *connection) peerMismatch(p *policy.Peer, s side) string {
 // denotes reports whether the address of the side is one that the entities
 // denote: that of a matching endpoint, or one in the nets of a matching set.
 func (c *connection) denotes(e *policy.Entities, s side) bool {
-	for _, ep := range s.holders {
-		if e.Selector.Match(ep.Labels) {
-			return true
-		}
+	if s.holder != nil && e.Selector.Match(s.holder.Labels) {
+		return true
 	}
 	if e.EndpointsOnly {
 		return false
@@ -92,7 +90,7 @@ func (c *connection) denotes(e *policy.Entities, s side) bool {
 }
 
 // hasPort reports whether the side's port is one of the ports: by number, or by
-// a name that an endpoint holding the side's address gives it.
+// a name that the endpoint holding the side's address gives it.
 func (c *connection) hasPort(ports *policy.Ports, s side) bool {
 	if !c.Protocol.HasPorts() {
 		return false
@@ -102,14 +100,12 @@ func (c *connection) hasPort(ports *policy.Ports, s side) bool {
 			return true
 		}
 	}
-	for _, ep := range s.holders {
-		for _, np := range ep.Ports {
-			if np.Protocol == c.Protocol && np.Port == s.port && slices.Contains(ports.Names, np.Name) {
-				return true
-			}
-		}
+	if s.holder == nil {
+		return false
 	}
-	return false
+	return slices.ContainsFunc(s.holder.Ports, func(np policy.NamedPort) bool {
+		return np.Protocol == c.Protocol && np.Port == s.port && slices.Contains(ports.Names, np.Name)
+	})
 }
 
 func contains(nets []netip.Prefix, addr netip.Addr) bool {
@@ -118,8 +114,8 @@ func contains(nets []netip.Prefix, addr netip.Addr) bool {
 
 // label names the side for a reader: its endpoint, or else its address.
 func (s side) label() string {
-	if len(s.holders) > 0 {
-		return s.holders[0].Key.String()
+	if s.holder != nil {
+		return s.holder.Key.String()
 	}
 	return s.addr.String()
 }

@@ -178,6 +178,10 @@ type Endpoint struct {
 	// Owner is the workload that a pod belongs to (its Deployment, Job, ...);
 	// zero for an endpoint that is its own workload.
 	Owner Key
+	// Precedence decides who has an address that several endpoints claim, as
+	// happens while it is handed over: see [CompareHolders]. What only one
+	// endpoint claims does not depend on it.
+	Precedence int32
 }
 
 // ObjectKey names the endpoint.

@@ -29,11 +29,24 @@ const (
 // node is one expression of the tree. Nodes of every kind share this one struct:
 // children then lie side by side in memory and matching needs no dynamic calls.
 type node struct {
-	op     op
-	key    string
-	value  string
+	op    op
+	key   string
+	value string
+	*list // nil for what has neither values nor kids, as most nodes
+}
+
+// list is what a node has more than one of.
+type list struct {
 	values []string // of opIn and opNotIn: sorted, each once
-	kids   []node
+	kids   []node   // of opNot, opAnd and opOr
+}
+
+// parent makes a node of kids, with room for n of them.
+func parent(op op, n int) node { return node{op: op, list: &list{kids: make([]node, 0, n)}} }
+
+// set makes a comparison with values, a sorted set.
+func set(op op, key string, values []string) node {
+	return node{op: op, key: key, list: &list{values: values}}
 }
 
 // adopt appends a child to an And or Or. One of the same kind hands over its own
@@ -60,7 +73,9 @@ func negate(n node) node {
 	case opNot:
 		return n.kids[0]
 	default:
-		return node{op: opNot, kids: []node{n}}
+		not := parent(opNot, 1)
+		not.kids = append(not.kids, n)
+		return not
 	}
 	return n
 }
@@ -76,6 +91,9 @@ func sortedSet(values []string) []string {
 func (n *node) uses(op op) bool {
 	if n.op == op {
 		return true
+	}
+	if n.list == nil {
+		return false
 	}
 	for i := range n.kids {
 		if n.kids[i].uses(op) {

@@ -43,7 +43,7 @@ func (p *parser) or() (node, error) {
 	if err != nil || !p.symbol("||") {
 		return first, err
 	}
-	n := node{op: opOr, kids: make([]node, 0, 2)}
+	n := parent(opOr, 2)
 	n.adopt(first)
 	for {
 		kid, err := p.and()
@@ -63,7 +63,7 @@ func (p *parser) and() (node, error) {
 	if err != nil || !p.symbol("&&") {
 		return first, err
 	}
-	n := node{op: opAnd, kids: make([]node, 0, 2)}
+	n := parent(opAnd, 2)
 	n.adopt(first)
 	for {
 		kid, err := p.not()
@@ -181,10 +181,11 @@ func (p *parser) comparison(key string) (node, error) {
 	}
 	var err error
 	if n.op == opIn || n.op == opNotIn {
-		n.values, err = p.set()
-	} else {
-		n.value, err = p.literal(expectedString)
+		var values []string
+		values, err = p.set()
+		return set(n.op, key, values), err
 	}
+	n.value, err = p.literal(expectedString)
 	return n, err
 }
 

@@ -45,7 +45,7 @@ func TestOneTextForOneSelector(t *testing.T) {
 		if again.String() != a.String() {
 			t.Fatalf("%s becomes %s", a, again)
 		}
-		if diff := cmp.Diff(a.root, again.root, cmp.AllowUnexported(node{})); diff != "" {
+		if diff := cmp.Diff(a.root, again.root, cmp.AllowUnexported(node{}, list{})); diff != "" {
 			t.Fatalf("trees of one text differ:\n%s", diff)
 		}
 		if built := e.build(); !MustParse(built.String()).Equal(built) {
@@ -158,9 +158,28 @@ func TestTextOfTheInexpressible(t *testing.T) {
 			if err != nil {
 				continue
 			}
-			if diff := cmp.Diff(s.root, parsed.root, cmp.AllowUnexported(node{})); diff != "" {
+			if diff := cmp.Diff(s.root, parsed.root, cmp.AllowUnexported(node{}, list{})); diff != "" {
 				t.Fatalf("%s reads as another selector:\n%s", s, diff)
 			}
 		}
 	})
+}
+
+func TestTightIsTheSame(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := drawExpr(t, 4).build()
+		if rapid.Bool().Draw(t, "with what no text can say") {
+			s = And(s, Equals("own:key", `a'b"c`), In("", "x", `"'`))
+		}
+		tight := s.Tight()
+		if diff := cmp.Diff(s.root, tight.root, cmp.AllowUnexported(node{}, list{})); diff != "" || !s.Equal(tight) {
+			t.Fatalf("%s became %s (-as it was +tight):\n%s", s, tight, diff)
+		}
+		if again := tight.Tight(); again != tight {
+			t.Fatalf("%s is copied a second time", s)
+		}
+	})
+	if (&Selector{}).Tight().String() != "all()" {
+		t.Error("the zero value is no longer all()")
+	}
 }

@@ -37,7 +37,7 @@ func (n *node) rewrite(r *Rewrite) node {
 	case opNot:
 		return negate(n.kids[0].rewrite(r))
 	case opAnd, opOr:
-		out := node{op: n.op, kids: make([]node, 0, len(n.kids))}
+		out := parent(n.op, len(n.kids))
 		for i := range n.kids {
 			out.adopt(n.kids[i].rewrite(r))
 		}

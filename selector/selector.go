@@ -16,8 +16,9 @@ const (
 // Selector is a parsed selector. It is immutable and safe for concurrent use.
 // The zero value is all().
 type Selector struct {
-	root node
-	text string // canonical
+	root  node
+	text  string // canonical
+	tight bool   // made by Tight
 }
 
 var (
@@ -62,12 +63,12 @@ func NotEquals(key, value string) *Selector {
 // In matches labels that have the key with one of the values; without any
 // value it matches nothing.
 func In(key string, values ...string) *Selector {
-	return newSelector(node{op: opIn, key: key, values: sortedSet(values)})
+	return newSelector(set(opIn, key, sortedSet(values)))
 }
 
 // NotIn matches labels that have the key with none of the values, or not at all.
 func NotIn(key string, values ...string) *Selector {
-	return newSelector(node{op: opNotIn, key: key, values: sortedSet(values)})
+	return newSelector(set(opNotIn, key, sortedSet(values)))
 }
 
 // Not matches what s does not match.
@@ -108,7 +109,7 @@ func combine(op, neutral op, selectors []*Selector) *Selector {
 	case 1:
 		return kept[0]
 	}
-	joined := node{op: op}
+	joined := parent(op, len(kept))
 	for _, s := range kept {
 		joined.adopt(s.root)
 	}

@@ -4,138 +4,142 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/compact"
 	"github.com/tierwall/tierwall/policy"
 )
 
 // endpointTable holds, of every endpoint, its identity and addresses, in few
 // bytes: most endpoints are somewhere else in the cluster.
 type endpointTable struct {
-	entries slab[endpointEntry]
-	byKey   hashIndex
-	lists   [][]netip.Addr // of endpoints that do not have exactly one IPv4 address
-	free    []uint32
+	entries compact.Slab[endpointEntry]
+	byKey   compact.Index
+	pairs   compact.Slab[addrPair]
+	lists   map[uint32][]netip.Addr // addresses of entries, that no record or pair can tell
 }
 
-// endpointEntry is one endpoint. where is the record of its only address, an
-// IPv4 one, or else, with inList set, the place of its addresses in lists.
+// endpointEntry is one endpoint. where leads to its addresses.
 type endpointEntry struct {
-	key      keyHash
-	identity uint32
-	where    uint32
+	key        keyHash
+	identity   uint32
+	precedence int32
+	where      uint32
 }
 
+// addrPair is the records of an IPv4 and an IPv6 address.
+type addrPair struct{ v4, v6 uint32 }
+
+// What a where is, in its upper bits: the number of a record, of an addrPair, or
+// nothing, since the addresses are in lists.
 const (
-	inList    = 1 << 31 // where is a place in lists
-	isLocal   = 1 << 30 // the endpoint is in the engine's locals
+	inList    = iota << 30
+	inRecord4 // of its only address, an IPv4 one
+	inRecord6
+	inPair
+
+	whereForm = 3 << 30
+	isLocal   = 1 << 29 // the endpoint is in the engine's locals
 	whereMask = isLocal - 1
 )
 
-func (e *Engine) addrsOf(en endpointEntry) []netip.Addr {
-	if en.where&inList != 0 {
-		return e.endpoints.lists[en.where&whereMask]
-	}
-	return []netip.Addr{netip.AddrFrom4(e.v4.recs.at(en.where & whereMask).addr)}
-}
-
-func (e *Engine) setEndpoint(key policy.Key, ep *policy.Endpoint) {
-	h := hashKey(key)
-	at := e.endpoints.find(h)
-	known := at != 0
-	var old endpointEntry
-	if known {
-		old = *e.endpoints.entries.at(at)
-	}
-	if ep == nil {
-		if known {
-			e.replaceHolder(old, 0, nil)
-			e.setLocal(key, old, nil, nil, 0)
-			e.releaseEntry(old)
-			e.endpoints.byKey.remove(h[0], at)
-			e.endpoints.entries.drop(at)
-		}
-		return
-	}
-	id := e.holdIdentity(ep.Labels, ep.Ports)
-	addrs := endpointAddrs(ep)
-	if known && old.identity == id && slices.Equal(e.addrsOf(old), addrs) {
-		old.where = old.where&^isLocal | e.setLocal(key, old, ep, addrs, id)
-		*e.endpoints.entries.at(at) = old
-		e.releaseIdentity(id)
-		return
-	}
-	var record uint32 // of the last address
-	if known {
-		record = e.replaceHolder(old, id, addrs)
-	} else {
-		for _, a := range addrs {
-			record = e.hold(a, 0, id)
-		}
-	}
-	en := endpointEntry{key: h, identity: id, where: e.setLocal(key, old, ep, addrs, id)}
-	if len(addrs) == 1 && addrs[0].Is4() {
-		en.where |= record
-	} else {
-		en.where |= inList | e.endpoints.list(addrs)
-	}
-	if known {
-		e.releaseEntry(old)
-		*e.endpoints.entries.at(at) = en
-		return
-	}
-	at = e.endpoints.entries.add()
-	*e.endpoints.entries.at(at) = en
-	e.endpoints.byKey.addMissed(h[0], at)
-}
-
 func newEndpointTable() *endpointTable {
-	t := &endpointTable{}
-	t.byKey = newHashIndex(func(i uint32) uint64 { return t.entries.at(i).key[0] })
+	t := &endpointTable{lists: map[uint32][]netip.Addr{}}
+	t.byKey = compact.NewIndex(func(i uint32) uint64 { return t.entries.At(i).key.sum() })
 	return t
 }
 
+func (t *endpointTable) at(id uint32) *endpointEntry { return t.entries.At(id) }
+
 func (t *endpointTable) find(h keyHash) uint32 {
-	return t.byKey.find(h[0], func(i uint32) bool { return t.entries.at(i).key == h })
+	return t.byKey.Find(h.sum(), func(i uint32) bool { return t.entries.At(i).key == h })
 }
 
-func (t *endpointTable) list(addrs []netip.Addr) uint32 {
-	if n := len(t.free); n > 0 {
-		i := t.free[n-1]
-		t.free = t.free[:n-1]
-		t.lists[i] = addrs
-		return i
+// addrsOf appends the addresses of an endpoint to a list, sorted.
+func (e *Engine) addrsOf(id uint32, to []netip.Addr) []netip.Addr {
+	where := e.endpoints.at(id).where
+	v4 := func(r uint32) netip.Addr { return netip.AddrFrom4(e.v4.recs.At(r).addr) }
+	v6 := func(r uint32) netip.Addr { return netip.AddrFrom16(e.v6.recs.At(r).addr) }
+	switch at := where & whereMask; where & whereForm {
+	case inRecord4:
+		return append(to, v4(at))
+	case inRecord6:
+		return append(to, v6(at))
+	case inPair:
+		p := e.endpoints.pairs.At(at)
+		return append(to, v4(p.v4), v6(p.v6))
 	}
-	t.lists = append(t.lists, addrs)
-	return uint32(len(t.lists) - 1)
+	return append(to, e.endpoints.lists[id]...)
 }
 
-// replaceHolder brings an endpoint from its old identity and addresses to new
-// ones. It gives the record of the last new address.
-func (e *Engine) replaceHolder(old endpointEntry, identity uint32, addrs []netip.Addr) (record uint32) {
-	was := e.addrsOf(old)
-	for _, a := range addrs {
-		if slices.Contains(was, a) {
-			record = e.hold(a, old.identity, identity)
-		} else {
-			record = e.hold(a, 0, identity)
+// keepAddrs notes the addresses of an endpoint that holds them, sorted.
+func (e *Engine) keepAddrs(id uint32, addrs []netip.Addr) {
+	t := e.endpoints
+	where := t.at(id).where & isLocal
+	switch {
+	case len(addrs) == 1 && addrs[0].Is4():
+		where |= inRecord4 | e.v4.find(addrs[0].As4())
+	case len(addrs) == 1:
+		where |= inRecord6 | e.v6.find(addrs[0].As16())
+	case len(addrs) == 2 && addrs[0].Is4() && !addrs[1].Is4():
+		p := t.pairs.Add()
+		*t.pairs.At(p) = addrPair{e.v4.find(addrs[0].As4()), e.v6.find(addrs[1].As16())}
+		where |= inPair | p
+	case len(addrs) > 0:
+		t.lists[id] = addrs
+	}
+	t.at(id).where = where
+}
+
+// dropAddrs forgets the addresses of an endpoint.
+func (t *endpointTable) dropAddrs(id uint32) {
+	en := t.at(id)
+	if en.where&whereForm == inPair {
+		t.pairs.Drop(en.where & whereMask)
+	}
+	delete(t.lists, id)
+	en.where &= isLocal
+}
+
+func (e *Engine) setEndpoint(key policy.Key, ep *policy.Endpoint) {
+	t := e.endpoints
+	h := hashKey(key)
+	id := t.find(h)
+	if ep == nil {
+		if id != 0 {
+			e.dropEndpoint(key, id)
 		}
+		return
 	}
-	for _, a := range was {
-		if !slices.Contains(addrs, a) {
-			e.hold(a, old.identity, 0)
-		}
+	isNew := id == 0
+	if isNew {
+		id = t.entries.Add()
+		*t.at(id) = endpointEntry{key: h}
+		t.byKey.AddMissed(h.sum(), id)
 	}
-	return record
+	en := t.at(id)
+	addrs := endpointAddrs(ep)
+	was := e.addrsOf(id, e.scratch.addrs[:0])
+	e.scratch.addrs = was
+	old := *en
+	en.identity = e.holdIdentity(ep.Labels, ep.Ports)
+	en.precedence = ep.Precedence
+	e.setLocal(key, id, old.identity, ep, addrs)
+	if en.identity != old.identity || en.precedence != old.precedence || (old.where^en.where)&isLocal != 0 || !slices.Equal(was, addrs) {
+		e.moveAddrs(id, was, addrs)
+	}
+	if !isNew {
+		e.releaseIdentity(old.identity)
+	}
 }
 
-// releaseEntry lets go of what an endpoint's entry refers to, addresses aside.
-func (e *Engine) releaseEntry(en endpointEntry) {
-	if en.where&inList != 0 {
-		i := en.where & whereMask
-		e.endpoints.lists[i] = nil
-		e.endpoints.free = append(e.endpoints.free, i)
-	}
-	e.releaseIdentity(en.identity)
+func (e *Engine) dropEndpoint(key policy.Key, id uint32) {
+	t := e.endpoints
+	e.scratch.addrs = e.addrsOf(id, e.scratch.addrs[:0])
+	identity, h := t.at(id).identity, t.at(id).key
+	e.setLocal(key, id, identity, nil, nil)
+	e.moveAddrs(id, e.scratch.addrs, nil)
+	e.releaseIdentity(identity)
+	t.byKey.Remove(h.sum(), id)
+	t.entries.Drop(id)
 }
 
 // endpointAddrs gives the endpoint's addresses, sorted, each once.
@@ -153,96 +157,17 @@ func endpointAddrs(ep *policy.Endpoint) []netip.Addr {
 	return slices.Compact(addrs)
 }
 
-// hold takes one identity from the holders of an address and adds another one; 0
-// is none. It gives the address's record.
-func (e *Engine) hold(addr netip.Addr, out, in uint32) (record uint32) {
-	if addr.Is4() {
-		record = e.v4.of(addr.As4())
-		holdRecord(e, e.v4, record, addr, out, in)
-	} else {
-		record = e.v6.of(addr.As16())
-		holdRecord(e, e.v6, record, addr, out, in)
-	}
-	return record
-}
-
-func holdRecord[K addrKey](e *Engine, t *recordTable[K], r uint32, addr netip.Addr, out, in uint32) {
-	holders := e.scratch.holders[:0]
-	if a := t.recs.at(r).atom(); a != 0 {
-		holders = e.atoms.holders(e.atoms.at(a), holders)
-	}
-	if i := slices.Index(holders, out); i >= 0 && out != 0 {
-		holders = slices.Delete(holders, i, i+1)
-	}
-	if in != 0 {
-		holders = append(holders, in)
-		slices.Sort(holders)
-	}
-	e.scratch.holders = holders
-	setHolders(e, t, r, addr, holders)
-}
-
-// local is an endpoint that programs are made for.
-type local struct {
-	endpoint *policy.Endpoint
-	identity uint32
-	addrs    []netip.Addr
-}
-
-// localAddr is an address of local endpoints. Two hold one address only while
-// it is handed over; the first by key acts.
-type localAddr struct {
-	holders  []*local // sorted by key
-	programs [2]uint32
-	out      dataplane.Local // what the last flush gave out
-}
-
-// setLocal notes the state of an endpoint if programs are made for it, or was
-// noted before (was). It gives the mark for the endpoint's entry.
-func (e *Engine) setLocal(key policy.Key, was endpointEntry, ep *policy.Endpoint, addrs []netip.Addr, identity uint32) (mark uint32) {
-	var old *local
-	if was.where&isLocal != 0 {
-		old = e.locals[key]
-		delete(e.locals, key)
-	}
-	if ep != nil && e.isLocal(ep) && len(addrs) > 0 {
-		l := &local{endpoint: ep, identity: identity, addrs: addrs}
-		e.locals[key] = l
-		e.joinIdentity(identity, l)
-		for _, a := range addrs {
-			e.joinAddr(a, l)
+// moveAddrs brings an endpoint from its addresses to others. Those that it keeps
+// are looked at as well: it may be another identity now, or come first.
+func (e *Engine) moveAddrs(id uint32, was, now []netip.Addr) {
+	e.endpoints.dropAddrs(id)
+	for _, a := range was {
+		if !slices.Contains(now, a) {
+			e.unclaim(a, id)
 		}
-		mark = isLocal
 	}
-	if old == nil {
-		return mark
+	for _, a := range now {
+		e.claim(a, id)
 	}
-	for _, a := range old.addrs {
-		la := e.byAddr[a]
-		la.holders = slices.DeleteFunc(la.holders, func(l *local) bool { return l == old })
-		e.dirty.addrs[a] = struct{}{}
-	}
-	e.leaveIdentity(old.identity, old)
-	return mark
-}
-
-func (e *Engine) joinAddr(a netip.Addr, l *local) {
-	la := e.byAddr[a]
-	if la == nil {
-		la = &localAddr{}
-		e.byAddr[a] = la
-	}
-	la.holders = append(la.holders, l)
-	slices.SortStableFunc(la.holders, func(x, y *local) int { return x.endpoint.Key.Compare(y.endpoint.Key) })
-	e.dirty.addrs[a] = struct{}{}
-	e.noteLocal(a)
-}
-
-// noteLocal notes at the address's record that programs depend on its facts.
-func (e *Engine) noteLocal(a netip.Addr) {
-	if a.Is4() {
-		e.v4.recs.at(e.v4.of(a.As4())).state |= markLocal
-	} else {
-		e.v6.recs.at(e.v6.of(a.As16())).state |= markLocal
-	}
+	e.keepAddrs(id, now)
 }

@@ -58,8 +58,9 @@ type Engine struct {
 	rows       rowTable
 	deciders   deciderTable
 
-	locals map[policy.Key]*local
-	byAddr map[netip.Addr]*localAddr
+	locals    map[policy.Key]*local
+	byAddr    map[netip.Addr]*localAddr
+	contested map[netip.Addr][]uint32 // of endpoints, where several claim an address: the first has it
 
 	dirty   dirt
 	scratch scratch
@@ -68,8 +69,9 @@ type Engine struct {
 
 // scratch is space that is used again and again.
 type scratch struct {
-	terms, sig, holders []uint32
-	key                 []byte
+	terms, sig []uint32
+	key        []byte
+	addrs      []netip.Addr
 }
 
 // New makes an engine without any objects. isLocal says which endpoints it
@@ -93,18 +95,19 @@ func New(isLocal func(*policy.Endpoint) bool) *Engine {
 			hosts: map[netip.Addr][]uint32{},
 			out:   map[netip.Prefix]dataplane.ClassID{},
 		},
-		zones:    zoneTable{byKey: map[string]uint32{}},
-		atoms:    newAtomTable(),
-		v4:       newRecordTable(hash4),
-		v6:       newRecordTable(hash16),
-		classes:  newClassTable(),
-		rules:    ruleTable{byID: map[uint32]*rule{}, byKey: map[string]uint32{}},
-		programs: programTable{byID: map[uint32]*program{}, byKey: map[string]uint32{}},
-		rows:     rowTable{byID: map[dataplane.RowID]*rowEntry{}, byKey: map[string]dataplane.RowID{}},
-		deciders: deciderTable{byID: map[dataplane.DeciderID]*deciderEntry{}, byBy: map[deciderKey]dataplane.DeciderID{}},
-		locals:   map[policy.Key]*local{},
-		byAddr:   map[netip.Addr]*localAddr{},
-		dirty:    newDirt(),
+		zones:     zoneTable{byKey: map[string]uint32{}},
+		atoms:     newAtomTable(),
+		v4:        newRecordTable(hash4, netip.Addr.As4),
+		v6:        newRecordTable(hash16, netip.Addr.As16),
+		classes:   newClassTable(),
+		rules:     ruleTable{byID: map[uint32]*rule{}, byKey: map[string]uint32{}},
+		programs:  programTable{byID: map[uint32]*program{}, byKey: map[string]uint32{}},
+		rows:      rowTable{byID: map[dataplane.RowID]*rowEntry{}, byKey: map[string]dataplane.RowID{}},
+		deciders:  deciderTable{byID: map[dataplane.DeciderID]*deciderEntry{}, byBy: map[deciderKey]dataplane.DeciderID{}},
+		locals:    map[policy.Key]*local{},
+		byAddr:    map[netip.Addr]*localAddr{},
+		contested: map[netip.Addr][]uint32{},
+		dirty:     newDirt(),
 	}
 	for _, p := range roots {
 		n := &netNode{prefix: p}

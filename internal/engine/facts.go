@@ -199,10 +199,11 @@ func (e *Engine) signature(a *atom) []uint32 {
 	z := e.zones.at(a.zone)
 	s := &e.scratch
 	s.terms, s.sig = s.terms[:0], s.sig[:0]
-	s.holders = e.atoms.holders(a, s.holders[:0])
-	for _, id := range s.holders {
-		s.terms = append(s.terms, e.identities.at(id).terms...)
+	holder := &identity{} // none has no terms and no ports
+	if a.who != 0 {
+		holder = e.identities.at(a.who)
 	}
+	s.terms = append(s.terms, holder.terms...)
 	for _, src := range z.sources {
 		if set := e.sources.at(src).set; set != 0 {
 			s.terms = append(s.terms, e.sets.at(set).terms...)
@@ -218,11 +219,9 @@ func (e *Engine) signature(a *atom) []uint32 {
 		e.addTrue(z, e.sources.at(src).demanding)
 	}
 	e.addTrue(z, e.facts.free)
-	for _, id := range s.holders {
-		for _, p := range e.identities.at(id).ports {
-			if f := e.portFact(p); f != 0 {
-				s.sig = append(s.sig, f)
-			}
+	for _, p := range holder.ports {
+		if f := e.portFact(p); f != 0 {
+			s.sig = append(s.sig, f)
 		}
 	}
 	slices.Sort(s.sig)

@@ -71,15 +71,13 @@ func (e *Engine) Flush() *dataplane.Delta {
 
 	// A local endpoint's own side decides which rules can match there.
 	for _, id := range e.dirty.resigned {
-		for _, h := range e.atoms.holders(e.atoms.at(id), nil) {
-			in := e.identities.at(h)
-			if in.local == nil {
-				continue
-			}
-			for _, l := range in.local.endpoints {
-				for _, a := range l.addrs {
-					e.dirty.addrs[a] = struct{}{}
-				}
+		who := e.atoms.at(id).who
+		if who == 0 || e.identities.at(who).local == nil {
+			continue
+		}
+		for _, l := range e.identities.at(who).local.endpoints {
+			for _, a := range l.addrs {
+				e.dirty.addrs[a] = struct{}{}
 			}
 		}
 	}
@@ -178,7 +176,7 @@ func (e *Engine) giveAddrs() {
 // that giveChanges looks at.
 func giveRecords[K addrKey](e *Engine, t *recordTable[K], a *atom) {
 	for r := a.head; r != 0; {
-		rec := t.recs.at(r)
+		rec := t.recs.At(r)
 		if rec.state&markChanged == 0 {
 			e.giveAddr(addrOf(rec.addr), a.out)
 		}
@@ -189,7 +187,7 @@ func giveRecords[K addrKey](e *Engine, t *recordTable[K], a *atom) {
 // giveChanges gives out the addresses that changed atoms, came or went.
 func giveChanges[K addrKey](e *Engine, t *recordTable[K]) {
 	for _, c := range t.changes {
-		rec := t.recs.at(c.record)
+		rec := t.recs.At(c.record)
 		rec.state &^= markChanged
 		var now dataplane.ClassID
 		if a := rec.atom(); a != 0 {

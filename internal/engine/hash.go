@@ -4,7 +4,6 @@ import (
 	"hash/maphash"
 
 	"github.com/tierwall/tierwall/policy"
-	"github.com/tierwall/tierwall/selector"
 )
 
 // Hashes lead to candidates, which are then compared; only keys of
@@ -28,10 +27,11 @@ func hashPresence(key string) uint64 { return mix(2, hashString(key)) }
 // hashPortName is the hash under which identities with a port of that name are indexed.
 func hashPortName(name string) uint64 { return mix(3, hashString(name)) }
 
-func hashIdentity(ls selector.Labels, ports []policy.NamedPort) uint64 {
-	h := uint64(len(ls))
-	for _, l := range ls {
-		h = mix(mix(h, hashString(l.Key)), hashString(l.Value))
+// hashIdentity hashes the numbers of labels, and ports.
+func hashIdentity(labels []uint32, ports []policy.NamedPort) uint64 {
+	h := uint64(len(labels))
+	for _, l := range labels {
+		h = mix(h, uint64(l))
 	}
 	for _, p := range ports {
 		h = mix(mix(h, hashString(p.Name)), uint64(p.Protocol)<<16|uint64(p.Port))
@@ -40,17 +40,22 @@ func hashIdentity(ls selector.Labels, ports []policy.NamedPort) uint64 {
 }
 
 // keyHash stands for the three strings of a key in 16 bytes: a cluster has very
-// many endpoints and policies.
-type keyHash [2]uint64
+// many endpoints and policies. It is made of small parts so that it can stand
+// anywhere in an entry.
+type keyHash [4]uint32
 
 func hashKey(k policy.Key) keyHash {
 	var kh keyHash
 	for i, seed := range seeds {
 		h := mix(kindHash(k.Kind), maphash.String(seed, k.Namespace))
-		kh[i] = mix(h, maphash.String(seed, k.Name))
+		h = mix(h, maphash.String(seed, k.Name))
+		kh[2*i], kh[2*i+1] = uint32(h), uint32(h>>32)
 	}
 	return kh
 }
+
+// sum is the hash of a keyHash for an index.
+func (kh keyHash) sum() uint64 { return uint64(kh[1])<<32 | uint64(kh[0]) }
 
 // kindHash tells kinds apart, the most frequent ones without a hash.
 func kindHash(kind string) uint64 {

@@ -3,16 +3,19 @@ package engine
 import (
 	"slices"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/tierwall/tierwall/internal/compact"
 	"github.com/tierwall/tierwall/policy"
 	"github.com/tierwall/tierwall/selector"
 )
 
 // identity is what policy can tell endpoints apart by, addresses aside: their
-// labels and named ports. Endpoints with equal ones share it.
+// labels and named ports. Endpoints with equal ones share it. A cluster has very
+// many, most of them of workloads elsewhere.
 type identity struct {
-	labels selector.Labels
+	labels []uint32 // see labelTable
 	ports  []policy.NamedPort
-	hash   uint64
 	refs   int // endpoints
 
 	terms []uint32 // the terms that match the labels
@@ -23,51 +26,103 @@ type identity struct {
 
 // localIdentity is what is known of an identity that local endpoints have.
 type localIdentity struct {
+	labels    selector.Labels
 	endpoints []*local // those that have an address; at least one
 	applied   []uint32 // the policies whose selector matches, in no order
 	ordered   []uint32 // those in force, as they are evaluated, since the last flush
 }
 
 type identityTable struct {
-	pool   pool[identity]
-	byHash hashIndex
-	index  labelIndex
-	ports  postings // by port name
-	recent uint32   // the identity that was asked for last: endpoints of one often come together
+	entries compact.Slab[identity]
+	byHash  compact.Index
+	labels  *labelTable
+	index   labelIndex
+	ports   postings // by port name
+
+	// The identity that was asked for last, and by which labels: endpoints of one
+	// often come together.
+	recent       uint32
+	recentLabels selector.Labels
+
+	scratch []uint32
+	read    selector.Labels
 }
 
 func newIdentityTable() *identityTable {
-	t := &identityTable{index: newLabelIndex(), ports: newPostings()}
-	t.byHash = newHashIndex(func(id uint32) uint64 { return t.at(id).hash })
+	t := &identityTable{labels: newLabelTable(), index: newLabelIndex(), ports: newPostings()}
+	t.byHash = compact.NewIndex(func(id uint32) uint64 {
+		in := t.at(id)
+		return hashIdentity(in.labels, in.ports)
+	})
 	return t
 }
 
-func (t *identityTable) at(id uint32) *identity { return t.pool.at(id) }
+func (t *identityTable) at(id uint32) *identity { return t.entries.At(id) }
 
-// hold gives the identity of labels and ports, and counts one more endpoint of it.
+// each visits the identities whose numbers are in the bitmap.
+func (t *identityTable) each(ids *roaring.Bitmap, visit func(in *identity)) {
+	ids.Iterate(func(id uint32) bool {
+		visit(t.at(id))
+		return true
+	})
+}
+
+// labelsOf gives the labels of an identity, in space that the next call uses again.
+func (t *identityTable) labelsOf(in *identity) selector.Labels {
+	t.read = t.read[:0]
+	for _, l := range in.labels {
+		t.read = append(t.read, t.labels.at(l))
+	}
+	return t.read
+}
+
+// holdIdentity gives the identity of labels and ports, and counts one more
+// endpoint of it.
 func (e *Engine) holdIdentity(labels selector.Labels, ports []policy.NamedPort) uint32 {
 	t := e.identities
-	if t.recent != 0 && len(labels) > 0 && len(ports) == 0 {
+	if t.recent != 0 && len(labels) > 0 && len(labels) == len(t.recentLabels) && &labels[0] == &t.recentLabels[0] {
 		// The same slice is the same labels, without a look at them.
-		in := t.at(t.recent)
-		if len(in.labels) == len(labels) && &in.labels[0] == &labels[0] && len(in.ports) == 0 {
+		if in := t.at(t.recent); slices.Equal(in.ports, ports) {
 			in.refs++
 			return t.recent
 		}
 	}
-	h := hashIdentity(labels, ports)
-	if id := t.byHash.find(h, func(id uint32) bool {
-		in := t.at(id)
-		return in.hash == h && slices.Equal(in.labels, labels) && slices.Equal(in.ports, ports)
-	}); id != 0 {
-		t.at(id).refs++
-		t.recent = id
-		return id
+	id := t.find(labels, ports)
+	if id == 0 {
+		id = e.addIdentity(labels, ports)
 	}
-	in := &identity{labels: labels, ports: ports, hash: h, refs: 1}
-	id := t.pool.add(in)
-	t.byHash.add(h, id)
-	t.recent = id
+	t.at(id).refs++
+	t.recent, t.recentLabels = id, labels
+	return id
+}
+
+// find gives the identity of labels and ports, or 0.
+func (t *identityTable) find(labels selector.Labels, ports []policy.NamedPort) uint32 {
+	ids := t.scratch[:0]
+	for _, l := range labels {
+		id := t.labels.find(l)
+		if id == 0 {
+			return 0
+		}
+		ids = append(ids, id)
+	}
+	t.scratch = ids
+	return t.byHash.Find(hashIdentity(ids, ports), func(id uint32) bool {
+		in := t.at(id)
+		return slices.Equal(in.labels, ids) && slices.Equal(in.ports, ports)
+	})
+}
+
+// addIdentity makes an identity, without any endpoint.
+func (e *Engine) addIdentity(labels selector.Labels, ports []policy.NamedPort) uint32 {
+	t := e.identities
+	id := t.entries.Add()
+	in := t.at(id)
+	*in = identity{labels: make([]uint32, len(labels)), ports: ports}
+	for i, l := range labels {
+		in.labels[i] = t.labels.hold(l)
+	}
+	t.byHash.Add(hashIdentity(in.labels, in.ports), id)
 	t.index.add(id, labels)
 	for _, p := range ports {
 		t.ports.add(hashPortName(p.Name), id)
@@ -87,18 +142,22 @@ func (e *Engine) releaseIdentity(id uint32) {
 	if in.refs--; in.refs > 0 {
 		return
 	}
-	t.index.remove(id, in.labels)
+	t.index.remove(id, t.labelsOf(in))
 	for _, p := range in.ports {
 		t.ports.remove(hashPortName(p.Name), id)
 	}
 	for _, term := range in.terms {
 		e.terms.at(term).identities.Remove(id)
 	}
-	t.byHash.remove(in.hash, id)
-	if t.recent == id {
-		t.recent = 0
+	t.byHash.Remove(hashIdentity(in.labels, in.ports), id)
+	for _, l := range in.labels {
+		t.labels.release(l)
 	}
-	t.pool.drop(id)
+	if t.recent == id {
+		t.recent, t.recentLabels = 0, nil
+	}
+	*in = identity{}
+	t.entries.Drop(id)
 }
 
 // without removes the first v from the list; order is not kept.

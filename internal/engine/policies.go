@@ -3,15 +3,21 @@ package engine
 import (
 	"slices"
 
+	"github.com/tierwall/tierwall/internal/compact"
 	"github.com/tierwall/tierwall/policy"
+	"github.com/tierwall/tierwall/selector"
 )
 
-// policyEntry is one version of a policy.
+// policyEntry is one version of a policy. Most are of no local endpoint and are
+// kept packed, but for the selector that says so.
 type policyEntry struct {
-	key    keyHash
-	policy *policy.Policy
-	filed  filing
-	force  *inForce // nil while no local endpoint needs it
+	key      keyHash
+	packed   compact.Packed
+	selector *selector.Selector
+	filed    filing
+	applied  int            // identities of local endpoints that the selector matches
+	policy   *policy.Policy // while it is applied or in force
+	force    *inForce       // nil while no local endpoint needs it
 }
 
 // inForce is what is known of a policy that applies to local endpoints.
@@ -22,57 +28,80 @@ type inForce struct {
 
 type policyTable struct {
 	pool  pool[policyEntry]
-	byKey hashIndex
+	byKey compact.Index
 	index selectorIndex
+	packs *compact.Policies
 }
 
 func newPolicyTable() *policyTable {
-	t := &policyTable{index: newSelectorIndex()}
-	t.byKey = newHashIndex(func(id uint32) uint64 { return t.at(id).key[0] })
+	t := &policyTable{index: newSelectorIndex(), packs: compact.NewPolicies()}
+	t.byKey = compact.NewIndex(func(id uint32) uint64 { return t.at(id).key.sum() })
 	return t
 }
 
 func (t *policyTable) at(id uint32) *policyEntry { return t.pool.at(id) }
 
 func (t *policyTable) find(h keyHash) uint32 {
-	return t.byKey.find(h[0], func(id uint32) bool { return t.at(id).key == h })
+	return t.byKey.Find(h.sum(), func(id uint32) bool { return t.at(id).key == h })
 }
 
 func (e *Engine) setPolicy(key policy.Key, p *policy.Policy) {
 	t := e.policies
 	h := hashKey(key)
-	if old := t.find(h); old != 0 {
-		if t.at(old).policy == p {
+	old := t.find(h)
+	if p == nil {
+		if old != 0 {
+			e.dropPolicy(old)
+		}
+		return
+	}
+	packed := t.packs.Pack(p)
+	if old != 0 {
+		if t.at(old).packed == packed {
+			t.packs.Release(packed)
 			return
 		}
 		e.dropPolicy(old)
 	}
-	if p == nil {
-		return
-	}
-	en := &policyEntry{key: h, policy: p}
+	en := &policyEntry{key: h, packed: packed, selector: t.packs.Selector(packed)}
 	id := t.pool.add(en)
-	t.byKey.add(h[0], id)
-	reqs := p.Selector.Requirements()
+	t.byKey.Add(h.sum(), id)
+	reqs := en.selector.Requirements()
 	en.filed = t.index.add(id, reqs)
 	if len(e.locals) == 0 {
 		return
 	}
 	e.identities.index.candidates(reqs, func(i uint32) {
-		if in := e.identities.at(i); in.local != nil && p.Selector.Match(in.labels) {
-			in.local.applied = append(in.local.applied, id)
+		if l := e.identities.at(i).local; l != nil && en.selector.Match(l.labels) {
+			e.applyPolicy(id, l)
 			e.dirty.identities[i] = struct{}{}
 		}
 	})
+}
+
+// applyPolicy notes that a policy selects the endpoints of a local identity.
+func (e *Engine) applyPolicy(id uint32, l *localIdentity) {
+	l.applied = append(l.applied, id)
+	en := e.policies.at(id)
+	if en.applied++; en.policy == nil {
+		en.policy = e.policies.packs.Unpack(en.packed)
+	}
+}
+
+// releaseUnpacked forgets what a policy says that no local endpoint needs.
+func (en *policyEntry) releaseUnpacked() {
+	if en.applied == 0 && en.force == nil {
+		en.policy = nil
+	}
 }
 
 func (e *Engine) dropPolicy(id uint32) {
 	t := e.policies
 	en := t.at(id)
 	t.index.remove(id, en.filed)
-	t.byKey.remove(en.key[0], id)
+	t.byKey.Remove(en.key.sum(), id)
 	if len(e.locals) > 0 {
-		e.identities.index.candidates(en.policy.Selector.Requirements(), func(i uint32) {
+		e.identities.index.candidates(en.selector.Requirements(), func(i uint32) {
 			if l := e.identities.at(i).local; l != nil && slices.Contains(l.applied, id) {
 				l.applied = without(l.applied, id)
 				e.dirty.identities[i] = struct{}{}
@@ -80,10 +109,16 @@ func (e *Engine) dropPolicy(id uint32) {
 		})
 	}
 	if en.force == nil {
-		t.pool.drop(id)
+		t.forget(id)
 	} else {
 		e.dirty.policies = append(e.dirty.policies, id)
 	}
+}
+
+// forget frees the number of a policy that is gone.
+func (t *policyTable) forget(id uint32) {
+	t.packs.Release(t.at(id).packed)
+	t.pool.drop(id)
 }
 
 // joinIdentity counts one more local endpoint of an identity; the first one
@@ -94,10 +129,11 @@ func (e *Engine) joinIdentity(id uint32, l *local) {
 		in.local.endpoints = append(in.local.endpoints, l)
 		return
 	}
-	in.local = &localIdentity{endpoints: []*local{l}}
-	e.policies.index.candidates(in.labels, func(p uint32) {
-		if e.policies.at(p).policy.Selector.Match(in.labels) {
-			in.local.applied = append(in.local.applied, p)
+	labels := l.endpoint.Labels
+	in.local = &localIdentity{labels: labels, endpoints: []*local{l}}
+	e.policies.index.candidates(labels, func(p uint32) {
+		if e.policies.at(p).selector.Match(labels) {
+			e.applyPolicy(p, in.local)
 		}
 	})
 	e.dirty.identities[id] = struct{}{}
@@ -108,6 +144,11 @@ func (e *Engine) leaveIdentity(id uint32, l *local) {
 	in.local.endpoints = slices.DeleteFunc(in.local.endpoints, func(o *local) bool { return o == l })
 	if len(in.local.endpoints) > 0 {
 		return
+	}
+	for _, p := range in.local.applied {
+		en := e.policies.at(p)
+		en.applied--
+		en.releaseUnpacked()
 	}
 	// The policies are let go after those of other endpoints were taken up, so
 	// that what both have in common stays.
@@ -159,10 +200,11 @@ func (e *Engine) releasePolicies() {
 			}
 		}
 		en.force = nil
+		en.releaseUnpacked()
 	}
 	e.dirty.released = e.dirty.released[:0]
 	for _, p := range e.dirty.policies {
-		e.policies.pool.drop(p)
+		e.policies.forget(p)
 	}
 	e.dirty.policies = e.dirty.policies[:0]
 }

@@ -125,9 +125,9 @@ func (e *Engine) programFor(l *local, addr netip.Addr, dir policy.Direction) uin
 func (e *Engine) factsAt(addr netip.Addr) []uint32 {
 	var a *atom
 	if addr.Is4() {
-		a = e.atoms.at(e.v4.recs.at(e.v4.find(addr.As4())).atom())
+		a = e.atoms.at(e.v4.recs.At(e.v4.find(addr.As4())).atom())
 	} else {
-		a = e.atoms.at(e.v6.recs.at(e.v6.find(addr.As16())).atom())
+		a = e.atoms.at(e.v6.recs.At(e.v6.find(addr.As16())).atom())
 	}
 	return e.classes.byID[a.class].facts
 }

@@ -293,3 +293,22 @@ func TestPolicyTouchesItsProgramsOnly(t *testing.T) {
 	tb.mustApply(t, e.Flush())
 	sameTables(t, tb, fromScratch(t, m), "the policy gone again")
 }
+
+// withoutShared takes away addresses that an endpoint before holds already.
+func withoutShared(m *policy.Model) *policy.Model {
+	out := *m
+	out.Endpoints = nil
+	seen := map[netip.Addr]bool{}
+	for _, ep := range m.Endpoints {
+		v := *ep
+		v.Addrs = nil
+		for _, a := range ep.Addrs {
+			if !seen[a] {
+				seen[a] = true
+				v.Addrs = append(v.Addrs, a)
+			}
+		}
+		out.Endpoints = append(out.Endpoints, &v)
+	}
+	return &out
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 
+	"github.com/tierwall/tierwall/internal/compact"
 	"github.com/tierwall/tierwall/internal/dataplane"
 )
 
@@ -25,6 +26,7 @@ type record[K addrKey] struct {
 	addr       K
 	state      uint32 // the atom, 0 if the record is gone at the next flush, and marks
 	next, prev uint32 // the other records of the atom
+	holder     uint32 // the endpoint; 0 for none
 }
 
 const (
@@ -37,9 +39,11 @@ func (r *record[K]) atom() uint32      { return r.state &^ marks }
 func (r *record[K]) setAtom(id uint32) { r.state = r.state&marks | id }
 
 type recordTable[K addrKey] struct {
-	recs    slab[record[K]]
-	byAddr  hashIndex
+	recs    compact.Slab[record[K]]
+	byAddr  compact.Index
 	hash    func(K) uint64
+	key     func(netip.Addr) K
+	blocks  map[K]uint16 // how many records there are in each block: see blockOf
 	changes []recordChange
 }
 
@@ -49,9 +53,9 @@ type recordChange struct {
 	was    dataplane.ClassID
 }
 
-func newRecordTable[K addrKey](hash func(K) uint64) *recordTable[K] {
-	t := &recordTable[K]{hash: hash}
-	t.byAddr = newHashIndex(func(r uint32) uint64 { return hash(t.recs.at(r).addr) })
+func newRecordTable[K addrKey](hash func(K) uint64, key func(netip.Addr) K) *recordTable[K] {
+	t := &recordTable[K]{hash: hash, key: key, blocks: map[K]uint16{}}
+	t.byAddr = compact.NewIndex(func(r uint32) uint64 { return hash(t.recs.At(r).addr) })
 	return t
 }
 
@@ -63,29 +67,34 @@ func hash16(k [16]byte) uint64 {
 
 // find gives the record of an address, or 0.
 func (t *recordTable[K]) find(k K) uint32 {
-	return t.byAddr.find(t.hash(k), func(r uint32) bool { return t.recs.at(r).addr == k })
+	return t.byAddr.Find(t.hash(k), func(r uint32) bool { return t.recs.At(r).addr == k })
 }
 
 // of gives the record of an address, a new one if there is none.
 func (t *recordTable[K]) of(k K) uint32 {
 	h := t.hash(k)
-	r := t.byAddr.find(h, func(r uint32) bool { return t.recs.at(r).addr == k })
+	r := t.byAddr.Find(h, func(r uint32) bool { return t.recs.At(r).addr == k })
 	if r == 0 {
-		r = t.recs.add()
-		*t.recs.at(r) = record[K]{addr: k}
-		t.byAddr.addMissed(h, r)
+		r = t.recs.Add()
+		*t.recs.At(r) = record[K]{addr: k}
+		t.byAddr.AddMissed(h, r)
+		t.blocks[blockOf(k)]++
 	}
 	return r
 }
 
-// setHolders brings a record into the atom of the holders at its address's place.
-func setHolders[K addrKey](e *Engine, t *recordTable[K], r uint32, addr netip.Addr, holders []uint32) {
+// placeRecord brings a record into the atom of its holder at its address's place.
+func placeRecord[K addrKey](e *Engine, t *recordTable[K], r uint32, addr netip.Addr) {
+	rec := t.recs.At(r)
 	var to uint32
-	if len(holders) > 0 || len(e.sources.hosts) > 0 && len(e.sources.hosts[addr]) > 0 {
+	if rec.holder != 0 || len(e.sources.hosts) > 0 && len(e.sources.hosts[addr]) > 0 {
+		who := uint32(0)
+		if rec.holder != 0 {
+			who = e.endpoints.at(rec.holder).identity
+		}
 		zone, base := e.place(addr)
-		to = e.atomOf(holders, zone, base)
+		to = e.atomOf(who, zone, base)
 	}
-	rec := t.recs.at(r)
 	from := rec.atom()
 	if from == to && from != 0 {
 		return
@@ -107,7 +116,7 @@ func setHolders[K addrKey](e *Engine, t *recordTable[K], r uint32, addr netip.Ad
 	if to != 0 {
 		a := e.atoms.at(to)
 		if rec.next = a.head; a.head != 0 {
-			t.recs.at(a.head).prev = r
+			t.recs.At(a.head).prev = r
 		}
 		a.head = r
 		e.addWeight(a, 1)
@@ -121,12 +130,12 @@ func setHolders[K addrKey](e *Engine, t *recordTable[K], r uint32, addr netip.Ad
 func (t *recordTable[K]) unlink(e *Engine, from, next, prev uint32) {
 	a := e.atoms.at(from)
 	if prev != 0 {
-		t.recs.at(prev).next = next
+		t.recs.At(prev).next = next
 	} else {
 		a.head = next
 	}
 	if next != 0 {
-		t.recs.at(next).prev = prev
+		t.recs.At(next).prev = prev
 	}
 	e.addWeight(a, -1)
 	if a.weight == 0 {
@@ -136,6 +145,11 @@ func (t *recordTable[K]) unlink(e *Engine, from, next, prev uint32) {
 
 // drop forgets a record that belongs to no atom.
 func (t *recordTable[K]) drop(r uint32) {
-	t.byAddr.remove(t.hash(t.recs.at(r).addr), r)
-	t.recs.drop(r)
+	k := t.recs.At(r).addr
+	t.byAddr.Remove(t.hash(k), r)
+	block := blockOf(k)
+	if t.blocks[block]--; t.blocks[block] == 0 {
+		delete(t.blocks, block)
+	}
+	t.recs.Drop(r)
 }

@@ -57,7 +57,7 @@ func (e *Engine) holdTerm(ent *policy.Entities) uint32 {
 	tm.filed = t.index.add(id, reqs)
 
 	e.identities.index.candidates(reqs, func(i uint32) {
-		if in := e.identities.at(i); tm.selector.Match(in.labels) {
+		if in := e.identities.at(i); tm.selector.Match(e.identities.labelsOf(in)) {
 			tm.identities.Add(i)
 			in.terms = append(in.terms, id)
 		}
@@ -83,7 +83,7 @@ func (e *Engine) releaseTerm(id uint32) {
 	if tm.refs--; tm.refs > 0 {
 		return
 	}
-	e.identities.pool.each(tm.identities, func(_ uint32, in *identity) { in.terms = without(in.terms, id) })
+	e.identities.each(tm.identities, func(in *identity) { in.terms = without(in.terms, id) })
 	e.sets.pool.each(tm.sets, func(s uint32, set *netSet) {
 		set.terms = without(set.terms, id)
 		e.dirty.sets[s] = struct{}{}
@@ -96,7 +96,7 @@ func (e *Engine) releaseTerm(id uint32) {
 // touchTerm marks the atoms that the term denotes: facts about it came or went.
 func (e *Engine) touchTerm(id uint32) {
 	tm := e.terms.at(id)
-	e.identities.pool.each(tm.identities, func(_ uint32, in *identity) { e.dirty.atoms.AddMany(in.atoms) })
+	e.identities.each(tm.identities, func(in *identity) { e.dirty.atoms.AddMany(in.atoms) })
 	e.sets.pool.each(tm.sets, func(_ uint32, set *netSet) { e.touchSource(set.source) })
 }
 

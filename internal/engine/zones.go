@@ -140,7 +140,8 @@ func (e *Engine) settleZones() {
 		}
 		e.rezoneNets(p, moved)
 	}
-	e.rezoneAddrs(moved)
+	rezoneAddrs(e, e.v4, moved)
+	rezoneAddrs(e, e.v6, moved)
 	for _, addr := range sortedFunc(e.dirty.hosts, netip.Addr.Compare) {
 		e.rezoneHost(addr)
 	}
@@ -197,68 +198,11 @@ func (e *Engine) leaveZone(n *netNode) {
 	n.zone = 0
 }
 
-// A net of at most this many addresses is gone through address by address; for
-// wider ones every endpoint address is looked at once, for all of them together.
-const narrowBits = 10
-
-// rezoneAddrs moves the addresses of the nets that moved.
-func (e *Engine) rezoneAddrs(moved map[netip.Prefix]struct{}) {
-	var wide4, wide6 bool
-	for p := range moved {
-		if p.Addr().BitLen()-p.Bits() > narrowBits {
-			wide4 = wide4 || p.Addr().Is4()
-			wide6 = wide6 || p.Addr().Is6()
-		}
-	}
-	if wide4 {
-		rezoneAll(e, e.v4)
-	}
-	if wide6 {
-		rezoneAll(e, e.v6)
-	}
-	for _, p := range sortedFunc(moved, comparePrefixes) {
-		if p.Addr().Is4() && wide4 || p.Addr().Is6() && wide6 {
-			continue
-		}
-		for a := p.Addr(); p.Contains(a); a = a.Next() {
-			e.rezone(a)
-		}
-	}
-}
-
-func rezoneAll[K addrKey](e *Engine, t *recordTable[K]) {
-	for _, r := range t.byAddr.slots {
-		if r != 0 {
-			rezoneRecord(e, t, r, addrOf(t.recs.at(r).addr))
-		}
-	}
-}
-
-// rezone moves one address, if it is one that an endpoint has or a source lists.
-func (e *Engine) rezone(addr netip.Addr) {
-	if addr.Is4() {
-		if r := e.v4.find(addr.As4()); r != 0 {
-			rezoneRecord(e, e.v4, r, addr)
-		}
-	} else if r := e.v6.find(addr.As16()); r != 0 {
-		rezoneRecord(e, e.v6, r, addr)
-	}
-}
-
 // rezoneHost moves an address that a source began or ceased to list by itself.
 func (e *Engine) rezoneHost(addr netip.Addr) {
 	if addr.Is4() {
-		rezoneRecord(e, e.v4, e.v4.of(addr.As4()), addr)
+		placeRecord(e, e.v4, e.v4.of(addr.As4()), addr)
 	} else {
-		rezoneRecord(e, e.v6, e.v6.of(addr.As16()), addr)
+		placeRecord(e, e.v6, e.v6.of(addr.As16()), addr)
 	}
-}
-
-func rezoneRecord[K addrKey](e *Engine, t *recordTable[K], r uint32, addr netip.Addr) {
-	holders := e.scratch.holders[:0]
-	if a := t.recs.at(r).atom(); a != 0 {
-		holders = e.atoms.holders(e.atoms.at(a), holders)
-	}
-	e.scratch.holders = holders
-	setHolders(e, t, r, addr, holders)
 }

@@ -29,7 +29,7 @@ func table() []row {
 	return slices.Concat(
 		tierRows, orderRows, protocolRows, portRows,
 		netRows, setRows, selectorRows, namespaceRows, languageRows,
-		kubernetesRows,
+		kubernetesRows, handoverRows,
 	)
 }
 

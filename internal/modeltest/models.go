@@ -177,6 +177,7 @@ func (u *universe) endpoint(t *rapid.T, key policy.Key) *policy.Endpoint {
 	if coin.Draw(t, "link known") {
 		ep.Interface = fmt.Sprintf("tw-%s-%s", key.Namespace, key.Name)
 	}
+	ep.Precedence = one(t, []int32{0, 0, 1, -1}, "precedence")
 	return ep
 }
 

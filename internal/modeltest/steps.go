@@ -165,7 +165,7 @@ func vary(t *rapid.T, u *universe, m *policy.Model) []policy.Change {
 		return []policy.Change{{Key: key, Object: &v}}
 	case *policy.Endpoint:
 		v, other := *o, u.endpoint(t, key)
-		switch below(t, 6, "field") {
+		switch below(t, 7, "field") {
 		case 0:
 			v.Addrs = other.Addrs
 		case 1:
@@ -178,6 +178,8 @@ func vary(t *rapid.T, u *universe, m *policy.Model) []policy.Change {
 			v.Interface = other.Interface
 		case 5:
 			v.Node = other.Node
+		case 6:
+			v.Precedence = other.Precedence
 		}
 		return []policy.Change{{Key: key, Object: &v}}
 	case *policy.Set:

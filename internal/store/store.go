@@ -7,7 +7,9 @@ package store
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"time"
 
 	"github.com/tierwall/tierwall/policy"
 )
@@ -52,6 +54,35 @@ type Batch struct {
 	// An object with a finding keeps its last valid version, if it had one; it
 	// is neither in Updated nor in Deleted.
 	Findings []Finding
+	// More says that this batch is a part of a step: the next follows at once.
+	// A reader takes it in and acts when it has the last part. So a first state of
+	// 100,000 objects need not be held as one list.
+	More bool
+	// Received is when the earliest of the changes reached this process; zero if
+	// the store cannot tell.
+	Received time.Time
+}
+
+// Source is a store to read from: a directory, a cluster, etcd.
+type Source interface {
+	// List gives the present state once, in the order of the objects' keys or of
+	// their files.
+	List(ctx context.Context) (Listing, error)
+	// Watch delivers the present state as the first step, complete, and then
+	// what changes, until the context or deliver ends it. A store that cannot be
+	// reached for a while is no end: the state stays as it is, Findings say what
+	// is wrong, and what was missed is delivered when it is back.
+	Watch(ctx context.Context, deliver func(Batch) error) error
+	// String gives the store as a user writes it: "files:/etc/tierwall", "kube",
+	// "etcd:https://10.0.0.1:2379".
+	String() string
+}
+
+// Listing is one state of a store.
+type Listing struct {
+	Resources []Resource
+	Rejected  []Rejected
+	Findings  []Finding
 }
 
 // Finding is one thing to say about an object or a file.

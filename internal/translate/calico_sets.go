@@ -40,6 +40,7 @@ func translateWorkloadEndpoint(w *v3.WorkloadEndpoint) (*endpoint, problems) {
 		orchestrator: spec.Orchestrator,
 		node:         spec.Node,
 		iface:        spec.InterfaceName,
+		precedence:   precedence(w.DeletionTimestamp != nil, nil, w.CreationTimestamp),
 	}
 	if e.orchestrator == "" && spec.Pod != "" {
 		e.orchestrator = orchestratorKubernetes

@@ -1,64 +1,95 @@
 package translate
 
 import (
-	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/tierwall/tierwall/internal/compact"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/suggest"
 	"github.com/tierwall/tierwall/policy"
-	"github.com/tierwall/tierwall/selector"
 )
 
-// link notes what the object depends on, and what has to be joined again because
-// it changed.
-func (t *Translator) link(o *object) {
-	t.dirty[o] = struct{}{}
-	switch {
-	case o.wants != "":
-		addTo(t.inTier, o.wants, o)
-	case o.parsed.endpoint != nil, o.parsed.set != nil:
-		addTo(t.inNamespace, o.key.Namespace, o)
-	}
-	t.touchDependents(o)
+// stagedPolicy is a Staged as it is kept.
+type stagedPolicy struct {
+	*Staged // without its policy
+	packed  compact.Packed
 }
 
-// unlink undoes link, before the object changes or goes.
-func (t *Translator) unlink(o *object) {
-	t.dirty[o] = struct{}{}
+// elsewhere is what an object means that acts through others and is kept with
+// these: a namespace, a service account.
+type elsewhere struct{}
+
+// keep gives what is kept of a parsed object: *policy.Tier, compact.Packed,
+// *stagedPolicy, *netset, *endpoint (of a workload), *policy.Node, elsewhere, or
+// nil for what is only known to be there.
+func (t *Translator) keep(p *parsed) any {
 	switch {
-	case o.wants != "":
+	case p.tier != nil:
+		return p.tier
+	case p.policy != nil:
+		return t.policies.Pack(p.policy)
+	case p.staged != nil:
+		packed := t.policies.Pack(p.staged.Policy)
+		p.staged.Policy = nil
+		return &stagedPolicy{p.staged, packed}
+	case p.set != nil:
+		return p.set
+	case p.endpoint != nil:
+		return p.endpoint
+	case p.node != nil:
+		return p.node
+	case p.namespace != nil:
+		return p.namespace
+	case p.account != nil:
+		return p.account
+	}
+	return nil
+}
+
+// replace puts what an object now means in the place of what it meant, and marks
+// what has to be joined again.
+func (t *Translator) replace(o *object, means any, wants string) {
+	t.step.dirty[o] = struct{}{}
+	if o.wants != wants {
 		removeFrom(t.inTier, o.wants, o)
-	case o.parsed.endpoint != nil, o.parsed.set != nil:
-		removeFrom(t.inNamespace, o.key.Namespace, o)
+		addTo(t.inTier, wants, o)
+		o.wants = wants
 	}
-	t.touchDependents(o)
+	t.touchPoliciesOf(o)
+	was := o.means
+	o.means = means
+	switch o.key.Kind {
+	case kindNamespace:
+		t.setNamespace(o)
+	case kindServiceAccount:
+		t.setAccount(o)
+	}
+	if _, ok := was.(*netset); ok {
+		t.leaveNamespace(o)
+	}
+	if _, ok := means.(*netset); ok {
+		t.joinNamespace(o)
+	}
+	t.replaceWorkload(o, was, means)
+	t.releaseMeaning(was)
 }
 
-// touchDependents marks what has to be joined again when the object changes.
-// That a tier came or went is seen in join.
-func (t *Translator) touchDependents(o *object) {
-	switch {
-	case o.key.Kind == policy.KindTier:
-		t.touchPolicies(o.key.Name) // whose findings tell an invalid tier from none
-	case o.parsed.namespace != nil:
-		for d := range t.inNamespace[o.key.Name] {
-			t.dirty[d] = struct{}{}
-		}
-	case o.parsed.account != nil:
-		for d := range t.inNamespace[o.key.Namespace] {
-			if e := d.parsed.endpoint; e != nil && e.account == o.key.Name {
-				t.dirty[d] = struct{}{}
-			}
-		}
-	case o.parsed.endpoint != nil && o.key.Kind != policy.KindPod && o.key.Kind != policy.KindWorkloadEndpoint:
-		// A workload may tell to whom the pods of its workloads belong.
-		for d := range t.inNamespace[o.key.Namespace] {
-			if e := d.parsed.endpoint; e != nil && e.controller != (policy.Key{}) {
-				t.dirty[d] = struct{}{}
-			}
-		}
+func (t *Translator) releaseMeaning(means any) {
+	switch m := means.(type) {
+	case compact.Packed:
+		t.policies.Release(m)
+	case *stagedPolicy:
+		t.policies.Release(m.packed)
+	}
+}
+
+// touchPoliciesOf marks the policies whose findings say something of a tier: they
+// tell an invalid one from none. That a tier came or went is seen in join.
+func (t *Translator) touchPoliciesOf(o *object) {
+	if o.key.Kind == policy.KindTier {
+		t.touchPolicies(o.key.Name)
 	}
 }
 
@@ -70,12 +101,15 @@ func (t *Translator) touchPolicies(tier string) {
 			continue
 		}
 		for p := range policies {
-			t.dirty[p] = struct{}{}
+			t.step.dirty[p] = struct{}{}
 		}
 	}
 }
 
 func addTo(index map[string]map[*object]struct{}, name string, o *object) {
+	if name == "" {
+		return
+	}
 	set := index[name]
 	if set == nil {
 		set = map[*object]struct{}{}
@@ -85,52 +119,104 @@ func addTo(index map[string]map[*object]struct{}, name string, o *object) {
 }
 
 func removeFrom(index map[string]map[*object]struct{}, name string, o *object) {
+	if name == "" {
+		return
+	}
 	delete(index[name], o)
 	if len(index[name]) == 0 {
 		delete(index, name)
 	}
 }
 
+// join makes the object's part of the model anew and gives out a change.
+func (t *Translator) join(o *object) {
+	t.touched(o)
+	before := o.out
+	now := t.joined(o)
+	if (before == nil) != (now == nil) && o.key.Kind == policy.KindTier {
+		t.touchPolicies(o.key.Name)
+	}
+	if before == nil && now == nil || before != nil && now != nil && same(before, now) {
+		return
+	}
+	if packed, ok := now.(compact.Packed); ok {
+		now = t.policies.Share(packed)
+	}
+	o.out = now
+	t.step.change(policy.Change{Key: o.key, Object: t.modelObject(now)})
+	t.releaseMeaning(before)
+}
+
+// same reports whether two parts of the model are equal.
+func same(a, b any) bool {
+	if p, ok := a.(compact.Packed); ok {
+		return p == b
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+// modelObject gives the model's object of an out.
+func (t *Translator) modelObject(out any) policy.Object {
+	switch out := out.(type) {
+	case *policy.Tier:
+		return out
+	case *policy.Set:
+		return out
+	case compact.Packed:
+		return t.policies.Unpack(out)
+	}
+	return nil
+}
+
 // joined gives the object's part of the model, nil if it has none.
-func (t *Translator) joined(o *object) policy.Object {
-	p := &o.parsed
-	switch {
-	case p.tier != nil:
-		return p.tier
-	case o.fixed != nil:
-		return o.fixed
-	case p.policy != nil:
-		if !t.checkTier(o) {
-			return nil
+func (t *Translator) joined(o *object) any {
+	switch m := o.means.(type) {
+	case *policy.Tier:
+		return m
+	case compact.Packed:
+		if t.checkTier(o) {
+			return m
 		}
-		return p.policy
-	case p.set != nil:
-		return t.set(o)
-	case p.endpoint != nil && p.endpoint.none == "" && !p.endpoint.template:
-		return t.endpoint(o)
-	case o.wants != "":
+		return nil
+	case *netset:
+		return t.set(o, m)
+	}
+	if o.fixed {
+		return fixedTier(o.key.Name)
+	}
+	if o.wants != "" {
 		t.checkTier(o)
 	}
 	return nil
 }
 
+func fixedTier(name string) *policy.Tier {
+	tiers := policy.FixedTiers()
+	return tiers[slices.IndexFunc(tiers, func(t *policy.Tier) bool { return t.Name == name })]
+}
+
 // checkTier reports whether the policy's tier exists; if not, that is a finding.
 func (t *Translator) checkTier(o *object) bool {
-	o.unjoined = nil
-	name := o.wants
+	findings := t.tierFindings(o.key, o.origin, o.wants)
+	if findings != nil || o.trouble != nil {
+		o.wrong(func(tr *trouble) { tr.unjoined = findings })
+	}
+	return findings == nil
+}
+
+// tierFindings says what is wrong with the tier that a policy names.
+func (t *Translator) tierFindings(key policy.Key, origin store.Origin, name string) []store.Finding {
 	tier := t.tiers[name]
 	if tier != nil && tier.out != nil {
-		return true
+		return nil
 	}
-	r := store.Resource{Key: o.key, Origin: o.origin}
+	r := store.Resource{Key: key, Origin: origin}
 	if tier != nil && tier.present {
-		o.unjoined = []store.Finding{r.At("spec.tier", "tier %q is invalid, so the policy is not enforced: mend the tier", name)}
-		return false
+		return []store.Finding{r.At("spec.tier", "tier %q is invalid, so the policy is not enforced: mend the tier", name)}
 	}
 	names := t.tierNames()
-	o.unjoined = []store.Finding{r.At("spec.tier", "tier %q does not exist, so the policy is not enforced: create the tier, or name one that exists (%s)%s",
+	return []store.Finding{r.At("spec.tier", "tier %q does not exist, so the policy is not enforced: create the tier, or name one that exists (%s)%s",
 		name, strings.Join(names, ", "), suggest.DidYouMean(name, names))}
-	return false
 }
 
 func (t *Translator) tierNames() []string {
@@ -144,90 +230,10 @@ func (t *Translator) tierNames() []string {
 	return names
 }
 
-func (t *Translator) set(o *object) *policy.Set {
-	labels := o.parsed.set.own
+func (t *Translator) set(o *object, s *netset) *policy.Set {
+	labels := s.own
 	if o.key.Namespace != "" {
-		labels = t.share(labels, t.namespaceLabels(o.key.Namespace))
+		labels = joinLabels(labels, t.namespaces[o.key.Namespace].labels)
 	}
-	return &policy.Set{Key: o.key, Labels: labels, Nets: o.parsed.set.nets}
-}
-
-func (t *Translator) endpoint(o *object) *policy.Endpoint {
-	e := o.parsed.endpoint
-	parts := []selector.Labels{e.own, t.namespaceLabels(o.key.Namespace)}
-	if e.orchestrator != "" {
-		parts = append(parts, selector.Labels{{Key: labelOrchestrator, Value: e.orchestrator}})
-	}
-	if e.account != "" {
-		parts = append(parts, t.accountLabels(o.key.Namespace, e.account))
-	}
-	return &policy.Endpoint{
-		Key:       o.key,
-		Node:      e.node,
-		Interface: e.iface,
-		Addrs:     e.addrs,
-		Labels:    t.share(parts...),
-		Ports:     e.ports,
-		Profile:   e.profile,
-		Owner:     t.owner(e),
-	}
-}
-
-// share joins labels; within a step, equal label sets are one.
-func (t *Translator) share(parts ...selector.Labels) selector.Labels {
-	var b strings.Builder
-	for _, p := range parts {
-		for _, l := range p {
-			b.WriteString(l.Key)
-			b.WriteByte(0)
-			b.WriteString(l.Value)
-			b.WriteByte(0)
-		}
-	}
-	key := b.String()
-	joined, found := t.shared[key]
-	if !found {
-		joined = joinLabels(parts...)
-		if t.shared != nil {
-			t.shared[key] = joined
-		}
-	}
-	return joined
-}
-
-// namespaceLabels gives what a namespace adds; one without an object has its names.
-func (t *Translator) namespaceLabels(name string) selector.Labels {
-	if o := t.objects[policy.Key{Kind: kindNamespace, Name: name}]; o != nil && o.parsed.namespace != nil {
-		return o.parsed.namespace
-	}
-	labels, found := t.impliedNamespaces[name]
-	if !found {
-		labels = namespaceLabels(name, nil)
-		t.impliedNamespaces[name] = labels
-	}
-	return labels
-}
-
-// accountLabels gives what a service account adds; one without an object has its name.
-func (t *Translator) accountLabels(namespace, name string) selector.Labels {
-	if o := t.objects[policy.Key{Kind: kindServiceAccount, Namespace: namespace, Name: name}]; o != nil && o.parsed.account != nil {
-		return o.parsed.account
-	}
-	labels, found := t.impliedAccounts[name]
-	if !found {
-		labels = accountLabels(name, nil)
-		t.impliedAccounts[name] = labels
-	}
-	return labels
-}
-
-// Kinds of objects that act through others.
-const (
-	kindNamespace      = "Namespace"
-	kindServiceAccount = "ServiceAccount"
-)
-
-// sortedObjects gives all objects in the order of their keys.
-func (t *Translator) sortedObjects() []*object {
-	return slices.SortedFunc(maps.Values(t.objects), func(a, b *object) int { return a.key.Compare(b.key) })
+	return &policy.Set{Key: o.key, Labels: labels, Nets: s.nets}
 }

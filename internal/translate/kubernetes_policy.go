@@ -21,13 +21,14 @@ const kubernetesPolicyOrder = 1000
 // model.
 type kubernetesPolicy struct {
 	namespace string
+	texts     bool // peers are to say in words whom they mean
 	problems
 }
 
 // translateKubernetesPolicy translates a policy; the result is meaningless if
-// there are problems.
-func translateKubernetesPolicy(key policy.Key, spec *networkingv1.NetworkPolicySpec) (*policy.Policy, problems) {
-	k := &kubernetesPolicy{namespace: key.Namespace}
+// there are problems. Peers say in words whom they mean if texts is set.
+func translateKubernetesPolicy(key policy.Key, spec *networkingv1.NetworkPolicySpec, texts bool) (*policy.Policy, problems) {
+	k := &kubernetesPolicy{namespace: key.Namespace, texts: texts}
 	k.name(key.Name)
 	p := &policy.Policy{
 		Key:      key,
@@ -118,7 +119,11 @@ func (k *kubernetesPolicy) peer(field string, in *networkingv1.NetworkPolicyPeer
 		parts = append(parts, k.labels(field+".podSelector", in.PodSelector, ownKey))
 	}
 	parts = append(parts, isPod())
-	return policy.Peer{Entities: &policy.Entities{Selector: selector.And(parts...), EndpointsOnly: true, Text: k.text(in)}}
+	entities := &policy.Entities{Selector: selector.And(parts...), EndpointsOnly: true}
+	if k.texts {
+		entities.Text = k.text(in)
+	}
+	return policy.Peer{Entities: entities}
 }
 
 // text says to a reader which pods a peer means.

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 
@@ -34,6 +35,7 @@ type endpoint struct {
 	addrs        []netip.Addr
 	ports        []policy.NamedPort
 	profile      string
+	precedence   int32      // see precedence
 	controller   policy.Key // what manages it; zero if nothing does
 	hash         string     // pod-template-hash, which ends the name of its ReplicaSet
 	// template says that it stands for the pods of a workload.
@@ -67,6 +69,7 @@ func translatePod(p *corev1.Pod) (*endpoint, problems) {
 	e.controller = controllerOf(&p.ObjectMeta)
 	e.node = p.Spec.NodeName
 	status := &p.Status
+	e.precedence = precedence(p.DeletionTimestamp != nil, status.StartTime, p.CreationTimestamp)
 	for i, ip := range status.PodIPs {
 		ps.podAddr(at("status.podIPs", i)+".ip", ip.IP, e.addAddr)
 	}
@@ -82,6 +85,27 @@ func translatePod(p *corev1.Pod) (*endpoint, problems) {
 		return e.withoutPolicy(HostNetwork), ps
 	}
 	return e, ps
+}
+
+// precedence says which of two pods has an address that both claim: one that is
+// not about to end; of such two the one that its node has begun to run last,
+// since it got the address last. A network gives an address to the next pod when
+// the one before has ended, but its object may say so later, or never, if its node
+// is gone.
+func precedence(ending bool, started *metav1.Time, created metav1.Time) int32 {
+	if started == nil || started.IsZero() {
+		started = &created
+	}
+	// Seconds since 2001, as far as 31 bits go.
+	const epoch = 978307200
+	seconds := int32(0)
+	if !started.IsZero() {
+		seconds = int32(min(max(started.Unix()-epoch, 0), math.MaxInt32))
+	}
+	if ending {
+		return seconds + math.MinInt32
+	}
+	return seconds
 }
 
 func (e *endpoint) addHostAddr(a netip.Addr) {

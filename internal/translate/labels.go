@@ -66,6 +66,9 @@ func namespaceLabels(name string, own map[string]string) selector.Labels {
 	return selector.NewLabels(m)
 }
 
+// impliedAccountLabels is how many labels a service account adds that has none.
+const impliedAccountLabels = 2
+
 // accountLabels gives what a service account adds to the labels of its pods.
 func accountLabels(name string, own map[string]string) selector.Labels {
 	m := make(map[string]string, len(own)+2)
@@ -87,17 +90,23 @@ func ownLabels(own map[string]string) selector.Labels {
 	return ls
 }
 
-// joinLabels makes one label set of parts whose keys differ.
+// joinLabels makes one label set of parts that are sorted and whose keys differ.
 func joinLabels(parts ...selector.Labels) selector.Labels {
 	n := 0
 	for _, p := range parts {
 		n += len(p)
 	}
 	out := make(selector.Labels, 0, n)
-	for _, p := range parts {
-		out = append(out, p...)
+	for len(out) < n {
+		next := -1
+		for i, p := range parts {
+			if len(p) > 0 && (next < 0 || p[0].Key < parts[next][0].Key) {
+				next = i
+			}
+		}
+		out = append(out, parts[next][0])
+		parts[next] = parts[next][1:]
 	}
-	sortLabels(out)
 	return out
 }
 

@@ -13,7 +13,8 @@ type Loaded struct {
 	Staged     []Staged     // sorted by key
 	Ungoverned []Ungoverned // sorted by key
 	// Findings say what is wrong with which object; the model does without those.
-	// Notes among them count what is ungoverned. They are sorted by place.
+	// Notes among them count what is ungoverned, and what does not have an address
+	// that it claims. They are sorted by place.
 	Findings []store.Finding
 }
 
@@ -35,18 +36,17 @@ func Load(resources []store.Resource, rejected []store.Rejected, opts Options) L
 	}
 	out.Model, out.Staged, out.Ungoverned = t.Model(), t.Staged(), t.Ungoverned()
 	out.Findings = append(out.Findings, t.ungovernedNotes(out.Ungoverned)...)
+	out.Findings = append(out.Findings, t.claimNotes(out.Model)...)
 	slices.SortStableFunc(out.Findings, store.Finding.Compare)
 	return out
 }
 
 // check says what is wrong with an object that is not taken in, beside why it is not.
 func (t *Translator) check(r *store.Rejected) []store.Finding {
-	p, ps := parse(&r.Resource)
+	p, ps := t.parse(&r.Resource)
 	out := ps.without(r.Unread).findings(&r.Resource)
 	if tier := p.tierName(); tier != "" {
-		o := &object{key: r.Key, origin: r.Origin, wants: tier}
-		t.checkTier(o)
-		out = append(out, o.unjoined...)
+		out = append(out, t.tierFindings(r.Key, r.Origin, tier)...)
 	}
 	return out
 }

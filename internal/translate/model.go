@@ -1,20 +1,72 @@
 package translate
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 
+	"github.com/tierwall/tierwall/internal/compact"
 	"github.com/tierwall/tierwall/policy"
 )
 
-// Model gives the whole model, sorted by key. It shares its objects with the
-// translator, which never changes one it has given.
+// Each gives the whole model as changes from nothing, as Model has it but without
+// nodes and, for an analysis, stand-ins: tiers, policies, sets and endpoints, each
+// kind in the order of keys but for endpoints, which come by namespace. No list of
+// them is made.
+func (t *Translator) Each(yield func(policy.Change)) {
+	t.eachObject(func(o *object) {
+		if out := t.modelObject(o.out); out != nil {
+			yield(policy.Change{Key: o.key, Object: out})
+		}
+	})
+	t.eachRecord(func(id uint32, r *record) {
+		if r.governed() {
+			yield(policy.Change{Key: t.endpoints.key(r), Object: t.endpoint(id)})
+		}
+	})
+	t.step.forgetLabels()
+}
+
+// eachObject visits all objects: tiers, then what has a place in the model by
+// itself, then the others; each kind in the order of keys.
+func (t *Translator) eachObject(visit func(o *object)) {
+	rank := func(o *object) int {
+		switch o.out.(type) {
+		case *policy.Tier:
+			return 0
+		case compact.Packed:
+			return 1
+		case *policy.Set:
+			return 2
+		}
+		return 3
+	}
+	for _, o := range slices.SortedFunc(maps.Values(t.objects), func(a, b *object) int {
+		if d := rank(a) - rank(b); d != 0 {
+			return d
+		}
+		return a.key.Compare(b.key)
+	}) {
+		visit(o)
+	}
+}
+
+// eachRecord visits the records of pods and WorkloadEndpoints, by namespace.
+func (t *Translator) eachRecord(visit func(id uint32, r *record)) {
+	for _, name := range slices.Sorted(maps.Keys(t.namespaces)) {
+		for id := t.namespaces[name].first; id != 0; id = t.endpoints.records.At(id).next {
+			visit(id, t.endpoints.records.At(id))
+		}
+	}
+}
+
+// Model gives the whole model, sorted by key. It makes it anew each time, for an
+// analysis or a test: what follows a cluster uses changes, and Each.
 func (t *Translator) Model() *policy.Model {
 	m := &policy.Model{}
-	nodes := nodeSet{}
-	for _, o := range t.sortedObjects() {
-		switch out := o.out.(type) {
+	t.Each(func(c policy.Change) {
+		switch out := c.Object.(type) {
 		case *policy.Tier:
 			m.Tiers = append(m.Tiers, out)
 		case *policy.Policy:
@@ -24,20 +76,35 @@ func (t *Translator) Model() *policy.Model {
 		case *policy.Endpoint:
 			m.Endpoints = append(m.Endpoints, out)
 		}
-		if n := o.parsed.node; n != nil {
-			nodes.add(n.Name, n.Addrs)
-		}
-		if e := o.parsed.endpoint; e != nil && t.opts.Offline {
-			nodes.add(e.node, e.hostAddrs)
-		}
-	}
-	m.Nodes = nodes.sorted()
+	})
+	m.Nodes = t.nodes()
 	if t.opts.Offline {
 		m.Endpoints = append(m.Endpoints, t.representatives()...)
-		slices.SortFunc(m.Endpoints, func(a, b *policy.Endpoint) int { return a.Key.Compare(b.Key) })
+	}
+	slices.SortFunc(m.Endpoints, func(a, b *policy.Endpoint) int { return a.Key.Compare(b.Key) })
+	if t.opts.Offline {
 		giveStandIns(m, t.Staged(), t.opts.StandInIPv6)
 	}
 	return m
+}
+
+// nodes gives the nodes, offline also those that only pods tell of.
+func (t *Translator) nodes() []*policy.Node {
+	nodes := nodeSet{}
+	t.eachObject(func(o *object) {
+		switch m := o.means.(type) {
+		case *policy.Node:
+			nodes.add(m.Name, m.Addrs)
+		case *endpoint:
+			if t.opts.Offline {
+				nodes.add(m.node, m.hostAddrs)
+			}
+		}
+	})
+	if t.opts.Offline {
+		t.eachRecord(func(id uint32, r *record) { nodes.add(t.endpoints.words.At(r.node), t.endpoints.hostAddrs[id]) })
+	}
+	return nodes.sorted()
 }
 
 // representatives gives the one endpoint of each workload that stands for its
@@ -45,19 +112,19 @@ func (t *Translator) Model() *policy.Model {
 // another workload manages: its pods are that one's.
 func (t *Translator) representatives() []*policy.Endpoint {
 	hasPods := map[policy.Key]bool{}
-	for _, o := range t.objects {
-		if ep, ok := o.out.(*policy.Endpoint); ok && ep.Owner != (policy.Key{}) {
-			hasPods[ep.Owner] = true
-			hasPods[o.parsed.endpoint.controller] = true
+	t.eachRecord(func(_ uint32, r *record) {
+		if r.governed() && r.controller != 0 {
+			hasPods[t.endpoints.ownerKey(r.controller)] = true
+			hasPods[t.endpoints.controllerKey(r.controller)] = true
 		}
-	}
+	})
 	var out []*policy.Endpoint
 	for _, o := range t.objects {
-		e := o.parsed.endpoint
-		if e == nil || !e.template || e.none != "" || hasPods[o.key] {
+		e, ok := o.means.(*endpoint)
+		if !ok || e.none != "" || hasPods[o.key] {
 			continue
 		}
-		ep := t.endpoint(o)
+		ep := t.representative(o.key, e)
 		if _, managed := t.controllerOf(ep.Owner); managed || hasPods[ep.Owner] {
 			continue
 		}
@@ -66,26 +133,33 @@ func (t *Translator) representatives() []*policy.Endpoint {
 	return out
 }
 
+// representative makes the endpoint that stands for the pods of a workload.
+func (t *Translator) representative(key policy.Key, e *endpoint) *policy.Endpoint {
+	n := t.namespaces[key.Namespace]
+	if n == nil { // nothing else is in it
+		n = &namespace{name: key.Namespace, labels: namespaceLabels(key.Namespace, nil)}
+	}
+	ep := &policy.Endpoint{
+		Key: key, Node: e.node, Interface: e.iface, Addrs: e.addrs, Ports: e.ports, Profile: e.profile,
+		Labels: t.labelsOf(n, e.account, e.orchestrator, e.own),
+	}
+	if e.controller != (policy.Key{}) {
+		ep.Owner = t.owner(e.controller, e.hash)
+	}
+	return ep
+}
+
 // Staged gives the valid staged policies, sorted by key.
 func (t *Translator) Staged() []Staged {
 	var out []Staged
 	for _, o := range t.objects {
-		if o.parsed.staged != nil && len(o.unjoined) == 0 {
-			out = append(out, *o.parsed.staged)
+		if s, ok := o.means.(*stagedPolicy); ok && (o.trouble == nil || len(o.trouble.unjoined) == 0) {
+			staged := *s.Staged
+			staged.Policy = t.policies.Unpack(s.packed)
+			out = append(out, staged)
 		}
 	}
 	slices.SortFunc(out, func(a, b Staged) int { return a.Key.Compare(b.Key) })
-	return out
-}
-
-// Statuses gives the status of every object of the source, sorted by key.
-func (t *Translator) Statuses() []Status {
-	var out []Status
-	for _, o := range t.sortedObjects() {
-		if o.present {
-			out = append(out, o.status)
-		}
-	}
 	return out
 }
 

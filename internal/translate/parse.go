@@ -38,7 +38,7 @@ func (p *parsed) tierName() string {
 }
 
 // parse translates one object as far as it can be done without others.
-func parse(r *store.Resource) (parsed, problems) {
+func (t *Translator) parse(r *store.Resource) (parsed, problems) {
 	var out parsed
 	var ps problems
 	key := r.Key
@@ -50,13 +50,13 @@ func parse(r *store.Resource) (parsed, problems) {
 	case *v3.GlobalNetworkPolicy:
 		out.policy, ps = translateCalicoPolicy(key, &o.Spec)
 	case *networkingv1.NetworkPolicy:
-		out.policy, ps = translateKubernetesPolicy(key, &o.Spec)
+		out.policy, ps = translateKubernetesPolicy(key, &o.Spec, t.opts.Offline)
 	case *v3.StagedNetworkPolicy:
 		out.staged, ps = translateStaged(key, policy.KindNetworkPolicy, o.Spec.StagedAction, fromNetworkPolicy(&o.Spec.NetworkPolicySpec))
 	case *v3.StagedGlobalNetworkPolicy:
 		out.staged, ps = translateStaged(key, policy.KindGlobalNetworkPolicy, o.Spec.StagedAction, &o.Spec.GlobalNetworkPolicySpec)
 	case *v3.StagedKubernetesNetworkPolicy:
-		out.staged, ps = translateStagedKubernetes(key, o.Spec.StagedAction, &o.Spec.NetworkPolicySpec)
+		out.staged, ps = translateStagedKubernetes(key, o.Spec.StagedAction, &o.Spec.NetworkPolicySpec, t.opts.Offline)
 	case *v3.NetworkSet:
 		out.set, ps = translateSet(o.Name, o.Labels, o.Spec.Nets, o.Spec.AllowedEgressDomains)
 	case *v3.GlobalNetworkSet:

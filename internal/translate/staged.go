@@ -26,10 +26,10 @@ func translateStaged(key policy.Key, kind string, action v3.StagedAction, spec *
 }
 
 // translateStagedKubernetes translates a staged policy of networking.k8s.io.
-func translateStagedKubernetes(key policy.Key, action v3.StagedAction, spec *networkingv1.NetworkPolicySpec) (*Staged, problems) {
+func translateStagedKubernetes(key policy.Key, action v3.StagedAction, spec *networkingv1.NetworkPolicySpec, texts bool) (*Staged, problems) {
 	stands := key
 	stands.Kind = policy.KindKubernetesNetworkPolicy
-	p, ps := translateKubernetesPolicy(stands, spec)
+	p, ps := translateKubernetesPolicy(stands, spec, texts)
 	return &Staged{Key: key, Action: stagedAction(&ps, action), Policy: p}, ps
 }
 

@@ -16,8 +16,8 @@ type Options struct {
 	// Offline translates one state for an analysis, not for enforcement: an
 	// invalid object is left out, instead of staying in force in its last valid
 	// version; endpoints without addresses get stand-ins; nodes are also taken
-	// from pods. All of this is seen in what Model gives; Apply never gives
-	// changes for stand-ins.
+	// from pods; peers of Kubernetes policies say in words whom they mean. All of
+	// this is seen in what Model gives; Apply never gives changes for stand-ins.
 	Offline bool
 	// StandInIPv6 also gives IPv6 stand-ins to endpoints without addresses.
 	StandInIPv6 bool

@@ -81,6 +81,13 @@ func universe(t testing.TB) map[policy.Key][]store.Resource {
 		`{apiVersion: apps/v1, kind: Deployment, metadata: {name: r, namespace: a}, spec: {selector: {}, ` + template + `}}`,
 		`{apiVersion: batch/v1, kind: Job, metadata: {name: c-1, namespace: a, ownerReferences: [{apiVersion: x, kind: CronJob, name: c, uid: u, controller: true}]}, spec: {` + template + `}}`,
 		`{apiVersion: batch/v1, kind: CronJob, metadata: {name: c, namespace: a}, spec: {schedule: x` + job + `}}`,
+		`{apiVersion: v1, kind: Pod, metadata: {name: p1, namespace: a}, spec: {containers: []}, status: {podIPs: [{ip: "fd00::1"}, {ip: 10.0.0.1}]}}`,
+		`{apiVersion: v1, kind: Pod, metadata: {name: r-1-x, namespace: a, labels: {pod-template-hash: "1"}, ownerReferences: [{apiVersion: x, kind: ReplicaSet, name: r-1, uid: u, controller: true}], deletionTimestamp: "2026-01-01T00:00:00Z"}, spec: {containers: [{ports: [{name: http, containerPort: 80}]}]}, status: {podIPs: [{ip: "fd00::1"}]}}`,
+		`{apiVersion: v1, kind: Pod, metadata: {name: r-1-x, namespace: a, ownerReferences: [{apiVersion: x, kind: Other, name: r-1, uid: u, controller: true}]}, spec: {containers: []}, status: {phase: Failed, podIP: 10.0.0.1, startTime: "2026-01-01T00:00:00Z"}}`,
+		`{apiVersion: v1, kind: Pod, metadata: {name: r-1-x, namespace: a, labels: {app: "not a value"}}, spec: {containers: []}}`,
+		`{apiVersion: projectcalico.org/v3, kind: WorkloadEndpoint, metadata: {name: vm, namespace: a}, spec: {node: n, interfaceName: veth, ipNetworks: [10.0.0.1, 10.0.0.2, "fd00::2"], ports: [{name: sql, protocol: TCP, port: 5432}]}}`,
+		`{apiVersion: projectcalico.org/v3, kind: WorkloadEndpoint, metadata: {name: vm, namespace: a}, spec: {node: n, orchestrator: k8s, ipNetworks: [10.0.0.1, "fd00::2"], profiles: [kns.b]}}`,
+		`{apiVersion: projectcalico.org/v3, kind: WorkloadEndpoint, metadata: {name: vm, namespace: a}, spec: {node: n, ipNetworks: [10.0.0.300]}}`,
 		`{apiVersion: v1, kind: Node, metadata: {name: n}, status: {addresses: [{type: InternalIP, address: 192.0.2.9}]}}`,
 	}
 	out := map[policy.Key][]store.Resource{}
@@ -119,12 +126,14 @@ func TestIncremental(t *testing.T) {
 				if _, there := now[key]; there && rapid.Bool().Draw(rt, "delete") {
 					b.Deleted = append(b.Deleted, key)
 					delete(now, key)
-					continue
+					if !rapid.Bool().Draw(rt, "made anew at once") {
+						continue
+					}
 				}
 				now[key] = rapid.SampledFrom(objects[key]).Draw(rt, "version")
 				b.Updated = append(b.Updated, now[key])
 			}
-			enforced.apply(t, agent.Apply(b).Changes)
+			agent.Take(b, translate.Sink{Change: func(c policy.Change) { enforced.apply(t, []policy.Change{c}) }})
 			result := tr.Apply(b)
 			built.apply(t, result.Changes)
 			for _, s := range result.Statuses {
@@ -144,8 +153,13 @@ func TestIncremental(t *testing.T) {
 		scratch := translate.New(translate.Options{Offline: true})
 		once := mirror{}
 		once.apply(t, scratch.Apply(store.Batch{Updated: all}).Changes)
+		inParts(rt, all, once)
 		diff(rt, "changes added up", once, built)
 		diff(rt, "the agent's changes added up", ofModel(agent.Model()), enforced)
+		anew := mirror{}
+		agent.Each(func(c policy.Change) { anew.apply(t, []policy.Change{c}) })
+		diff(rt, "the agent's model, one by one", enforced, anew)
+		wellCounted(rt, agent)
 		diff(rt, "model", scratch.Model(), tr.Model())
 		diff(rt, "staged", scratch.Staged(), tr.Staged())
 		diff(rt, "statuses", scratch.Statuses(), tr.Statuses())
@@ -156,7 +170,64 @@ func TestIncremental(t *testing.T) {
 		if len(statuses) > 0 {
 			rt.Fatalf("statuses of objects that are gone: %v", statuses)
 		}
+
+		var gone store.Batch
+		gone.Deleted = append(gone.Deleted, keys...)
+		enforced.apply(t, agent.Apply(gone).Changes)
+		tr.Apply(gone)
+		diff(rt, "what is left when all is gone", ofModel(translate.New(translate.Options{}).Model()), withoutFixed(enforced))
+		for _, t := range []*translate.Translator{agent, tr} {
+			for what, n := range t.Sizes() {
+				if n != 0 {
+					rt.Fatalf("when all is gone, %d %s are left", n, what)
+				}
+			}
+		}
 	})
+}
+
+func withoutFixed(m mirror) mirror {
+	for _, tier := range policy.FixedTiers() {
+		delete(m, tier.ObjectKey())
+	}
+	return m
+}
+
+// inParts checks that a state may come in any number of parts, in any order.
+func inParts(rt *rapid.T, all []store.Resource, want mirror) {
+	tr, now := translate.New(translate.Options{Offline: true}), mirror{}
+	sink := translate.Sink{Change: func(c policy.Change) {
+		if c.Object == nil {
+			delete(now, c.Key)
+		} else {
+			now[c.Key] = c.Object
+		}
+	}}
+	if len(all) > 0 {
+		all = rapid.Permutation(all).Draw(rt, "order of parts")
+	}
+	for len(all) > 0 {
+		n := rapid.IntRange(1, len(all)).Draw(rt, "part")
+		tr.Take(store.Batch{Updated: all[:n], More: len(all) > n}, sink)
+		all = all[n:]
+	}
+	tr.Take(store.Batch{}, sink)
+	diff(rt, "a state in parts", want, now)
+}
+
+// wellCounted checks what a translator says of statuses against all of them.
+func wellCounted(rt *rapid.T, tr *translate.Translator) {
+	counts := map[translate.KindState]int{}
+	var invalid []translate.Status
+	for _, s := range tr.Statuses() {
+		counts[translate.KindState{Kind: s.Key.Kind, State: s.State}]++
+		if s.State == translate.LastValid || s.State == translate.NotInForce {
+			invalid = append(invalid, s)
+		}
+		diff(rt, "status of one object", s, tr.Status(s.Key))
+	}
+	diff(rt, "counts", counts, tr.Counts())
+	diff(rt, "what is invalid", invalid, tr.Invalid())
 }
 
 func TestAgentKeepsLastValidVersion(t *testing.T) {

@@ -31,12 +31,29 @@ type Ungoverned struct {
 func (t *Translator) Ungoverned() []Ungoverned {
 	var out []Ungoverned
 	for _, o := range t.objects {
-		if e := o.parsed.endpoint; e != nil && e.none != "" {
-			out = append(out, Ungoverned{Key: o.key, Owner: t.owner(e), Reason: e.none})
+		if e, ok := o.means.(*endpoint); ok && e.none != "" {
+			u := Ungoverned{Key: o.key, Reason: e.none}
+			if e.controller != (policy.Key{}) {
+				u.Owner = t.owner(e.controller, e.hash)
+			}
+			out = append(out, u)
 		}
 	}
+	t.eachRecord(func(_ uint32, r *record) {
+		if !r.governed() {
+			out = append(out, Ungoverned{Key: t.endpoints.key(r), Owner: t.endpoints.ownerKey(r.controller), Reason: r.reason()})
+		}
+	})
 	slices.SortFunc(out, func(a, b Ungoverned) int { return a.Key.Compare(b.Key) })
 	return out
+}
+
+// originOf gives the place of an object; offline only for pods.
+func (t *Translator) originOf(key policy.Key) store.Origin {
+	if o := t.objects[key]; o != nil {
+		return o.origin
+	}
+	return t.endpoints.origins[t.record(key)]
 }
 
 // ungovernedNotes counts what is ungoverned, by the reason. What is scaled to
@@ -44,21 +61,21 @@ func (t *Translator) Ungoverned() []Ungoverned {
 func (t *Translator) ungovernedNotes(list []Ungoverned) []store.Finding {
 	var out []store.Finding
 	for _, reason := range []Reason{HostNetwork, Ended} {
-		var first *object
+		var first policy.Key
 		n := 0
 		for _, u := range list {
 			if u.Reason != reason {
 				continue
 			}
-			if first == nil {
-				first = t.objects[u.Key]
+			if n == 0 {
+				first = u.Key
 			}
 			n++
 		}
-		if first == nil {
+		if n == 0 {
 			continue
 		}
-		r := store.Resource{Key: first.key, Origin: first.origin}
+		r := store.Resource{Key: first, Origin: t.originOf(first)}
 		note := r.At("", "%s, so policy has no say on it", reason)
 		if n > 1 {
 			note.Message += fmt.Sprintf("; the same holds of %d more", n-1)

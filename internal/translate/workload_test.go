@@ -1,6 +1,7 @@
 package translate_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/tierwall/tierwall/internal/translate"
@@ -270,5 +271,38 @@ items:
 				}
 			}
 		})
+	}
+}
+
+func TestClaimedAddress(t *testing.T) {
+	pod := func(name, status string) string {
+		return "---\n{apiVersion: v1, kind: Pod, metadata: {name: " + name + ", namespace: web}, spec: {containers: []}, status: {podIP: 10.0.0.1" + status + "}}\n"
+	}
+	loaded := translate.Load(read(t, pod("a", "")+pod("b", `, startTime: "2026-01-01T00:00:00Z"`)+pod("c", "")), nil, translate.Options{Offline: true})
+	diff(t, "notes", []string{"2: : does not have the address 10.0.0.1, which Pod web/b claims as well and has; the same holds of 1 more"}, lines(loaded.Findings))
+	if !loaded.Findings[0].Note {
+		t.Error("it is no note")
+	}
+}
+
+// TestPrecedence checks the order of those that claim one address.
+func TestPrecedence(t *testing.T) {
+	claims := []string{ // the last one has the address
+		`deletionTimestamp: "2026-06-01T00:00:00Z"}, status: {startTime: "2026-01-01T00:00:00Z"`,
+		`deletionTimestamp: "2020-01-01T00:00:00Z"}, status: {startTime: "2026-01-01T00:00:01Z"`,
+		`creationTimestamp: null}, status: {phase: Running`,
+		`creationTimestamp: "2025-01-01T00:00:00Z"}, status: {phase: Running`,
+		`creationTimestamp: "2020-01-01T00:00:00Z"}, status: {startTime: "2025-01-01T00:00:01Z"`,
+		`creationTimestamp: "2019-01-01T00:00:00Z"}, status: {startTime: "2026-01-01T00:00:00Z"`,
+		`creationTimestamp: "2019-01-01T00:00:00Z"}, status: {startTime: "2200-01-01T00:00:00Z"`, // past the last second
+	}
+	before := int32(math.MinInt32)
+	for _, c := range claims {
+		m := load(t, "{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: web, "+c+", podIP: 10.0.0.1}, spec: {containers: []}}")
+		now := m.Endpoints[0].Precedence
+		if now <= before {
+			t.Errorf("%s: precedence %d does not come after %d", c, now, before)
+		}
+		before = now
 	}
 }

@@ -50,9 +50,14 @@ type skipped struct{ count, line int }
 
 // parseContent reads the text of a file.
 func parseContent(file string, text []byte, opts *Options) *content {
+	return parseContentAs(file, text, opts, strings.EqualFold(filepath.Ext(file), ".json"))
+}
+
+// parseContentAs reads a text that is JSON, or else YAML, parts of which may be JSON.
+func parseContentAs(file string, text []byte, opts *Options, asJSON bool) *content {
 	// A text without aliases has fewer nodes than bytes; aliases may add a little.
 	b := &builder{content: &content{file: file}, opts: opts, left: 10_000 + 2*len(text), skips: map[string]*skipped{}}
-	if strings.EqualFold(filepath.Ext(file), ".json") {
+	if asJSON {
 		b.documents(parseJSON(text), 0)
 	} else {
 		for _, d := range splitYAML(text) {

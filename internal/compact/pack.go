@@ -1,0 +1,215 @@
+package compact
+
+import (
+	"encoding/binary"
+	"math"
+	"net/netip"
+
+	"github.com/tierwall/tierwall/policy"
+	"github.com/tierwall/tierwall/selector"
+)
+
+// A packed policy is: the number of its selector, those of all that its rules say
+// of peers, in the order of the rules; its key, tier, order and types; and for
+// each direction the number of its rules and the rules. A rule is its index, its
+// action and family, a set of bits that says which criteria follow, and these.
+
+// The bits of criteria. Those of the source are followed by the destination's.
+const (
+	hasProtocol = 1 << iota
+	hasNotProtocol
+	hasICMP
+	hasNotICMP
+	firstOfPeer
+)
+
+const (
+	hasEntities = 1 << iota
+	hasNotEntities
+	hasNets
+	hasNotNets
+	hasPorts
+	hasNotPorts
+	pastPeer
+)
+
+// Pack gives the packed form of a policy, to be released when it is not needed
+// any more. Nothing of the policy is kept but its selectors.
+func (s *Policies) Pack(p *policy.Policy) Packed {
+	w := writer{policies: s}
+	for _, dir := range policy.Directions {
+		w.uint(uint64(len(p.Rules[dir])))
+		for i := range p.Rules[dir] {
+			w.rule(&p.Rules[dir][i])
+		}
+	}
+	rules := w.bytes
+	w.bytes = make([]byte, 0, len(rules)+4*len(w.entities)+64)
+	w.uint(uint64(s.holdSelector(p.Selector)))
+	w.uint(uint64(len(w.entities)))
+	for _, id := range w.entities {
+		w.uint(uint64(id))
+	}
+	for _, text := range []string{p.Key.Kind, p.Key.Namespace, p.Key.Name, p.Tier} {
+		w.string(text)
+	}
+	w.bytes = binary.LittleEndian.AppendUint64(w.bytes, math.Float64bits(p.Order))
+	for _, governs := range p.Types {
+		w.bool(governs)
+	}
+	return Packed(append(w.bytes, rules...))
+}
+
+// Selector gives the selector of a packed policy, which is that of the policy.
+func (s *Policies) Selector(p Packed) *selector.Selector {
+	r := reader{policies: s, rest: string(p)}
+	return s.selectors.At(uint32(r.uint())).selector
+}
+
+// Share counts one holder more of a packed policy.
+func (s *Policies) Share(p Packed) Packed {
+	r := reader{policies: s, rest: string(p)}
+	s.selectors.At(uint32(r.uint())).refs++
+	for range r.uint() {
+		s.entities.At(uint32(r.uint())).refs++
+	}
+	return p
+}
+
+// Release counts one holder less of a packed policy.
+func (s *Policies) Release(p Packed) {
+	r := reader{policies: s, rest: string(p)}
+	s.releaseSelector(uint32(r.uint()))
+	for range r.uint() {
+		s.releaseEntities(uint32(r.uint()))
+	}
+}
+
+// Unpack gives the policy.
+func (s *Policies) Unpack(packed Packed) *policy.Policy {
+	r := reader{policies: s, rest: string(packed)}
+	p := &policy.Policy{Selector: s.selectors.At(uint32(r.uint())).selector}
+	r.entities = make([]*policy.Entities, r.uint())
+	for i := range r.entities {
+		r.entities[i] = s.entities.At(uint32(r.uint())).Entities
+	}
+	p.Key.Kind, p.Key.Namespace, p.Key.Name, p.Tier = r.string(), r.string(), r.string(), r.string()
+	p.Order = math.Float64frombits(binary.LittleEndian.Uint64([]byte(r.take(8))))
+	for dir := range p.Types {
+		p.Types[dir] = r.bool()
+	}
+	for dir := range p.Rules {
+		n := r.uint()
+		if n == 0 {
+			continue
+		}
+		p.Rules[dir] = make([]policy.Rule, n)
+		for i := range p.Rules[dir] {
+			r.rule(&p.Rules[dir][i])
+		}
+	}
+	return p
+}
+
+type writer struct {
+	policies *Policies
+	bytes    []byte
+	entities []uint32
+}
+
+func (w *writer) uint(v uint64) { w.bytes = binary.AppendUvarint(w.bytes, v) }
+
+func (w *writer) string(s string) {
+	w.uint(uint64(len(s)))
+	w.bytes = append(w.bytes, s...)
+}
+
+func (w *writer) bool(v bool) {
+	b := byte(0)
+	if v {
+		b = 1
+	}
+	w.bytes = append(w.bytes, b)
+}
+
+func (w *writer) rule(r *policy.Rule) {
+	w.uint(uint64(r.Index))
+	w.bytes = append(w.bytes, byte(r.Action)<<4|byte(r.Family))
+	bits := uint64(0)
+	for i, has := range []bool{r.Protocol != nil, r.NotProtocol != nil, r.ICMP != nil, r.NotICMP != nil} {
+		if has {
+			bits |= hasProtocol << i
+		}
+	}
+	bits |= firstOfPeer*criteria(&r.Source) | firstOfPeer*pastPeer*criteria(&r.Destination)
+	w.uint(bits)
+	for _, p := range []*policy.Protocol{r.Protocol, r.NotProtocol} {
+		if p != nil {
+			w.bytes = append(w.bytes, byte(*p))
+		}
+	}
+	for _, m := range []*policy.ICMPMatch{r.ICMP, r.NotICMP} {
+		if m != nil {
+			w.optional(m.Type)
+			w.optional(m.Code)
+		}
+	}
+	w.peer(&r.Source)
+	w.peer(&r.Destination)
+}
+
+// criteria gives the bits of a peer.
+func criteria(p *policy.Peer) (bits uint64) {
+	for i, has := range []bool{p.Entities != nil, p.NotEntities != nil, p.Nets != nil, p.NotNets != nil, p.Ports != nil, p.NotPorts != nil} {
+		if has {
+			bits |= hasEntities << i
+		}
+	}
+	return bits
+}
+
+func (w *writer) optional(v *uint8) {
+	w.bool(v != nil)
+	if v != nil {
+		w.bytes = append(w.bytes, *v)
+	}
+}
+
+func (w *writer) peer(p *policy.Peer) {
+	for _, ent := range []*policy.Entities{p.Entities, p.NotEntities} {
+		if ent != nil {
+			w.entities = append(w.entities, w.policies.holdEntities(ent))
+		}
+	}
+	for _, nets := range [][]netip.Prefix{p.Nets, p.NotNets} {
+		if nets != nil {
+			w.nets(nets)
+		}
+	}
+	for _, ports := range []*policy.Ports{p.Ports, p.NotPorts} {
+		if ports != nil {
+			w.ports(ports)
+		}
+	}
+}
+
+func (w *writer) nets(nets []netip.Prefix) {
+	w.uint(uint64(len(nets)))
+	for _, n := range nets {
+		addr := n.Addr().AsSlice()
+		w.bytes = append(append(w.bytes, byte(len(addr))), addr...)
+		w.bytes = append(w.bytes, byte(n.Bits()))
+	}
+}
+
+func (w *writer) ports(p *policy.Ports) {
+	w.uint(uint64(len(p.Ranges)))
+	for _, r := range p.Ranges {
+		w.uint(uint64(r.First))
+		w.uint(uint64(r.Last))
+	}
+	w.uint(uint64(len(p.Names)))
+	for _, name := range p.Names {
+		w.string(name)
+	}
+}

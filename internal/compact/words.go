@@ -1,0 +1,122 @@
+package compact
+
+import (
+	"hash/maphash"
+	"strings"
+)
+
+// Words holds strings under small numbers, each once, as long as someone holds
+// it. The empty string is number 0 and is never counted.
+type Words struct {
+	entries Slab[word]
+	index   Index
+	recent  uint32 // what was asked for last: the same word often comes again
+}
+
+type word struct {
+	text string
+	refs uint32
+}
+
+// seed is one that no one outside the process knows, so that no input can be
+// made of which all hashes are equal.
+var seed = maphash.MakeSeed()
+
+// NewWords makes an empty set of strings.
+func NewWords() *Words {
+	w := &Words{}
+	w.index = NewIndex(func(id uint32) uint64 { return maphash.String(seed, w.At(id)) })
+	return w
+}
+
+// At gives a string that is held.
+func (w *Words) At(id uint32) string {
+	if id == 0 {
+		return ""
+	}
+	return w.entries.At(id).text
+}
+
+// Find gives the number of a string; 0 if no one holds it.
+func (w *Words) Find(text string) uint32 {
+	if text == "" {
+		return 0
+	}
+	if w.recent != 0 && w.entries.At(w.recent).text == text {
+		return w.recent
+	}
+	id := w.index.Find(maphash.String(seed, text), func(id uint32) bool { return w.entries.At(id).text == text })
+	if id != 0 {
+		w.recent = id
+	}
+	return id
+}
+
+// Hold gives the number of a string and counts one holder more. What it keeps is
+// a copy: text may be a part of something larger.
+func (w *Words) Hold(text string) uint32 {
+	if text == "" {
+		return 0
+	}
+	id := w.Find(text)
+	if id == 0 {
+		id = w.add(strings.Clone(text))
+	}
+	w.entries.At(id).refs++
+	return id
+}
+
+// HoldBytes is Hold of a string that is put together in a buffer. isNew says that
+// no one held it before.
+func (w *Words) HoldBytes(text []byte) (id uint32, isNew bool) {
+	if len(text) == 0 {
+		return 0, false
+	}
+	if id = w.recent; id == 0 || w.entries.At(id).text != string(text) {
+		id = w.index.Find(maphash.Bytes(seed, text), func(id uint32) bool { return w.entries.At(id).text == string(text) })
+	}
+	if isNew = id == 0; isNew {
+		id = w.add(string(text))
+	}
+	w.recent = id
+	w.entries.At(id).refs++
+	return id, isNew
+}
+
+func (w *Words) add(text string) uint32 {
+	id := w.entries.Add()
+	*w.entries.At(id) = word{text: text}
+	w.index.AddMissed(maphash.String(seed, text), id)
+	w.recent = id
+	return id
+}
+
+// Share counts one holder more of a string that is held.
+func (w *Words) Share(id uint32) uint32 {
+	if id != 0 {
+		w.entries.At(id).refs++
+	}
+	return id
+}
+
+// Release counts one holder less. Without any the string is forgotten; last
+// reports that it was.
+func (w *Words) Release(id uint32) (last bool) {
+	if id == 0 {
+		return false
+	}
+	e := w.entries.At(id)
+	if e.refs--; e.refs > 0 {
+		return false
+	}
+	w.index.Remove(maphash.String(seed, e.text), id)
+	*e = word{}
+	w.entries.Drop(id)
+	if w.recent == id {
+		w.recent = 0
+	}
+	return true
+}
+
+// Len gives how many strings are held.
+func (w *Words) Len() int { return w.entries.Len() }

@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// local is an endpoint that programs are made for.
+type local struct {
+	endpoint *policy.Endpoint
+	identity uint32
+	addrs    []netip.Addr
+}
+
+// localAddr is an address of local endpoints: the first of them acts.
+type localAddr struct {
+	holders  []*local // in the order of policy.CompareHolders
+	programs [2]uint32
+	out      dataplane.Local // what the last flush gave out
+}
+
+// setLocal notes the state of an endpoint if programs are made for it, or were
+// made before, when it had the identity was. It marks the endpoint's entry.
+func (e *Engine) setLocal(key policy.Key, id, was uint32, ep *policy.Endpoint, addrs []netip.Addr) {
+	en := e.endpoints.at(id)
+	var old *local
+	if en.where&isLocal != 0 {
+		old = e.locals[key]
+		delete(e.locals, key)
+		en.where &^= isLocal
+	}
+	if ep != nil && e.isLocal(ep) && len(addrs) > 0 {
+		l := &local{endpoint: ep, identity: en.identity, addrs: addrs}
+		e.locals[key] = l
+		e.joinIdentity(en.identity, l)
+		for _, a := range addrs {
+			e.joinAddr(a, l)
+		}
+		en.where |= isLocal
+	}
+	if old == nil {
+		return
+	}
+	for _, a := range old.addrs {
+		la := e.byAddr[a]
+		la.holders = slices.DeleteFunc(la.holders, func(l *local) bool { return l == old })
+		e.dirty.addrs[a] = struct{}{}
+	}
+	e.leaveIdentity(was, old)
+}
+
+func (e *Engine) joinAddr(a netip.Addr, l *local) {
+	la := e.byAddr[a]
+	if la == nil {
+		la = &localAddr{}
+		e.byAddr[a] = la
+	}
+	la.holders = append(la.holders, l)
+	slices.SortStableFunc(la.holders, func(x, y *local) int { return policy.CompareHolders(x.endpoint, y.endpoint) })
+	e.dirty.addrs[a] = struct{}{}
+	e.noteLocal(a)
+}
+
+// noteLocal notes at the address's record that programs depend on its facts.
+func (e *Engine) noteLocal(a netip.Addr) {
+	if a.Is4() {
+		e.v4.recs.At(e.v4.of(a.As4())).state |= markLocal
+	} else {
+		e.v6.recs.At(e.v6.of(a.As16())).state |= markLocal
+	}
+}

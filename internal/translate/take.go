@@ -1,0 +1,153 @@
+package translate
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// Sink takes what a step changes, one by one, in no particular order. A nil
+// field is for what nobody asks about. It must not call the translator.
+type Sink struct {
+	// Change gets each key at most once. What it gets is never changed; an
+	// endpoint or a policy is made for the call, and kept by its taker only.
+	Change func(policy.Change)
+	// Status gets the objects whose status changed; State 0 for those that are gone.
+	Status func(Status)
+}
+
+// Take takes a step of a store in and says what it changed. The first step of a
+// Translator also gives the fixed tiers. Nothing of the batch's objects is kept
+// but what they mean.
+//
+// Findings of the batch are reported in the statuses of their objects; those of
+// files are the caller's to report. A step may come in parts (More): what is
+// referred to and comes later is joined then, and findings count with the last one.
+func (t *Translator) Take(b store.Batch, to Sink) {
+	t.step.sink = to
+	rejected := findingsByKey(b.Findings)
+	t.step.large = len(b.Updated)+len(b.Deleted)+len(rejected) > 64
+	t.holdAgain(&b)
+	for _, key := range b.Deleted {
+		if isRecorded(key.Kind) {
+			t.removeRecord(key)
+		} else {
+			t.remove(key)
+		}
+	}
+	// What endpoints depend on comes before them, so that they are joined once.
+	for i := range b.Updated {
+		if r := &b.Updated[i]; !isRecorded(r.Key.Kind) {
+			t.update(r)
+		}
+	}
+	if !b.More {
+		t.reject(rejected)
+	}
+	// Tiers first: whether policies are in force depends on them.
+	for _, tiers := range []bool{true, false} {
+		for _, o := range t.takeDirty(tiers) {
+			t.join(o)
+		}
+	}
+	for n := range t.step.workloads {
+		t.settleOwners(n)
+	}
+	for i := range b.Updated {
+		if r := &b.Updated[i]; isRecorded(r.Key.Kind) {
+			t.updateRecord(r, rejected[r.Key])
+		}
+	}
+	t.settle()
+	t.reportObjects()
+	t.step.end()
+}
+
+// holdAgain notes the endpoints that a batch both deletes and gives.
+func (t *Translator) holdAgain(b *store.Batch) {
+	if len(b.Deleted) == 0 {
+		return
+	}
+	deleted := make(map[policy.Key]struct{}, len(b.Deleted))
+	for _, key := range b.Deleted {
+		deleted[key] = struct{}{}
+	}
+	for i := range b.Updated {
+		key := b.Updated[i].Key
+		if _, both := deleted[key]; both && isRecorded(key.Kind) {
+			t.step.held[key] = &held{}
+		}
+	}
+}
+
+// reject brings the findings of the store to their objects.
+func (t *Translator) reject(findings map[policy.Key][]store.Finding) {
+	for key, list := range findings {
+		t.rejected[key] = struct{}{}
+		t.rejectKey(key, list)
+	}
+	for key := range t.rejected {
+		if findings[key] == nil {
+			delete(t.rejected, key)
+			t.rejectKey(key, nil)
+		}
+	}
+}
+
+func (t *Translator) rejectKey(key policy.Key, findings []store.Finding) {
+	if isRecorded(key.Kind) {
+		t.rejectRecord(key, findings)
+		return
+	}
+	if t.objects[key] == nil && findings == nil {
+		return
+	}
+	o := t.touch(key)
+	was := o.present
+	o.wrong(func(tr *trouble) { tr.rejected = findings })
+	// What the store rejected and now no longer mentions is gone, unless a version
+	// of it is known.
+	o.present = findings != nil || o.valid || o.trouble != nil && o.trouble.invalid != nil
+	if !was || findings == nil {
+		t.touchPoliciesOf(o)
+	}
+}
+
+// reportObjects gives out the statuses that are not as they were, and forgets
+// objects that are gone.
+func (t *Translator) reportObjects() {
+	objects := slices.SortedFunc(maps.Keys(t.step.before), func(a, b *object) int { return a.key.Compare(b.key) })
+	for _, o := range objects {
+		t.report(t.step.before[o])
+		if !o.present && !o.fixed {
+			delete(t.objects, o.key)
+			if o.key.Kind == policy.KindTier {
+				delete(t.tiers, o.key.Name)
+			}
+		}
+	}
+}
+
+// Apply is Take with what changed in two sorted lists.
+func (t *Translator) Apply(b store.Batch) Result {
+	var result Result
+	t.Take(b, Sink{
+		Change: func(c policy.Change) { result.Changes = append(result.Changes, c) },
+		Status: func(s Status) { result.Statuses = append(result.Statuses, s) },
+	})
+	slices.SortFunc(result.Changes, func(a, b policy.Change) int { return a.Key.Compare(b.Key) })
+	sortStatuses(result.Statuses)
+	return result
+}
+
+// Update takes one object in, new or in a new version.
+func (t *Translator) Update(r store.Resource) Result {
+	return t.Apply(store.Batch{Updated: []store.Resource{r}})
+}
+
+// Delete forgets one object.
+func (t *Translator) Delete(key policy.Key) Result {
+	return t.Apply(store.Batch{Deleted: []policy.Key{key}})
+}
