@@ -57,8 +57,11 @@ type WorkloadEndpointSpec struct {
 }
 
 // EndpointPort is a port of an endpoint that has a name.
+//
+// +kubebuilder:validation:XValidation:rule="self.protocol == 'TCP' || self.protocol == 'UDP' || self.protocol == 'SCTP' || self.protocol == 6 || self.protocol == 17 || self.protocol == 132 || self.protocol == '6' || self.protocol == '17' || self.protocol == '132'",message="has no ports: expected TCP, UDP or SCTP",fieldPath=".protocol"
 type EndpointPort struct {
 	// Name that rules refer to.
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z0-9_.-]{1,128}$`
 	Name string `json:"name"`
 	// Protocol is TCP, UDP or SCTP.
 	Protocol Protocol `json:"protocol"`
@@ -81,25 +84,37 @@ type WorkloadEndpointList struct {
 // HostEndpoint is an interface of a host, or all of them, that policy governs.
 //
 // +kubebuilder:object:root=true
-// +kubebuilder:resource:scope=Cluster,shortName={hep,heps}
+// +kubebuilder:resource:scope=Cluster,shortName={hep,heps},categories=tierwall
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Node",type=string,JSONPath=`.spec.node`
+// +kubebuilder:printcolumn:name="Interface",type=string,JSONPath=`.spec.interfaceName`
+// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=='Accepted')].status`,description="Whether it is valid"
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type HostEndpoint struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	Spec HostEndpointSpec `json:"spec,omitempty"`
+	// Status is what became of it; the controller writes it.
+	// +optional
+	Status ObjectStatus `json:"status,omitzero"`
 }
 
 // HostEndpointSpec says which host and which of its interfaces.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.interfaceName) || has(self.expectedIPs)",message="interfaceName or expectedIPs is needed"
+// +kubebuilder:validation:XValidation:rule="(has(self.interfaceName) && size(self.interfaceName) > 0) || (has(self.expectedIPs) && size(self.expectedIPs) > 0)",message="interfaceName or expectedIPs is needed"
 type HostEndpointSpec struct {
 	// Node is the host.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
 	Node string `json:"node,omitempty"`
 	// InterfaceName is the name of one interface; "*" is all of them.
 	// +optional
 	InterfaceName string `json:"interfaceName,omitempty"`
 	// ExpectedIPs are the addresses that tell the interface if its name does not.
 	// +listType=set
+	// +tierwall:schema=`{"items":{"type":"string","anyOf":[{"format":"ipv4"},{"format":"ipv6"}]}}`
 	// +optional
 	ExpectedIPs []string `json:"expectedIPs,omitempty"`
 	// Profiles name what decides where no policy does; without any, that is denied.

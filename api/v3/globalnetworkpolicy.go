@@ -6,25 +6,36 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // endpoints.
 //
 // +kubebuilder:object:root=true
-// +kubebuilder:resource:scope=Cluster,shortName={gnp,cgnp}
+// +kubebuilder:resource:scope=Cluster,shortName={gnp,cgnp},categories=tierwall
+// +kubebuilder:subresource:status
 // +kubebuilder:selectablefield:JSONPath=`.spec.tier`
 // +kubebuilder:printcolumn:name="Tier",type=string,JSONPath=`.spec.tier`
 // +kubebuilder:printcolumn:name="Order",type=number,JSONPath=`.spec.order`
+// +kubebuilder:printcolumn:name="Selector",type=string,JSONPath=`.spec.selector`
+// +kubebuilder:printcolumn:name="Endpoints",type=integer,JSONPath=`.status.endpoints`,description="Endpoints that it is in force on"
+// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=='Accepted')].status`,description="Whether it is valid"
+// +kubebuilder:printcolumn:name="Programmed",type=string,JSONPath=`.status.conditions[?(@.type=='Programmed')].status`,description="Whether its present generation is in the kernel of the nodes"
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.status=='False')].message`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type GlobalNetworkPolicy struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	Spec GlobalNetworkPolicySpec `json:"spec,omitempty"`
+	// Status is what became of it; the controller writes it.
+	// +optional
+	Status PolicyStatus `json:"status,omitzero"`
 }
 
 // GlobalNetworkPolicySpec says which endpoints a policy applies to and what it
 // does. The fields it shares with NetworkPolicySpec mean the same.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.selector) || !self.selector.contains('global(')",message="global() is for namespaceSelector in rules only"
-// +kubebuilder:validation:XValidation:rule="!has(self.namespaceSelector) || !self.namespaceSelector.contains('global(')",message="global() is for namespaceSelector in rules only"
-// +kubebuilder:validation:XValidation:rule="!has(self.egress) || self.egress.all(r, !has(r.http))",message="http is for ingress rules only"
-// +kubebuilder:validation:XValidation:rule="!(has(self.doNotTrack) && self.doNotTrack && has(self.preDNAT) && self.preDNAT)",message="doNotTrack and preDNAT exclude each other"
+// +kubebuilder:validation:XValidation:rule="!has(self.egress) || self.egress.all(r, !has(r.http))",message="http is for ingress rules only",fieldPath=".egress",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="!has(self.ingress) || self.ingress.all(r, !has(r.destination) || !has(r.destination.domains) || size(r.destination.domains) == 0)",message="domains are for the destination of egress rules only",fieldPath=".ingress",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="!(has(self.doNotTrack) && self.doNotTrack && has(self.preDNAT) && self.preDNAT)",message="doNotTrack and preDNAT exclude each other",reason=FieldValueForbidden
 // +kubebuilder:validation:XValidation:rule="(has(self.applyOnForward) && self.applyOnForward) || !((has(self.doNotTrack) && self.doNotTrack) || (has(self.preDNAT) && self.preDNAT))",message="doNotTrack and preDNAT need applyOnForward"
+// +kubebuilder:validation:XValidation:rule="!has(self.preDNAT) || !self.preDNAT || !has(self.egress) || size(self.egress) == 0",message="preDNAT is for ingress only: remove the egress rules",fieldPath=".egress",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="!has(self.preDNAT) || !self.preDNAT || !has(self.types) || !self.types.exists(t, t == 'Egress')",message="preDNAT is for ingress only: remove Egress",fieldPath=".types",reason=FieldValueForbidden
 type GlobalNetworkPolicySpec struct {
 	// Tier that the policy belongs to; left out, it is "default".
 	// +kubebuilder:default=default
@@ -35,17 +46,16 @@ type GlobalNetworkPolicySpec struct {
 	Order *float64 `json:"order,omitempty"`
 	// Ingress rules, for connections to the endpoints.
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=1024
+	// +kubebuilder:validation:MaxItems=100000
 	// +optional
 	Ingress []Rule `json:"ingress,omitempty"`
 	// Egress rules, for connections from the endpoints.
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=1024
+	// +kubebuilder:validation:MaxItems=100000
 	// +optional
 	Egress []Rule `json:"egress,omitempty"`
 	// Selector matches the labels of the endpoints that the policy applies to; left
 	// out, it is all().
-	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Selector string `json:"selector,omitempty"`
 	// Types are the directions that the policy governs.
@@ -64,16 +74,14 @@ type GlobalNetworkPolicySpec struct {
 	ApplyOnForward bool `json:"applyOnForward,omitempty"`
 	// ServiceAccountSelector matches the labels of the service accounts of the pods
 	// that the policy applies to.
-	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	ServiceAccountSelector string `json:"serviceAccountSelector,omitempty"`
 	// NamespaceSelector matches the labels of the namespaces of the endpoints that
 	// the policy applies to; all() leaves host endpoints out.
-	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	NamespaceSelector string `json:"namespaceSelector,omitempty"`
 	// PerformanceHints change how a policy is prepared, never what it decides.
-	// +listType=set
+	// +listType=atomic
 	// +optional
 	PerformanceHints []PolicyPerformanceHint `json:"performanceHints,omitempty"`
 }

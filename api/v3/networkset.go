@@ -6,22 +6,31 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // rules refer to by label.
 //
 // +kubebuilder:object:root=true
-// +kubebuilder:resource:shortName=netset
+// +kubebuilder:resource:shortName={netset,netsets},categories=tierwall
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=='Accepted')].status`,description="Whether it is valid"
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type NetworkSet struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	Spec NetworkSetSpec `json:"spec,omitempty"`
+	// Status is what became of it; the controller writes it.
+	// +optional
+	Status ObjectStatus `json:"status,omitzero"`
 }
 
 // NetworkSetSpec is what a set holds.
 type NetworkSetSpec struct {
 	// Nets holds CIDRs and addresses, of both IP versions.
-	// +listType=set
+	// +listType=atomic
+	// +tierwall:schema=`{"items":{"type":"string","anyOf":[{"format":"cidr"},{"format":"ipv4"},{"format":"ipv6"}]}}`
 	// +optional
 	Nets []string `json:"nets,omitempty"`
 	// AllowedEgressDomains holds DNS names, exact or with a leading "*.".
-	// +listType=set
+	// +listType=atomic
+	// +kubebuilder:validation:items:MaxLength=254
+	// +kubebuilder:validation:items:Pattern=`^(\*|[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)(\.(\*|[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?))*\.?$`
 	// +optional
 	AllowedEgressDomains []string `json:"allowedEgressDomains,omitempty"`
 }
@@ -40,22 +49,31 @@ type NetworkSetList struct {
 // in rules refer to by label.
 //
 // +kubebuilder:object:root=true
-// +kubebuilder:resource:scope=Cluster,shortName=gns
+// +kubebuilder:resource:scope=Cluster,shortName=gns,categories=tierwall
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=='Accepted')].status`,description="Whether it is valid"
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type GlobalNetworkSet struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	Spec GlobalNetworkSetSpec `json:"spec,omitempty"`
+	// Status is what became of it; the controller writes it.
+	// +optional
+	Status ObjectStatus `json:"status,omitzero"`
 }
 
 // GlobalNetworkSetSpec is what a set holds.
 type GlobalNetworkSetSpec struct {
 	// Nets holds CIDRs and addresses, of both IP versions.
-	// +listType=set
+	// +listType=atomic
+	// +tierwall:schema=`{"items":{"type":"string","anyOf":[{"format":"cidr"},{"format":"ipv4"},{"format":"ipv6"}]}}`
 	// +optional
 	Nets []string `json:"nets,omitempty"`
 	// AllowedEgressDomains holds DNS names, exact or with a leading "*.".
-	// +listType=set
+	// +listType=atomic
+	// +kubebuilder:validation:items:MaxLength=254
+	// +kubebuilder:validation:items:Pattern=`^(\*|[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)(\.(\*|[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?))*\.?$`
 	// +optional
 	AllowedEgressDomains []string `json:"allowedEgressDomains,omitempty"`
 }

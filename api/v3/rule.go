@@ -3,11 +3,18 @@ package v3
 // Rule matches a connection if all of its criteria do, and then acts. A
 // criterion that is left out matches everything.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.http) || self.action == 'Allow'",message="http is for Allow rules only"
-// +kubebuilder:validation:XValidation:rule="!has(self.icmp) || (has(self.protocol) && self.protocol in ['ICMP', 'ICMPv6', 1, 58])",message="icmp needs protocol ICMP or ICMPv6"
-// +kubebuilder:validation:XValidation:rule="!has(self.notICMP) || (has(self.protocol) && self.protocol in ['ICMP', 'ICMPv6', 1, 58])",message="notICMP needs protocol ICMP or ICMPv6"
-// +kubebuilder:validation:XValidation:rule="!has(self.ipVersion) || !has(self.protocol) || !(self.protocol in ['ICMP', 1]) || self.ipVersion == 4",message="protocol ICMP is of IPv4"
-// +kubebuilder:validation:XValidation:rule="!has(self.ipVersion) || !has(self.protocol) || !(self.protocol in ['ICMPv6', 58]) || self.ipVersion == 6",message="protocol ICMPv6 is of IPv6"
+// That all CIDRs are of one family, that of ipVersion if it is given, is said as
+// a plain schema: an expression over lists of unknown length costs more than an
+// API server grants.
+//
+// +tierwall:schema=`{"anyOf":[{"properties":{"ipVersion":{"enum":[4]},"source":{"properties":{"nets":{"items":{"pattern":"^[0-9./]*$"}},"notNets":{"items":{"pattern":"^[0-9./]*$"}}}},"destination":{"properties":{"nets":{"items":{"pattern":"^[0-9./]*$"}},"notNets":{"items":{"pattern":"^[0-9./]*$"}}}}}},{"properties":{"ipVersion":{"enum":[6]},"source":{"properties":{"nets":{"items":{"pattern":":"}},"notNets":{"items":{"pattern":":"}}}},"destination":{"properties":{"nets":{"items":{"pattern":":"}},"notNets":{"items":{"pattern":":"}}}}}}]}`
+// +kubebuilder:validation:XValidation:rule="!has(self.http) || self.action == 'Allow'",message="http is for Allow rules only",fieldPath=".http",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="(!has(self.icmp) && !has(self.notICMP)) || (has(self.protocol) && (self.protocol == 'ICMP' || self.protocol == 'ICMPv6' || self.protocol == 1 || self.protocol == 58 || self.protocol == '1' || self.protocol == '58'))",message="icmp and notICMP need protocol: ICMP or ICMPv6"
+// +kubebuilder:validation:XValidation:rule="!has(self.ipVersion) || ((!has(self.protocol) || (self.ipVersion == 4 ? self.protocol != 'ICMPv6' && self.protocol != 58 && self.protocol != '58' : self.protocol != 'ICMP' && self.protocol != 1 && self.protocol != '1')) && (!has(self.notProtocol) || (self.ipVersion == 4 ? self.notProtocol != 'ICMPv6' && self.notProtocol != 58 && self.notProtocol != '58' : self.notProtocol != 'ICMP' && self.notProtocol != 1 && self.notProtocol != '1')))",message="ICMP is a protocol of IPv4 and ICMPv6 of IPv6, but ipVersion is the other one",fieldPath=".ipVersion"
+// +kubebuilder:validation:XValidation:rule="!has(self.source) || ((!has(self.source.ports) || size(self.source.ports) == 0) && (!has(self.source.notPorts) || size(self.source.notPorts) == 0)) || (has(self.protocol) && (self.protocol == 'TCP' || self.protocol == 'UDP' || self.protocol == 'SCTP' || self.protocol == 6 || self.protocol == 17 || self.protocol == 132 || self.protocol == '6' || self.protocol == '17' || self.protocol == '132'))",message="ports and notPorts need protocol: TCP, UDP or SCTP",fieldPath=".source"
+// +kubebuilder:validation:XValidation:rule="!has(self.destination) || ((!has(self.destination.ports) || size(self.destination.ports) == 0) && (!has(self.destination.notPorts) || size(self.destination.notPorts) == 0)) || (has(self.protocol) && (self.protocol == 'TCP' || self.protocol == 'UDP' || self.protocol == 'SCTP' || self.protocol == 6 || self.protocol == 17 || self.protocol == 132 || self.protocol == '6' || self.protocol == '17' || self.protocol == '132'))",message="ports and notPorts need protocol: TCP, UDP or SCTP",fieldPath=".destination"
+// +kubebuilder:validation:XValidation:rule="!has(self.source) || !has(self.source.domains) || size(self.source.domains) == 0",message="domains are for the destination of egress rules only",fieldPath=".source",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="self.action == 'Allow' || !has(self.destination) || !has(self.destination.domains) || size(self.destination.domains) == 0",message="domains are for Allow rules only",fieldPath=".destination",reason=FieldValueForbidden
 type Rule struct {
 	// Action is what the rule does: Allow and Deny decide, Pass goes on with the
 	// next tier, Log records and goes on with the next rule.
@@ -50,43 +57,39 @@ type Rule struct {
 
 // EntityRule is what a rule demands of one side of a connection.
 type EntityRule struct {
-	// Nets holds CIDRs, all of one IP version; the address is in one of them.
-	// +listType=set
-	// +kubebuilder:validation:MaxItems=256
+	// Nets holds CIDRs; the address is in one of them. All CIDRs of a rule are of
+	// one IP version.
+	// +listType=atomic
+	// +kubebuilder:validation:items:Format=cidr
 	// +optional
 	Nets []string `json:"nets,omitempty"`
 	// NotNets holds CIDRs; the address is in none of them.
-	// +listType=set
-	// +kubebuilder:validation:MaxItems=256
+	// +listType=atomic
+	// +tierwall:schema=`{"items":{"type":"string","format":"cidr","pattern":"/[0-9]*[1-9][0-9]*$"}}`
 	// +optional
 	NotNets []string `json:"notNets,omitempty"`
 
 	// Selector matches endpoints and network sets by their labels; the address is
 	// one of theirs. In a namespaced policy they are those of its namespace,
 	// unless NamespaceSelector says otherwise.
-	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Selector string `json:"selector,omitempty"`
 	// NotSelector matches endpoints and network sets, of any namespace; the
 	// address is none of theirs.
-	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	NotSelector string `json:"notSelector,omitempty"`
 	// NamespaceSelector matches namespaces by their labels: the endpoint or
 	// network set is in one of them. all() is any namespace, global() (which
 	// stands alone) is none: global network sets and host endpoints.
-	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	NamespaceSelector string `json:"namespaceSelector,omitempty"`
 
 	// Ports holds the ports of which the connection's port on this side is one.
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=50
 	// +optional
 	Ports []Port `json:"ports,omitempty"`
 	// NotPorts holds the ports of which the connection's port on this side is none.
 	// +listType=atomic
-	// +kubebuilder:validation:MaxItems=50
 	// +optional
 	NotPorts []Port `json:"notPorts,omitempty"`
 
@@ -98,7 +101,9 @@ type EntityRule struct {
 	Services *ServiceMatch `json:"services,omitempty"`
 	// Domains holds DNS names, exact or with a leading "*.", that the address was
 	// resolved from. For the destination of Allow rules for egress only.
-	// +listType=set
+	// +listType=atomic
+	// +kubebuilder:validation:items:MaxLength=254
+	// +kubebuilder:validation:items:Pattern=`^(\*|[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)(\.(\*|[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?))*\.?$`
 	// +optional
 	Domains []string `json:"domains,omitempty"`
 }
@@ -107,7 +112,9 @@ type EntityRule struct {
 // match where both are given. Without either it is no criterion.
 type ServiceAccountMatch struct {
 	// Names of service accounts, one of which it is.
-	// +listType=set
+	// +listType=atomic
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	// +optional
 	Names []string `json:"names,omitempty"`
 	// Selector matches the service account's labels.
@@ -118,6 +125,8 @@ type ServiceAccountMatch struct {
 // ServiceMatch names one Kubernetes service.
 type ServiceMatch struct {
 	// Name of the service.
+	// +required
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name,omitempty"`
 	// Namespace of the service; left out, it is the policy's.
@@ -128,11 +137,11 @@ type ServiceMatch struct {
 
 // ICMPFields is an ICMP type, or a type and a code.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.code) || has(self.type)",message="code needs type"
+// +kubebuilder:validation:XValidation:rule="!has(self.code) || has(self.type)",message="code needs a type as well"
 type ICMPFields struct {
 	// Type of the ICMP message.
 	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=255
+	// +kubebuilder:validation:Maximum=254
 	// +optional
 	Type *int `json:"type,omitempty"`
 	// Code of the ICMP message; it needs Type.
@@ -157,7 +166,7 @@ type HTTPMatch struct {
 
 // HTTPPath is a whole path or the start of one.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.exact) != has(self.prefix)",message="either exact or prefix"
+// +kubebuilder:validation:XValidation:rule="has(self.exact) != has(self.prefix)",message="expected either exact or prefix"
 type HTTPPath struct {
 	// Exact is the whole path.
 	// +optional

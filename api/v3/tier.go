@@ -6,15 +6,24 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // of their names.
 //
 // +kubebuilder:object:root=true
-// +kubebuilder:resource:scope=Cluster
-// +kubebuilder:printcolumn:name="Order",type=number,JSONPath=`.spec.order`
-// +kubebuilder:printcolumn:name="Default",type=string,JSONPath=`.spec.defaultAction`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="a tier's name has no dots"
+// +kubebuilder:resource:scope=Cluster,categories=tierwall
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Order",type=number,JSONPath=`.spec.order`,description="Tiers are asked in this order"
+// +kubebuilder:printcolumn:name="DefaultAction",type=string,JSONPath=`.spec.defaultAction`,description="What the tier's end does; left out, it is Deny"
+// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=='Accepted')].status`,description="Whether it is valid"
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",message="a tier's name has lower case letters, digits and '-', and no dots, at most 63 of them"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name != 'default' || !has(self.spec) || ((!has(self.spec.order) || self.spec.order == 1000000.0) && (!has(self.spec.defaultAction) || self.spec.defaultAction == 'Deny'))",message="tier default always has order 1000000 and defaultAction Deny: leave the fields out",fieldPath=".spec"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name != 'kube-admin' || !has(self.spec) || ((!has(self.spec.order) || self.spec.order == 1000.0) && (!has(self.spec.defaultAction) || self.spec.defaultAction == 'Pass'))",message="tier kube-admin always has order 1000 and defaultAction Pass: leave the fields out",fieldPath=".spec"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name != 'kube-baseline' || !has(self.spec) || ((!has(self.spec.order) || self.spec.order == 10000000.0) && (!has(self.spec.defaultAction) || self.spec.defaultAction == 'Pass'))",message="tier kube-baseline always has order 10000000 and defaultAction Pass: leave the fields out",fieldPath=".spec"
 type Tier struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	Spec TierSpec `json:"spec,omitempty"`
+	// Status is what became of it; the controller writes it.
+	// +optional
+	Status ObjectStatus `json:"status,omitzero"`
 }
 
 // TierSpec says where a tier stands and how it ends.
@@ -23,9 +32,9 @@ type TierSpec struct {
 	// +optional
 	Order *float64 `json:"order,omitempty"`
 	// DefaultAction is for connections that policies of the tier apply to and none
-	// decides: Deny (the default) or Pass.
-	// +kubebuilder:validation:Enum=Deny;Pass
-	// +kubebuilder:default=Deny
+	// decides: Deny or Pass. Left out, it is Deny, and Pass for the tiers kube-admin
+	// and kube-baseline.
+	// +kubebuilder:validation:XValidation:rule="self == 'Deny' || self == 'Pass'",message="expected Deny or Pass"
 	// +optional
 	DefaultAction *Action `json:"defaultAction,omitempty"`
 }

@@ -57,6 +57,8 @@ const AssumeNeededOnEveryNode PolicyPerformanceHint = "AssumeNeededOnEveryNode"
 // In JSON a number is a number; "6" in quotes is accepted as well.
 //
 // +kubebuilder:validation:XIntOrString
+// +tierwall:schema=`{"type":"","anyOf":[{"type":"integer"},{"type":"string"}],"minimum":1,"maximum":255}`
+// +kubebuilder:validation:Pattern=`^(TCP|UDP|ICMP|ICMPv6|SCTP|UDPLite|[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$`
 type Protocol string
 
 // UnmarshalJSON accepts a string or an integer.
@@ -73,7 +75,12 @@ func (p Protocol) MarshalJSON() ([]byte, error) { return marshalIntOrString(stri
 // "8000:8080" (both ends included) or "http". In JSON a number is a number; "80"
 // in quotes is accepted as well.
 //
+// That a range does not end before it begins is not said by the schema.
+//
 // +kubebuilder:validation:XIntOrString
+// +tierwall:schema=`{"type":"","anyOf":[{"type":"integer"},{"type":"string"}],"minimum":1,"maximum":65535}`
+// +kubebuilder:validation:Pattern=`^(0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])(:0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?|[0-9]*([a-zA-Z_.][a-zA-Z0-9_.-]*|-([0-9]*[a-zA-Z_.-][a-zA-Z0-9_.-]*)?))$`
+// +kubebuilder:validation:MaxLength=128
 type Port string
 
 // UnmarshalJSON accepts a string or an integer.

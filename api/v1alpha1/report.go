@@ -1,0 +1,115 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// The most that a report holds.
+const (
+	MaxPolicies = 5000
+	MaxInvalid  = 100
+	// MaxMessage bounds a message and an error, in bytes.
+	MaxMessage = 4096
+)
+
+// NodePolicyReport says what an agent enforces on its node. It is named after
+// the node and owned by it, so that it goes when the node goes. Agents write it,
+// the controller sums it up in the status of the policies.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,shortName=npr,categories=tierwall
+// +kubebuilder:printcolumn:name="Endpoints",type=integer,JSONPath=`.report.endpoints`,description="Local endpoints that policy is enforced for"
+// +kubebuilder:printcolumn:name="Applied",type=date,JSONPath=`.report.applied`,description="When the kernel last took a change"
+// +kubebuilder:printcolumn:name="Error",type=string,JSONPath=`.report.error`,description="Why the kernel does not hold the present policy"
+// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.report.agentVersion`,description="Version of the agent"
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type NodePolicyReport struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Report is what the agent says.
+	Report Report `json:"report"`
+}
+
+// Report is what an agent says.
+type Report struct {
+	// AgentVersion is the version of the agent.
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	AgentVersion string `json:"agentVersion,omitempty"`
+	// Applied is when the kernel last took a change of policy.
+	// +optional
+	Applied metav1.Time `json:"applied,omitzero"`
+	// Error says why the kernel does not hold the present policy; empty if it does.
+	// +kubebuilder:validation:MaxLength=4096
+	// +optional
+	Error string `json:"error,omitempty"`
+	// Endpoints is how many local endpoints policy is enforced for.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Endpoints int32 `json:"endpoints"`
+	// Policies are those in force on at least one local endpoint, by kind,
+	// namespace and name.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=5000
+	// +optional
+	Policies []ReportedPolicy `json:"policies,omitempty"`
+	// Truncated says that there are more policies than Policies can hold.
+	// +optional
+	Truncated bool `json:"truncated,omitempty"`
+	// Invalid are objects whose present version is not in force, and why.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=100
+	// +optional
+	Invalid []InvalidObject `json:"invalid,omitempty"`
+}
+
+// ReportedPolicy is a policy in force on some endpoint of the node.
+type ReportedPolicy struct {
+	// Kind is NetworkPolicy or GlobalNetworkPolicy of projectcalico.org,
+	// KubernetesNetworkPolicy for one of networking.k8s.io.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Kind string `json:"kind"`
+	// Namespace is empty for a global policy.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	// Name of the policy.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// Generation is the metadata.generation that is in force; 0 if the store has none.
+	// +optional
+	Generation int64 `json:"generation,omitempty"`
+	// Endpoints is how many local endpoints it is in force on.
+	// +kubebuilder:validation:Minimum=0
+	Endpoints int32 `json:"endpoints"`
+}
+
+// InvalidObject is an object whose present version is not in force.
+type InvalidObject struct {
+	// Kind as in ReportedPolicy, or that of a tier, a set or another object.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Kind string `json:"kind"`
+	// Namespace is empty for an object of the cluster.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	// Name of the object.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// Message says what is wrong and what would be right.
+	// +kubebuilder:validation:MaxLength=4096
+	Message string `json:"message"`
+}
+
+// NodePolicyReportList is a list of reports.
+//
+// +kubebuilder:object:root=true
+type NodePolicyReportList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []NodePolicyReport `json:"items"`
+}
