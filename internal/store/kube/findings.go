@@ -1,0 +1,156 @@
+package kube
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	v3 "github.com/tierwall/tierwall/api/v3"
+	"github.com/tierwall/tierwall/internal/store"
+)
+
+// refresh brings the findings up to date and gives the time after which they may
+// change without any news; 0: never.
+func (g *gather) refresh(now time.Time) (again time.Duration) {
+	if !g.dirty {
+		return 0
+	}
+	out, again := g.troubles(now)
+	out = append(out, g.notes...)
+	for _, st := range g.states {
+		for _, findings := range st.findings {
+			out = append(out, findings...)
+		}
+	}
+	slices.SortFunc(out, store.Finding.Compare)
+	g.findings = slices.Compact(out)
+	g.dirty = again != 0
+	return again
+}
+
+// troubles gives what is wrong with what cannot be read, and the time after which
+// that may change without any news; 0: never.
+func (g *gather) troubles(now time.Time) (out []store.Finding, again time.Duration) {
+	var cut, refused *trouble // of all kinds, the first
+	add := func(t *trouble, message func() string) {
+		switch wait := g.due(t, now); {
+		case t == nil:
+		case wait > 0:
+			again = sooner(again, wait)
+		case code(t.err) == http.StatusUnauthorized:
+			refused = earlier(refused, t)
+		case isCut(t.err):
+			cut = earlier(cut, t)
+		default:
+			out = append(out, store.Finding{Message: message() + g.meanwhile()})
+		}
+	}
+	for _, st := range g.states {
+		add(st.trouble, func() string { return st.kind.trouble(st.trouble) })
+	}
+	add(g.discovery, func() string {
+		return fmt.Sprintf("which kinds of %s are served cannot be read since %s: %v", v3.GroupName, clock(g.discovery.since), g.discovery.err)
+	})
+	if cut != nil {
+		out = append(out, store.Finding{Message: fmt.Sprintf("API server %s: cannot be reached since %s: %s%s",
+			g.host, clock(cut.since), reason(cut.err), g.meanwhile())})
+	}
+	if refused != nil {
+		out = append(out, store.Finding{Message: fmt.Sprintf("API server %s: does not accept our credentials since %s: check the kubeconfig file, or the token of the service account%s",
+			g.host, clock(refused.since), g.meanwhile())})
+	}
+	return out, again
+}
+
+// waits gives what the first state waits for, and the time after which that may
+// change without any news; done says that it waits no more.
+func (g *gather) waits(now time.Time) (findings []store.Finding, again time.Duration, done bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.phase == following {
+		return nil, 0, true
+	}
+	findings, again = g.troubles(now)
+	return findings, again, false
+}
+
+// due says how long a trouble may still pass by itself. What the server denies
+// does not.
+func (g *gather) due(t *trouble, now time.Time) time.Duration {
+	if t == nil {
+		return 0
+	}
+	if c := code(t.err); c == http.StatusForbidden || c == http.StatusUnauthorized {
+		return 0
+	}
+	return max(0, g.timing.grace-now.Sub(t.since))
+}
+
+func earlier(a, b *trouble) *trouble {
+	if a == nil || b.since.Before(a.since) {
+		return b
+	}
+	return a
+}
+
+// meanwhile says what is in force while something cannot be read.
+func (g *gather) meanwhile() string {
+	if g.phase == following {
+		return "; what was last read stays in force"
+	}
+	return "; nothing changes until it can be read"
+}
+
+// trouble says why the kind cannot be read, and what would help.
+func (k *kind) trouble(t *trouble) string {
+	switch code(t.err) {
+	case http.StatusForbidden:
+		return fmt.Sprintf("%s cannot be read: %v: a ClusterRole of the user needs the rule %s", k.plural(), t.err, k.rule())
+	case http.StatusNotFound:
+		return fmt.Sprintf("%s are no longer served since %s", k.plural(), clock(t.since))
+	}
+	return fmt.Sprintf("%s cannot be read since %s: %v", k.plural(), clock(t.since), t.err)
+}
+
+// rule is what a role needs to read a kind.
+func (k *kind) rule() string {
+	return fmt.Sprintf("{apiGroups: [%q], resources: [%q], verbs: [\"list\", \"watch\"]}", k.group, k.resource)
+}
+
+func clock(t time.Time) string { return t.Format(time.DateTime) }
+
+// isCut reports whether no server answered, or not to the end.
+func isCut(err error) bool {
+	_, isGarbled := errors.AsType[*garbled](err)
+	return code(err) == 0 && !isGarbled
+}
+
+// reason gives the cause of a cut, without what differs from one try to the next:
+// a finding that says the same must be the same.
+func reason(err error) string {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err
+	}
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
+		return cmp.Or(e.Err, "no such host") + " (" + e.Name + ")"
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok {
+		for inner := e.Err; inner != nil; inner = errors.Unwrap(inner) {
+			err = inner
+		}
+	}
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "it ends connections"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "it does not answer"
+	}
+	return err.Error()
+}

@@ -1,0 +1,69 @@
+package kube
+
+import (
+	"slices"
+	"time"
+
+	v3 "github.com/tierwall/tierwall/api/v3"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// Each kind comes on a stream of its own, so that a policy may arrive before the
+// tier that was made before it. A reader who saw it so would find it without a
+// tier, and put it out of force: so it is held for a moment, while its last
+// version stays in force.
+
+// hold says how long a change has to wait for what it refers to; 0: not at all.
+// In the first state everything is there.
+func (g *gather) hold(c *change, now time.Time) time.Duration {
+	if g.phase != following || c.Object == nil {
+		return 0
+	}
+	wait := g.holdFor("Namespace", c.Key.Namespace, false, c, now)
+	if tier := tierOf(c.Object); tier != "" && !slices.Contains(fixedTiers, tier) {
+		wait = max(wait, g.holdFor(policy.KindTier, tier, true, c, now))
+	}
+	return wait
+}
+
+// holdFor is hold for one thing of no namespace that is referred to. With patience it
+// is waited for as long as its kind cannot be read: it may well be there.
+func (g *gather) holdFor(kind, name string, patience bool, c *change, now time.Time) time.Duration {
+	if name == "" {
+		return 0
+	}
+	st := g.state(kind)
+	if st == nil || !st.served {
+		return 0
+	}
+	if m, found := st.known.get("", name); found && m&given != 0 {
+		return 0
+	}
+	if patience && (!st.synced || st.left != nil || st.trouble != nil) {
+		return g.timing.hold
+	}
+	return max(0, g.timing.hold-now.Sub(c.received))
+}
+
+var fixedTiers = func() []string {
+	var out []string
+	for _, t := range policy.FixedTiers() {
+		out = append(out, t.Name)
+	}
+	return out
+}()
+
+// tierOf gives the tier that a policy of projectcalico.org names; "" for others.
+func tierOf(object any) string {
+	switch o := object.(type) {
+	case *v3.NetworkPolicy:
+		return o.Spec.Tier
+	case *v3.GlobalNetworkPolicy:
+		return o.Spec.Tier
+	case *v3.StagedNetworkPolicy:
+		return o.Spec.Tier
+	case *v3.StagedGlobalNetworkPolicy:
+		return o.Spec.Tier
+	}
+	return ""
+}

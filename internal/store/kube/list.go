@@ -1,0 +1,153 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/tierwall/tierwall/internal/store"
+)
+
+// listAtOnce is how many kinds are listed at once.
+const listAtOnce = 4
+
+// listTries is how often a list is begun whose version expires before its end.
+const listTries = 5
+
+// List implements store.Source. Its objects are in the order of their keys. A
+// kind that the user may not read is a finding, and with Options.Namespace a
+// note: who asks for a part knows that it is none of the whole.
+func (s *source) List(ctx context.Context) (store.Listing, error) {
+	o, err := s.client.offered(ctx)
+	if err != nil {
+		return store.Listing{}, s.failed("what is served", err)
+	}
+	kinds := kindsOf(&s.opts)
+	parts := make([]store.Listing, len(kinds))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(listAtOnce)
+	for i, k := range kinds {
+		if o.has(k) {
+			group.Go(func() (err error) {
+				parts[i], err = s.listKind(ctx, k)
+				return err
+			})
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return store.Listing{}, err
+	}
+	out := store.Listing{Findings: o.notes(kinds)}
+	for _, p := range parts {
+		out.Resources = append(out.Resources, p.Resources...)
+		out.Rejected = append(out.Rejected, p.Rejected...)
+		out.Findings = append(out.Findings, p.Findings...)
+	}
+	slices.SortFunc(out.Resources, func(a, b store.Resource) int { return a.Key.Compare(b.Key) })
+	slices.SortFunc(out.Rejected, func(a, b store.Rejected) int { return a.Key.Compare(b.Key) })
+	slices.SortFunc(out.Findings, store.Finding.Compare)
+	return out, nil
+}
+
+// failed names the server and what was asked for.
+func (s *source) failed(what string, err error) error {
+	if isCut(err) {
+		return fmt.Errorf("API server %s: cannot be reached: %s", s.client.host, reason(err))
+	}
+	return fmt.Errorf("API server %s: %s: %w", s.client.host, what, err)
+}
+
+// listKind lists one kind.
+func (s *source) listKind(ctx context.Context, k *kind) (store.Listing, error) {
+	if k.name == "Namespace" && s.opts.Namespace != "" {
+		return s.oneNamespace(ctx, k)
+	}
+	for tries := 1; ; tries++ {
+		out, err := s.pages(ctx, k)
+		switch {
+		case err == nil:
+			return out, nil
+		case isExpired(err) && tries < listTries:
+		case code(err) == http.StatusForbidden:
+			return s.forbidden(k, err), nil
+		case apierrors.IsNotFound(err) && k.optional:
+			return store.Listing{}, nil // it was served a moment ago
+		default:
+			return store.Listing{}, s.failed(k.plural(), err)
+		}
+	}
+}
+
+// forbidden says which kind is left out.
+func (s *source) forbidden(k *kind, err error) store.Listing {
+	return store.Listing{Findings: []store.Finding{{
+		Note: s.opts.Namespace != "",
+		Message: fmt.Sprintf("%s cannot be read, so that none of them are seen here and verdicts may be wrong: %v: a role of the user needs the rule %s",
+			k.plural(), err, k.rule()),
+	}}}
+}
+
+// pages reads all pages of a list.
+func (s *source) pages(ctx context.Context, k *kind) (store.Listing, error) {
+	var out listing
+	d := newDecoder(k)
+	next := ""
+	for {
+		p, err := s.client.list(ctx, k, s.opts.Namespace, next)
+		if err != nil {
+			return store.Listing{}, err
+		}
+		for _, item := range p.items {
+			if err := out.add(d, item, p.enc); err != nil {
+				return store.Listing{}, err
+			}
+		}
+		if next = p.next; next == "" {
+			return out.Listing, nil
+		}
+	}
+}
+
+// oneNamespace reads the namespace that List is limited to: a role of the
+// namespace may allow that, but no list of namespaces.
+func (s *source) oneNamespace(ctx context.Context, k *kind) (store.Listing, error) {
+	data, err := s.client.read(ctx, s.client.get(append(k.path(""), s.opts.Namespace), k.accept()))
+	switch {
+	case code(err) == http.StatusForbidden:
+		return s.forbidden(k, err), nil
+	case apierrors.IsNotFound(err):
+		return store.Listing{}, fmt.Errorf("namespace %q does not exist", s.opts.Namespace)
+	case err != nil:
+		return store.Listing{}, s.failed(k.plural(), err)
+	}
+	var out listing
+	if err := out.add(newDecoder(k), data, encodingOf(data)); err != nil {
+		return store.Listing{}, s.failed(k.plural(), err)
+	}
+	return out.Listing, nil
+}
+
+// listing is a Listing that is being made.
+type listing struct{ store.Listing }
+
+// add adds one object.
+func (l *listing) add(d *decoder, data []byte, enc encoding) error {
+	o, err := d.decode(data, enc)
+	if err != nil {
+		return &garbled{fmt.Errorf("an object %w", err)}
+	}
+	b := o.build()
+	r := store.Resource{Key: d.kind.keyOf(o.identity), Object: b.object}
+	l.Findings = append(l.Findings, b.findings...)
+	switch {
+	case b.valid():
+		l.Resources = append(l.Resources, r)
+	case b.object != nil:
+		l.Rejected = append(l.Rejected, store.Rejected{Resource: r, Unread: b.unread})
+	}
+	return nil
+}

@@ -1,0 +1,60 @@
+package kube
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// timing holds all times that the behaviour depends on.
+type timing struct {
+	// retryMin and retryMax bound the pause before a stream is opened again.
+	retryMin, retryMax time.Duration
+	// grace is how long something must fail until that is a finding: the restart
+	// of an API server behind a load balancer is none.
+	grace time.Duration
+	// settle is how long a stream must last to count as working.
+	settle time.Duration
+	// open is how long the answer to a request for a stream may take: some proxies
+	// hold it back until the first event, which is a bookmark, within a minute.
+	open time.Duration
+	// lasting is how long a stream lasts at most; at least half of it.
+	lasting time.Duration
+	// idle is how long a server may send nothing before it has said that it has sent
+	// all present objects. One that takes longer does not know how to say it.
+	idle time.Duration
+	// hold is how long a change waits for what it refers to.
+	hold time.Duration
+	// pollMin and pollMax bound the time between two looks at what is served.
+	pollMin, pollMax time.Duration
+	// vanish is how long a kind that has objects must not be served for them to be gone.
+	vanish time.Duration
+}
+
+func defaultTiming() timing {
+	return timing{
+		retryMin: 200 * time.Millisecond, retryMax: 15 * time.Second,
+		grace: 5 * time.Second, settle: time.Second,
+		open: 90 * time.Second, lasting: 10 * time.Minute, idle: 15 * time.Second,
+		hold:    time.Second,
+		pollMin: 2 * time.Second, pollMax: 30 * time.Second, vanish: time.Minute,
+	}
+}
+
+// pause gives growing times to wait.
+type pause struct{ min, max, next time.Duration }
+
+// step gives a random time from half of the present pause to all of it, and doubles the pause:
+// agents of many nodes that fail at one moment must not come back at one moment.
+func (p *pause) step() time.Duration {
+	p.next = min(max(p.next, p.min), p.max)
+	now := p.next
+	p.next *= 2
+	return jitter(now)
+}
+
+func (p *pause) reset() { p.next = 0 }
+
+// jitter gives a random time from half of d to d.
+func jitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(d/2+1) //nolint:gosec // no secret
+}
