@@ -14,10 +14,11 @@
 //
 // Links are point to point, as Calico makes them: a host has its addresses as
 // /32 and /128 and its default route at a gateway that exists on the link only
-// (169.254.1.1 and fe80::1); the node has one route for each address. There is
-// no bridge, so every packet between two hosts crosses the node's forward hook,
+// (169.254.1.1 and fe80::1); the node has one route for each address. Without
+// a bridge, every packet between two hosts crosses the node's forward hook,
 // and every packet between a host and the node its input and output hooks.
 // The node finds the hosts by ARP and neighbour discovery, as a real one does.
+// Hosts can be on a bridge instead, as Flannel has them: see [Lab.AddBridge].
 //
 // Connections come from ports 49152-65535 unless a port is asked for.
 //

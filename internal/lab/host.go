@@ -20,8 +20,10 @@ type Host struct {
 	lab   *Lab
 	name  string
 	iface string // the node's side of the link; empty for the node
-	addrs []netip.Addr
-	nets  []netip.Prefix
+	// bridge is what the link is plugged into; nil: nothing.
+	bridge *BridgeConfig
+	addrs  []netip.Addr
+	nets   []netip.Prefix
 
 	nsMu sync.RWMutex
 	ns   netns.NsHandle // closed only with nsMu held

@@ -34,6 +34,9 @@ type HostConfig struct {
 	// Interface is the name of the node's side of the link, at most 15 bytes;
 	// "tw1", "tw2" and so on if empty. The host's side is always eth0.
 	Interface string
+	// Bridge is the bridge of the node that the host is plugged into; empty for a
+	// link of its own. Nets must be empty then.
+	Bridge string
 }
 
 // Lab is a node with its hosts. Its methods may be called concurrently.
@@ -45,6 +48,7 @@ type Lab struct {
 	links   int     // node-side interfaces made so far
 	closed  bool
 	publish []string // files that Publish made
+	bridges []BridgeConfig
 }
 
 // New makes a lab that has a node and no hosts yet. Close it after use.
@@ -83,7 +87,7 @@ func (l *Lab) AddHost(cfg HostConfig) (*Host, error) {
 		cfg.Interface = fmt.Sprintf("tw%d", l.links)
 	}
 	h := &Host{
-		lab: l, name: cfg.Name, iface: cfg.Interface, ns: netns.None(),
+		lab: l, name: cfg.Name, iface: cfg.Interface, ns: netns.None(), bridge: l.bridge(cfg.Bridge),
 		addrs: slices.Clone(cfg.Addrs), nets: slices.Clone(cfg.Nets),
 	}
 	if err := h.setUpHost(); err != nil {
@@ -104,6 +108,12 @@ func (l *Lab) check(cfg HostConfig) error {
 	}
 	if len(cfg.Addrs) == 0 {
 		return errors.New("it has no address")
+	}
+	if cfg.Bridge != "" && l.bridge(cfg.Bridge) == nil {
+		return fmt.Errorf("there is no bridge %s", cfg.Bridge)
+	}
+	if cfg.Bridge != "" && len(cfg.Nets) > 0 {
+		return fmt.Errorf("a host on a bridge has no nets")
 	}
 	has := map[bool]bool{}
 	for i, a := range cfg.Addrs {

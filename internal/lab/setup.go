@@ -184,6 +184,9 @@ func (h *Host) setUpHost() error {
 func (h *Host) join(nodeSide, hostSide *netlink.Handle) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.HardwareAddr = h.iface, gatewayMAC
+	if h.bridge != nil {
+		attrs.HardwareAddr = nil // ports of one bridge differ
+	}
 	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: hostInterface, PeerNamespace: netlink.NsFd(h.ns)}
 	if err := nodeSide.LinkAdd(veth); err != nil {
 		return fmt.Errorf("make link %s: %w", h.iface, err)
@@ -206,6 +209,9 @@ func (h *Host) join(nodeSide, hostSide *netlink.Handle) error {
 	}
 	if err := waitUp(nodeSide, h.iface); err != nil {
 		return err
+	}
+	if h.bridge != nil {
+		return h.plug(nodeSide, hostSide, outer, inner, h.bridge)
 	}
 	if err := addAddrs(hostSide, inner, h.addrs); err != nil {
 		return err

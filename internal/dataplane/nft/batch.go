@@ -43,7 +43,7 @@ type setContent struct {
 // kernel accepts: first what is new and not referred to yet, then elements and
 // rules, then what nothing refers to any more.
 type batch struct {
-	table   string
+	table   tableID
 	replace bool // the table is made anew
 
 	newSets   []setSpec
@@ -60,7 +60,7 @@ type removal struct {
 	set  bool
 }
 
-func newBatch(table string) *batch {
+func newBatch(table tableID) *batch {
 	return &batch{table: table, flush: map[string]bool{}, del: map[string]*elementList{}, add: map[string]*elementList{}}
 }
 
@@ -71,13 +71,13 @@ func (b *batch) addBaseChain(c chainSpec, rules []rule) {
 	b.rules = append(b.rules, chainRules{name: c.name, rules: rules})
 }
 
-// takeBaseChain moves the base chain with its rules into a batch of its own, and
-// gives it the priority.
-func (b *batch) takeBaseChain(priority int32) *batch {
+// takeBaseChain moves the base chain with its rules into a batch of its own, so
+// much behind its priority.
+func (b *batch) takeBaseChain(behind int32) *batch {
 	hook := newBatch(b.table)
 	b.newChains = slices.DeleteFunc(b.newChains, func(c chainSpec) bool {
 		if c.base {
-			c.priority = priority
+			c.priority += behind
 			hook.newChains = append(hook.newChains, c)
 		}
 		return c.base

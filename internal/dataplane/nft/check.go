@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/nfnl"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -24,16 +25,28 @@ func (b *Dataplane) Check(ctx context.Context) (dataplane.Drift, error) {
 	}
 	findings, err := b.compare()
 	if err != nil {
-		return dataplane.Drift{}, fmt.Errorf("nftables: reading table %s: %w", b.table, err)
+		return dataplane.Drift{}, fmt.Errorf("nftables: reading table %s: %w", b.table.name, err)
 	}
-	drift := dataplane.Drift{Findings: findings}
+	atPorts, err := b.ports.compare()
+	if err != nil {
+		return dataplane.Drift{}, fmt.Errorf("nftables: reading table %s: %w", b.ports.table, err)
+	}
+	drift := dataplane.Drift{Findings: slices.Concat(findings, atPorts)}
 	defer b.cut(ctx)
+	if len(atPorts) > 0 {
+		b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.ports.table.String(), "findings", len(atPorts), "first", atPorts[0])
+		if err := b.ports.write(b.ports.sources); err != nil {
+			return drift, err
+		}
+		drift.Repaired = true
+	}
 	if len(findings) == 0 {
 		return drift, nil
 	}
-	b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.table, "findings", len(findings), "first", findings[0])
-	next := newLayout(b.state)
-	if err := b.replace(next); err != nil {
+	b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.table.name, "findings", len(findings), "first", findings[0])
+	next := b.relaid(b.state)
+	if err := b.replace(b.table, next); err != nil {
+		drift.Repaired = false
 		return drift, err
 	}
 	b.layout, drift.Repaired = next, true
@@ -42,11 +55,16 @@ func (b *Dataplane) Check(ctx context.Context) (dataplane.Drift, error) {
 
 // compare lists what differs between the kernel's table and the layout.
 func (b *Dataplane) compare() ([]string, error) {
-	c, err := newComparison(b.layout)
-	if err == nil {
-		err = dump(b.conn, b.table, c)
+	c, err := b.comparison()
+	if err != nil {
+		return nil, err
 	}
-	switch {
+	return c.with(b.conn, b.table)
+}
+
+// with reads a table and lists what differs.
+func (c *comparison) with(conn *nfnl.Conn, table tableID) ([]string, error) {
+	switch err := dump(conn, table, c); {
 	case errors.Is(err, unix.ENOENT):
 		return []string{"the table is gone, or a part of it went while it was read"}, nil
 	case errors.Is(err, errForeign):
@@ -81,11 +99,17 @@ type markSet struct {
 	want         int
 }
 
-func newComparison(l *layout) (*comparison, error) {
-	c := &comparison{
-		layout: l, chains: map[string]chainSpec{}, rules: map[string][]rule{}, sets: map[string]setSpec{},
+func newComparison() *comparison {
+	return &comparison{
+		chains: map[string]chainSpec{}, rules: map[string][]rule{}, sets: map[string]setSpec{},
 		elements: map[string]map[element]bool{}, seen: map[string]int{}, marks: map[string]markSet{},
 	}
+}
+
+// comparison gives what the table should be.
+func (l *layout) comparison() (*comparison, error) {
+	c := newComparison()
+	c.layout = l
 	for family, t := range l.slots {
 		for mark := -1; mark < t.marks(); mark++ {
 			set := markSet{family: family, mark: mark}

@@ -97,14 +97,14 @@ func linearRules(n int) func(testing.TB, *lab.Lab) {
 			t.Fatal(err)
 		}
 		defer func() { _ = conn.Close() }()
-		out := newBatch("linear")
+		out := newBatch(inet("linear"))
 		out.replace = true
 		rules := []rule{when(hasState(stateEstablished|stateRelated), accept)}
 		for i := range n {
 			a := remoteAddr(i)
 			rules = append(rules, when(join(isFamily(0), []expr{address(0, source), is(a.AsSlice()...)}), drop))
 		}
-		out.addBaseChain(chainSpec{name: forwardChain, base: true, priority: priority}, rules)
+		out.addBaseChain(chainSpec{name: forwardChain, base: true, hook: hookForward, priority: priority}, rules)
 		var w nfnl.Writer
 		out.write(&w)
 		if err := conn.Do(&w, uint32(w.Messages()-1), nil); err != nil {

@@ -38,9 +38,9 @@ func (o oldCounters) restore(chains []chainRules) {
 func isAllow(chain string) bool { return strings.HasPrefix(chain, "allow-") }
 
 // oldCounters reads the counters of the table that is there; nil if there is none.
-func (b *Dataplane) oldCounters() (oldCounters, error) {
+func (b *writer) oldCounters(table tableID) (oldCounters, error) {
 	old := oldCounters{}
-	err := eachDecider(b.conn, b.table, func(chain string, attrs nfnl.Attrs) {
+	err := eachDecider(b.conn, table, func(chain string, attrs nfnl.Attrs) {
 		key := counterKey{isAllow(chain), readComment(attrs.Get(unix.NFTA_RULE_USERDATA))}
 		old[key] = readCounter(attrs)
 	})
@@ -60,7 +60,7 @@ func (b *Dataplane) Counters(ctx context.Context) ([]dataplane.Counter, error) {
 	if b.inForce {
 		err := eachDecider(b.conn, b.table, func(chain string, attrs nfnl.Attrs) { byChain[chain] = readCounter(attrs) })
 		if err != nil {
-			return nil, fmt.Errorf("nftables: table %s: reading counters: %w", b.table, err)
+			return nil, fmt.Errorf("nftables: table %s: reading counters: %w", b.table.name, err)
 		}
 	}
 	deciders := b.state.Deciders()
@@ -76,7 +76,7 @@ func (b *Dataplane) Counters(ctx context.Context) ([]dataplane.Counter, error) {
 
 // eachDecider gives the rules of all deciders' chains. It fails with ENOENT if
 // there is no table.
-func eachDecider(conn *nfnl.Conn, table string, visit func(chain string, attrs nfnl.Attrs)) error {
+func eachDecider(conn *nfnl.Conn, table tableID, visit func(chain string, attrs nfnl.Attrs)) error {
 	if err := findTable(conn, table); err != nil {
 		return err
 	}
@@ -90,19 +90,19 @@ func eachDecider(conn *nfnl.Conn, table string, visit func(chain string, attrs n
 }
 
 // findTable fails with ENOENT if there is no such table.
-func findTable(conn *nfnl.Conn, table string) error {
+func findTable(conn *nfnl.Conn, table tableID) error {
 	var w nfnl.Writer
-	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETTABLE, unix.NLM_F_ACK, unix.NFPROTO_INET)
-	w.String(unix.NFTA_TABLE_NAME, table)
+	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETTABLE, unix.NLM_F_ACK, table.family)
+	w.String(unix.NFTA_TABLE_NAME, table.name)
 	w.End()
 	return conn.Do(&w, 1, nil)
 }
 
 // getRules asks for all rules of a table.
-func getRules(table string) *nfnl.Writer {
+func getRules(table tableID) *nfnl.Writer {
 	var w nfnl.Writer
-	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETRULE, unix.NLM_F_DUMP, unix.NFPROTO_INET)
-	w.String(unix.NFTA_RULE_TABLE, table)
+	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETRULE, unix.NLM_F_DUMP, table.family)
+	w.String(unix.NFTA_RULE_TABLE, table.name)
 	w.End()
 	return &w
 }

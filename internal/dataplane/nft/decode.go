@@ -23,7 +23,7 @@ func readExpr(list nfnl.Attrs) (expr, error) {
 	case "meta":
 		known = []uint16{unix.NFTA_META_KEY, unix.NFTA_META_DREG}
 		e = expr{kind: metaLoad, key: number(unix.NFTA_META_KEY), register: number(unix.NFTA_META_DREG)}
-		ok = e.key == metaL4Proto || e.key == metaNFProto
+		ok = e.key == metaL4Proto || e.key == metaNFProto || e.key == metaIIF || e.key == metaProtocol
 	case "ct":
 		known = []uint16{unix.NFTA_CT_KEY, unix.NFTA_CT_DREG}
 		e = expr{kind: ctLoad, key: number(unix.NFTA_CT_KEY), register: number(unix.NFTA_CT_DREG)}
@@ -132,9 +132,7 @@ func readChain(a nfnl.Attrs) (chainSpec, error) {
 		return c, nil
 	}
 	c.base, c.priority = true, int32(hook.Get(unix.NFTA_HOOK_PRIORITY).Uint32())
-	if n := hook.Get(unix.NFTA_HOOK_HOOKNUM).Uint32(); n != hookForward {
-		return c, fmt.Errorf("hooks into %d, not into forwarding", n)
-	}
+	c.hook = hook.Get(unix.NFTA_HOOK_HOOKNUM).Uint32()
 	if t := a.Get(unix.NFTA_CHAIN_TYPE).String(); t != chainType {
 		return c, fmt.Errorf("is of type %q, not %q", t, chainType)
 	}

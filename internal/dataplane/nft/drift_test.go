@@ -32,7 +32,7 @@ func tamper(t *testing.T, ns string, write func(*nfnl.Writer)) {
 }
 
 func TestDrift(t *testing.T) {
-	const table = DefaultTable
+	table := inet(DefaultTable)
 	elements := func(typ uint8, set string, e element) func(*nfnl.Writer) {
 		return func(w *nfnl.Writer) {
 			var l elementList
@@ -47,9 +47,9 @@ func TestDrift(t *testing.T) {
 		want string
 	}{
 		{"table deleted", func(w *nfnl.Writer) { writeTable(w, unix.NFT_MSG_DELTABLE, table) }, "the table is gone, or a part of it went while it was read"},
-		{"rules deleted", func(w *nfnl.Writer) { writeFlush(w, table, "forward") }, "chain forward: 3 rules are gone"},
+		{"rules deleted", func(w *nfnl.Writer) { writeFlush(w, table, "forward") }, "chain forward: 4 rules are gone"},
 		{"rule added", func(w *nfnl.Writer) { writeRule(w, table, "egress4", always(accept)) }, "chain egress4: rule 5 was added"},
-		{"foreign rule added", func(w *nfnl.Writer) { writeRule(w, table, "forward", foreign) }, `chain forward: rule 3: expression "meta" is used in a way that is none of ours`},
+		{"foreign rule added", func(w *nfnl.Writer) { writeRule(w, table, "forward", foreign) }, `chain forward: rule 4: expression "meta" is used in a way that is none of ours`},
 		{"chain added", func(w *nfnl.Writer) { writeChain(w, table, chainSpec{name: "mine"}) }, "chain mine was added"},
 		{"set added", func(w *nfnl.Writer) { writeSet(w, table, addrSet("mine", 0)) }, "set mine was added"},
 		{"local endpoint deleted", elements(unix.NFT_MSG_DELSETELEM, "egress4", element{key: addrKey(podA4)}), "set egress4: 1 elements are gone or changed"},
@@ -86,7 +86,7 @@ func TestApplyRepairs(t *testing.T) {
 	b := newDataplane(t, ns)
 	m := podTables()
 	apply(t, b, tabletest.Empty().Step(m))
-	tamper(t, ns, func(w *nfnl.Writer) { writeTable(w, unix.NFT_MSG_DELTABLE, DefaultTable) })
+	tamper(t, ns, func(w *nfnl.Writer) { writeTable(w, unix.NFT_MSG_DELTABLE, inet(DefaultTable)) })
 	next := m.Clone()
 	next.Addrs[world4IP] = pods4
 	apply(t, b, m.Step(next))
@@ -105,7 +105,7 @@ func TestReadRefuses(t *testing.T) {
 	b := newDataplane(t, ns)
 	apply(t, b, tabletest.Empty().Step(podTables()))
 	tamper(t, ns, func(w *nfnl.Writer) {
-		writeRule(w, DefaultTable, "row-1", rule{exprs: []expr{{kind: metaLoad, register: reg1, key: 3}, is(0, 0, 0, 0), {kind: immediate, verdict: accept}}})
+		writeRule(w, inet(DefaultTable), "row-1", rule{exprs: []expr{{kind: metaLoad, register: reg1, key: 3}, is(0, 0, 0, 0), {kind: immediate, verdict: accept}}})
 	})
 	_, err := b.ReadBack(ctx)
 	if err == nil || !strings.Contains(err.Error(), `chain row-1, rule 1: expression "meta" is used in a way that is none of ours`) {

@@ -20,12 +20,12 @@ type visitor interface {
 
 // dump reads a whole table. It fails with ENOENT if there is none, and with
 // nfnl.ErrInterrupted if some part of it could not be read in one piece.
-func dump(conn *nfnl.Conn, table string, v visitor) error {
+func dump(conn *nfnl.Conn, table tableID, v visitor) error {
 	if err := readTable(conn, table); err != nil {
 		return err
 	}
 	if err := each(conn, getTable(unix.NFT_MSG_GETCHAIN, unix.NFTA_CHAIN_TABLE, table), func(a nfnl.Attrs) error {
-		if a.Get(unix.NFTA_CHAIN_TABLE).String() != table {
+		if a.Get(unix.NFTA_CHAIN_TABLE).String() != table.name {
 			return nil // kernels give the chains of all tables
 		}
 		return v.visitChain(readChain(a))
@@ -39,7 +39,7 @@ func dump(conn *nfnl.Conn, table string, v visitor) error {
 	}
 	var sets []string
 	if err := each(conn, getTable(unix.NFT_MSG_GETSET, unix.NFTA_SET_TABLE, table), func(a nfnl.Attrs) error {
-		if a.Get(unix.NFTA_SET_TABLE).String() != table {
+		if a.Get(unix.NFTA_SET_TABLE).String() != table.name {
 			return nil
 		}
 		s, err := readSet(a)
@@ -56,10 +56,10 @@ func dump(conn *nfnl.Conn, table string, v visitor) error {
 	return nil
 }
 
-func dumpElements(conn *nfnl.Conn, table, set string, v visitor) error {
+func dumpElements(conn *nfnl.Conn, table tableID, set string, v visitor) error {
 	var w nfnl.Writer
-	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP, unix.NFPROTO_INET)
-	w.String(unix.NFTA_SET_ELEM_LIST_TABLE, table)
+	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP, table.family)
+	w.String(unix.NFTA_SET_ELEM_LIST_TABLE, table.name)
 	w.String(unix.NFTA_SET_ELEM_LIST_SET, set)
 	w.End()
 	return each(conn, &w, func(a nfnl.Attrs) error {
@@ -97,19 +97,19 @@ func each(conn *nfnl.Conn, request *nfnl.Writer, visit func(nfnl.Attrs) error) e
 }
 
 // getTable asks for all of a kind that a table has.
-func getTable(typ uint8, attr uint16, table string) *nfnl.Writer {
+func getTable(typ uint8, attr uint16, table tableID) *nfnl.Writer {
 	var w nfnl.Writer
-	w.Begin(unix.NFNL_SUBSYS_NFTABLES, typ, unix.NLM_F_DUMP, unix.NFPROTO_INET)
-	w.String(attr, table)
+	w.Begin(unix.NFNL_SUBSYS_NFTABLES, typ, unix.NLM_F_DUMP, table.family)
+	w.String(attr, table.name)
 	w.End()
 	return &w
 }
 
 // readTable fails if there is no table, or one that is switched off.
-func readTable(conn *nfnl.Conn, table string) error {
+func readTable(conn *nfnl.Conn, table tableID) error {
 	var w nfnl.Writer
-	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETTABLE, unix.NLM_F_ACK, unix.NFPROTO_INET)
-	w.String(unix.NFTA_TABLE_NAME, table)
+	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETTABLE, unix.NLM_F_ACK, table.family)
+	w.String(unix.NFTA_TABLE_NAME, table.name)
 	w.End()
 	return conn.Do(&w, 1, func(m nfnl.Message) error {
 		if flags := m.Attrs.Get(unix.NFTA_TABLE_FLAGS).Uint32(); flags != 0 {

@@ -40,7 +40,7 @@ func (l *elementList) add(e element) {
 }
 
 // write appends messages that add or delete the elements.
-func (l *elementList) write(w *nfnl.Writer, typ uint8, table, set string) {
+func (l *elementList) write(w *nfnl.Writer, typ uint8, table tableID, set string) {
 	flags := uint16(0)
 	if typ == unix.NFT_MSG_NEWSETELEM {
 		flags = unix.NLM_F_CREATE | unix.NLM_F_EXCL
@@ -54,8 +54,8 @@ func (l *elementList) write(w *nfnl.Writer, typ uint8, table, set string) {
 		if from == to {
 			continue
 		}
-		w.Begin(unix.NFNL_SUBSYS_NFTABLES, typ, flags, unix.NFPROTO_INET)
-		w.String(unix.NFTA_SET_ELEM_LIST_TABLE, table)
+		w.Begin(unix.NFNL_SUBSYS_NFTABLES, typ, flags, table.family)
+		w.String(unix.NFTA_SET_ELEM_LIST_TABLE, table.name)
 		w.String(unix.NFTA_SET_ELEM_LIST_SET, set)
 		list := w.Nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS)
 		w.B = append(w.B, l.w.B[from:to]...)

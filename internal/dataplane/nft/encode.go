@@ -19,9 +19,9 @@ var exprNames = map[kind]string{
 }
 
 // writeRule appends the message that adds a rule to the end of a chain.
-func writeRule(w *nfnl.Writer, table, chain string, r rule) {
-	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_APPEND, unix.NFPROTO_INET)
-	w.String(unix.NFTA_RULE_TABLE, table)
+func writeRule(w *nfnl.Writer, table tableID, chain string, r rule) {
+	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_APPEND, table.family)
+	w.String(unix.NFTA_RULE_TABLE, table.name)
 	w.String(unix.NFTA_RULE_CHAIN, chain)
 	list := w.Nest(unix.NFTA_RULE_EXPRESSIONS)
 	for _, e := range r.exprs {
@@ -133,13 +133,13 @@ func hash(text string) uint64 {
 	return h
 }
 
-func writeTable(w *nfnl.Writer, typ uint8, table string) {
+func writeTable(w *nfnl.Writer, typ uint8, table tableID) {
 	flags := uint16(0)
 	if typ == unix.NFT_MSG_NEWTABLE {
 		flags = unix.NLM_F_CREATE
 	}
-	w.Begin(unix.NFNL_SUBSYS_NFTABLES, typ, flags, unix.NFPROTO_INET)
-	w.String(unix.NFTA_TABLE_NAME, table)
+	w.Begin(unix.NFNL_SUBSYS_NFTABLES, typ, flags, table.family)
+	w.String(unix.NFTA_TABLE_NAME, table.name)
 	if typ == unix.NFT_MSG_NEWTABLE {
 		w.Uint32(unix.NFTA_TABLE_FLAGS, 0)
 	}
@@ -149,7 +149,8 @@ func writeTable(w *nfnl.Writer, typ uint8, table string) {
 // chainSpec is a chain without its rules.
 type chainSpec struct {
 	name     string
-	base     bool // hooks into forwarding
+	base     bool
+	hook     uint32 // of a base chain
 	priority int32
 }
 
@@ -158,13 +159,13 @@ const (
 	hookForward = 2 // NF_INET_FORWARD
 )
 
-func writeChain(w *nfnl.Writer, table string, c chainSpec) {
-	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE|unix.NLM_F_EXCL, unix.NFPROTO_INET)
-	w.String(unix.NFTA_CHAIN_TABLE, table)
+func writeChain(w *nfnl.Writer, table tableID, c chainSpec) {
+	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE|unix.NLM_F_EXCL, table.family)
+	w.String(unix.NFTA_CHAIN_TABLE, table.name)
 	w.String(unix.NFTA_CHAIN_NAME, c.name)
 	if c.base {
 		hook := w.Nest(unix.NFTA_CHAIN_HOOK)
-		w.Uint32(unix.NFTA_HOOK_HOOKNUM, hookForward)
+		w.Uint32(unix.NFTA_HOOK_HOOKNUM, c.hook)
 		w.Uint32(unix.NFTA_HOOK_PRIORITY, uint32(c.priority))
 		w.EndNest(hook)
 		w.Uint32(unix.NFTA_CHAIN_POLICY, uint32(kernelCodes[codeAccept]))
@@ -173,26 +174,26 @@ func writeChain(w *nfnl.Writer, table string, c chainSpec) {
 	w.End()
 }
 
-func writeDelChain(w *nfnl.Writer, table, chain string) {
-	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_DELCHAIN, 0, unix.NFPROTO_INET)
-	w.String(unix.NFTA_CHAIN_TABLE, table)
+func writeDelChain(w *nfnl.Writer, table tableID, chain string) {
+	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_DELCHAIN, 0, table.family)
+	w.String(unix.NFTA_CHAIN_TABLE, table.name)
 	w.String(unix.NFTA_CHAIN_NAME, chain)
 	w.End()
 }
 
 // writeFlush deletes all rules of a chain.
-func writeFlush(w *nfnl.Writer, table, chain string) {
-	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_DELRULE, 0, unix.NFPROTO_INET)
-	w.String(unix.NFTA_RULE_TABLE, table)
+func writeFlush(w *nfnl.Writer, table tableID, chain string) {
+	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_DELRULE, 0, table.family)
+	w.String(unix.NFTA_RULE_TABLE, table.name)
 	w.String(unix.NFTA_RULE_CHAIN, chain)
 	w.End()
 }
 
 const verdictDataType = 0xffffff00 // NFT_DATA_VERDICT
 
-func writeSet(w *nfnl.Writer, table string, s setSpec) {
-	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_NEWSET, unix.NLM_F_CREATE|unix.NLM_F_EXCL, unix.NFPROTO_INET)
-	w.String(unix.NFTA_SET_TABLE, table)
+func writeSet(w *nfnl.Writer, table tableID, s setSpec) {
+	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_NEWSET, unix.NLM_F_CREATE|unix.NLM_F_EXCL, table.family)
+	w.String(unix.NFTA_SET_TABLE, table.name)
 	w.String(unix.NFTA_SET_NAME, s.name)
 	flags := uint32(0)
 	if s.interval {
@@ -207,6 +208,11 @@ func writeSet(w *nfnl.Writer, table string, s setSpec) {
 	w.Uint32(unix.NFTA_SET_KEY_TYPE, uint32(s.keyType))
 	w.Uint32(unix.NFTA_SET_KEY_LEN, s.keyLen)
 	w.Uint32(unix.NFTA_SET_ID, uint32(w.Messages()))
+	if s.keyType == ifIndex {
+		// For nft, which prints it: the key is in the machine's byte order.
+		const byteOrder, host = 0, 1
+		w.Bytes(unix.NFTA_SET_USERDATA, append([]byte{byteOrder, 4}, nativeUint32(host)...))
+	}
 	if s.size > 0 {
 		desc := w.Nest(unix.NFTA_SET_DESC)
 		w.Uint32(unix.NFTA_SET_DESC_SIZE, s.size)
@@ -215,9 +221,9 @@ func writeSet(w *nfnl.Writer, table string, s setSpec) {
 	w.End()
 }
 
-func writeDelSet(w *nfnl.Writer, table, set string) {
-	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_DELSET, 0, unix.NFPROTO_INET)
-	w.String(unix.NFTA_SET_TABLE, table)
+func writeDelSet(w *nfnl.Writer, table tableID, set string) {
+	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_DELSET, 0, table.family)
+	w.String(unix.NFTA_SET_TABLE, table.name)
 	w.String(unix.NFTA_SET_NAME, set)
 	w.End()
 }

@@ -63,8 +63,10 @@ const (
 	reg1       = unix.NFT_REG_1
 	reg32Start = unix.NFT_REG32_00
 
-	metaNFProto = 15 // NFT_META_NFPROTO
-	metaL4Proto = 16 // NFT_META_L4PROTO
+	metaProtocol = 1  // NFT_META_PROTOCOL
+	metaIIF      = 4  // NFT_META_IIF
+	metaNFProto  = 15 // NFT_META_NFPROTO
+	metaL4Proto  = 16 // NFT_META_L4PROTO
 
 	ctState = 0 // NFT_CT_STATE
 
@@ -189,6 +191,7 @@ const (
 	inetProto   dataType = 12
 	inetService dataType = 13
 	icmpType    dataType = 14
+	ifIndex     dataType = 20
 	icmp6Type   dataType = 29
 	icmpCode    dataType = 32
 	icmp6Code   dataType = 33

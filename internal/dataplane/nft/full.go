@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
@@ -24,6 +25,9 @@ type layout struct {
 	intervals [2][]interval
 	cells     map[cellSet]int  // how many elements the maps have that exist
 	room      map[string]usage // of the sets of addresses
+	// The guard: see guard.go.
+	sources map[sourceEntry]bool
+	podNets []netip.Prefix
 }
 
 // usage says how many addresses are in a set, and how many there can be.
@@ -71,6 +75,7 @@ func (l *layout) eachEntry(each func(entry, verdict)) {
 		}
 	}
 	for _, local := range l.state.Locals() {
+		give(hereEntry(local.Addr))
 		give(entry{kind: entrySelf, path: path{policy.Egress, familyOf(local.Addr)}, addr: local.Addr})
 		for _, dir := range policy.Directions {
 			p := path{dir, familyOf(local.Addr)}
@@ -90,7 +95,8 @@ func (l *layout) emit(out sink) error {
 	for _, s := range fixedSets() {
 		out.addSet(s)
 	}
-	out.addBaseChain(chainSpec{name: forwardChain, base: true, priority: priority}, forwardRules())
+	out.addBaseChain(chainSpec{name: forwardChain, base: true, hook: hookForward, priority: priority}, l.forwardRules())
+	l.emitGuard(out)
 	out.addChain(chainRules{name: strictChain, rules: strictRules()})
 	for family, t := range l.slots {
 		for mark := -1; mark < t.marks(); mark++ {
@@ -187,6 +193,8 @@ func (l *layout) emitRows(out sink) error {
 	}
 	return nil
 }
+
+func (*layout) hook() string { return forwardChain }
 
 // emitAddrs gives the sets of marks.
 func (l *layout) emitAddrs(out sink) {

@@ -1,13 +1,10 @@
 package nft
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/tierwall/tierwall/internal/dataplane"
 )
 
 // Whole tables change hands without a window and without a lost packet. A packet
@@ -24,56 +21,66 @@ import (
 // a bridge that the next start takes down.
 const bridgeSuffix = "-handover"
 
-func (b *Dataplane) bridge() string { return b.table + bridgeSuffix }
+// bridge gives the table that stands in for another one.
+func (t tableID) bridge() tableID { return tableID{t.family, t.name + bridgeSuffix} }
+
+// content is all that a table holds.
+type content interface {
+	emit(sink) error
+	// emitAddrs gives what emit leaves out since it is compared in another way.
+	emitAddrs(sink)
+	// hook names the base chain.
+	hook() string
+}
 
 // replace writes a whole table in the place of what is there.
-func (b *Dataplane) replace(l *layout) error {
-	old, err := b.oldCounters()
+func (b *writer) replace(table tableID, c content) error {
+	old, err := b.oldCounters(table)
 	if err != nil {
 		return err
 	}
 	if old == nil {
-		if err := b.writeWhole(b.table, priority, l, nil); err != nil {
+		if err := b.writeWhole(table, 0, c, nil); err != nil {
 			return err
 		}
-		return b.deleteTable(b.bridge())
+		return b.deleteTable(table.bridge())
 	}
-	if err := b.writeWhole(b.bridge(), bridgePriority, l, nil); err != nil {
+	if err := b.writeWhole(table.bridge(), 1, c, nil); err != nil {
 		return err
 	}
-	if err := b.unhook(b.table); err != nil {
+	if err := b.unhook(table, c.hook()); err != nil {
 		// Somebody took the base chain away, or another program wrote the table. The
 		// bridge is in force, so replacing it at once opens nothing.
-		b.log.Debug("the old table has no base chain of ours", "table", b.table, "error", err)
+		b.log.Debug("the old table has no base chain of ours", "table", table.name, "error", err)
 	}
-	if now, err := b.oldCounters(); err == nil && now != nil {
+	if now, err := b.oldCounters(table); err == nil && now != nil {
 		old = now // with what the last packets added
 	}
-	if err := b.writeWhole(b.table, priority, l, old); err != nil {
+	if err := b.writeWhole(table, 0, c, old); err != nil {
 		// The bridge stays: it enforces what this table should have.
-		return fmt.Errorf("%w (table %s is in force in its place)", err, b.bridge())
+		return fmt.Errorf("%w (table %s is in force in its place)", err, table.bridge().name)
 	}
-	if err := b.unhook(b.bridge()); err != nil {
+	if err := b.unhook(table.bridge(), c.hook()); err != nil {
 		b.log.Warn("the table for the handover stays until the next start; it says the same as ours",
-			"table", b.bridge(), "error", err)
+			"table", table.bridge().name, "error", err)
 		return nil
 	}
-	return b.deleteTable(b.bridge())
+	return b.deleteTable(table.bridge())
 }
 
-// writeWhole writes a layout as a table in the place of any table of that name,
-// where no packet is inside. The base chain comes last, in a step of its own:
-// the kernel makes a new interval set's elements visible only after the rules
-// that look them up.
-func (b *Dataplane) writeWhole(table string, priority int32, l *layout, old oldCounters) error {
+// writeWhole writes a table in the place of any table of that name, where no
+// packet is inside, so much behind its usual priority. The base chain comes last,
+// in a step of its own: the kernel makes a new interval set's elements visible
+// only after the rules that look them up.
+func (b *writer) writeWhole(table tableID, behind int32, c content, old oldCounters) error {
 	out := newBatch(table)
 	out.replace = true
-	if err := l.emit(out); err != nil {
+	if err := c.emit(out); err != nil {
 		return err
 	}
-	l.emitAddrs(out)
+	c.emitAddrs(out)
 	old.restore(out.rules)
-	hook := out.takeBaseChain(priority)
+	hook := out.takeBaseChain(behind)
 	if err := b.send(out); err != nil {
 		return err
 	}
@@ -81,9 +88,9 @@ func (b *Dataplane) writeWhole(table string, priority int32, l *layout, old oldC
 }
 
 // unhook deletes a table's base chain and waits until no packet is inside.
-func (b *Dataplane) unhook(table string) error {
+func (b *writer) unhook(table tableID, chain string) error {
 	out := newBatch(table)
-	out.delChain(forwardChain, rankEntry)
+	out.delChain(chain, rankEntry)
 	if err := b.send(out); err != nil {
 		return err
 	}
@@ -103,26 +110,3 @@ func graceOver() {
 
 // graceWithoutBarrier is far longer than a packet is in the kernel's hands.
 const graceWithoutBarrier = 50 * time.Millisecond
-
-// deleteTable deletes a table if it is there.
-func (b *Dataplane) deleteTable(table string) error {
-	b.w.Reset()
-	b.w.BeginBatch(unix.NFNL_SUBSYS_NFTABLES)
-	// Deleting fails without a table, so there is one in any case.
-	writeTable(&b.w, unix.NFT_MSG_NEWTABLE, table)
-	writeTable(&b.w, unix.NFT_MSG_DELTABLE, table)
-	b.w.EndBatch(unix.NFNL_SUBSYS_NFTABLES)
-	if err := b.conn.Do(&b.w, uint32(b.w.Messages()-1), nil); err != nil {
-		return fmt.Errorf("nftables: table %s: deleting: %w", table, err)
-	}
-	return nil
-}
-
-// removeAll deletes the table, and what an interrupted handover may have left.
-func (b *Dataplane) removeAll() error {
-	if err := errors.Join(b.deleteTable(b.table), b.deleteTable(b.bridge())); err != nil {
-		return err
-	}
-	b.layout, b.inForce = newLayout(dataplane.NewState()), false
-	return nil
-}

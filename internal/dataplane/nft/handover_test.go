@@ -11,7 +11,7 @@ import (
 )
 
 // hasTable reports whether the kernel has a table with chains of that name.
-func hasTable(t *testing.T, b *Dataplane, table string) bool {
+func hasTable(t *testing.T, b *Dataplane, table tableID) bool {
 	t.Helper()
 	err := eachDecider(b.conn, table, func(string, nfnl.Attrs) {})
 	if err != nil && !errors.Is(err, unix.ENOENT) {
@@ -29,14 +29,14 @@ func TestBridgeIsTakenDown(t *testing.T) {
 		until func(old *Dataplane) error
 	}{
 		{"the bridge is written", func(*Dataplane) error { return nil }},
-		{"the old table has no base chain", func(old *Dataplane) error { return old.unhook(old.table) }},
+		{"the old table has no base chain", func(old *Dataplane) error { return old.unhook(old.table, forwardChain) }},
 		{"the old table is gone", func(old *Dataplane) error { return old.deleteTable(old.table) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ns := newNamespace(t)
 			old := newDataplane(t, ns)
 			apply(t, old, tables)
-			if err := old.writeWhole(old.bridge(), bridgePriority, old.layout, nil); err != nil {
+			if err := old.writeWhole(old.table.bridge(), 1, old.layout, nil); err != nil {
 				t.Fatal(err)
 			}
 			if err := c.until(old); err != nil {
@@ -44,7 +44,7 @@ func TestBridgeIsTakenDown(t *testing.T) {
 			}
 			next := newDataplane(t, ns)
 			apply(t, next, tables)
-			if hasTable(t, next, next.bridge()) {
+			if hasTable(t, next, next.table.bridge()) {
 				t.Error("the bridge is still there")
 			}
 			if findings, err := next.compare(); err != nil || len(findings) > 0 {
@@ -53,7 +53,7 @@ func TestBridgeIsTakenDown(t *testing.T) {
 			if err := next.Remove(context.Background()); err != nil {
 				t.Fatal(err)
 			}
-			if hasTable(t, next, next.table) || hasTable(t, next, next.bridge()) {
+			if hasTable(t, next, next.table) || hasTable(t, next, next.table.bridge()) {
 				t.Error("Remove leaves a table")
 			}
 		})
@@ -65,13 +65,13 @@ func TestBridgeIsTakenDown(t *testing.T) {
 func TestRemoveTakesTheBridge(t *testing.T) {
 	b := newDataplane(t, newNamespace(t))
 	apply(t, b, synthetic(3, 5, 10))
-	if err := b.writeWhole(b.bridge(), bridgePriority, b.layout, nil); err != nil {
+	if err := b.writeWhole(b.table.bridge(), 1, b.layout, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Remove(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if hasTable(t, b, b.bridge()) {
+	if hasTable(t, b, b.table.bridge()) {
 		t.Error("the bridge is still there")
 	}
 }

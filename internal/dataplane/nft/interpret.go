@@ -103,6 +103,9 @@ func (w *walk) chain(name string, depth int) outcome {
 // back in any case: the kernel ends with a packet that egress drops, but what
 // ingress would have said is asked as well.
 func (w *walk) jump(name string, depth int) outcome {
+	if strings.HasPrefix(name, "unknown-") {
+		return goOn // not what policy says, but what is said before it is known
+	}
 	direction := w.direction
 	for _, p := range paths {
 		if p.String() != name {
@@ -153,8 +156,11 @@ func (w *walk) rule(r rule) verdict {
 		case metaLoad:
 			clear(register[:4])
 			register[0] = w.packet.protocol
-			if e.key == metaNFProto {
+			switch e.key {
+			case metaNFProto:
 				register[0] = isFamily(w.packet.family)[1].data[0]
+			case metaIIF: // of no interface that is known
+				register[0] = 0
 			}
 		case ctLoad:
 			copy(register, nativeUint32(stateNew))

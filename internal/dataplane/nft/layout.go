@@ -3,6 +3,7 @@ package nft
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/policy"
@@ -11,7 +12,8 @@ import (
 // The table, for one family and one direction ("egress4"; a side note in
 // parentheses):
 //
-//	chain forward      established and related connections pass; then, by family,
+//	chain forward      from interfaces of local endpoints: see guard.go
+//	                   established and related connections pass; then, by family,
 //	chain forward4     ip saddr vmap @egress4 (local endpoints: jump egress4)
 //	                   ip daddr vmap @ingress4 (jump ingress4)
 //	chain egress4      ip saddr . ip daddr @self4 return
@@ -76,8 +78,7 @@ const (
 	strictChain  = "strict"
 
 	// The tables see a packet after DNAT, a little before others that filter.
-	priority       = -10
-	bridgePriority = priority + 1 // see handover.go
+	priority = -10
 )
 
 // byAddress matches on the family and looks one end's address up in a verdict map.
@@ -85,12 +86,12 @@ func byAddress(family int, s side, set string) rule {
 	return rule{exprs: join(isFamily(family), []expr{address(family, s), bySet(set)})}
 }
 
-func forwardRules() []rule {
-	return []rule{
-		when(hasState(stateEstablished|stateRelated), accept),
-		when(isFamily(0), goTo("forward4")),
-		when(isFamily(1), goTo("forward6")),
-	}
+func (l *layout) forwardRules() []rule {
+	return slices.Concat(
+		[]rule{when(fromLink(), jumpTo(sourceChain)), when(hasState(stateEstablished|stateRelated), accept)},
+		unknownRules(l.podNets),
+		[]rule{when(isFamily(0), goTo("forward4")), when(isFamily(1), goTo("forward6"))},
+	)
 }
 
 // strictRules keep connections that were cut from coming back. Connection
@@ -198,7 +199,8 @@ func fixedSets() []setSpec {
 	var sets []setSpec
 	for family := range familyDigit {
 		t := addrType(family)
-		sets = append(sets, setSpec{name: selfName(family), keyType: t<<concatBits | t, keyLen: 2 * addrLen(family)})
+		sets = append(sets, setSpec{name: selfName(family), keyType: t<<concatBits | t, keyLen: 2 * addrLen(family)},
+			addrSet(hereName(family), family))
 	}
 	for _, p := range paths {
 		nets := addrMap(p.netsName(), p.family)

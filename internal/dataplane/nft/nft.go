@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"sync/atomic"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tierwall/tierwall/internal/conntrack"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/nfnl"
@@ -34,11 +36,10 @@ const DefaultTable = "tierwall"
 // Dataplane holds the table of one network namespace.
 type Dataplane struct {
 	*layout
-	table string
-	conn  *nfnl.Conn
+	*writer
+	table tableID
+	ports ports            // of bridges
 	live  *conntrack.Table // nil: connections are left alone
-	log   *slog.Logger
-	w     nfnl.Writer
 	// inForce says that the kernel holds what layout says, as far as we know.
 	inForce bool
 	// rewrites counts how often the kernel refused a step, and all was written anew.
@@ -56,10 +57,12 @@ func New(o Options) (*Dataplane, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Dataplane{layout: newLayout(dataplane.NewState()), table: o.table(), conn: conn, log: o.Logger}
-	if b.log == nil {
-		b.log = slog.Default()
+	w := &writer{conn: conn, log: o.Logger}
+	if w.log == nil {
+		w.log = slog.Default()
 	}
+	b := &Dataplane{layout: newLayout(dataplane.NewState()), writer: w, table: o.table()}
+	b.ports = ports{writer: w, table: tableID{unix.NFPROTO_BRIDGE, b.table.name}}
 	if !o.KeepConnections {
 		if b.live, err = conntrack.Open(o.NetNS); err != nil {
 			return nil, errors.Join(err, conn.Close())
@@ -68,11 +71,11 @@ func New(o Options) (*Dataplane, error) {
 	return b, nil
 }
 
-func (o Options) table() string {
+func (o Options) table() tableID {
 	if o.Table == "" {
-		return DefaultTable
+		return inet(DefaultTable)
 	}
-	return o.Table
+	return inet(o.Table)
 }
 
 func dial(o Options) (*nfnl.Conn, error) {
@@ -125,14 +128,14 @@ func (b *Dataplane) applyStep(d *dataplane.Delta) (mayDeny bool, err error) {
 		step.commit()
 		return mayDeny, nil
 	case err == nil:
-		b.log.Debug("a set is full; writing the table anew with more room", "table", b.table)
+		b.log.Debug("a set is full; writing the table anew with more room", "table", b.table.name)
 	default:
 		b.rewrites++
 		mayDeny = true
-		b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.table, "error", err)
+		b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.table.name, "error", err)
 	}
-	next := newLayout(b.state)
-	if err := b.replace(next); err != nil {
+	next := b.relaid(b.state)
+	if err := b.replace(b.table, next); err != nil {
 		return false, errors.Join(err, b.state.Apply(back))
 	}
 	b.layout = next
@@ -170,45 +173,25 @@ func (b *Dataplane) applyFirst(d *dataplane.Delta) error {
 	if err := s.Apply(d); err != nil {
 		return err
 	}
-	next := newLayout(s)
-	if err := b.replace(next); err != nil {
+	next := b.relaid(s)
+	if err := b.replace(b.table, next); err != nil {
 		return err
 	}
 	b.layout, b.inForce = next, true
 	return nil
 }
 
-// send writes a batch to the kernel: all of it or nothing.
-func (b *Dataplane) send(out *batch) error {
-	if out.empty() {
-		return nil
-	}
-	b.w.Reset()
-	out.write(&b.w)
-	last := uint32(b.w.Messages() - 1)
-	err := b.conn.Do(&b.w, last, nil)
-	var refused *nfnl.Error
-	if errors.As(err, &refused) {
-		err = fmt.Errorf("%s: %w", describe(b.w.B, refused.Seq), err)
-	}
-	if cap(b.w.B) > keepBuffer {
-		b.w = nfnl.Writer{}
-	}
-	if err != nil {
-		return fmt.Errorf("nftables: table %s: %w", out.table, err)
-	}
-	return nil
-}
-
-// keepBuffer is how large a buffer is kept for the next batch.
-const keepBuffer = 1 << 20
-
 // Remove deletes the table. Nothing is enforced afterwards.
 func (b *Dataplane) Remove(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return b.removeAll()
+	// And what an interrupted handover may have left.
+	if err := errors.Join(b.deleteTable(b.table), b.deleteTable(b.table.bridge()), b.ports.write(nil)); err != nil {
+		return err
+	}
+	b.layout, b.inForce = newLayout(dataplane.NewState()), false
+	return nil
 }
 
 // Close closes the sockets. The table stays in force.

@@ -51,7 +51,7 @@ func (b *Dataplane) ReadBack(ctx context.Context) (*Kernel, error) {
 	return read(ctx, b.conn, b.table)
 }
 
-func read(ctx context.Context, conn *nfnl.Conn, table string) (*Kernel, error) {
+func read(ctx context.Context, conn *nfnl.Conn, table tableID) (*Kernel, error) {
 	var k *Kernel
 	err := retry(func() error {
 		if err := ctx.Err(); err != nil {
@@ -72,13 +72,13 @@ func read(ctx context.Context, conn *nfnl.Conn, table string) (*Kernel, error) {
 		return err
 	})
 	if errors.Is(err, unix.ENOENT) {
-		return nil, fmt.Errorf("nftables: table %s: %w", table, ErrNoTable)
+		return nil, fmt.Errorf("nftables: table %s: %w", table.name, ErrNoTable)
 	}
 	if err == nil {
 		err = k.finish()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("nftables: reading table %s: %w", table, err)
+		return nil, fmt.Errorf("nftables: reading table %s: %w", table.name, err)
 	}
 	return k, nil
 }
@@ -91,6 +91,9 @@ func (k *Kernel) visitChain(c chainSpec, err error) error {
 		k.chains[c.name] = nil
 	}
 	if c.base {
+		if c.hook != hookForward {
+			return fmt.Errorf("%w: chain %s hooks into %d, not into forwarding", errForeign, c.name, c.hook)
+		}
 		k.bases = append(k.bases, c)
 	}
 	return nil

@@ -43,6 +43,7 @@ type entryKind uint8
 const (
 	entryDispatch entryKind = iota
 	entrySelf               // by family: path.dir is Egress
+	entryHere               // likewise
 	entryBase
 	entryCell
 )
@@ -70,6 +71,9 @@ func newStep(b *Dataplane) *step {
 // value gives what an entry should be in the present state; zero if it should not be.
 func (e entry) value(s *dataplane.State) verdict {
 	l, ok := s.Local(e.addr)
+	if ok && e.kind == entryHere {
+		return accept
+	}
 	if !ok || l.Egress == 0 && l.Ingress == 0 {
 		return verdict{}
 	}
@@ -105,6 +109,8 @@ func (e entry) set() string {
 	switch e.kind {
 	case entrySelf:
 		return selfName(e.path.family)
+	case entryHere:
+		return hereName(e.path.family)
 	case entryDispatch:
 		return e.path.String()
 	case entryBase:
@@ -114,8 +120,11 @@ func (e entry) set() string {
 }
 
 func (e entry) element(v verdict) element {
-	if e.kind == entrySelf {
+	switch e.kind {
+	case entrySelf:
 		return element{key: addrKey(e.addr) + addrKey(e.addr)}
+	case entryHere:
+		return element{key: addrKey(e.addr)}
 	}
 	return element{key: addrKey(e.addr), verdict: v}
 }
@@ -136,6 +145,7 @@ func (t *step) before(d *dataplane.Delta) {
 			}
 		}
 		touch(entry{kind: entrySelf, path: path{policy.Egress, familyOf(a)}, addr: a})
+		touch(hereEntry(a))
 	}
 	for _, l := range d.SetLocals {
 		touchLocal(l.Addr)

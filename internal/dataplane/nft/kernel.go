@@ -1,0 +1,73 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tierwall/tierwall/internal/nfnl"
+)
+
+// tableID names a table of a network namespace.
+type tableID struct {
+	family uint8 // NFPROTO_INET or NFPROTO_BRIDGE
+	name   string
+}
+
+func inet(name string) tableID { return tableID{unix.NFPROTO_INET, name} }
+
+// String gives the table as nft writes it.
+func (t tableID) String() string {
+	if t.family == unix.NFPROTO_BRIDGE {
+		return "bridge " + t.name
+	}
+	return "inet " + t.name
+}
+
+// writer sends batches to the kernel.
+type writer struct {
+	conn *nfnl.Conn
+	log  *slog.Logger
+	w    nfnl.Writer
+}
+
+// send writes a batch to the kernel: all of it or nothing.
+func (b *writer) send(out *batch) error {
+	if out.empty() {
+		return nil
+	}
+	b.w.Reset()
+	out.write(&b.w)
+	last := uint32(b.w.Messages() - 1)
+	err := b.conn.Do(&b.w, last, nil)
+	var refused *nfnl.Error
+	if errors.As(err, &refused) {
+		err = fmt.Errorf("%s: %w", describe(b.w.B, refused.Seq), err)
+	}
+	if cap(b.w.B) > keepBuffer {
+		b.w = nfnl.Writer{}
+	}
+	if err != nil {
+		return fmt.Errorf("nftables: table %s: %w", out.table.name, err)
+	}
+	return nil
+}
+
+// keepBuffer is how large a buffer is kept for the next batch.
+const keepBuffer = 1 << 20
+
+// deleteTable deletes a table if it is there.
+func (b *writer) deleteTable(table tableID) error {
+	b.w.Reset()
+	b.w.BeginBatch(unix.NFNL_SUBSYS_NFTABLES)
+	// Deleting fails without a table, so there is one in any case.
+	writeTable(&b.w, unix.NFT_MSG_NEWTABLE, table)
+	writeTable(&b.w, unix.NFT_MSG_DELTABLE, table)
+	b.w.EndBatch(unix.NFNL_SUBSYS_NFTABLES)
+	if err := b.conn.Do(&b.w, uint32(b.w.Messages()-1), nil); err != nil {
+		return fmt.Errorf("nftables: table %s: deleting: %w", table.name, err)
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tierwall/tierwall/policy"
+)
+
+// Behind a bridge, the rules for IP see the bridge as the interface of a packet,
+// not its port. So what the ports of local endpoints may send is checked by a
+// table of the bridge family, which is there only while there are such ports:
+//
+//	chain prerouting   iif @links jump source
+//	chain source       IP with an address of the port: return
+//	                   ARP that claims an address of the port: return
+//	                   ICMPv6 neighbour advertisements: goto advert
+//	                   IPv6 with an address of the port, or a link-local one: return
+//	                   without an address yet (DHCP, probes): return
+//	                   other IP, ARP, IPv6: counter drop
+//	chain advert       for an address of the port, or a link-local one: return
+//	                   counter drop
+//
+// Frames of other protocols pass: nothing here decides about them.
+const (
+	portsChain    = "prerouting"
+	advertChain   = "advert"
+	portsPriority = -300 // before br_netfilter has the rules for IP asked
+
+	hookPrerouting = 0 // NF_BR_PRE_ROUTING
+)
+
+// ports is the table of the bridge family.
+type ports struct {
+	*writer
+	table   tableID
+	sources map[sourceEntry]bool
+	// inForce says that the kernel holds what sources says, as far as we know.
+	inForce bool
+	// unable is why this kernel has no such tables; nil if it has, or was not asked.
+	unable error
+}
+
+// set brings the table to its next state: elements of sets, unless there is no table.
+func (p *ports) set(sources map[sourceEntry]bool) error {
+	if p.unable != nil {
+		return nil
+	}
+	if !p.inForce {
+		return p.write(sources)
+	}
+	if len(sources) > 0 {
+		out := newBatch(p.table)
+		out.moveSources(p.sources, sources)
+		err := p.send(out)
+		if err == nil {
+			p.sources = sources
+			return nil
+		}
+		p.log.Warn("the table is not as it was written; writing all of it anew", "table", p.table.String(), "error", err)
+	}
+	return p.write(sources)
+}
+
+// write writes the whole table; none if nothing is to be checked.
+func (p *ports) write(sources map[sourceEntry]bool) error {
+	var err error
+	if len(sources) == 0 {
+		err = errors.Join(p.deleteTable(p.table), p.deleteTable(p.table.bridge()))
+	} else {
+		err = p.replace(p.table, &portsContent{sources})
+	}
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) {
+		p.unable = err
+		if len(sources) > 0 {
+			p.log.Warn("this kernel has no nftables for bridges (CONFIG_NF_TABLES_BRIDGE): a pod behind a bridge that may send raw packets can use the address of another",
+				"error", err)
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.sources, p.inForce = sources, true
+	return nil
+}
+
+// compare lists what differs between the kernel's table and what it should be.
+func (p *ports) compare() ([]string, error) {
+	if !p.inForce || len(p.sources) == 0 {
+		return nil, nil
+	}
+	c := newComparison()
+	if err := (&portsContent{p.sources}).emit(c); err != nil {
+		return nil, err
+	}
+	findings, err := c.with(p.conn, p.table)
+	for i := range findings {
+		findings[i] = fmt.Sprintf("table %s: %s", p.table, findings[i])
+	}
+	return findings, err
+}
+
+type portsContent struct{ sources map[sourceEntry]bool }
+
+func (*portsContent) hook() string   { return portsChain }
+func (*portsContent) emitAddrs(sink) {}
+
+func (c *portsContent) emit(out sink) error {
+	emitSources(out, c.sources)
+	out.addBaseChain(chainSpec{name: portsChain, base: true, hook: hookPrerouting, priority: portsPriority},
+		[]rule{when(fromLink(), jumpTo(sourceChain))})
+	out.addChain(chainRules{name: sourceChain, rules: portRules()})
+	out.addChain(chainRules{name: advertChain, rules: advertRules()})
+	return nil
+}
+
+const (
+	etherIPv4 = 0x0800
+	etherARP  = 0x0806
+	etherIPv6 = 0x86dd
+)
+
+func isEther(typ uint16) []expr {
+	return []expr{{kind: metaLoad, register: reg1, key: metaProtocol}, is(byte(typ>>8), byte(typ))}
+}
+
+// portRules check what a port sends.
+func portRules() []rule {
+	arpSource := payload(networkHeader, 14, 4)
+	isAdvert := join(isEther(etherIPv6), isProtocol(policy.ICMPv6), []expr{payload(transportHeader, 0, 1), is(136)})
+	return []rule{
+		when(join(isEther(etherIPv4), ownSource(0, address(0, source))), returns),
+		when(join(isEther(etherARP), ownSource(0, arpSource)), returns),
+		when(isAdvert, goTo(advertChain)),
+		when(join(isEther(etherIPv6), ownSource(1, address(1, source))), returns),
+		when(join(isEther(etherIPv6), linkLocal(address(1, source))), returns),
+		when(join(isEther(etherIPv6), []expr{address(1, source), is(make([]byte, 16)...)}), returns),
+		when(join(isEther(etherIPv4), []expr{address(0, source), is(0, 0, 0, 0)}), returns),
+		when(join(isEther(etherARP), []expr{arpSource, is(0, 0, 0, 0)}), returns),
+		denied(isEther(etherIPv4), spoofedComment),
+		denied(isEther(etherARP), spoofedComment),
+		denied(isEther(etherIPv6), spoofedComment),
+	}
+}
+
+// advertRules check what a neighbour advertisement says where the sender is.
+func advertRules() []rule {
+	target := payload(transportHeader, 8, 16)
+	return []rule{
+		when(join(isEther(etherIPv6), isProtocol(policy.ICMPv6), ownSource(1, target)), returns),
+		when(join(isEther(etherIPv6), isProtocol(policy.ICMPv6), linkLocal(target)), returns),
+		denied(nil, spoofedComment),
+	}
+}
+
+// linkLocal matches a field that holds an address of fe80::/10.
+func linkLocal(field expr) []expr {
+	mask, want := make([]byte, 16), make([]byte, 16)
+	mask[0], mask[1], want[0], want[1] = 0xff, 0xc0, 0xfe, 0x80
+	return []expr{field, {kind: bitwiseAnd, register: reg1, length: 16, data: string(mask)}, is(want...)}
+}

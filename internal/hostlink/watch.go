@@ -1,0 +1,69 @@
+package hostlink
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// watched are the kernel's groups of notifications that tell of interfaces,
+// routes and neighbours.
+const watched = unix.RTMGRP_LINK | unix.RTMGRP_NEIGH | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE
+
+// Watch calls changed whenever Find may find something else, until the context
+// ends (then it returns nil). Neighbours come and go all the time, and can only
+// tell where a pod is that was not found: changed learns if that is all. The
+// caller must be in the network namespace of the interfaces; Watch misses nothing
+// after it has called changed for the first time. Find may be called meanwhile.
+func (*Finder) Watch(ctx context.Context, changed func(neighboursOnly bool)) error {
+	conn, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{Groups: watched})
+	if err != nil {
+		return fmt.Errorf("watch interfaces and routes: %w", err)
+	}
+	defer func() { _ = conn.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()
+	changed(false)
+	for {
+		messages, err := conn.Receive()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, unix.ENOBUFS): // some were lost
+			changed(false)
+			continue
+		case err != nil:
+			return fmt.Errorf("watch interfaces and routes: %w", err)
+		}
+		links, neighbours := false, false
+		for _, m := range messages {
+			links = links || isLinkOrRoute(m)
+			neighbours = neighbours || isFoundNeighbour(m)
+		}
+		if links || neighbours {
+			changed(!links)
+		}
+	}
+}
+
+func isLinkOrRoute(m netlink.Message) bool {
+	switch uint16(m.Header.Type) {
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK, unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
+		return true
+	}
+	return false
+}
+
+// isFoundNeighbour passes over the steps on the way to finding one.
+func isFoundNeighbour(m netlink.Message) bool {
+	const ndmState, ndmLen = 8, 12 // struct ndmsg
+	if uint16(m.Header.Type) != unix.RTM_NEWNEIGH || len(m.Data) < ndmLen {
+		return false
+	}
+	state := binary.NativeEndian.Uint16(m.Data[ndmState:])
+	return state&(unix.NUD_REACHABLE|unix.NUD_STALE|unix.NUD_PERMANENT) != 0
+}
