@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/tierwall/tierwall/internal/cli"
+	_ "github.com/tierwall/tierwall/internal/cni/early" // as a CNI plugin the program ends there
 )
 
 func main() { os.Exit(run()) }
@@ -18,5 +19,5 @@ func run() int {
 	defer stop()
 	// The first signal asks for an orderly end; from then on a second one kills.
 	context.AfterFunc(ctx, stop)
-	return cli.Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	return cli.RunAs(ctx, os.Args[0], os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 }
