@@ -1,22 +1,25 @@
 // Package agent is the node's loop: it reads a store, translates and compiles
 // what it finds, keeps the kernel of this host enforcing it, and says how it is
-// going: by log lines, as JSON, and as metrics.
+// going: by log lines, as JSON, as metrics, and in a report to the cluster.
 //
-// The loop is one goroutine. A batch of the store, together with all batches
-// that wait behind it, becomes one delta and one atomic step of the kernel.
-// If a step fails, everything is compiled and written anew after a pause, so
-// that no error leaves the kernel with half of a state. Whatever happens, what
-// was last in force stays in force: at the end of the agent too.
+// The loop is one goroutine. A step of the store, together with all that wait
+// behind it, becomes one delta and one atomic step of the kernel. If a step
+// fails, everything is compiled and written anew after a pause, so that no error
+// leaves the kernel with half of a state. Whatever happens, what was last in force
+// stays in force: while the store cannot be reached, and at the end of the
+// agent too.
 package agent
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/tierwall/tierwall/api/v1alpha1"
+	"github.com/tierwall/tierwall/internal/cni"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/engine"
 	"github.com/tierwall/tierwall/internal/store"
@@ -26,8 +29,10 @@ import (
 
 // Config says what an agent does.
 type Config struct {
-	// Store is where resources come from: "files:DIR".
-	Store string
+	// Source is where resources come from.
+	Source store.Source
+	// Waiting is told what the first state of the source waits for; nil: nobody is.
+	Waiting *Waiting
 	// Node is the name of this host in the resources: the agent enforces for
 	// the endpoints of this node.
 	Node string
@@ -43,7 +48,19 @@ type Config struct {
 	// Meddling calls changed whenever another process may have changed the
 	// kernel's tables, until the context ends; nil: nobody can tell.
 	Meddling func(ctx context.Context, changed func()) error
-	Log      *slog.Logger
+	// Links finds the interfaces of local endpoints, so that the sources of their
+	// packets are checked; nil: they are not.
+	Links Links
+	// DenyUnknown denies traffic of addresses in the node's own pod networks that no
+	// endpoint is known at.
+	DenyUnknown bool
+	// CNI answers the CNI plugin; nil: there is none.
+	CNI *cni.ServerConfig
+	// Installer keeps the plugin installed while CNI answers; nil: somebody else does.
+	Installer *cni.Installer
+	// Report writes what is enforced here to the cluster; nil: nowhere.
+	Report func(context.Context, *v1alpha1.NodePolicyReport) error
+	Log    *slog.Logger
 	// Version is shown in status and metrics.
 	Version string
 
@@ -62,6 +79,8 @@ type agent struct {
 	log     *slog.Logger
 	metrics *metrics
 	started time.Time
+	// fromFiles and fromKube are what is peculiar to a kind of store.
+	fromFiles, fromKube bool
 
 	// kernel guards the dataplane, which serves one caller at a time. It is nil
 	// after a failed step, until the next try.
@@ -69,23 +88,47 @@ type agent struct {
 	dataplane dataplane.Dataplane
 	cutBefore uint64 // connections cut by those before it
 
-	// mu guards what the loop writes and status reads.
+	// mu guards what the loop writes and status reads. It is held while the
+	// model is compiled.
 	mu         sync.RWMutex
 	translator *translate.Translator
+	engine     *engine.Engine
 	view       *view
 	findings   []store.Finding // the store's, at present
+
+	// progressMu guards what is asked for all the time.
+	progressMu sync.RWMutex
 	inForce    progress
+	links      linkState
+
+	asks     chan func()   // what others have the loop do
+	ended    chan struct{} // closed when the loop has ended
+	server   atomic.Pointer[cni.Server]
+	reporter *reporter    // nil: no reports
+	busy     atomic.Int64 // since when the loop is at work, in Unix nanoseconds; 0: it waits
+	// firstInForce is closed when the first state is in the kernel; cniBroken says
+	// that the CNI plugin gets no answer any more.
+	firstInForce chan struct{}
+	cniBroken    atomic.Bool
+	nodes        atomic.Int64 // of the cluster, as far as pods have told
 
 	// Of the loop alone.
-	engine  *engine.Engine
-	journal *journal                  // nil if it cannot be kept
-	earlier map[policy.Key]remembered // what it held at the start
-	held    map[policy.Key]string     // restored, and still unknown to the store; with their files
-	busy    atomic.Int64              // since when the loop is at work, in Unix nanoseconds; 0: it waits
+	retrying bool                      // a step has failed; the next try has its time
+	fresh    bool                      // the engine has taken the model in, and nothing came out yet
+	pods     *pods                     // of this node
+	waiters  map[*waiter]struct{}      // for pods to be enforced for
+	received time.Time                 // when the earliest change that is not in the kernel came
+	journal  *journal                  // nil if it cannot be kept
+	earlier  map[policy.Key]remembered // what it held at the start
+	held     map[policy.Key]string     // restored, and still unknown to the store; with their files
+	invalid  map[policy.Key]store.Resource
+	guard    dataplane.Guard
+	relink   bool // interfaces are to be looked for
 }
 
 // progress says how far the kernel is.
 type progress struct {
+	complete  bool          // the first state was taken in
 	applied   time.Time     // of the last step; zero before the first
 	took      time.Duration // it
 	steps     int
@@ -100,10 +143,6 @@ type progress struct {
 func Run(ctx context.Context, cfg Config) error {
 	if cfg.CheckInterval == 0 {
 		cfg.CheckInterval = defaultCheckInterval
-	}
-	dir, err := parseStore(cfg.Store)
-	if err != nil {
-		return err
 	}
 	namespace, unlock, err := lock(cfg.RunDir)
 	if err != nil {
@@ -124,7 +163,8 @@ func Run(ctx context.Context, cfg Config) error {
 		stop := a.serve(listener)
 		defer stop()
 	}
-	return a.loop(ctx, dir)
+	tuneMemory()
+	return a.loop(ctx)
 }
 
 func newAgent(cfg Config) *agent {
@@ -133,36 +173,21 @@ func newAgent(cfg Config) *agent {
 	}
 	a := &agent{
 		cfg: cfg, log: cfg.Log, started: time.Now(),
+		fromFiles:  strings.HasPrefix(cfg.Source.String(), "files:"),
+		fromKube:   cfg.Source.String() == "kube",
 		translator: translate.New(translate.Options{}), view: newView(cfg.Node),
-		engine: newEngine(cfg.Node),
+		engine: newEngine(cfg.Node), fresh: true,
+		asks: make(chan func()), ended: make(chan struct{}), firstInForce: make(chan struct{}),
+		pods: newPods(cfg.Node), waiters: map[*waiter]struct{}{}, invalid: map[policy.Key]store.Resource{},
 	}
 	a.metrics = newMetrics(a)
+	if cfg.Report != nil {
+		a.reporter = newReporter(a)
+	}
 	return a
 }
 
 // newEngine makes an engine for the endpoints of one node.
 func newEngine(node string) *engine.Engine {
 	return engine.New(func(ep *policy.Endpoint) bool { return ep.Node == node })
-}
-
-// Remove takes everything away that an agent put in force on this host. It is
-// refused while an agent runs.
-func Remove(ctx context.Context, cfg Config) error {
-	namespace, unlock, err := lock(cfg.RunDir)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	dp, err := cfg.Open()
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(dp.Remove(ctx), dp.Close()); err != nil {
-		return err
-	}
-	j, _, err := openJournal(cfg.RunDir, namespace)
-	if err != nil {
-		return err
-	}
-	return j.remove()
 }

@@ -18,6 +18,8 @@ import (
 
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/dataplane/memory"
+	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/internal/store/open"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -155,12 +157,21 @@ func newRigWith(t *testing.T, files map[string]string, tweak func(*Config, *faul
 	return newRigIn(t, dir, tweak, prepare)
 }
 
+func fileStore(t testing.TB, dir string) store.Source {
+	t.Helper()
+	s, err := open.Source("files:"+dir, open.NewFlags())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // newRigIn starts an agent on a directory.
 func newRigIn(t *testing.T, dir string, tweak func(*Config, *faults), prepare func(*agent)) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: dir, k: &faults{}, logs: &syncBuffer{}}
 	cfg := Config{
-		Store: "files:" + r.dir, Node: "here", Open: r.k.open, CheckInterval: time.Hour, Version: "test",
+		Source: fileStore(t, r.dir), Node: "here", Open: r.k.open, CheckInterval: time.Hour, Version: "test",
 		Log: slog.New(slog.NewTextHandler(r.logs, nil)), retryPause: time.Millisecond,
 	}
 	if tweak != nil {
@@ -170,25 +181,30 @@ func newRigIn(t *testing.T, dir string, tweak func(*Config, *faults), prepare fu
 	if prepare != nil {
 		prepare(r.a)
 	}
-	server := httptest.NewServer(localOnly(r.a.handler()))
+	r.serve(httptest.NewServer(localOnly(r.a.handler())))
+	return r
+}
+
+// serve runs the agent until the test ends, and answers for it.
+func (r *rig) serve(server *httptest.Server) {
+	r.t.Helper()
 	r.url = server.URL
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- r.a.loop(ctx, r.dir) }()
+	go func() { done <- r.a.loop(ctx) }()
 	r.stop = sync.OnceFunc(func() {
 		server.Close()
 		cancel()
 		if err := <-done; err != nil {
-			t.Errorf("the loop ended with %v", err)
+			r.t.Errorf("the loop ended with %v", err)
 		}
 		r.a.closeDataplane()
 		_ = r.a.journal.close()
-		if t.Failed() {
-			t.Logf("log:\n%s", r.logs)
+		if r.t.Failed() {
+			r.t.Logf("log:\n%s", r.logs)
 		}
 	})
-	t.Cleanup(r.stop)
-	return r
+	r.t.Cleanup(r.stop)
 }
 
 // write replaces a file by renaming, as a careful writer does.

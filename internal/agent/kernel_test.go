@@ -20,7 +20,9 @@ import (
 	"time"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/hostlink"
 	"github.com/tierwall/tierwall/internal/lab"
+	"github.com/tierwall/tierwall/internal/store/open"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -43,11 +45,22 @@ func play(role string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	source, err := open.Source(os.Getenv("STORE"), open.NewFlags())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "Error:", err)
+		return 2
+	}
 	cfg := Config{
-		Store: os.Getenv("STORE"), Node: "here", RunDir: os.Getenv("RUN_DIR"), MetricsAddr: "127.0.0.1:9098",
+		Source: source, Node: "here", RunDir: os.Getenv("RUN_DIR"), MetricsAddr: "127.0.0.1:9098",
 		CheckInterval: time.Hour, Open: OpenKernel(log), Meddling: Meddling, Log: log, Version: "test",
 	}
-	var err error
+	links, err := hostlink.Open()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "Error:", err)
+		return 2
+	}
+	defer links.Close()
+	cfg.Links = links
 	switch role {
 	case "agent":
 		err = Run(ctx, cfg)
@@ -326,6 +339,9 @@ func TestAgentEndToEnd(t *testing.T) {
 	second := h.start("agent")
 	if code := second.wait(t); code != 2 || !bytes.Contains([]byte(second.stderr.String()), []byte("another agent")) {
 		t.Errorf("a second agent: exit %d, %s", code, second.stderr.String())
+	}
+	if e := h.status().Endpoints; len(e) != 1 || e[0].Interface != h.db.Interface() {
+		t.Errorf("where the endpoint is: %+v, want interface %s", e, h.db.Interface())
 	}
 	v := h.start("verify")
 	if code := v.wait(t); code != 0 || !bytes.Contains(v.stdout.Bytes(), []byte(`"differences":0`)) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -27,7 +26,7 @@ func lock(dir string) (namespace uint64, unlock func(), err error) {
 	if namespace, err = networkNamespace(); err != nil {
 		return 0, nil, err
 	}
-	path := filepath.Join(dir, fmt.Sprintf("agent-%d.lock", namespace))
+	path := lockPath(dir, namespace)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
 	if err != nil {
 		return 0, nil, fmt.Errorf("lock: %w", err)

@@ -21,6 +21,9 @@ type metrics struct {
 	checks   prometheus.Counter
 	drifts   prometheus.Counter
 	repairs  prometheus.Counter
+	delay    prometheus.Histogram
+	reports  *prometheus.CounterVec
+	cni      *prometheus.HistogramVec
 }
 
 var (
@@ -36,6 +39,18 @@ var (
 		"Endpoints of this node with addresses.", nil, nil)
 	readyDesc = prometheus.NewDesc("tierwall_ready",
 		"1 while the kernel holds the present policy, else 0.", nil, nil)
+	storeDesc = prometheus.NewDesc("tierwall_store_ready",
+		"1 once the first state of the store was taken in, else 0.", nil, nil)
+	linksDesc = prometheus.NewDesc("tierwall_local_endpoint_interfaces",
+		"Local endpoints by whether their interface is known: then the sources of their packets are checked.", []string{"known"}, nil)
+	bypassDesc = prometheus.NewDesc("tierwall_not_enforced",
+		"Ways on this host by which packets between pods bypass policy; see status.", nil, nil)
+	spoofedDesc = prometheus.NewDesc("tierwall_spoofed_packets_total",
+		"Packets from a local endpoint dropped because their source was not its address.", nil, nil)
+	cniWaitingDesc = prometheus.NewDesc("tierwall_cni_waiting",
+		"Pods held up at this moment until their policy is in the kernel.", nil, nil)
+	reportedDesc = prometheus.NewDesc("tierwall_report_current",
+		"1 while the report to the cluster could be written, else 0.", nil, nil)
 	cutDesc = prometheus.NewDesc("tierwall_connections_cut_total",
 		"Live connections ended because a change of policy denies them.", nil, nil)
 
@@ -63,6 +78,18 @@ func newMetrics(a *agent) *metrics {
 			Name: "tierwall_drift_repairs_total", Help: "Checks that found the kernel to differ and wrote everything anew.",
 		}),
 	}
+	m.delay = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "tierwall_change_seconds",
+		Help:    "Time from a change's arrival from the store, or from the CNI plugin, until it is in the kernel.",
+		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16), // 0.5 ms to 16 s
+	})
+	m.reports = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "tierwall_reports_total", Help: "Reports to the cluster by result.",
+	}, []string{"result"})
+	m.cni = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "tierwall_cni_seconds", Help: "Time of the answers to the CNI plugin, by operation and result.",
+		Buckets: prometheus.ExponentialBuckets(0.001, 2, 16), // 1 ms to 33 s
+	}, []string{"operation", "result"})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "tierwall_build_info", Help: "Always 1.",
 		ConstLabels: prometheus.Labels{"version": a.cfg.Version, "node": a.cfg.Node},
@@ -70,9 +97,30 @@ func newMetrics(a *agent) *metrics {
 	build.Set(1)
 	m.steps.WithLabelValues("ok")
 	m.steps.WithLabelValues("error")
-	m.registry.MustRegister(m.took, m.steps, m.checks, m.drifts, m.repairs, build, collector{a},
+	m.registry.MustRegister(m.took, m.steps, m.checks, m.drifts, m.repairs, m.delay, build, collector{a},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if a.cfg.Report != nil {
+		m.reports.WithLabelValues("ok")
+		m.reports.WithLabelValues("error")
+		m.registry.MustRegister(m.reports)
+	}
+	if a.cfg.CNI != nil {
+		m.registry.MustRegister(m.cni)
+	}
 	return m
+}
+
+func resultOf(err error) string {
+	if err != nil {
+		return "error"
+	}
+	return "ok"
+}
+
+func (m *metrics) reported(err error) { m.reports.WithLabelValues(resultOf(err)).Inc() }
+
+func (m *metrics) observeCNI(op string, took time.Duration, err error) {
+	m.cni.WithLabelValues(op, resultOf(err)).Observe(took.Seconds())
 }
 
 func (m *metrics) applied(took time.Duration, err error) {
@@ -99,7 +147,10 @@ type collector struct{ *agent }
 
 // Describe names the metrics.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{packetsDesc, bytesDesc, resourcesDesc, findingsDesc, endpointsDesc, readyDesc, cutDesc} {
+	for _, d := range []*prometheus.Desc{
+		packetsDesc, bytesDesc, resourcesDesc, findingsDesc, endpointsDesc, readyDesc, cutDesc,
+		storeDesc, linksDesc, bypassDesc, spoofedDesc, cniWaitingDesc, reportedDesc,
+	} {
 		ch <- d
 	}
 }
@@ -110,14 +161,26 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	c.mu.RLock()
-	counts, findings, locals := c.view.allCounts(), len(fileFindings(c.findings)), len(c.view.locals)
-	ready := 0.0
-	if c.inForce.notReady() == "" {
-		ready = 1
-	}
+	counts, findings, locals := c.translator.Counts(), len(fileFindings(c.findings)), len(c.view.locals)
 	c.mu.RUnlock()
+	c.progressMu.RLock()
+	ready, complete := one(c.inForce.notReady() == ""), one(c.inForce.complete)
+	links := c.links
+	c.progressMu.RUnlock()
 	for k, n := range counts {
-		gauge(resourcesDesc, float64(n), k.kind, k.state.String())
+		gauge(resourcesDesc, float64(n), k.Kind, k.State.String())
+	}
+	gauge(storeDesc, complete)
+	gauge(bypassDesc, float64(len(links.bypass)))
+	if c.cfg.Links != nil {
+		gauge(linksDesc, float64(len(links.found)), "yes")
+		gauge(linksDesc, float64(len(links.unknown)), "no")
+	}
+	if c.cfg.CNI != nil {
+		gauge(cniWaitingDesc, float64(c.waitingPods()))
+	}
+	if r := c.reporter.status(); r != nil {
+		gauge(reportedDesc, one(r.Error == ""))
 	}
 	gauge(findingsDesc, float64(findings))
 	gauge(endpointsDesc, float64(locals))
@@ -126,17 +189,25 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	c.collectRules(ch)
 }
 
+func one(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
 // collectTimeout bounds the time that a scrape keeps the kernel's tables.
 const collectTimeout = 5 * time.Second
 
 func (c collector) collectRules(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
 	defer cancel()
-	counters, err := c.counters(ctx)
+	counters, spoofed, err := c.counters(ctx)
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(packetsDesc, err)
 		return
 	}
+	ch <- prometheus.MustNewConstMetric(spoofedDesc, prometheus.CounterValue, float64(spoofed))
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	type labels [7]string
@@ -158,11 +229,17 @@ func (c collector) collectRules(ch chan<- prometheus.Metric) {
 }
 
 // counters reads the kernel's; none while it is behind.
-func (a *agent) counters(ctx context.Context) ([]dataplane.Counter, error) {
+func (a *agent) counters(ctx context.Context) (list []dataplane.Counter, spoofed uint64, err error) {
 	a.kernel.Lock()
 	defer a.kernel.Unlock()
 	if a.dataplane == nil {
-		return nil, nil
+		return nil, 0, nil
 	}
-	return a.dataplane.Counters(ctx)
+	if g, ok := a.dataplane.(dataplane.Guarded); ok {
+		if spoofed, err = g.Spoofed(ctx); err != nil {
+			return nil, 0, err
+		}
+	}
+	list, err = a.dataplane.Counters(ctx)
+	return list, spoofed, err
 }

@@ -51,10 +51,10 @@ func (a *agent) reportFindings(before, now []store.Finding) {
 	}
 }
 
-// reportStatuses logs what became of objects; of endpoints, which come and go
-// in numbers, only what is wrong, unless the log is at debug level.
+// reportStatuses logs what became of objects: see worthALine.
 func (a *agent) reportStatuses(statuses []translate.Status, first bool) {
 	logged := 0
+	var selected map[policy.Key]int
 	for _, s := range statuses {
 		name := store.ObjectName(s.Key)
 		if s.State == translate.LastValid || s.State == translate.NotInForce {
@@ -64,7 +64,7 @@ func (a *agent) reportStatuses(statuses []translate.Status, first bool) {
 			continue
 		}
 		level := slog.LevelInfo
-		if first || !isPolicyKind(s.Key.Kind) {
+		if first {
 			level = slog.LevelDebug
 		}
 		if !a.log.Enabled(context.Background(), level) {
@@ -77,18 +77,33 @@ func (a *agent) reportStatuses(statuses []translate.Status, first bool) {
 			a.log.Log(context.Background(), level, "gone", "object", name)
 			continue
 		}
+		if selected == nil {
+			a.mu.RLock()
+			selected = a.selected()
+			a.mu.RUnlock()
+		}
 		args := []any{"object", name, "state", s.State.String()}
-		a.mu.RLock()
-		n, ok := a.view.selected(s.Key)
-		a.mu.RUnlock()
-		if ok {
-			args = append(args, "localEndpoints", n)
+		if _, ok := a.view.policies[s.Key]; ok { // written by the loop only, which this is
+			args = append(args, "localEndpoints", selected[s.Key])
 		}
 		a.log.Log(context.Background(), level, "taken in", args...)
 	}
 	if logged > maxLogged {
 		a.log.Info("and more that was taken in: see status", "more", logged-maxLogged)
 	}
+}
+
+// worthALine reports whether a status may have to be logged: of endpoints and
+// what they depend on, which come and go in numbers, only what is wrong; at the
+// start of all.
+func (a *agent) worthALine(s translate.Status, first bool) bool {
+	switch {
+	case len(s.Findings) > 0:
+		return true
+	case first:
+		return a.log.Enabled(context.Background(), slog.LevelDebug)
+	}
+	return isPolicyKind(s.Key.Kind)
 }
 
 // isPolicyKind reports whether objects of the kind are written by people to

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -22,7 +23,7 @@ func listen(addr string) (net.Listener, error) {
 	}
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		return nil, fmt.Errorf("metrics address %q: expected ADDRESS:PORT, such as 127.0.0.1:9098", addr)
+		return nil, fmt.Errorf("metrics address %q: expected ADDRESS:PORT, such as 127.0.0.1:9097", addr)
 	}
 	if host != "localhost" {
 		if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() {
@@ -70,14 +71,15 @@ func (a *agent) handler() http.Handler {
 		ErrorHandling: promhttp.ContinueOnError, // what can be read is served
 	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		if busy := a.busyFor(); busy > stuckAfter {
-			http.Error(w, fmt.Sprintf("the loop has been busy for %s", busy.Round(time.Second)), http.StatusServiceUnavailable)
+		if why := a.sick(); why != "" {
+			http.Error(w, why, http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if why := a.notReady(); why != "" {
+			why = strings.Join(append([]string{why}, a.cfg.Waiting.texts()...), "\n")
 			http.Error(w, why, http.StatusServiceUnavailable)
 			return
 		}

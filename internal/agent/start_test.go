@@ -18,7 +18,6 @@ var discard = slog.New(slog.DiscardHandler)
 // TestRefusesToBegin: every case ends with an error before the kernel is touched.
 func TestRefusesToBegin(t *testing.T) {
 	dir := t.TempDir()
-	file := filepath.Join(dir, "file")
 	good := filepath.Join(dir, "good")
 	bad := filepath.Join(dir, "bad")
 	empty := filepath.Join(dir, "empty")
@@ -28,7 +27,7 @@ func TestRefusesToBegin(t *testing.T) {
 		}
 	}
 	for path, text := range map[string]string{
-		file: "", filepath.Join(good, "c.yaml"): clusterYAML, filepath.Join(bad, "c.yaml"): "kind: [\n",
+		filepath.Join(good, "c.yaml"): clusterYAML, filepath.Join(bad, "c.yaml"): "kind: [\n",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -40,26 +39,19 @@ func TestRefusesToBegin(t *testing.T) {
 	}
 	defer func() { _ = taken.Close() }()
 	for _, tc := range []struct{ store, addr, want string }{
-		{"", "", "no store"},
-		{"etcd:x", "", "unknown kind"},
-		{dir, "", "did you mean files:" + dir},
-		{"policies", "", "expected files:DIR"},
-		{"files:", "", "the directory is missing"},
-		{"files:" + dir + "/none", "", "there is no such directory"},
-		{"files:" + file, "", "it is no directory"},
-		{"files:" + empty, "", "holds no manifests; nothing was changed"},
-		{"files:" + bad, "", "no object in it is valid; nothing was changed"},
-		{"files:" + good, "0.0.0.0:9098", "not a loopback address"},
-		{"files:" + good, ":9098", "not a loopback address"},
-		{"files:" + good, "example.com:9098", "not a loopback address"},
-		{"files:" + good, "127.0.0.1", "expected ADDRESS:PORT"},
-		{"files:" + good, taken.Addr().String(), "address already in use"},
+		{empty, "", "holds no manifests; nothing was changed"},
+		{bad, "", "no object in it is valid; nothing was changed"},
+		{good, "0.0.0.0:9098", "not a loopback address"},
+		{good, ":9098", "not a loopback address"},
+		{good, "example.com:9098", "not a loopback address"},
+		{good, "127.0.0.1", "expected ADDRESS:PORT"},
+		{good, taken.Addr().String(), "address already in use"},
 	} {
 		t.Run(tc.store+" "+tc.addr, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 			defer cancel()
 			err := Run(ctx, Config{
-				Store: tc.store, Node: "here", MetricsAddr: tc.addr, RunDir: t.TempDir(), Log: discard,
+				Source: fileStore(t, tc.store), Node: "here", MetricsAddr: tc.addr, RunDir: t.TempDir(), Log: discard,
 				Open: func() (dataplane.Dataplane, error) {
 					t.Error("the kernel was opened")
 					return (&faults{}).open()

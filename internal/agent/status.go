@@ -1,10 +1,13 @@
 package agent
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
+	"github.com/tierwall/tierwall/internal/cni"
 	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/internal/translate"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -16,7 +19,10 @@ type Status struct {
 	Started        time.Time `json:"started"`
 	Ready          bool      `json:"ready"`
 	NotReady       string    `json:"notReady,omitempty"` // why not
+	WaitingFor     []string  `json:"waitingFor,omitempty"`
 	LocalEndpoints int       `json:"localEndpoints"`
+	// NotEnforced is what policy does not reach although the kernel holds it.
+	NotEnforced []string `json:"notEnforced,omitempty"`
 
 	Steps          int        `json:"steps"`               // of the kernel's tables
 	LastStep       *time.Time `json:"lastStep,omitempty"`  // when
@@ -26,9 +32,17 @@ type Status struct {
 	LastDrift      []string   `json:"lastDrift,omitempty"` // what was found then
 	ConnectionsCut uint64     `json:"connectionsCut"`
 
+	CNI    *CNIStatus    `json:"cni,omitempty"`
+	Report *ReportStatus `json:"report,omitempty"`
+
+	Endpoints []EndpointStatus `json:"endpoints"` // of this node, by namespace and name
+	// Counts is how many objects of each kind there are in each state.
+	Counts map[string]map[string]int `json:"counts"`
 	// Findings are what is wrong with files; what is wrong with an object is in Objects.
-	Findings []string       `json:"findings"`
-	Objects  []ObjectStatus `json:"objects"` // sorted by namespace, kind and name
+	Findings []string `json:"findings"`
+	// Objects are the policies, and all objects with something wrong, sorted by
+	// namespace, kind and name.
+	Objects []ObjectStatus `json:"objects"`
 }
 
 // ObjectStatus is what became of one object of the store.
@@ -42,21 +56,51 @@ type ObjectStatus struct {
 	Findings       []string `json:"findings,omitempty"` // why it is not in force
 }
 
+// EndpointStatus is a local endpoint and where it is.
+type EndpointStatus struct {
+	Kind      string       `json:"kind"`
+	Namespace string       `json:"namespace,omitempty"`
+	Name      string       `json:"name"`
+	Addresses []netip.Addr `json:"addresses"`
+	// Interface is the host's interface that leads to it, and Bridge the bridge that
+	// it is a port of. The sources of its packets are checked if it is known.
+	Interface string `json:"interface,omitempty"`
+	Bridge    string `json:"bridge,omitempty"`
+	// Unknown is why the interface is not known.
+	Unknown string `json:"unknown,omitempty"`
+}
+
+// CNIStatus says how it goes with the CNI plugin.
+type CNIStatus struct {
+	// Waiting is how many pods are held up at this moment, Pods how many were
+	// started by way of the plugin and have not ended.
+	Waiting int                `json:"waiting"`
+	Pods    int                `json:"pods"`
+	Install *cni.InstallStatus `json:"install,omitempty"`
+}
+
 // status describes the present.
 func (a *agent) status() *Status {
 	cut := a.connectionsCut()
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	p := a.inForce
+	a.progressMu.RLock()
+	p, links := a.inForce, a.links
+	a.progressMu.RUnlock()
 	st := &Status{
-		Version: a.cfg.Version, Node: a.cfg.Node, Store: a.cfg.Store, Started: a.started,
+		Version: a.cfg.Version, Node: a.cfg.Node, Store: a.cfg.Source.String(), Started: a.started,
 		LocalEndpoints: len(a.view.locals),
 		Steps:          p.steps, LastStepMillis: float64(p.took.Microseconds()) / 1000,
 		DriftRepairs: p.repairs, LastDrift: p.lastDrift, ConnectionsCut: cut,
-		Findings: []string{}, Objects: []ObjectStatus{},
+		Findings: []string{}, Objects: a.objects(), Endpoints: a.endpoints(links),
+		Counts: map[string]map[string]int{}, Report: a.reporter.status(), CNI: a.cniStatus(),
+		NotEnforced: links.bypass,
 	}
 	st.NotReady = p.notReady()
 	st.Ready = st.NotReady == ""
+	if !p.complete {
+		st.WaitingFor = a.cfg.Waiting.texts()
+	}
 	if !p.applied.IsZero() {
 		st.LastStep = &p.applied
 	}
@@ -66,21 +110,83 @@ func (a *agent) status() *Status {
 	for _, f := range fileFindings(a.findings) {
 		st.Findings = append(st.Findings, f.Error())
 	}
-	for _, s := range a.translator.Statuses() {
-		o := ObjectStatus{Kind: store.WrittenKind(s.Key.Kind), Namespace: s.Key.Namespace, Name: s.Key.Name, State: s.State.String()}
-		for _, f := range s.Findings {
-			o.Findings = append(o.Findings, f.Error())
+	for k, n := range a.translator.Counts() {
+		kind := store.WrittenKind(k.Kind)
+		if st.Counts[kind] == nil {
+			st.Counts[kind] = map[string]int{}
 		}
-		if n, ok := a.view.selected(s.Key); ok {
-			o.LocalEndpoints = &n
-		}
-		st.Objects = append(st.Objects, o)
+		st.Counts[kind][k.State.String()] += n
 	}
 	return st
 }
 
-// fileFindings gives what is wrong with files. What is wrong with an object is
-// said in its status.
+// selected gives how many local endpoints each policy applies to, of those that
+// apply to any. The caller holds mu.
+func (a *agent) selected() map[policy.Key]int {
+	selected := map[policy.Key]int{}
+	a.engine.Selected(func(p *policy.Policy, endpoints int) { selected[p.ObjectKey()] = endpoints })
+	return selected
+}
+
+// objects gives the policies and what is wrong. The caller holds mu.
+func (a *agent) objects() []ObjectStatus {
+	selected := a.selected()
+	keys := make(map[policy.Key]translate.Status, len(a.view.policies))
+	for key := range a.view.policies {
+		keys[key] = translate.Status{Key: key, State: translate.InForce}
+	}
+	for _, s := range a.translator.Invalid() {
+		keys[s.Key] = s
+	}
+	list := make([]ObjectStatus, 0, len(keys))
+	for key, s := range keys {
+		o := ObjectStatus{Kind: store.WrittenKind(key.Kind), Namespace: key.Namespace, Name: key.Name, State: s.State.String()}
+		for _, f := range s.Findings {
+			o.Findings = append(o.Findings, f.Error())
+		}
+		if _, ok := a.view.policies[key]; ok {
+			n := selected[key]
+			o.LocalEndpoints = &n
+		}
+		list = append(list, o)
+	}
+	slices.SortFunc(list, func(x, y ObjectStatus) int {
+		return policy.Key{Kind: x.Kind, Namespace: x.Namespace, Name: x.Name}.Compare(policy.Key{Kind: y.Kind, Namespace: y.Namespace, Name: y.Name})
+	})
+	return list
+}
+
+// endpoints gives the local endpoints. The caller holds mu.
+func (a *agent) endpoints(links linkState) []EndpointStatus {
+	list := make([]EndpointStatus, 0, len(a.view.locals))
+	for key, ep := range a.view.locals {
+		e := EndpointStatus{Kind: key.Kind, Namespace: key.Namespace, Name: key.Name, Addresses: ep.Addrs, Unknown: links.unknown[key]}
+		if l, ok := links.found[key]; ok {
+			e.Interface, e.Bridge = l.Name, l.Bridge
+		}
+		list = append(list, e)
+	}
+	slices.SortFunc(list, func(x, y EndpointStatus) int {
+		return policy.Key{Kind: x.Kind, Namespace: x.Namespace, Name: x.Name}.Compare(policy.Key{Kind: y.Kind, Namespace: y.Namespace, Name: y.Name})
+	})
+	return list
+}
+
+func (a *agent) cniStatus() *CNIStatus {
+	server := a.server.Load()
+	if server == nil {
+		return nil
+	}
+	st := &CNIStatus{Waiting: server.Waiting(), Pods: len(server.Records())}
+	if a.cfg.Installer != nil {
+		install := a.cfg.Installer.Status()
+		st.Install = &install
+	}
+	return st
+}
+
+// fileFindings gives what is wrong with files, or with a cluster. What is wrong
+// with an object is said in its status.
 func fileFindings(findings []store.Finding) []store.Finding {
 	return slices.DeleteFunc(slices.Clone(findings), func(f store.Finding) bool {
 		return f.Note || f.Key != (policy.Key{})
@@ -99,21 +205,25 @@ func (p *progress) notReady() string {
 }
 
 func (a *agent) notReady() string {
-	a.mu.RLock()
-	defer a.mu.RUnlock()
+	a.progressMu.RLock()
+	defer a.progressMu.RUnlock()
 	return a.inForce.notReady()
 }
 
 // stuckAfter is how long the loop may be at one step until it counts as stuck.
 const stuckAfter = time.Minute
 
-// busyFor gives how long the loop has been at its present step; 0 if it waits.
-func (a *agent) busyFor() time.Duration {
-	since := a.busy.Load()
-	if since == 0 {
-		return 0
+// sick says why the agent must be started again; "" if it need not.
+func (a *agent) sick() string {
+	if since := a.busy.Load(); since != 0 {
+		if busy := time.Since(time.Unix(0, since)); busy > stuckAfter {
+			return "the loop has been busy for " + busy.Round(time.Second).String()
+		}
 	}
-	return time.Since(time.Unix(0, since))
+	if a.cniBroken.Load() {
+		return "the CNI plugin is not answered any more"
+	}
+	return ""
 }
 
 // cutCounter is a dataplane that ends connections which a change denies.

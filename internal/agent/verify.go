@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/store"
-	"github.com/tierwall/tierwall/internal/store/files"
 	"github.com/tierwall/tierwall/internal/translate"
 	"github.com/tierwall/tierwall/internal/verify"
 	"github.com/tierwall/tierwall/policy"
@@ -20,31 +20,34 @@ import (
 func Verify(ctx context.Context, cfg Config, readBack func(context.Context) (dataplane.FlowDecider, error),
 	progress func(done, total int),
 ) (*verify.Report, []store.Finding, error) {
-	dir, err := parseStore(cfg.Store)
+	listing, err := cfg.Source.List(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("store %s: %w", cfg.Source, err)
 	}
-	resources, findings := files.Load([]string{dir}, files.Options{})
-	b := store.Batch{Updated: resources, Findings: findings}
-	if err := usable(dir, b); err != nil {
-		return nil, nil, err
+	if strings.HasPrefix(cfg.Source.String(), "files:") {
+		if err := usable(cfg.Source.String(), len(listing.Resources), listing.Findings); err != nil {
+			return nil, nil, err
+		}
 	}
 	namespace, err := networkNamespace()
 	if err != nil {
 		return nil, nil, err
 	}
-	_, earlier, err := openJournal(cfg.RunDir, namespace)
+	j, earlier, err := openJournal(cfg.RunDir, namespace)
 	if err != nil {
 		return nil, nil, err
 	}
 	t := translate.New(translate.Options{})
-	t.Apply(store.Batch{Updated: restorable(b, earlier)})
-	findings = fileFindings(findings)
-	for _, s := range t.Apply(b).Statuses {
+	now := store.Batch{Updated: listing.Resources, Findings: listing.Findings}
+	t.Take(now, translate.Sink{})
+	if err := putBack(t, now, j, earlier); err != nil {
+		return nil, nil, err
+	}
+	findings := fileFindings(listing.Findings)
+	for _, s := range t.Invalid() {
 		findings = append(findings, s.Findings...)
 	}
-	model := t.Model()
-	tables, err := compile(model, cfg.Node)
+	tables, err := compile(t, cfg.Node)
 	if err != nil {
 		return nil, findings, err
 	}
@@ -52,18 +55,45 @@ func Verify(ctx context.Context, cfg Config, readBack func(context.Context) (dat
 	if err != nil {
 		return nil, findings, fmt.Errorf("read back what the kernel holds: %w", err)
 	}
+	// What this node enforces by: its own endpoints' addresses are theirs.
+	model := t.Model().At(func(ep *policy.Endpoint) bool { return ep.Node == cfg.Node })
 	report, err := verify.Run(ctx, verify.Input{Model: model, Tables: tables, Kernel: kernel, Progress: progress})
 	if err == nil && report.Decisions == 0 {
+		nodes := map[string]bool{}
+		for _, ep := range model.Endpoints {
+			nodes[ep.Node] = true
+		}
 		err = fmt.Errorf("nothing to compare: no endpoint of the store is on node %s; is the name right? Nodes there: %s",
-			cfg.Node, nodesOf(model))
+			cfg.Node, listNodes(nodes))
 	}
 	return report, findings, err
 }
 
+// putBack gives a translator the last valid versions that an agent would have kept.
+func putBack(t *translate.Translator, now store.Batch, j *journal, earlier map[policy.Key]remembered) error {
+	back, again := store.Batch{Findings: now.Findings}, store.Batch{Findings: now.Findings}
+	restored := map[policy.Key]bool{}
+	for _, key := range restorable(t, now.Findings, earlier) {
+		r, err := j.load(key)
+		if err != nil {
+			return fmt.Errorf("the last valid version of %s: %w", store.ObjectName(key), err)
+		}
+		back.Updated, restored[key] = append(back.Updated, r), true
+	}
+	for _, r := range now.Updated {
+		if restored[r.Key] {
+			again.Updated = append(again.Updated, r)
+		}
+	}
+	t.Take(back, translate.Sink{})
+	t.Take(again, translate.Sink{})
+	return nil
+}
+
 // compile gives the tables that a node should hold.
-func compile(m *policy.Model, node string) (*dataplane.State, error) {
+func compile(t *translate.Translator, node string) (*dataplane.State, error) {
 	e, tables := newEngine(node), dataplane.NewState()
-	e.Apply(changesOf(m)...)
+	t.Each(func(c policy.Change) { e.Apply(c) })
 	d := e.Flush()
 	if d == nil {
 		return nil, errors.New("the store leads to no tables at all")

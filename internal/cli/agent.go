@@ -1,20 +1,28 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/tierwall/tierwall/internal/agent"
+	"github.com/tierwall/tierwall/internal/cni"
+	"github.com/tierwall/tierwall/internal/cni/wire"
+	"github.com/tierwall/tierwall/internal/hostlink"
+	"github.com/tierwall/tierwall/internal/kubeclient"
+	"github.com/tierwall/tierwall/internal/store/open"
+	"github.com/tierwall/tierwall/internal/uninstall"
 )
 
 type agentOptions struct {
-	store         string
+	store         *open.Flags
 	node          string
 	metricsAddr   string
 	runDir        string
@@ -22,33 +30,52 @@ type agentOptions struct {
 	logFormat     string
 	debug         bool
 
+	checkSources, denyUnknown, report bool
+	cniSocket, cniConfDir, cniBinDir  string
+	cniTimeout                        time.Duration
+	cniFailurePolicy                  string
+	cniExempt                         []string
+
 	remove, verify, status bool
 	output                 string
 }
 
-const defaultMetricsAddr = "127.0.0.1:9098"
+const (
+	defaultMetricsAddr = "127.0.0.1:9097"
+	// nodeVariable is how the manifests tell an agent the name of its node.
+	nodeVariable = "NODE_NAME"
+)
 
 func newAgentCommand() *cobra.Command {
-	var o agentOptions
+	o := agentOptions{store: open.NewFlags()}
 	cmd := &cobra.Command{
-		Use:   "agent --store files:DIR",
+		Use:   "agent --store files:DIR|kube|etcd:URL",
 		Short: "Enforce policy on this host",
-		Long: `Enforces policy on this host, for the WorkloadEndpoints and Pods of its node, in a
-kernel table of its own that leaves all others alone. It follows the store:
-what changes there is in force at once, connections that a change denies are
-ended, all others live on.
+		Long: `Enforces policy on this host, for the Pods and WorkloadEndpoints of its node, in
+kernel tables of its own that leave all others alone. It follows the store: what
+changes there is in force at once, connections that a change denies are ended,
+all others live on. Packets that come from a pod with a source address that is
+not the pod's are dropped.
 
 An object that is invalid keeps its last valid version in force and is reported:
-in the log, at http://` + defaultMetricsAddr + `/status, in the metrics.
+in the log, at http://` + defaultMetricsAddr + `/status, in the metrics, and, with
+--store kube, in the NodePolicyReport of the node.
 
-When the agent ends, in whatever way, what it has put in force stays in force.
-The next one takes over without a gap, and keeps the last valid version of what
-is invalid then. --remove takes everything away.
+While the store cannot be reached, and when the agent ends, in whatever way, what
+it has put in force stays in force. The next one takes over without a gap, and
+keeps the last valid version of what is invalid then. --remove takes everything away.
+
+With --cni-socket it answers the CNI plugin, which holds up each new pod until its
+policy is in force; with --cni-conf-dir and --cni-bin-dir it installs the plugin,
+and keeps it installed.
 
 Exit code: 0 at an orderly end (--verify: all agree), 1 if --verify finds
 differences or --status an agent that is not ready, 2 if it fails.`,
 		Example: `  # Enforce what the manifests say, and follow them
   sudo tierwall agent --store files:/etc/tierwall
+
+  # On a node of a cluster, as the DaemonSet does
+  tierwall agent --store kube --node node-1
 
   # How is it going?
   tierwall agent --status
@@ -62,11 +89,21 @@ differences or --status an agent that is not ready, 2 if it fails.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runAgent(cmd, &o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.store, "store", "", "where resources come from: files:DIR")
-	f.StringVar(&o.node, "node", "", "name of this host in the resources (default: its host name)")
+	o.store.Register(f)
+	completeConnection(cmd, o.store)
+	f.StringVar(&o.node, "node", "", "name of this host in the resources (default: $"+nodeVariable+", else its host name)")
 	f.StringVar(&o.metricsAddr, "metrics-addr", defaultMetricsAddr, "loopback address and port of metrics, health and status; off for none")
 	f.DurationVar(&o.checkInterval, "check-interval", 30*time.Second, "time between two comparisons of what the kernel holds with what it should")
 	f.StringVar(&o.runDir, "run-dir", "/run/tierwall", "directory of the lock file and of the last valid versions")
+	f.BoolVar(&o.checkSources, "check-sources", true, "drop what comes from a pod with a source address that is not the pod's")
+	f.BoolVar(&o.denyUnknown, "deny-unknown-pods", false, "deny traffic of addresses in the node's spec.podCIDRs that no pod is known at; only where the network takes all pods' addresses from there")
+	f.BoolVar(&o.report, "report", true, "with --store kube, write the NodePolicyReport of the node")
+	f.StringVar(&o.cniSocket, "cni-socket", "", "answer the CNI plugin at this unix socket, such as "+cni.DefaultSocket)
+	f.StringVar(&o.cniConfDir, "cni-conf-dir", "", "install the CNI plugin into the configuration there, such as "+cni.DefaultConfDir)
+	f.StringVar(&o.cniBinDir, "cni-bin-dir", "", "and its program there, such as "+cni.DefaultBinDir)
+	f.DurationVar(&o.cniTimeout, "cni-timeout", wire.DefaultTimeout, "how long a new pod is held up at most")
+	f.StringVar(&o.cniFailurePolicy, "cni-failure-policy", wire.Closed, "what happens to a pod whose policy is not in force by then: closed (it does not start, and is tried again) or open")
+	f.StringSliceVar(&o.cniExempt, "cni-exempt-namespace", nil, "namespace whose pods are not held up; may be repeated")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	f.BoolVar(&o.debug, "debug", false, "log more")
 	f.BoolVar(&o.remove, "remove", false, "take away what is in force, and end")
@@ -86,34 +123,67 @@ func runAgent(cmd *cobra.Command, o *agentOptions) error {
 		return showStatus(cmd, o)
 	}
 	log := o.logger(cmd)
-	cfg := agent.Config{
-		Store: o.store, Node: o.node, MetricsAddr: o.metricsAddr, RunDir: o.runDir, CheckInterval: o.checkInterval,
-		Open: agent.OpenKernel(log), Meddling: agent.Meddling, Log: log, Version: readBuildInfo().Version,
-	}
-	if cfg.MetricsAddr == "off" {
-		cfg.MetricsAddr = ""
-	}
-	if cfg.Node == "" {
-		name, err := os.Hostname()
-		if err != nil {
-			return fmt.Errorf("name of this host: %w; name it with --node", err)
-		}
-		cfg.Node = name
+	cfg, err := o.config(log)
+	if err != nil {
+		return err
 	}
 	if err := agent.Privileged(); err != nil {
 		return err
 	}
-	switch {
-	case o.remove:
+	if o.remove {
 		if err := agent.Remove(cmd.Context(), cfg); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintln(cmd.OutOrStdout(), "removed: nothing is enforced on this host any more")
 		return err
-	case o.verify:
+	}
+	if err := o.connect(log, &cfg); err != nil {
+		return err
+	}
+	if c, ok := cfg.Source.(io.Closer); ok {
+		defer func() { _ = c.Close() }()
+	}
+	if o.verify {
 		return verifyAgent(cmd, o, cfg)
 	}
-	return agent.Run(cmd.Context(), cfg)
+	if o.checkSources {
+		links, err := hostlink.Open()
+		if err != nil {
+			return err
+		}
+		defer links.Close()
+		cfg.Links = links
+	}
+	return o.enforce(cmd.Context(), log, cfg)
+}
+
+// enforce runs the agent, and cleans up if it ends because tierwall is being
+// taken off the cluster.
+func (o *agentOptions) enforce(ctx context.Context, log *slog.Logger, cfg agent.Config) error {
+	var witness *uninstall.Witness
+	if o.store.Kind() == open.KindKube {
+		rest, err := o.store.RESTConfig()
+		if err != nil {
+			return err
+		}
+		client, err := kubernetes.NewForConfig(kubeclient.WithProtobuf(rest))
+		if err != nil {
+			return err
+		}
+		witness = uninstall.Watch(ctx, client, log)
+	}
+	if err := agent.Run(ctx, cfg); err != nil || ctx.Err() == nil {
+		return err
+	}
+	// The signal to end has come; there is a grace of 30 s until the process is killed.
+	const cleanup = 15 * time.Second
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanup)
+	defer cancel()
+	if yes, why := witness.Underway(grace); yes {
+		log.Info("tierwall is being uninstalled: removing what is in force on this host", "because", why)
+		return agent.Remove(grace, cfg)
+	}
+	return nil
 }
 
 // check refuses flags that make no sense, before anything else happens.
@@ -126,10 +196,76 @@ func (o *agentOptions) check(cmd *cobra.Command) error {
 		return usageError(cmd, fmt.Errorf("--log-format %s: expected text or json", o.logFormat))
 	case o.checkInterval < time.Second:
 		return usageError(cmd, fmt.Errorf("--check-interval %s: expected at least 1s", o.checkInterval))
-	case o.store == "" && !o.remove && !o.status:
-		return usageError(cmd, errors.New("no store: name a directory of manifests with --store files:DIR"))
+	case o.store.Store == "" && !o.remove && !o.status:
+		return usageError(cmd, errors.New("no store: expected --store "+open.Forms))
+	case o.cniFailurePolicy != wire.Closed && o.cniFailurePolicy != wire.Open:
+		return usageError(cmd, fmt.Errorf("--cni-failure-policy %s: expected %s or %s", o.cniFailurePolicy, wire.Closed, wire.Open))
+	case (o.cniConfDir == "") != (o.cniBinDir == ""):
+		return usageError(cmd, errors.New("--cni-conf-dir and --cni-bin-dir belong together: the plugin's entry and its program"))
+	case o.cniConfDir != "" && o.cniSocket == "":
+		return usageError(cmd, errors.New("--cni-conf-dir needs --cni-socket: the plugin asks the agent there, and no pod would start"))
 	}
 	return nil
+}
+
+// config gives what an agent is, without its store.
+func (o *agentOptions) config(log *slog.Logger) (agent.Config, error) {
+	cfg := agent.Config{
+		Node: o.node, MetricsAddr: o.metricsAddr, RunDir: o.runDir, CheckInterval: o.checkInterval,
+		Open: agent.OpenKernel(log), Meddling: agent.Meddling, Log: log, Version: readBuildInfo().Version,
+		DenyUnknown: o.denyUnknown,
+	}
+	if cfg.MetricsAddr == "off" {
+		cfg.MetricsAddr = ""
+	}
+	if cfg.Node == "" {
+		cfg.Node = os.Getenv(nodeVariable)
+	}
+	if cfg.Node == "" {
+		name, err := os.Hostname()
+		if err != nil {
+			return cfg, fmt.Errorf("name of this host: %w; name it with --node", err)
+		}
+		cfg.Node = name
+	}
+	if o.cniSocket != "" {
+		cfg.CNI = &cni.ServerConfig{Socket: o.cniSocket}
+	}
+	if o.cniConfDir != "" {
+		var err error
+		cfg.Installer, err = cni.NewInstaller(cni.InstallerConfig{
+			ConfDir: o.cniConfDir, BinDir: o.cniBinDir, Socket: o.cniSocket, Log: log,
+			Timeout: o.cniTimeout, FailOpen: o.cniFailurePolicy == wire.Open, ExemptNamespaces: o.cniExempt,
+		})
+		if err != nil {
+			return cfg, err
+		}
+	}
+	return cfg, nil
+}
+
+// connect opens the store, and the way for reports to it.
+func (o *agentOptions) connect(log *slog.Logger, cfg *agent.Config) error {
+	cfg.Waiting = &agent.Waiting{}
+	o.store.Log = log
+	o.store.UserAgent = kubeclient.UserAgent("agent", cfg.Version)
+	o.store.KubeOptions.Waiting = cfg.Waiting.Set
+	// Of nodes only this one, and nothing that is not enforced: what each of 5,000
+	// agents watches, the API server sends 5,000 times.
+	o.store.KubeOptions.Node, o.store.KubeOptions.Enforced = cfg.Node, true
+	var err error
+	if cfg.Source, err = o.store.Source(); err != nil {
+		return err
+	}
+	if o.store.Kind() != open.KindKube || !o.report || o.verify {
+		return nil
+	}
+	rest, err := o.store.RESTConfig()
+	if err != nil {
+		return err
+	}
+	cfg.Report, err = agent.KubeReports(kubeclient.WithTimeout(rest))
+	return err
 }
 
 // logger writes to standard error, and leaves the time to whoever collects it
@@ -144,56 +280,4 @@ func (o *agentOptions) logger(cmd *cobra.Command) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, opts))
 	}
 	return slog.New(slog.NewTextHandler(w, opts))
-}
-
-// verifyAgent compares, shows how far it is, and sums up.
-func verifyAgent(cmd *cobra.Command, o *agentOptions, cfg agent.Config) error {
-	progress := func(int, int) {}
-	if f, ok := cmd.ErrOrStderr().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		progress = func(done, total int) {
-			end := "\r"
-			if done == total {
-				end = "\r\x1b[K"
-			}
-			_, _ = fmt.Fprintf(f, "\x1b[K%d of %d decisions%s", done, total, end)
-		}
-	}
-	report, findings, err := agent.Verify(cmd.Context(), cfg, agent.ReadBack, progress)
-	for _, f := range findings {
-		if !f.Note {
-			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "invalid: %s\n", f.Error())
-		}
-	}
-	if err != nil {
-		return err
-	}
-	out := cmd.OutOrStdout()
-	if o.output == "json" {
-		type difference struct {
-			Connection string `json:"connection"`
-			Direction  string `json:"direction"`
-			Kernel     string `json:"kernel"`
-			Policy     string `json:"policy"`
-		}
-		shown := struct {
-			Agree       bool         `json:"agree"`
-			Endpoints   int          `json:"endpoints"`
-			Classes     int          `json:"classes"`
-			Decisions   int          `json:"decisions"`
-			Differences int          `json:"differences"`
-			First       []difference `json:"first"`
-		}{report.Differences == 0, report.Endpoints, report.Classes, report.Decisions, report.Differences, []difference{}}
-		for _, d := range report.First {
-			shown.First = append(shown.First, difference{d.Connection(), d.Direction.String(), d.Kernel.String(), d.Reference.String()})
-		}
-		if err := printJSON(out, shown); err != nil {
-			return err
-		}
-	} else if err := writeVerified(cmd, report); err != nil {
-		return err
-	}
-	if report.Differences > 0 {
-		return exitWith(exitNo, nil)
-	}
-	return nil
 }

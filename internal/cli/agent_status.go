@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -87,22 +89,92 @@ func writeStatus(w io.Writer, st *agent.Status) error {
 		{"node", st.Node},
 		{"store", st.Store},
 		{"policy", ready},
-		{"local endpoints", strconv.Itoa(st.LocalEndpoints)},
 	}
+	for _, why := range st.WaitingFor {
+		lines = append(lines, [2]string{"waiting for", why})
+	}
+	for _, why := range st.NotEnforced {
+		lines = append(lines, [2]string{"not enforced", s.red(why)})
+	}
+	lines = append(lines, [2]string{"local endpoints", strconv.Itoa(st.LocalEndpoints)})
 	if st.LastStep != nil {
 		lines = append(lines, [2]string{"last change", fmt.Sprintf("%s, in the kernel within %.1f ms", st.LastStep.Format(time.DateTime), st.LastStepMillis)})
 	}
 	lines = append(lines, [2]string{"drift repaired", plural(st.DriftRepairs, "time")},
 		[2]string{"connections cut", strconv.FormatUint(st.ConnectionsCut, 10)})
+	lines = append(lines, clusterLines(st, s)...)
 	for _, l := range lines {
 		if _, err := fmt.Fprintf(w, "%s%s\n", pad(l[0], 17), l[1]); err != nil {
 			return err
 		}
 	}
+	if err := writeEndpoints(w, st); err != nil {
+		return err
+	}
+	return writeObjects(w, st)
+}
+
+// clusterLines say how it goes with what only agents in a cluster have.
+func clusterLines(st *agent.Status, s style) [][2]string {
+	var lines [][2]string
+	if c := st.CNI; c != nil {
+		text := fmt.Sprintf("%s started by way of the plugin, %d held up", plural(c.Pods, "pod"), c.Waiting)
+		if in := c.Install; in != nil && !in.Installed {
+			text = s.red("not installed: " + in.Error)
+		}
+		lines = append(lines, [2]string{"CNI plugin", text})
+	}
+	if r := st.Report; r != nil {
+		text := "not written yet"
+		if r.Written != nil {
+			text = "written " + r.Written.Format(time.DateTime)
+		}
+		if r.Error != "" {
+			text = s.red(r.Error)
+		}
+		lines = append(lines, [2]string{"report", text})
+	}
+	return lines
+}
+
+// writeEndpoints lists the local endpoints and where they are.
+func writeEndpoints(w io.Writer, st *agent.Status) error {
+	if len(st.Endpoints) == 0 {
+		return nil
+	}
+	rows := make([][]string, 0, len(st.Endpoints))
+	for _, e := range st.Endpoints {
+		name, at := e.Name, cmp.Or(e.Interface, e.Unknown)
+		if e.Namespace != "" {
+			name = e.Namespace + "/" + name
+		}
+		if e.Bridge != "" {
+			at += " (bridge " + e.Bridge + ")"
+		}
+		var addrs []string
+		for _, a := range e.Addresses {
+			addrs = append(addrs, a.String())
+		}
+		rows = append(rows, []string{name, strings.Join(addrs, ", "), at})
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return printTable(w, []string{"ENDPOINT", "ADDRESSES", "INTERFACE"}, rows)
+}
+
+// maxIdle is how many policies without local endpoints are listed.
+const maxIdle = 100
+
+// writeObjects lists the policies, and all that is wrong.
+func writeObjects(w io.Writer, st *agent.Status) error {
 	var rows [][]string
+	idle := 0
 	for _, o := range st.Objects {
-		if o.LocalEndpoints == nil && len(o.Findings) == 0 {
-			continue // endpoints, namespaces: too many to list, and nothing to say of them
+		if o.LocalEndpoints != nil && *o.LocalEndpoints == 0 && len(o.Findings) == 0 {
+			if idle++; idle > maxIdle {
+				continue
+			}
 		}
 		name, count := o.Name, ""
 		if o.Namespace != "" {
@@ -118,6 +190,11 @@ func writeStatus(w io.Writer, st *agent.Status) error {
 			return err
 		}
 		if err := printTable(w, []string{"KIND", "NAME", "STATE", "LOCAL ENDPOINTS"}, rows); err != nil {
+			return err
+		}
+	}
+	if more := idle - maxIdle; more > 0 {
+		if _, err := fmt.Fprintf(w, "and %s without local endpoints\n", plural(more, "policy")); err != nil {
 			return err
 		}
 	}

@@ -6,12 +6,14 @@ import "github.com/spf13/cobra"
 const (
 	groupAnalyze = "analyze"
 	groupEnforce = "enforce"
+	groupStore   = "store"
 	groupOther   = "other"
 )
 
 var groups = []*cobra.Group{
 	{ID: groupAnalyze, Title: "Analyze manifests:"},
 	{ID: groupEnforce, Title: "Enforce policy:"},
+	{ID: groupStore, Title: "Keep policy in etcd, where there is no Kubernetes:"},
 	{ID: groupOther, Title: "Other commands:"},
 }
 
@@ -23,8 +25,16 @@ var commands = []struct {
 	{groupAnalyze, newValidateCommand},
 	{groupAnalyze, newExplainCommand},
 	{groupAnalyze, newReachCommand},
+	{groupAnalyze, newInitCommand},
 	{groupEnforce, newDemoCommand},
 	{groupEnforce, newAgentCommand},
+	{groupEnforce, newControllerCommand},
+	{groupEnforce, newCNICommand},
+	{groupEnforce, newUninstallCommand},
+	{groupStore, newGetCommand},
+	{groupStore, newApplyCommand},
+	{groupStore, newDeleteCommand},
+	{groupOther, newOptionsCommand},
 	{groupOther, newVersionCommand},
 	{groupOther, newCompletionCommand},
 }

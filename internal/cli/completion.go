@@ -2,19 +2,32 @@ package cli
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tierwall/tierwall/internal/suggest"
 )
 
+// kubectlCompletion is what kubectl runs to complete the arguments of a plugin:
+// a program kubectl_complete-NAME, which answers as cobra's own __complete does.
+const kubectlCompletion = `#!/usr/bin/env sh
+# kubectl completes "kubectl tierwall" with this program: save it under the name
+# kubectl_complete-tierwall, executable, in a directory of $PATH.
+exec kubectl-tierwall __complete "$@"
+`
+
 func newCompletionCommand() *cobra.Command {
-	shells := []string{"bash", "zsh", "fish", "powershell"}
+	shells := []string{"bash", "zsh", "fish", "powershell", "kubectl"}
 	return &cobra.Command{
-		Use:   "completion bash|zsh|fish|powershell",
+		Use:   "completion bash|zsh|fish|powershell|kubectl",
 		Short: "Print a script that completes commands and flags in a shell",
 		Long: `Print a script that makes a shell complete tierwall's commands, flags and the
-values of flags that have a fixed set of them. The shell must read it at start.`,
+values of flags: those that have a fixed set of them, and the names of pods and
+namespaces, from the files or the cluster that the command names. The shell must
+read it at start.
+
+For the plugin of kubectl, kubectl wants a program of its own beside it.`,
 		Example: `  # bash, for this session; needs the bash-completion package
   source <(tierwall completion bash)
 
@@ -28,7 +41,11 @@ values of flags that have a fixed set of them. The shell must read it at start.`
   tierwall completion fish > ~/.config/fish/completions/tierwall.fish
 
   # PowerShell
-  tierwall completion powershell | Out-String | Invoke-Expression`,
+  tierwall completion powershell | Out-String | Invoke-Expression
+
+  # kubectl tierwall, with kubectl's own completion
+  tierwall completion kubectl > /usr/local/bin/kubectl_complete-tierwall
+  chmod +x /usr/local/bin/kubectl_complete-tierwall`,
 		ValidArgs:             shells,
 		DisableFlagsInUseLine: true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -48,6 +65,9 @@ values of flags that have a fixed set of them. The shell must read it at start.`
 				return root.GenFishCompletion(out, true)
 			case "powershell":
 				return root.GenPowerShellCompletionWithDesc(out)
+			case "kubectl":
+				_, err := io.WriteString(out, kubectlCompletion)
+				return err
 			}
 			return usageError(cmd, fmt.Errorf("unknown shell %q: expected %s", args[0], suggest.OrList(shells)))
 		},

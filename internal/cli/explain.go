@@ -22,14 +22,15 @@ type explainOptions struct {
 func newExplainCommand() *cobra.Command {
 	var o explainOptions
 	cmd := &cobra.Command{
-		Use:   "explain -f FILE --from END --to END --port N",
+		Use:   "explain {-f FILE | --store STORE} --from END --to END --port N",
 		Short: "Decide one connection and say why, tier by tier",
-		Long: `Decide one connection by the policies in the files, and say why: for both ends,
-every tier, every policy that applies there, every rule with what of it did not
-match, and what decided in the end.
+		Long: `Decide one connection by the policies in files or in a cluster, and say why: for
+both ends, every tier, every policy that applies there, every rule with what of it
+did not match, and what decided in the end.
 
 An end of the connection is one of
   NAMESPACE/NAME         a pod, or a workload of that name
+  NAME                   the same in the namespace of -n, or of kubectl's context
   NAMESPACE/KIND/NAME    a workload: Deployment (deploy), StatefulSet (sts),
                          DaemonSet (ds), ReplicaSet (rs), Job, CronJob (cj),
                          Pod (po), WorkloadEndpoint (wep)
@@ -42,6 +43,9 @@ which one. Rules that tell ephemeral ports apart are reported.
 Exit code 0: allowed. 1: denied. 2: no answer, because something is wrong.`,
 		Example: `  # Why can the frontend not reach the database?
   tierwall explain -f policies/ --from web/frontend-1 --to data/sts/postgres --port 5432
+
+  # The same of a live cluster; the shell completes the names
+  tierwall explain --store kube --from web/frontend-1 --to data/sts/postgres --port 5432
 
   # From the outside world, over IPv6
   tierwall explain -f dump.yaml --from 2001:db8::7 --to web/deploy/frontend --port 443
@@ -81,7 +85,7 @@ func (o *explainOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	x, err := explain(resolver{in.Model, in.ungoverned}, o.from, o.to, &o.flow)
+	x, err := explain(in.resolver(), o.from, o.to, &o.flow)
 	if err != nil {
 		return exitWith(exitFailed, err)
 	}

@@ -28,6 +28,13 @@ type resolver struct {
 	model *policy.Model
 	// ungoverned are the pods and workloads that are no endpoints.
 	ungoverned []translate.Ungoverned
+	from       whence
+	namespace  string // of names without one; empty if they need one
+}
+
+// resolver gives what finds ends in the input.
+func (in *input) resolver() resolver {
+	return resolver{in.Model, in.ungoverned, in.from, in.scope}
 }
 
 // resolve finds what --from or --to names.
@@ -56,6 +63,8 @@ func (r resolver) resolve(text string) (end, error) {
 			return end{}, unknownKind(parts[1])
 		}
 		return r.endpointEnd(parts[0], kind, parts[2])
+	case len(parts) == 1 && r.namespace != "":
+		return r.endpointEnd(r.namespace, "", text)
 	case len(parts) == 1:
 		return end{}, fmt.Errorf("a name needs its namespace (NAMESPACE/NAME); an IP address or node/NAME will do as well%s",
 			atMost(namesEndingIn(r.model, text)))
@@ -92,7 +101,7 @@ func (r resolver) endAt(addr netip.Addr) (end, error) {
 	addr = addr.Unmap()
 	e := end{name: addr.String(), addrs: []netip.Addr{addr}}
 	for _, ep := range r.model.Endpoints {
-		if slices.Contains(ep.Addrs, addr) && (e.endpoint == nil || ep.Key.Compare(e.endpoint.Key) < 0) {
+		if slices.Contains(ep.Addrs, addr) && (e.endpoint == nil || policy.CompareHolders(ep, e.endpoint) < 0) {
 			e.name, e.endpoint = ep.Key.String(), ep
 		}
 	}
@@ -120,7 +129,7 @@ func (r resolver) nodeEnd(name string) (end, error) {
 	}
 	hint := suggest.Several("node/"+name, names)
 	if hint == "" && len(names) == 0 {
-		hint = "; the files name no nodes (nodes are known from the pods on them); a pod in a namespace called node is node/Pod/" + name
+		hint = "; " + strings.Replace(string(r.from), "hold", "name", 1) + " no nodes (nodes are known from the pods on them); a pod in a namespace called node is node/Pod/" + name
 	}
 	return end{}, fmt.Errorf("no such node%s", hint)
 }

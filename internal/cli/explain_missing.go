@@ -21,7 +21,7 @@ func (r resolver) noSuchEndpoint(namespace, kind, name string) error {
 		}
 	}
 	if len(r.model.Endpoints) == 0 {
-		return errors.New(noEndpoints(r.ungoverned))
+		return errors.New(noEndpoints(r.from, r.ungoverned))
 	}
 	what := kind
 	if kind == "" {
@@ -58,15 +58,15 @@ func (r resolver) noSuchEndpoint(namespace, kind, name string) error {
 		firstHint(atMost(elsewhere), suggest.Several(asked, all), suggest.Several(namespace+"/"+name, all), holds(here)))
 }
 
-// noEndpoints says that the files hold nothing that policy governs.
-func noEndpoints(ungoverned []translate.Ungoverned) string {
+// noEndpoints says that there is nothing that policy governs.
+func noEndpoints(from whence, ungoverned []translate.Ungoverned) string {
 	switch len(ungoverned) {
 	case 0:
-		return "the files hold no pods or workloads"
+		return string(from) + " no pods or workloads"
 	case 1:
-		return fmt.Sprintf("the files hold no pods or workloads but %s, which %s", ungoverned[0].Key, ungoverned[0].Reason)
+		return fmt.Sprintf("%s no pods or workloads but %s, which %s", from, ungoverned[0].Key, ungoverned[0].Reason)
 	}
-	return fmt.Sprintf("the files hold no pods or workloads but %d on which policy has no say: they use their node's network or have ended", len(ungoverned))
+	return fmt.Sprintf("%s no pods or workloads but %d on which policy has no say: they use their node's network or have ended", from, len(ungoverned))
 }
 
 // atMost offers names that are right apart from what stands before them, if

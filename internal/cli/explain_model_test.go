@@ -11,7 +11,7 @@ import (
 
 // testResolver resolves ends in testModel. The files also hold a pod that is no endpoint.
 func testResolver() resolver {
-	return resolver{testModel(), []translate.Ungoverned{{
+	return resolver{from: theFiles, model: testModel(), ungoverned: []translate.Ungoverned{{
 		Key:   policy.Key{Kind: policy.KindPod, Namespace: "web", Name: "on-host"},
 		Owner: policy.Key{Kind: "DaemonSet", Namespace: "web", Name: "hosts"}, Reason: translate.HostNetwork,
 	}}}

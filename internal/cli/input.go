@@ -4,27 +4,31 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tierwall/tierwall/internal/store"
-	"github.com/tierwall/tierwall/internal/store/files"
+	"github.com/tierwall/tierwall/internal/store/open"
 	"github.com/tierwall/tierwall/internal/translate"
 	"github.com/tierwall/tierwall/policy"
 )
 
 // inputFlags are the flags of every command that reads manifests.
 type inputFlags struct {
-	paths     []string
-	namespace string
-	keepGoing bool
-	// standInIPv6 is no flag: a command sets it to give endpoints without
-	// addresses an IPv6 stand-in too.
+	paths         []string
+	store         *open.Flags
+	namespace     string
+	allNamespaces bool
+	keepGoing     bool
+	// What follows is no flag, but set by commands.
+
+	// standInIPv6 gives endpoints without addresses an IPv6 stand-in too.
 	standInIPv6 bool
+	// aPart says that the command looks at each object by itself, so that one
+	// namespace of a cluster will do. A connection has peers in all of them.
+	aPart bool
 }
 
 // register adds the flags to a command.
@@ -32,38 +36,97 @@ func (f *inputFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringArrayVarP(&f.paths, "file", "f", nil,
 		"file, directory (read recursively) or - for standard input; may be repeated")
-	flags.StringVarP(&f.namespace, "namespace", "n", "default",
-		"namespace of objects that name none")
+	f.registerStore(cmd)
+	flags.StringVarP(&f.namespace, "namespace", "n", "",
+		"with -f the namespace of objects that name none; with --store the one to look at (default: default; in a cluster, as kubectl has it)")
+	flags.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "with --store, look at all namespaces")
 	flags.BoolVar(&f.keepGoing, "keep-going", false,
 		"go on without the objects that are invalid")
 	_ = cmd.MarkFlagFilename("file", "yaml", "yml", "json")
+	_ = cmd.RegisterFlagCompletionFunc("namespace", f.completeNamespace)
+}
+
+// registerStore adds --store and the flags of the connections.
+func (f *inputFlags) registerStore(cmd *cobra.Command) {
+	f.store = open.NewFlags()
+	f.store.UserAgent = "tierwall/" + readBuildInfo().Version
+	f.store.Register(cmd.Flags())
+	completeConnection(cmd, f.store)
 }
 
 // input is what the manifests hold.
 type input struct {
 	Model      *policy.Model
+	from       whence
+	scope      string // the namespace to look at; empty for all
 	staged     []translate.Staged
 	ungoverned []translate.Ungoverned // pods and workloads that are no endpoints
 	resources  []store.Resource       // all that could be read, in order
-	rejected   int                    // objects beside those
+	rejected   []store.Rejected       // objects beside those
 	findings   []store.Finding        // errors and notes, sorted by place
 }
 
-// place gives "file:line" of an object, or "" if it is not written anywhere.
+// whence says where manifests were read, for sentences about it.
+type whence string
+
+const (
+	theFiles   whence = "the files hold"
+	theCluster whence = "the cluster holds"
+	theStore   whence = "the store holds"
+)
+
+// place says where an object is written: "file:line", or in a store its version;
+// "" if neither is known.
 func (in *input) place(key policy.Key) string {
-	for _, r := range in.resources {
-		if r.Key == key && r.Origin != nil {
-			file, line := r.Origin.Place("")
-			return fmt.Sprintf("%s:%d", file, line)
+	for i := range in.resources {
+		if r := &in.resources[i]; r.Key == key {
+			return placeOf(r)
+		}
+	}
+	for i := range in.rejected {
+		if r := &in.rejected[i]; r.Key == key {
+			return placeOf(&r.Resource)
 		}
 	}
 	return ""
 }
 
+func placeOf(r *store.Resource) string {
+	if r.Origin != nil {
+		if file, line := r.Origin.Place(""); file != "" {
+			return fmt.Sprintf("%s:%d", file, line)
+		}
+	}
+	v := versionOf(r)
+	switch {
+	case v.Generation > 0:
+		return fmt.Sprintf("generation %d", v.Generation)
+	case v.ResourceVersion != "":
+		return "version " + v.ResourceVersion
+	}
+	return ""
+}
+
+// objectVersion is which version of an object a store holds.
+type objectVersion struct {
+	Generation      int64  `json:"generation,omitempty"`
+	ResourceVersion string `json:"resourceVersion,omitempty"`
+}
+
+func versionOf(r *store.Resource) objectVersion {
+	meta, ok := r.Object.(metav1.Object)
+	if !ok {
+		return objectVersion{}
+	}
+	return objectVersion{meta.GetGeneration(), meta.GetResourceVersion()}
+}
+
 // errorCount is the number of findings that are no notes.
-func (in *input) errorCount() int {
+func (in *input) errorCount() int { return countErrors(in.findings) }
+
+func countErrors(findings []store.Finding) int {
 	n := 0
-	for _, f := range in.findings {
+	for _, f := range findings {
 		if !f.Note {
 			n++
 		}
@@ -71,28 +134,19 @@ func (in *input) errorCount() int {
 	return n
 }
 
-// errNoInput is the error of a command that was told of no manifests.
-var errNoInput = errors.New("no manifests: name a file or directory with -f, or - for standard input")
-
 // read loads and translates the manifests, whatever is wrong with them. It fails
-// only where the flags themselves are unusable.
+// where the flags themselves are unusable, and where a store cannot be read.
 func (f *inputFlags) read(cmd *cobra.Command) (*input, error) {
-	if len(f.paths) == 0 {
-		return nil, errNoInput
+	in, listing, err := f.list(cmd)
+	if err != nil {
+		return nil, err
 	}
-	if !translate.IsNamespaceName(f.namespace) {
-		return nil, fmt.Errorf("-n %s: is no name of a namespace: expected lower case letters, digits and '-', starting and ending with a letter or digit, at most 63", f.namespace)
-	}
-	// Reading may wait for a pipe for ever: let a signal end the program.
-	signal.Reset(os.Interrupt, syscall.SIGTERM)
-	read := files.LoadAll(f.paths, files.Options{Namespace: f.namespace, Stdin: cmd.InOrStdin()})
-	loaded := translate.Load(read.Resources, read.Rejected, translate.Options{Offline: true, StandInIPv6: f.standInIPv6})
-	findings := append(read.Findings, loaded.Findings...)
-	slices.SortStableFunc(findings, store.Finding.Compare)
-	return &input{
-		Model: loaded.Model, staged: loaded.Staged, ungoverned: loaded.Ungoverned,
-		resources: read.Resources, rejected: len(read.Rejected), findings: findings,
-	}, nil
+	loaded := translate.Load(listing.Resources, listing.Rejected, translate.Options{Offline: true, StandInIPv6: f.standInIPv6})
+	in.Model, in.staged, in.ungoverned = loaded.Model, loaded.Staged, loaded.Ungoverned
+	in.resources, in.rejected = listing.Resources, listing.Rejected
+	in.findings = append(listing.Findings, loaded.Findings...)
+	slices.SortStableFunc(in.findings, store.Finding.Compare)
+	return in, nil
 }
 
 // load gives the model that the manifests describe. An invalid object is an
@@ -107,7 +161,7 @@ func (f *inputFlags) load(cmd *cobra.Command) (*input, error) {
 		return in, nil
 	}
 	if !f.keepGoing {
-		return nil, exitWith(exitFailed, invalidInput(in))
+		return nil, exitWith(exitFailed, invalidInput(in.findings, "nothing was decided; --keep-going leaves invalid objects out"))
 	}
 	if err := warnInvalid(cmd.ErrOrStderr(), in); err != nil {
 		return nil, exitWith(exitFailed, err)
@@ -118,18 +172,18 @@ func (f *inputFlags) load(cmd *cobra.Command) (*input, error) {
 // maxShownErrors keeps an error readable; validate lists them all.
 const maxShownErrors = 10
 
-// invalidInput names the findings that stop a command.
-func invalidInput(in *input) error {
+// invalidInput names the findings that stop a command, and says what that means.
+func invalidInput(findings []store.Finding, so string) error {
 	var list []error
-	for _, f := range in.findings {
+	for _, f := range findings {
 		if !f.Note && len(list) < maxShownErrors {
 			list = append(list, f)
 		}
 	}
-	if more := in.errorCount() - len(list); more > 0 {
+	if more := countErrors(findings) - len(list); more > 0 {
 		list = append(list, fmt.Errorf("and %d more: see tierwall validate", more))
 	}
-	return errors.Join(append(list, errors.New("nothing was decided; --keep-going leaves invalid objects out"))...)
+	return errors.Join(append(list, errors.New(so))...)
 }
 
 func warnInvalid(w io.Writer, in *input) error {
@@ -137,7 +191,7 @@ func warnInvalid(w io.Writer, in *input) error {
 		if f.Note {
 			continue
 		}
-		if _, err := fmt.Fprintf(w, "left out: %s\n", f.Error()); err != nil {
+		if _, err := fmt.Fprintf(w, "left out: %s\n", in.findingText(f)); err != nil {
 			return err
 		}
 	}

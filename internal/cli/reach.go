@@ -22,11 +22,11 @@ type reachOptions struct {
 func newReachCommand() *cobra.Command {
 	var o reachOptions
 	cmd := &cobra.Command{
-		Use:   "reach -f FILE",
+		Use:   "reach {-f FILE | --store STORE}",
 		Short: "Say who can reach whom, on what",
 		Long: `Say for every pair of workloads, and for every workload and the outside world,
-which connections the policies in the files allow. The answer is exact: it is
-computed for all addresses, protocols and ports, not tried on some.
+which connections the policies in files or in a cluster allow. The answer is exact:
+it is computed for all addresses, protocols and ports, not tried on some.
 
 Pods are listed as their workload (Deployment, StatefulSet, Job, ...) where they
 are alike, and singly where some of them reach, or are reached from, something
@@ -40,7 +40,9 @@ Connections come from ephemeral source ports (49152-65535); where rules tell
 those apart, the answer is that of the lowest, and a note says so.
 
 --from and --to show a part: NAMESPACE, NAMESPACE/NAME, NAMESPACE/KIND/NAME,
-an ADDRESS, or a CIDR for the ranges that it meets.
+an ADDRESS, or a CIDR for the ranges that it meets. Of a cluster, without either,
+the connections from and to the namespace of -n or of kubectl's context are shown;
+-A shows all.
 
 Exit code 0: here is the answer. 2: no answer, because something is wrong.`,
 		Example: `  # Everything
@@ -52,8 +54,11 @@ Exit code 0: here is the answer. 2: no answer, because something is wrong.`,
   # What can the namespace web reach in the outside world?
   tierwall reach -f policies/ --from web --to 0.0.0.0/0
 
+  # Of a live cluster: what reaches, and is reached from, the namespace shop
+  tierwall reach --store kube -n shop
+
   # For a script, every pod
-  kubectl get ns,pods,netpol -A -o yaml | tierwall reach -f - --pods -o json`,
+  tierwall reach --store kube -A --pods -o json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
@@ -74,7 +79,7 @@ func (o *reachOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	ends := resolver{in.Model, in.ungoverned}
+	ends := in.resolver()
 	from, err := newEndFilter(ends, o.from)
 	if err != nil {
 		return exitWith(exitFailed, fmt.Errorf("--from %s: %w", o.from, err))
@@ -89,17 +94,25 @@ func (o *reachOptions) run(cmd *cobra.Command) error {
 	}
 	notes := append(unlisted(in.ungoverned), r.Notes...)
 	if len(in.Model.Endpoints) == 0 {
-		notes = []string{noEndpoints(in.ungoverned)}
+		notes = []string{noEndpoints(in.from, in.ungoverned)}
 	}
 	for _, n := range notes {
 		if _, err := fmt.Fprintln(cmd.ErrOrStderr(), "Note:", n); err != nil {
 			return err
 		}
 	}
+	wanted := func(p *analyze.Pair) bool { return from.matches(p.Src) && to.matches(p.Dst) }
+	if in.scope != "" && from.all && to.all {
+		inside := namespaceFilter(in.Model, in.scope)
+		wanted = func(p *analyze.Pair) bool { return inside.matches(p.Src) || inside.matches(p.Dst) }
+		if err := in.noteScope(cmd.ErrOrStderr(), "only connections from and to namespace %s are shown"); err != nil {
+			return err
+		}
+	}
 	pairs := make([]analyze.Pair, 0, len(r.Pairs))
-	for _, p := range r.Pairs {
-		if from.matches(p.Src) && to.matches(p.Dst) {
-			pairs = append(pairs, p)
+	for i := range r.Pairs {
+		if wanted(&r.Pairs[i]) {
+			pairs = append(pairs, r.Pairs[i])
 		}
 	}
 	if o.output == "json" {

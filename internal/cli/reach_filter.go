@@ -68,6 +68,17 @@ func newEndFilter(r resolver, text string) (endFilter, error) {
 	return f, r.noSuchEndpoint(namespace, kind, name)
 }
 
+// namespaceFilter wants what is in a namespace, if that is anything.
+func namespaceFilter(m *policy.Model, namespace string) endFilter {
+	f := endFilter{names: map[string]bool{}}
+	for _, ep := range m.Endpoints {
+		if ep.Key.Namespace == namespace {
+			f.add(ep, ep.Addrs...)
+		}
+	}
+	return f
+}
+
 // splitEnd takes NAMESPACE, NAMESPACE/NAME or NAMESPACE/KIND/NAME apart.
 func splitEnd(m *policy.Model, text string) (namespace, kind, name string, err error) {
 	parts := strings.Split(text, "/")

@@ -20,7 +20,16 @@ import (
 // gives the exit code of the process. Errors are printed once, on stderr, as
 // "Error: ...". A context that ends interrupts the command.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return RunAs(ctx, "tierwall", args, stdin, stdout, stderr)
+}
+
+// RunAs is Run under the name that the program was called by: as
+// kubectl-tierwall it is a plugin of kubectl.
+func RunAs(ctx context.Context, argv0 string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRootCommand()
+	if programName(argv0) == kubectlPlugin {
+		asPlugin(root)
+	}
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -40,10 +49,14 @@ func newRootCommand() *cobra.Command {
 and Calico v3: tiers, global policies, network sets), decides exactly what it
 allows, explains each verdict tier by tier, and makes the Linux kernel obey it.
 
-The commands that analyze manifests need neither a cluster nor root.`,
+The commands that analyze read manifests from files (-f), from a cluster
+(--store kube) or from etcd, and need no root.`,
 		Example: `  # Check manifests, then ask why a connection is denied
   tierwall validate -f policies/
   tierwall explain -f policies/ --from web/frontend-1 --to data/postgres-0 --port 5432
+
+  # The same of the cluster that kubectl is set to
+  tierwall explain --store kube --from web/frontend-1 --to data/postgres-0 --port 5432
 
   # See it decide over real packets on this machine
   tierwall demo`,
@@ -53,6 +66,7 @@ The commands that analyze manifests need neither a cluster nor root.`,
 		SilenceUsage:  true, // a page of help would hide the error
 	}
 	root.SetFlagErrorFunc(flagError)
+	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddGroup(groups...)
 	root.SetHelpCommandGroupID(groupOther)

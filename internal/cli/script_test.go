@@ -14,11 +14,17 @@ import (
 // TestMain makes the test binary serve as the program `tierwall` in scripts.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"tierwall": func() {
-			os.Exit(Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
-		},
+		"tierwall": runAsProgram,
+		// kubectl runs its plugins under their own names.
+		kubectlPlugin: runAsProgram,
 	})
 }
+
+func runAsProgram() {
+	os.Exit(RunAs(context.Background(), os.Args[0], os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+func writeFile(name, text string) error { return os.WriteFile(name, []byte(text), 0o600) }
 
 // exits is the script command `exits CODE program args...`: exec that demands
 // an exit code.
@@ -46,6 +52,6 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "apiserver": apiserver},
 	})
 }

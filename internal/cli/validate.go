@@ -18,21 +18,25 @@ type validateOptions struct {
 func newValidateCommand() *cobra.Command {
 	var o validateOptions
 	cmd := &cobra.Command{
-		Use:   "validate -f FILE",
+		Use:   "validate {-f FILE | --store STORE}",
 		Short: "Check manifests and say where they are wrong",
 		Long: `Check manifests: that they parse, that every field exists and holds what it may,
 that selectors, ports and CIDRs are right, that tiers exist and names are unique.
 
 Every finding is a line: file:line: Kind namespace/name: field: what is wrong and
 what would be right. Notes, on objects that decide nothing here, go to standard
-error.
+error. What is read from a cluster or from etcd has its version in place of a line.
+
+Of a cluster the namespace of -n or of kubectl's context is checked, and what is in
+none; -A checks all.
 
 Exit code 0: valid. 1: findings. 2: wrong usage.`,
 		Example: `  # A file, a directory (read recursively), several of both
   tierwall validate -f policies/ -f base.yaml
 
-  # What a cluster has
-  kubectl get ns,sa,pods,netpol -A -o yaml | tierwall validate -f -
+  # What a live cluster has, in all namespaces; what etcd has
+  tierwall validate --store kube -A
+  tierwall validate --store etcd:https://10.0.0.1:2379 --etcd-cacert ca.crt
 
   # For a script
   tierwall validate -f policies/ -o json`,
@@ -50,10 +54,12 @@ func (o *validateOptions) run(cmd *cobra.Command) error {
 	if err := checkOutput(cmd, o.output, "text", "json"); err != nil {
 		return err
 	}
+	o.input.aPart = true
 	in, err := o.input.read(cmd)
 	if err != nil {
-		return usageError(cmd, err)
+		return err
 	}
+	in.narrow()
 	show := printFindings
 	if o.output == "json" {
 		show = printFindingsJSON
@@ -74,11 +80,14 @@ func printFindings(stdout, stderr io.Writer, in *input) error {
 		if f.Note {
 			w, label = stderr, "note: "
 		}
-		if _, err := fmt.Fprintf(w, "%s%s\n", label, f.Error()); err != nil {
+		if _, err := fmt.Fprintf(w, "%s%s\n", label, in.findingText(f)); err != nil {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(stderr, "%s read, %s\n", count(len(in.resources)+in.rejected, "object"), count(in.errorCount(), "error"))
+	if err := in.noteScope(stderr, "only namespace %s and what is in none are checked"); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(stderr, "%s read, %s\n", count(len(in.resources)+len(in.rejected), "object"), count(in.errorCount(), "error"))
 	return err
 }
 
@@ -92,14 +101,15 @@ func count(n int, thing string) string {
 
 // findingJSON is a finding as scripts read it.
 type findingJSON struct {
-	Severity  string `json:"severity"` // error or note
-	File      string `json:"file,omitempty"`
-	Line      int    `json:"line,omitempty"`
-	Kind      string `json:"kind,omitempty"`
-	Namespace string `json:"namespace,omitempty"`
-	Name      string `json:"name,omitempty"`
-	Field     string `json:"field,omitempty"`
-	Message   string `json:"message"`
+	Severity      string `json:"severity"` // error or note
+	File          string `json:"file,omitempty"`
+	Line          int    `json:"line,omitempty"`
+	Kind          string `json:"kind,omitempty"`
+	Namespace     string `json:"namespace,omitempty"`
+	Name          string `json:"name,omitempty"`
+	objectVersion        // of an object in a store
+	Field         string `json:"field,omitempty"`
+	Message       string `json:"message"`
 }
 
 func printFindingsJSON(stdout, _ io.Writer, in *input) error {
@@ -113,6 +123,9 @@ func printFindingsJSON(stdout, _ io.Writer, in *input) error {
 		}
 		if f.Note {
 			j.Severity = "note"
+		}
+		if f.File == "" {
+			j.objectVersion = in.versionOf(f.Key)
 		}
 		list = append(list, j)
 	}

@@ -1,0 +1,411 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tierwall/tierwall/api/v1alpha1"
+	"github.com/tierwall/tierwall/internal/cni"
+	"github.com/tierwall/tierwall/internal/cni/wire"
+	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/internal/store/files"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// cluster is a store that gives what a test puts in.
+type cluster chan store.Batch
+
+func (cluster) String() string                              { return "kube" }
+func (cluster) List(context.Context) (store.Listing, error) { return store.Listing{}, nil }
+
+func (c cluster) Watch(ctx context.Context, deliver func(store.Batch) error) error {
+	for {
+		select {
+		case b := <-c:
+			if err := deliver(b); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// newClusterRig starts an agent on a cluster.
+func newClusterRig(t *testing.T, tweak func(*Config, *faults), prepare func(*agent)) (*rig, cluster) {
+	t.Helper()
+	c := make(cluster)
+	r := &rig{t: t, k: &faults{}, logs: &syncBuffer{}}
+	cfg := Config{
+		Source: c, Node: "here", Open: r.k.open, CheckInterval: time.Hour, Version: "test",
+		Log: slog.New(slog.NewTextHandler(r.logs, nil)), retryPause: time.Millisecond,
+	}
+	if tweak != nil {
+		tweak(&cfg, r.k)
+	}
+	r.a = newAgent(cfg)
+	if prepare != nil {
+		prepare(r.a)
+	}
+	r.serve(httptest.NewServer(localOnly(r.a.handler())))
+	return r, c
+}
+
+// objects reads manifests.
+func objects(t *testing.T, manifests ...string) []store.Resource {
+	t.Helper()
+	all, findings := files.Load([]string{"-"}, files.Options{Stdin: strings.NewReader(strings.Join(manifests, "\n---\n"))})
+	if len(findings) > 0 {
+		t.Fatal(findings)
+	}
+	for i := range all {
+		all[i].Origin = nil
+	}
+	return all
+}
+
+// podOf gives a pod of the node, without an address.
+func podOf(name, uid, node string, addrs ...string) store.Resource {
+	p := &corev1.Pod{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(uid), Labels: map[string]string{"app": name}},
+		Spec:       corev1.PodSpec{NodeName: node},
+	}
+	for _, a := range addrs {
+		p.Status.PodIPs = append(p.Status.PodIPs, corev1.PodIP{IP: a})
+		p.Status.PodIP = p.Status.PodIPs[0].IP
+	}
+	return store.Resource{Key: policy.Key{Kind: "Pod", Namespace: "shop", Name: name}, Object: p}
+}
+
+func attached(name, uid, container string, addrs ...string) cni.Pod {
+	p := cni.Pod{PodID: cni.PodID{Attachment: wire.Attachment{Container: container, Interface: "eth0"}, Namespace: "shop", Name: name, UID: uid}, Network: "net"}
+	for _, a := range addrs {
+		p.Addrs = append(p.Addrs, netip.MustParseAddr(a))
+	}
+	return p
+}
+
+// TestFirstStateInParts: nothing happens in the kernel before the last part, and
+// then all of it in one step.
+func TestFirstStateInParts(t *testing.T) {
+	waiting := &Waiting{}
+	waiting.Set([]store.Finding{{Message: "pods: the API server cannot be reached"}})
+	r, c := newClusterRig(t, func(cfg *Config, _ *faults) { cfg.Waiting = waiting }, nil)
+	r.eventually("it says what it waits for", func() bool {
+		code, body := r.get("/readyz")
+		return code == http.StatusServiceUnavailable && strings.Contains(body, "cannot be reached")
+	})
+	all := objects(t, clusterYAML, allowPort("5432"))
+	for i := range all {
+		c <- store.Batch{Updated: all[i : i+1], More: true}
+	}
+	r.k.mu.Lock()
+	opens := r.k.opens
+	r.k.mu.Unlock()
+	if opens != 0 {
+		t.Error("the kernel was opened before the first state was complete")
+	}
+	c <- store.Batch{Received: time.Now()}
+	r.eventually("in force", func() bool { return r.status().Ready })
+	if len(r.k.steps) != 1 || r.k.allows("10.0.0.2", "10.0.0.1", 80) || !r.k.allows("10.0.0.2", "10.0.0.1", 5432) {
+		t.Errorf("%d steps, or not what policy says", len(r.k.steps))
+	}
+	if n := r.status().Counts["Pod"]["in force"]; n != 2 {
+		t.Errorf("%d pods", n)
+	}
+	// Later steps come in parts as well.
+	next := objects(t, allowPort("3306"))
+	c <- store.Batch{More: true, Received: time.Now(), Updated: []store.Resource{podOf("extra", "", "there", "10.0.0.9")}}
+	c <- store.Batch{Updated: next}
+	r.eventually("the next step", func() bool { return r.k.allows("10.0.0.2", "10.0.0.1", 3306) })
+	r.eventually("its delay is measured", func() bool { _, m := r.get("/metrics"); return strings.Contains(m, "tierwall_change_seconds_count 1") })
+}
+
+// TestEmptyCluster: an empty cluster is one, and what an earlier agent left in the kernel goes.
+func TestEmptyCluster(t *testing.T) {
+	r, c := newClusterRig(t, nil, nil)
+	c <- store.Batch{}
+	r.eventually("in force", func() bool { return r.status().Ready })
+	if len(r.k.steps) != 1 {
+		t.Errorf("%d steps", len(r.k.steps))
+	}
+	r.eventually("the missing node is named", func() bool { return strings.Contains(r.logs.String(), "the cluster has no such node") })
+}
+
+// TestClusterRestart: a policy of the cluster is invalid, in the ways that an API
+// server lets pass, when an agent starts.
+func TestClusterRestart(t *testing.T) {
+	good := objects(t, clusterYAML, allowPort("5432"))
+	bad := objects(t, allowPort("5432")+"  serviceAccountSelector: a ==\n")
+	rejected := store.Finding{Key: bad[0].Key, Message: "no longer what it was"}
+	for name, first := range map[string][]store.Batch{
+		"invalid":  {{Updated: good[:2], More: true}, {Updated: bad}},
+		"rejected": {{Updated: good[:2], More: true}, {Findings: []store.Finding{rejected}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run := t.TempDir()
+			r, c := newClusterRig(t, nil, withJournal(t, run))
+			c <- store.Batch{Updated: good}
+			r.eventually("in force", func() bool { return !r.k.allows("10.0.0.2", "10.0.0.1", 80) })
+			r.stop()
+			r, c = newClusterRig(t, nil, withJournal(t, run))
+			for _, b := range first {
+				c <- b
+			}
+			r.eventually("in force again", func() bool { return r.status().Ready })
+			if r.k.allows("10.0.0.2", "10.0.0.1", 80) || !r.k.allows("10.0.0.2", "10.0.0.1", 5432) || len(r.k.steps) != 1 {
+				t.Error("the last valid version is not in force")
+			}
+			c <- store.Batch{Deleted: []policy.Key{bad[0].Key}}
+			r.eventually("gone", func() bool { return r.k.allows("10.0.0.2", "10.0.0.1", 80) })
+		})
+	}
+}
+
+// ensure calls Ensure and gives its end.
+func ensure(ctx context.Context, a *agent, p cni.Pod) chan error {
+	done := make(chan error, 1)
+	go func() { done <- a.Ensure(ctx, p) }()
+	return done
+}
+
+func (r *rig) returns(what string, done chan error) error {
+	r.t.Helper()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(20 * time.Second):
+		r.t.Fatalf("does not return: %s", what)
+		return nil
+	}
+}
+
+// waitsFor has a pod wait in vain, and checks what it says that it waited for.
+func (r *rig) waitsFor(why string, pod cni.Pod) {
+	r.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	done := ensure(ctx, r.a, pod)
+	r.eventually("it waits for: "+why, func() bool {
+		found := make(chan bool, 1)
+		if err := r.a.ask(ctx, func() {
+			is := false
+			for w := range r.a.waiters {
+				is = is || w.pod.PodID == pod.PodID && strings.Contains(*w.why.Load(), why)
+			}
+			found <- is
+		}); err != nil {
+			r.t.Fatal(err)
+		}
+		return <-found
+	})
+	cancel()
+	if err := r.returns(pod.Name, done); err == nil || !strings.Contains(err.Error(), why) {
+		r.t.Errorf("got %v, want an error with %q", err, why)
+	}
+}
+
+// TestPodStart is the life of a pod that the CNI plugin starts.
+func TestPodStart(t *testing.T) {
+	ctx := context.Background()
+	r, c := newClusterRig(t, nil, nil)
+	db := attached("db", "u1", "c1", "10.0.0.1")
+	early := ensure(ctx, r.a, db) // before the first state
+
+	c <- store.Batch{Updated: append(objects(t, allowPort("5432")), podOf("web", "w", "there", "10.0.0.2"))}
+	r.eventually("ready", func() bool { return r.status().Ready })
+	r.waitsFor("does not have pod shop/db on node here yet", db)
+	// The store tells of the pod, and of no address.
+	c <- store.Batch{Updated: []store.Resource{podOf("db", "u1", "here")}}
+	if err := r.returns("a pod that becomes known", early); err != nil {
+		t.Error(err)
+	}
+	if r.k.allows("10.0.0.2", "10.0.0.1", 80) || !r.k.allows("10.0.0.2", "10.0.0.1", 5432) {
+		t.Error("the pod's policy was not in force when it might start")
+	}
+	if err := r.returns("again", ensure(ctx, r.a, db)); err != nil {
+		t.Error(err)
+	}
+	// The store's address, of an earlier sandbox, is not the pod's.
+	c <- store.Batch{Updated: []store.Resource{podOf("db", "u1", "here", "10.0.0.99")}}
+	c <- store.Batch{} // the one before was taken in
+	if r.k.allows("10.0.0.2", "10.0.0.1", 80) || !r.k.allows("10.0.0.2", "10.0.0.99", 80) {
+		t.Error("what the plugin said does not hold")
+	}
+	// Deleted by force: policy holds until the pod has ended.
+	c <- store.Batch{Deleted: []policy.Key{podOf("db", "", "").Key}}
+	c <- store.Batch{}
+	if r.k.allows("10.0.0.2", "10.0.0.1", 80) {
+		t.Error("the policy of a pod that runs on is gone")
+	}
+	// The next pod of that name has another address; the old one has not ended yet.
+	next := attached("db", "u2", "c2", "10.0.0.5")
+	waits := ensure(ctx, r.a, next)
+	c <- store.Batch{Updated: []store.Resource{podOf("db", "u2", "here")}}
+	if err := r.returns("the next pod", waits); err != nil {
+		t.Error(err)
+	}
+	if r.k.allows("10.0.0.2", "10.0.0.5", 80) {
+		t.Error("the next pod's policy is not in force")
+	}
+	r.a.Forget(ctx, db.PodID)
+	r.a.Forget(ctx, attached("none", "", "c9").PodID)
+	c <- store.Batch{Updated: []store.Resource{podOf("db", "u2", "here", "10.0.0.5")}}
+	c <- store.Batch{}
+	if r.k.allows("10.0.0.2", "10.0.0.5", 80) {
+		t.Error("forgetting the old pod took the new one's policy away")
+	}
+	c <- store.Batch{Deleted: []policy.Key{podOf("db", "", "").Key}}
+	r.a.Forget(ctx, next.PodID)
+	r.eventually("all is gone", func() bool { return r.status().LocalEndpoints == 0 })
+}
+
+// TestPodStartOfOthers: static pods have another UID in the API, and a pod of
+// another node is none of ours.
+func TestPodStartOfOthers(t *testing.T) {
+	ctx := context.Background()
+	r, c := newClusterRig(t, nil, nil)
+	static := podOf("db", "mirror", "here")
+	yes := true
+	static.Object.(*corev1.Pod).OwnerReferences = []metav1.OwnerReference{{Kind: "Node", Name: "here", Controller: &yes}}
+	c <- store.Batch{Updated: append(objects(t, allowPort("5432")), static, podOf("web", "w", "there", "10.0.0.2"))}
+	if err := r.returns("a static pod", ensure(ctx, r.a, attached("db", "config-hash", "c1", "10.0.0.1"))); err != nil {
+		t.Error(err)
+	}
+	if r.k.allows("10.0.0.2", "10.0.0.1", 80) {
+		t.Error("its policy is not in force")
+	}
+	r.waitsFor("does not have pod shop/web on node here yet", attached("web", "w", "c2", "10.0.0.2"))
+}
+
+// TestPodStartWhileTheKernelFails: a pod does not start before a step succeeds.
+func TestPodStartWhileTheKernelFails(t *testing.T) {
+	r, c := newClusterRig(t, func(cfg *Config, _ *faults) { cfg.retryPause = time.Millisecond }, nil)
+	c <- store.Batch{Updated: append(objects(t, allowPort("5432")), podOf("db", "u", "here"))}
+	r.eventually("ready", func() bool { return r.status().Ready })
+	r.k.mu.Lock()
+	r.k.fail = 3
+	r.k.mu.Unlock()
+	if err := r.returns("a pod", ensure(context.Background(), r.a, attached("db", "u", "c", "10.0.0.1"))); err != nil {
+		t.Error(err)
+	}
+	if r.k.allows("10.0.0.2", "10.0.0.1", 80) || r.k.fail != 0 {
+		t.Error("it started before its policy was in force")
+	}
+	r.stop()
+	if err := r.a.Ensure(context.Background(), attached("db", "u", "c", "10.0.0.1")); !errors.Is(err, errEnded) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+// reports collects what is written, and may refuse it.
+type reports struct {
+	mu   sync.Mutex
+	fail error
+	list []*v1alpha1.NodePolicyReport
+}
+
+func (w *reports) write(_ context.Context, r *v1alpha1.NodePolicyReport) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.fail != nil {
+		return w.fail
+	}
+	w.list = append(w.list, r)
+	return nil
+}
+
+func (w *reports) last() *v1alpha1.NodePolicyReport {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.list) == 0 {
+		return &v1alpha1.NodePolicyReport{}
+	}
+	return w.list[len(w.list)-1]
+}
+
+func TestReports(t *testing.T) {
+	w := &reports{fail: errors.New("nodepolicyreports is forbidden")}
+	r, c := newClusterRig(t, func(cfg *Config, _ *faults) { cfg.Report = w.write }, nil)
+	all := objects(t, clusterYAML, allowPort("5432"), strings.Replace(strings.Replace(allowPort("1"), "name: db", "name: lost", 1), "spec:", "spec:\n  tier: missing", 1))
+	for i := range all {
+		if o, ok := all[i].Object.(metav1.Object); ok {
+			o.SetGeneration(7)
+		}
+	}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "here", UID: "node-uid"}}
+	c <- store.Batch{Updated: append(all, store.Resource{Key: policy.Key{Kind: "Node", Name: "here"}, Object: node})}
+	r.eventually("the refusal shows", func() bool {
+		st := r.status()
+		return st.Ready && st.Report != nil && strings.Contains(st.Report.Error, "forbidden")
+	})
+	if _, m := r.get("/metrics"); !strings.Contains(m, "tierwall_report_current 0") {
+		t.Error("no metric says so")
+	}
+	w.mu.Lock()
+	w.fail = nil
+	w.mu.Unlock()
+	r.eventually("a report", func() bool { return len(w.last().Report.Policies) > 0 })
+	got := w.last()
+	want := &v1alpha1.NodePolicyReport{
+		TypeMeta: metav1.TypeMeta{APIVersion: "policy.tierwall.dev/v1alpha1", Kind: "NodePolicyReport"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "here", OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "here", UID: "node-uid"}},
+		},
+		Report: v1alpha1.Report{
+			AgentVersion: "test", Applied: got.Report.Applied, Endpoints: 1,
+			Policies: []v1alpha1.ReportedPolicy{{Kind: "NetworkPolicy", Namespace: "shop", Name: "db", Generation: 7, Endpoints: 1}},
+			Invalid:  []v1alpha1.InvalidObject{{Kind: "NetworkPolicy", Namespace: "shop", Name: "lost", Message: got.Report.Invalid[0].Message}},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("report (-want +got):\n%s", diff)
+	}
+	if !strings.Contains(got.Report.Invalid[0].Message, `tier "missing" does not exist`) || got.Report.Applied.IsZero() {
+		t.Errorf("report: %+v", got.Report)
+	}
+	// Nothing that a report says: no report. Then something.
+	w.mu.Lock()
+	n := len(w.list)
+	w.mu.Unlock()
+	c <- store.Batch{Updated: []store.Resource{podOf("far", "f", "there", "10.0.0.77")}}
+	invalid := objects(t, strings.Replace(allowPort("5432"), "spec:", "spec:\n  tier: missing", 1))
+	invalid[0].Object.(metav1.Object).SetGeneration(8)
+	c <- store.Batch{Updated: invalid}
+	r.eventually("the next report", func() bool { return len(w.last().Report.Invalid) == 2 })
+	w.mu.Lock()
+	if len(w.list) != n+1 {
+		t.Errorf("%d reports, want one", len(w.list)-n)
+	}
+	w.mu.Unlock()
+	r.eventually("written", func() bool { return r.status().Report.Error == "" })
+}
+
+func TestReportInterval(t *testing.T) {
+	for nodes, least := range map[int]time.Duration{0: time.Second, 50: time.Second, 1000: 20 * time.Second, 5000: 100 * time.Second} {
+		for range 100 {
+			if d := interval(nodes); d < least || d > least*3/2 {
+				t.Errorf("%d nodes: %v", nodes, d)
+			}
+		}
+	}
+	long := strings.Repeat("ä", 3000)
+	if got := clip(long, v1alpha1.MaxMessage); len(got) > v1alpha1.MaxMessage || !strings.HasSuffix(got, "ä ...") {
+		t.Errorf("%d bytes, %q", len(got), got[len(got)-10:])
+	}
+}

@@ -1,0 +1,169 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/dataplane/memory"
+	"github.com/tierwall/tierwall/internal/hostlink"
+	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// wires are the interfaces of a host as a test has them.
+type wires struct {
+	mu      sync.Mutex
+	result  hostlink.Result
+	fail    error
+	asked   []hostlink.Endpoint
+	changed func(bool)
+}
+
+func (w *wires) Find(endpoints []hostlink.Endpoint) (hostlink.Result, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked = endpoints
+	return w.result, w.fail
+}
+
+func (w *wires) Watch(ctx context.Context, changed func(bool)) error {
+	w.mu.Lock()
+	w.changed = changed
+	w.mu.Unlock()
+	<-ctx.Done()
+	return nil
+}
+
+// set changes the interfaces, and says so.
+func (w *wires) set(t *testing.T, r *rig, result hostlink.Result, fail error) {
+	t.Helper()
+	w.mu.Lock()
+	w.result, w.fail = result, fail
+	w.mu.Unlock()
+	r.eventually("the agent watches", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.changed != nil
+	})
+	w.changed(false)
+}
+
+// guardedKernel is a dataplane in memory that keeps its guard.
+type guardedKernel struct {
+	*kernel
+	guards *guards
+}
+
+type guards struct {
+	mu   sync.Mutex
+	last dataplane.Guard
+	fail int
+}
+
+func (k *guardedKernel) SetGuard(_ context.Context, g dataplane.Guard) error {
+	k.guards.mu.Lock()
+	defer k.guards.mu.Unlock()
+	if k.guards.fail > 0 {
+		k.guards.fail--
+		return errors.New("no buffer space available")
+	}
+	k.guards.last = g
+	return nil
+}
+
+func (k *guardedKernel) Spoofed(context.Context) (uint64, error) { return 5, nil }
+
+var _ dataplane.Guarded = (*guardedKernel)(nil)
+
+func TestLinks(t *testing.T) {
+	w, g := &wires{}, &guards{fail: 2}
+	db := policy.Key{Kind: "Pod", Namespace: "shop", Name: "db"}
+	addrs := []netip.Addr{netip.MustParseAddr("10.0.0.1")}
+	r, c := newClusterRig(t, func(cfg *Config, k *faults) {
+		cfg.Links, cfg.DenyUnknown = w, true
+		cfg.Open = func() (dataplane.Dataplane, error) {
+			dp, err := k.open()
+			return &guardedKernel{dp.(*kernel), g}, err
+		}
+	}, nil)
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "here"}, Spec: corev1.NodeSpec{PodCIDR: "10.0.0.0/24", PodCIDRs: []string{"10.0.0.0/24", "fd00::/64", "nonsense"}}}
+	w.result = hostlink.Result{Unknown: []hostlink.Unknown{{Key: db, Reason: "there is no route"}}}
+	c <- store.Batch{Updated: append(objects(t, clusterYAML, allowPort("5432")), store.Resource{Key: policy.Key{Kind: "Node", Name: "here"}, Object: node})}
+	r.eventually("ready, although the kernel refused the guard twice", func() bool { return r.status().Ready })
+	nets := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("fd00::/64")}
+	same := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+	check := func(want dataplane.Guard) bool {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return cmp.Equal(want, g.last, same, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }))
+	}
+	if !check(dataplane.Guard{PodNets: nets}) {
+		t.Errorf("the guard is %+v", g.last)
+	}
+	if e := r.status().Endpoints; len(e) != 1 || e[0].Unknown != "there is no route" {
+		t.Errorf("status: %+v", e)
+	}
+
+	bypass := hostlink.Bypass{Bridge: "cni0", Family: 4}
+	w.set(t, r, hostlink.Result{Links: []hostlink.Link{{Key: db, Name: "veth1", Index: 7, Bridge: "cni0", Addrs: addrs}}, Bypass: []hostlink.Bypass{bypass}}, nil)
+	found := dataplane.Guard{PodNets: nets, Links: []dataplane.Link{{Index: 7, Port: true, Addrs: addrs}}}
+	r.eventually("the interface is guarded", func() bool { return check(found) })
+	r.eventually("and shown", func() bool {
+		st := r.status()
+		return len(st.Endpoints) == 1 && st.Endpoints[0].Interface == "veth1" && st.Endpoints[0].Bridge == "cni0" && len(st.NotEnforced) == 1
+	})
+	if !strings.Contains(r.logs.String(), "bridge-nf-call-iptables=1") {
+		t.Error("the log does not say what bypasses policy")
+	}
+	report, _ := r.a.nodeReport()
+	if !strings.Contains(report.Report.Error, "on bridge cni0 bypass policy") {
+		t.Errorf("the report says %q", report.Report.Error)
+	}
+	_, m := r.get("/metrics")
+	for _, want := range []string{"tierwall_not_enforced 1", `tierwall_local_endpoint_interfaces{known="yes"} 1`, "tierwall_spoofed_packets_total 5"} {
+		if !strings.Contains(m, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+
+	// What fails leaves what was found.
+	w.set(t, r, hostlink.Result{}, errors.New("netlink: interrupted"))
+	r.eventually("the failure is logged", func() bool { return strings.Contains(r.logs.String(), "netlink: interrupted") })
+	if !check(found) {
+		t.Error("the guard is gone")
+	}
+	// The CNI plugin knows the interface.
+	at := attached("db", "", "c1", "10.0.0.1")
+	at.HostInterface = "veth9"
+	w.set(t, r, hostlink.Result{}, nil)
+	if err := r.returns("a pod", ensure(context.Background(), r.a, at)); err != nil {
+		t.Error(err)
+	}
+	w.mu.Lock()
+	asked := w.asked
+	w.mu.Unlock()
+	if len(asked) != 1 || asked[0].Interface != "veth9" {
+		t.Errorf("looked for %+v", asked)
+	}
+	r.eventually("nothing is left", func() bool { return check(dataplane.Guard{PodNets: nets}) })
+}
+
+// TestLinksWithoutGuard: a dataplane that checks no sources is none the worse.
+func TestLinksWithoutGuard(t *testing.T) {
+	w := &wires{}
+	r, c := newClusterRig(t, func(cfg *Config, k *faults) {
+		cfg.Links = w
+		cfg.Open = func() (dataplane.Dataplane, error) { return memory.New(), nil }
+	}, nil)
+	c <- store.Batch{Updated: objects(t, clusterYAML)}
+	r.eventually("ready", func() bool { return r.status().Ready })
+}

@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"sigs.k8s.io/yaml"
+
+	"github.com/tierwall/tierwall/internal/store/files"
+)
+
+// apiserver is the script command `apiserver FILE`: it serves the objects of a
+// file as an API server would, and writes a kubeconfig for it: context "here" in
+// namespace shop, context "nobody" of a user who may read nothing.
+func apiserver(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: apiserver FILE")
+	}
+	f := &fakeAPI{}
+	for doc := range strings.SplitSeq(ts.ReadFile(args[0]), "\n---\n") {
+		var object map[string]any
+		ts.Check(yaml.Unmarshal([]byte(doc), &object))
+		f.objects = append(f.objects, object)
+	}
+	server := httptest.NewUnstartedServer(f)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of clients that go away
+	server.StartTLS()                                   // without TLS, clients send no tokens
+	ts.Defer(server.Close)
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	config := fmt.Sprintf(`apiVersion: v1
+kind: Config
+current-context: here
+clusters: [{name: fake, cluster: {server: %q, certificate-authority-data: %q}}]
+users: [{name: me, user: {token: mine}}, {name: nobody, user: {token: none}}]
+contexts:
+- {name: here, context: {cluster: fake, user: me, namespace: shop}}
+- {name: nobody, context: {cluster: fake, user: nobody}}
+`, server.URL, base64.StdEncoding.EncodeToString(authority))
+	file := ts.MkAbs("kubeconfig")
+	ts.Check(writeFile(file, config))
+	ts.Setenv("KUBECONFIG", file)
+}
+
+// fakeAPI answers lists.
+type fakeAPI struct{ objects []map[string]any }
+
+func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Authorization") != "Bearer mine" {
+		answer(w, http.StatusForbidden, map[string]any{
+			"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": http.StatusForbidden,
+			"message": `User "nobody" cannot list it`,
+		})
+		return
+	}
+	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	switch r.URL.Path {
+	case "/apis":
+		answer(w, http.StatusOK, map[string]any{"kind": "APIGroupList", "groups": []any{map[string]any{"name": "projectcalico.org"}}})
+	case "/apis/projectcalico.org/v3":
+		var resources []any
+		for _, k := range files.Kinds() {
+			if k.Group() == "projectcalico.org" {
+				resources = append(resources, map[string]any{"name": resourceName(k), "kind": k.Kind, "namespaced": k.Namespaced, "verbs": []string{"list", "watch"}})
+			}
+		}
+		answer(w, http.StatusOK, map[string]any{"kind": "APIResourceList", "groupVersion": "projectcalico.org/v3", "resources": resources})
+	default:
+		f.list(w, r, parts)
+	}
+}
+
+// list answers GET /api/v1/pods, /apis/GROUP/VERSION/namespaces/NS/KIND and the like.
+func (f *fakeAPI) list(w http.ResponseWriter, r *http.Request, parts []string) {
+	version := parts[1]
+	rest := parts[2:]
+	if parts[0] == "apis" {
+		version, rest = parts[1]+"/"+parts[2], parts[3:]
+	}
+	namespace := ""
+	if len(rest) == 3 && rest[0] == "namespaces" {
+		namespace, rest = rest[1], rest[2:]
+	}
+	items := []any{}
+	for _, o := range f.objects {
+		meta := o["metadata"].(map[string]any)
+		of := slices.IndexFunc(files.Kinds(), func(k files.KindInfo) bool {
+			return k.APIVersion == o["apiVersion"] && k.Kind == o["kind"]
+		})
+		if o["apiVersion"] != version || resourceName(files.Kinds()[of]) != rest[0] || namespace != "" && meta["namespace"] != namespace {
+			continue
+		}
+		if len(rest) == 2 && meta["name"] == rest[1] {
+			answer(w, http.StatusOK, o)
+			return
+		}
+		items = append(items, o)
+	}
+	if len(rest) == 2 {
+		answer(w, http.StatusNotFound, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": http.StatusNotFound})
+		return
+	}
+	kind, apiVersion := "List", version
+	if strings.Contains(r.Header.Get("Accept"), "PartialObjectMetadataList") {
+		kind, apiVersion = "PartialObjectMetadataList", "meta.k8s.io/v1"
+	}
+	answer(w, http.StatusOK, map[string]any{"kind": kind, "apiVersion": apiVersion, "metadata": map[string]any{"resourceVersion": "7"}, "items": items})
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}

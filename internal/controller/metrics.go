@@ -1,0 +1,83 @@
+package controller
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// metrics are what /metrics serves.
+type metrics struct {
+	registry *prometheus.Registry
+	writes   *prometheus.CounterVec
+}
+
+var (
+	leaderDesc = prometheus.NewDesc("tierwall_controller_leader",
+		"1 while this controller leads, else 0.", nil, nil)
+	objectsDesc = prometheus.NewDesc("tierwall_controller_objects",
+		"Tiers, policies and sets by kind and whether they are valid.", []string{"kind", "accepted"}, nil)
+	queueDesc = prometheus.NewDesc("tierwall_controller_queue_length",
+		"Objects of which there may be something to say, and whose turn has not come.", nil, nil)
+	nodesDesc = prometheus.NewDesc("tierwall_controller_nodes",
+		"Nodes whose agents report, by whether the kernel there holds the present policy.", []string{"in_force"}, nil)
+)
+
+func newMetrics(c *controller) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tierwall_controller_writes_total", Help: "Statuses and Events written, by result.",
+		}, []string{"what", "result"}),
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "tierwall_build_info", Help: "Always 1.",
+		ConstLabels: prometheus.Labels{"version": c.cfg.Version},
+	})
+	build.Set(1)
+	for _, what := range []string{"status", "event"} {
+		m.writes.WithLabelValues(what, "ok")
+		m.writes.WithLabelValues(what, "error")
+	}
+	m.registry.MustRegister(m.writes, build, collector{c},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) wrote(what string, err error) {
+	result := "ok"
+	if err != nil {
+		result = "error"
+	}
+	m.writes.WithLabelValues(what, result).Inc()
+}
+
+// collector reads what is asked for at the moment of a scrape.
+type collector struct{ *controller }
+
+// Describe names the metrics.
+func (c collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{leaderDesc, objectsDesc, queueDesc, nodesDesc} {
+		ch <- d
+	}
+}
+
+// Collect reads them. A controller that does not lead knows of no objects.
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, n int, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), labels...)
+	}
+	l := c.present()
+	if l == nil {
+		gauge(leaderDesc, 0)
+		return
+	}
+	gauge(leaderDesc, 1)
+	gauge(queueDesc, l.queue.Len())
+	valid, invalid, nodes, troubled := l.counts()
+	for _, k := range kinds {
+		gauge(objectsDesc, valid[k], k.key, "true")
+		gauge(objectsDesc, invalid[k], k.key, "false")
+	}
+	gauge(nodesDesc, nodes-troubled, "true")
+	gauge(nodesDesc, troubled, "false")
+}

@@ -1,0 +1,235 @@
+package controller
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/tierwall/tierwall/api/v1alpha1"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// sums adds up what the agents of all nodes report, by policy. A report that
+// changes costs what it holds, not what all hold.
+type sums struct {
+	nodes    map[string]*node
+	policies map[policy.Key]*sum
+	cut      int // nodes with more policies than a report holds
+}
+
+func newSums() *sums {
+	return &sums{nodes: map[string]*node{}, policies: map[policy.Key]*sum{}}
+}
+
+// node is what the agent of a node reports of policies that have a status.
+type node struct {
+	err      string
+	cut      bool // there are more policies than the report holds
+	entries  map[*sum]entry
+	refusals map[*sum]string // messages by policy
+}
+
+// entry is a policy in force on a node.
+type entry struct {
+	generation int64
+	endpoints  int32
+}
+
+// sum is what all nodes report of one policy.
+type sum struct {
+	key         policy.Key
+	generations []inForce // few: one, or two while a change spreads
+	refusals    int       // nodes that call it invalid
+}
+
+// inForce is how far one generation of a policy is in force.
+type inForce struct {
+	generation       int64
+	nodes, endpoints int
+}
+
+// set takes in the report of a node and gives the policies of which there is
+// something new to say.
+func (s *sums) set(name string, r *v1alpha1.Report) []policy.Key {
+	now := &node{err: r.Error, cut: r.Truncated, entries: make(map[*sum]entry, len(r.Policies))}
+	for i := range r.Policies {
+		p := &r.Policies[i]
+		if of := s.of(p.Kind, p.Namespace, p.Name); of != nil {
+			now.entries[of] = entry{p.Generation, max(0, p.Endpoints)}
+		}
+	}
+	for i := range r.Invalid {
+		p := &r.Invalid[i]
+		if of := s.of(p.Kind, p.Namespace, p.Name); of != nil {
+			if now.refusals == nil {
+				now.refusals = map[*sum]string{}
+			}
+			now.refusals[of] = p.Message
+		}
+	}
+	before := s.nodes[name]
+	s.nodes[name] = now
+	return s.replace(before, now)
+}
+
+// remove forgets a node.
+func (s *sums) remove(name string) []policy.Key {
+	before := s.nodes[name]
+	delete(s.nodes, name)
+	return s.replace(before, nil)
+}
+
+// of gives the sum of a policy, making it if it is new; nil for a kind whose
+// status does not count.
+func (s *sums) of(kind, namespace, name string) *sum {
+	if kind != policy.KindNetworkPolicy && kind != policy.KindGlobalNetworkPolicy {
+		return nil
+	}
+	key := policy.Key{Kind: kind, Namespace: namespace, Name: name}
+	of := s.policies[key]
+	if of == nil {
+		of = &sum{key: key}
+		s.policies[key] = of
+	}
+	return of
+}
+
+// replace puts what a node says in the place of what it said; nil is nothing.
+func (s *sums) replace(before, now *node) []policy.Key {
+	if before == nil {
+		before = &node{}
+	}
+	if now == nil {
+		now = &node{}
+	}
+	if before.cut {
+		s.cut--
+	}
+	if now.cut {
+		s.cut++
+	}
+	changed := map[*sum]bool{}
+	for of, e := range now.entries {
+		if was, found := before.entries[of]; !found || was != e {
+			of.add(e, 1)
+			changed[of] = true
+		} else if before.err != now.err {
+			changed[of] = true
+		}
+	}
+	for of, e := range before.entries {
+		if is, found := now.entries[of]; !found || is != e {
+			of.add(e, -1)
+			changed[of] = true
+		}
+	}
+	for of, message := range now.refusals {
+		was, found := before.refusals[of]
+		if !found {
+			of.refusals++
+		}
+		if !found || was != message {
+			changed[of] = true
+		}
+	}
+	for of := range before.refusals {
+		if _, found := now.refusals[of]; !found {
+			of.refusals--
+			changed[of] = true
+		}
+	}
+	keys := make([]policy.Key, 0, len(changed))
+	for of := range changed {
+		keys = append(keys, of.key)
+		if len(of.generations) == 0 && of.refusals == 0 {
+			delete(s.policies, of.key)
+		}
+	}
+	return keys
+}
+
+// add adds a node's entry n times: once, or once less.
+func (s *sum) add(e entry, n int) {
+	i := slices.IndexFunc(s.generations, func(f inForce) bool { return f.generation == e.generation })
+	if i < 0 {
+		s.generations = append(s.generations, inForce{generation: e.generation})
+		i = len(s.generations) - 1
+	}
+	f := &s.generations[i]
+	f.nodes += n
+	f.endpoints += n * int(e.endpoints)
+	if f.nodes == 0 {
+		s.generations = slices.Delete(s.generations, i, i+1)
+	}
+}
+
+// tally is what there is to say of one generation of a policy.
+type tally struct {
+	endpoints, nodes int
+	other            int // nodes on which another generation is in force
+	otherEndpoints   int // and on how many endpoints there
+	refusals         int // nodes that call the policy invalid
+	cut              int // nodes with more policies than they can report
+	// trouble names a node that does not enforce the generation and says why not;
+	// zero if none does.
+	trouble trouble
+}
+
+// trouble is why a node does not enforce something.
+type trouble struct{ node, message string }
+
+// tally sums up a policy.
+func (s *sums) tally(key policy.Key, generation int64) tally {
+	of := s.policies[key]
+	if of == nil {
+		return tally{cut: s.cut}
+	}
+	t := tally{refusals: of.refusals, cut: s.cut}
+	for _, f := range of.generations {
+		if f.generation == generation {
+			t.nodes, t.endpoints = f.nodes, f.endpoints
+		} else {
+			t.other += f.nodes
+			t.otherEndpoints += f.endpoints
+		}
+	}
+	if t.other > 0 || t.refusals > 0 {
+		t.trouble = s.trouble(of, generation)
+	}
+	return t
+}
+
+// isWhole reports whether a generation of a policy is in force wherever any is.
+func (s *sums) isWhole(key policy.Key, generation int64) bool {
+	of := s.policies[key]
+	return of != nil && of.refusals == 0 && len(of.generations) == 1 && of.generations[0].generation == generation
+}
+
+// trouble looks for the first node by name that says why it does not enforce the
+// generation. It goes through all nodes, which is rarely needed.
+func (s *sums) trouble(of *sum, generation int64) trouble {
+	var first trouble
+	note := func(name, message string) {
+		if message != "" && (first.node == "" || strings.Compare(name, first.node) < 0) {
+			first = trouble{name, message}
+		}
+	}
+	for name, n := range s.nodes {
+		if message, refused := n.refusals[of]; refused {
+			note(name, message)
+		} else if e, found := n.entries[of]; found && e.generation != generation {
+			note(name, n.err)
+		}
+	}
+	return first
+}
+
+// troubled counts the nodes that report an error.
+func (s *sums) troubled() int {
+	count := 0
+	for _, n := range s.nodes {
+		if n.err != "" {
+			count++
+		}
+	}
+	return count
+}
