@@ -1,0 +1,93 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/tierwall/tierwall/test/e2e/cluster"
+)
+
+// AgentProcess gives the PID of the agent on a node.
+func AgentProcess(n *cluster.Node) (int, error) {
+	pids, err := n.Processes(func(argv []string) bool {
+		return len(argv) > 1 && slices.Contains(argv[1:], "agent") && !slices.Contains(argv[1:], "--status")
+	})
+	if err != nil {
+		return 0, err
+	}
+	if len(pids) != 1 {
+		return 0, fmt.Errorf("%s: %d agents run, not one", n.Name(), len(pids))
+	}
+	return pids[0], nil
+}
+
+// KillAgent ends the agent of a node without a warning, and returns when the kubelet has started
+// another.
+func KillAgent(t testing.TB, n *cluster.Node) {
+	t.Helper()
+	old, err := AgentProcess(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
+		t.Fatalf("%s: kill the agent: %v", n.Name(), err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	defer cancel()
+	err = Eventually(ctx, func(context.Context) error {
+		pid, err := AgentProcess(n)
+		if err == nil && pid == old {
+			err = errors.New("the agent has not ended")
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatalf("%s: %v", n.Name(), err)
+	}
+}
+
+// AwaitAgents waits until the agents of all nodes are ready.
+func AwaitAgents(t testing.TB, c *cluster.Cluster) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	defer cancel()
+	_, err := c.Kubectl(ctx, "--namespace", SystemNamespace, "rollout", "status", "--timeout="+Patience.String(), "daemonset/tierwall-agent")
+	if err != nil {
+		describe(t, c)
+		t.Fatal(err)
+	}
+}
+
+// VerifyAgents lets the agent's own check run on every node: the kernel, read back, must decide everything as
+// policy says. A change may be under way, so it is tried again until it agrees.
+func VerifyAgents(t testing.TB, c *cluster.Cluster) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	defer cancel()
+	for _, n := range c.Nodes() {
+		var last string
+		err := Eventually(ctx, func(ctx context.Context) error {
+			pod, err := c.Kubectl(ctx, "--namespace", SystemNamespace, "get", "pods", "--selector=app.kubernetes.io/component=agent",
+				"--field-selector=spec.nodeName="+n.Name(), "-o", "jsonpath={.items[0].metadata.name}")
+			if err != nil {
+				return err
+			}
+			last, err = c.Kubectl(ctx, "--namespace", SystemNamespace, "exec", pod, "--",
+				"tierwall", "agent", "--store=kube", "--node="+n.Name(), "--verify")
+			if err != nil && strings.Contains(err.Error(), "nothing to compare") {
+				last, err = "no pod with an address is here", nil
+			}
+			return err
+		})
+		if err != nil {
+			t.Errorf("%s: %v\n%s", n.Name(), err, last)
+			continue
+		}
+		t.Logf("%s: %s", n.Name(), strings.TrimSpace(last))
+	}
+}
