@@ -26,6 +26,7 @@ demo: build ## decide over real packets on this machine, and compare
 .PHONY: test
 test: vet ## vet, then all tests
 	$(GO) test -timeout 20m $(PKGS)
+	$(GO) -C tools test ./generate ./crdtest
 
 .PHONY: vet
 vet: ## go vet
@@ -57,10 +58,57 @@ fuzz: ## each fuzzer for FUZZTIME (10s)
 		$(GO) test "$$dir" -run '^$$' -fuzz "^$$fuzzer\$$" -fuzztime $(FUZZTIME) </dev/null || exit 1; \
 	done
 
+.PHONY: generate
+generate: ## config/crd and the copying of objects, from the Go types in api/
+	$(GO) -C tools run ./generate
+
+.PHONY: generate-test
+generate-test: ## what is generated is current, and the definitions agree with package translate
+	$(GO) -C tools test ./generate ./crdtest
+
+# The image: no container engine, no base image, no network. Equal sources give equal bytes.
+IMAGE     ?= localhost/tierwall:dev
+PLATFORMS ?= linux/amd64 linux/arm64
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+.PHONY: image
+image: ## dist/: the container image IMAGE for PLATFORMS, with bills of materials
+	@set -e; for p in $(PLATFORMS); do \
+		echo "building $$p"; \
+		CGO_ENABLED=0 GOOS=$${p%%/*} GOARCH=$${p##*/} $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/$$p/tierwall ./cmd/tierwall; \
+	done
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(GO) -C tools run ./image -o ../dist -name $(IMAGE) -version $(VERSION) \
+		-revision "$$(git rev-parse HEAD 2>/dev/null)" -license ../LICENSE $(foreach p,$(PLATFORMS),$(p)=../dist/$(p)/tierwall)
+
+.PHONY: manifests
+manifests: ## charts/tierwall/files and deploy/, from config/crd and the chart
+	$(GO) -C tools run ./manifests
+
+.PHONY: chart-test
+chart-test: ## helm lint, the chart with many values, deploy/ up to date, the image
+	$(GO) -C tools test ./chart ./manifests ./image
+
+# Tests against a real Kubernetes: root, and some minutes for its first build. test/e2e/README.md says more.
+E2E        ?= .
+E2E_BUDGET ?= 30
+
+.PHONY: e2e
+e2e: ## a real Kubernetes: the upstream Netpol suite, and scenarios; E2E=regexp chooses
+	$(GO) -C test/e2e/parts/sctp test ./...
+	$(GO) -C test/e2e test -p 1 -count=1 -timeout 180m -v -run '$(E2E)' ./...
+
+.PHONY: e2e-ci
+e2e-ci: ## what of e2e fits into E2E_BUDGET minutes (30), the most telling first
+	test/e2e/ci $(E2E_BUDGET)
+
+.PHONY: e2e-cluster
+e2e-cluster: ## a cluster of two nodes to explore, until it is interrupted
+	$(GO) -C test/e2e run ./cmd/cluster up $(E2E_CLUSTER)
+
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin .tools
+	rm -rf bin dist .tools
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
