@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // diagnose asks each member whether it can be reached; nil if one can. gRPC
@@ -54,7 +56,7 @@ func (s *Store) probe(ctx context.Context, endpoint string) error {
 	}
 	if secure == nil {
 		err := greet(conn)
-		if errors.Is(err, io.EOF) || errors.Is(err, errAlert) {
+		if ended(err) || errors.Is(err, errAlert) {
 			return errors.New("it speaks no plain HTTP/2: is it https:// there?")
 		}
 		return err
@@ -68,10 +70,14 @@ func (s *Store) probe(ctx context.Context, endpoint string) error {
 		return handshakeReason(err)
 	}
 	// That our own certificate is refused shows only now.
-	if err := greet(client); err != nil {
-		return handshakeReason(err)
+	err = greet(client)
+	switch {
+	case err == nil:
+		return nil
+	case ended(err): // the alert that says why may be lost with the connection
+		return fmt.Errorf("it ends the connection after the TLS handshake: probably it does not accept this client's certificate (--etcd-cert, --etcd-key): %w", err)
 	}
-	return nil
+	return handshakeReason(err)
 }
 
 var errAlert = errors.New("an alert of TLS")
@@ -97,9 +103,13 @@ func greet(conn net.Conn) error {
 	return nil
 }
 
+// ended reports whether the other side ended the connection. If it did so before it
+// had read all that we sent, that may reach us as a reset.
+func ended(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) }
+
 func handshakeReason(err error) error {
 	switch text := err.Error(); {
-	case errors.Is(err, io.EOF), strings.Contains(text, "first record does not look like a TLS handshake"):
+	case ended(err), strings.Contains(text, "first record does not look like a TLS handshake"):
 		return errors.New("it speaks no TLS: is it http:// there?")
 	case strings.Contains(text, "certificate required"), strings.Contains(text, "bad certificate"), strings.Contains(text, "unknown certificate authority"):
 		return fmt.Errorf("it does not accept this client's certificate (--etcd-cert, --etcd-key): %w", err)
