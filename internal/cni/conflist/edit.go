@@ -88,15 +88,6 @@ func Remove(text []byte, kind string) ([]byte, error) {
 	return out, nil
 }
 
-// Has reports whether a configuration list has a plugin of a type.
-func Has(text []byte, kind string) (bool, error) {
-	l, err := parse(text)
-	if err != nil {
-		return false, err
-	}
-	return len(l.all(kind)) > 0, nil
-}
-
 // Kinds gives the types of the plugins in their order.
 func Kinds(text []byte) ([]string, error) {
 	l, err := parse(text)
