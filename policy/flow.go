@@ -9,6 +9,8 @@ type Flow struct {
 	SrcPort, DstPort uint16 // where the protocol has ports
 	ICMPType         uint8  // where the protocol is ICMP or ICMPv6
 	ICMPCode         uint8
+	// HTTP is the request that the connection carries, nil where none is known.
+	HTTP *HTTPRequest
 }
 
 // Decision is what one end of a connection says, and why.

@@ -104,6 +104,16 @@ type Policy struct {
 	Selector *selector.Selector // the endpoints it applies to; never nil
 	Types    [2]bool            // by Direction: whether it governs it
 	Rules    [2][]Rule          // by Direction, in order
+	Host     HostOptions
+}
+
+// HostOptions say where a policy acts at a host endpoint; elsewhere they mean nothing.
+type HostOptions struct {
+	// ApplyOnForward has it govern traffic, too, that is routed through the host.
+	ApplyOnForward bool
+	// PreDNAT has it act before the addresses of a packet are translated, and
+	// DoNotTrack before connection tracking, without state. Both are with ApplyOnForward.
+	PreDNAT, DoNotTrack bool
 }
 
 // ObjectKey names the policy.
@@ -120,6 +130,9 @@ type Rule struct {
 	NotProtocol *Protocol
 	ICMP        *ICMPMatch
 	NotICMP     *ICMPMatch
+	// HTTP is judged where a request is known. Elsewhere, at layers 3 and 4, the
+	// rule matches by its other criteria.
+	HTTP        *HTTPMatch
 	Source      Peer
 	Destination Peer
 }
@@ -147,6 +160,9 @@ func (p *Peer) ConstrainsAddress() bool {
 type Entities struct {
 	Selector      *selector.Selector
 	EndpointsOnly bool
+	// Learned has it denote the addresses, too, that were learned for the domains
+	// of matching network sets: see Set.Learned.
+	Learned bool
 	// Text says to a reader what the source demands, where Selector, which holds
 	// namespaces and service accounts as well, does not read like it.
 	Text string
@@ -182,7 +198,18 @@ type Endpoint struct {
 	// happens while it is handed over: see [CompareHolders]. What only one
 	// endpoint claims does not depend on it.
 	Precedence int32
+	// Host says that it is a host endpoint; nil for a workload.
+	Host *Host
 }
+
+// Host is what host endpoints have beyond others. Endpoint.Interface is the
+// interface that it stands for, AllInterfaces for the whole host.
+type Host struct {
+	// Nothing of its own yet.
+}
+
+// AllInterfaces is the interface of a host endpoint that stands for all of its node.
+const AllInterfaces = "*"
 
 // ObjectKey names the endpoint.
 func (e *Endpoint) ObjectKey() Key { return e.Key }
@@ -192,6 +219,13 @@ type Set struct {
 	Key    Key
 	Labels selector.Labels
 	Nets   []netip.Prefix
+	// Domains are the names that the set denotes beside its nets: "www.example.com",
+	// "*.example.com", in lower case and without a final dot. What addresses they
+	// have is learned where the set is used, and stands in a set of its own.
+	Domains []string
+	// Learned says that Nets are addresses that were learned for the domains of
+	// another set with the same labels. Only entities that ask for such count it.
+	Learned bool
 }
 
 // ObjectKey names the set.

@@ -124,6 +124,10 @@ type agent struct {
 	invalid  map[policy.Key]store.Resource
 	guard    dataplane.Guard
 	relink   bool // interfaces are to be looked for
+	lastCut  time.Time
+	// cutNow says that endpoints here have other addresses: before somebody is told
+	// that policy holds for one, connections of who had its address before are cut.
+	cutNow bool
 }
 
 // progress says how far the kernel is.

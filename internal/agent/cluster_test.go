@@ -195,24 +195,27 @@ func (r *rig) returns(what string, done chan error) error {
 	}
 }
 
-// waitsFor has a pod wait in vain, and checks what it says that it waited for.
-func (r *rig) waitsFor(why string, pod cni.Pod) {
+// waitsFor has a pod wait in vain, beside others that ask for the same one, and
+// checks what it says that it waited for.
+func (r *rig) waitsFor(why string, pod cni.Pod, others int) {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	done := ensure(ctx, r.a, pod)
 	r.eventually("it waits for: "+why, func() bool {
-		found := make(chan bool, 1)
+		found := make(chan int, 1)
 		if err := r.a.ask(ctx, func() {
-			is := false
+			n := 0
 			for w := range r.a.waiters {
-				is = is || w.pod.PodID == pod.PodID && strings.Contains(*w.why.Load(), why)
+				if w.pod.PodID == pod.PodID && strings.Contains(*w.why.Load(), why) {
+					n++
+				}
 			}
-			found <- is
+			found <- n
 		}); err != nil {
 			r.t.Fatal(err)
 		}
-		return <-found
+		return <-found == others+1
 	})
 	cancel()
 	if err := r.returns(pod.Name, done); err == nil || !strings.Contains(err.Error(), why) {
@@ -229,7 +232,7 @@ func TestPodStart(t *testing.T) {
 
 	c <- store.Batch{Updated: append(objects(t, allowPort("5432")), podOf("web", "w", "there", "10.0.0.2"))}
 	r.eventually("ready", func() bool { return r.status().Ready })
-	r.waitsFor("does not have pod shop/db on node here yet", db)
+	r.waitsFor("does not have pod shop/db on node here yet", db, 1)
 	// The store tells of the pod, and of no address.
 	c <- store.Batch{Updated: []store.Resource{podOf("db", "u1", "here")}}
 	if err := r.returns("a pod that becomes known", early); err != nil {
@@ -290,7 +293,7 @@ func TestPodStartOfOthers(t *testing.T) {
 	if r.k.allows("10.0.0.2", "10.0.0.1", 80) {
 		t.Error("its policy is not in force")
 	}
-	r.waitsFor("does not have pod shop/web on node here yet", attached("web", "w", "c2", "10.0.0.2"))
+	r.waitsFor("does not have pod shop/web on node here yet", attached("web", "w", "c2", "10.0.0.2"), 0)
 }
 
 // TestPodStartWhileTheKernelFails: a pod does not start before a step succeeds.

@@ -13,7 +13,7 @@ import (
 
 // OpenKernel gives what opens the tables of this network namespace.
 func OpenKernel(log *slog.Logger) func() (dataplane.Dataplane, error) {
-	return func() (dataplane.Dataplane, error) { return nft.New(nft.Options{Logger: log}) }
+	return func() (dataplane.Dataplane, error) { return nft.New(nft.Options{Logger: log, CutLater: true}) }
 }
 
 // ReadBack reads what the kernel holds, whoever wrote it.

@@ -86,10 +86,10 @@ func (a *agent) onLinks(ctx context.Context, in *inputs) {
 	a.working()
 	a.relink = true
 	if err := a.setGuard(ctx); err != nil {
-		a.settle(in, a.stepFailed(err))
+		a.settle(ctx, in, a.stepFailed(err))
 		return
 	}
-	a.settle(in, nil)
+	a.settle(ctx, in, nil)
 }
 
 // unknownLinks reports whether the interface of some local endpoint is not known.

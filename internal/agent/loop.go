@@ -19,12 +19,13 @@ type inputs struct {
 	retry   *time.Timer
 	pause   time.Duration // before the next retry
 	relook  *time.Timer   // for interfaces that were not found
+	cut     *time.Timer   // for connections that are denied
 }
 
 // loop takes steps in until the context or the store ends.
 func (a *agent) loop(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	in := &inputs{retry: stopped(), relook: stopped(), pause: a.cfg.retryPause}
+	in := &inputs{retry: stopped(), relook: stopped(), cut: stopped(), pause: a.cfg.retryPause}
 	in.batches, in.ended = follow(ctx, a.cfg.Source)
 	stopServing, err := a.startCNI(ctx)
 	defer func() {
@@ -65,18 +66,21 @@ func (a *agent) loop(ctx context.Context) error {
 			ask()
 			a.takeAsks()
 			if a.complete() && !a.retrying {
-				a.settle(in, a.step(ctx))
+				a.settle(ctx, in, a.step(ctx))
 			}
 			a.wake()
 		case <-in.retry.C:
 			a.working()
 			a.retrying = false
-			a.settle(in, a.rebuild(ctx))
+			a.settle(ctx, in, a.rebuild(ctx))
 			a.wake()
 		case <-links:
 			a.onLinks(ctx, in)
 		case <-in.relook.C:
 			a.onLinks(ctx, in)
+		case <-in.cut.C:
+			a.working()
+			a.cut(ctx, in, true)
 		case <-check.C:
 			a.onCheck(ctx, in)
 		case <-meddled:
@@ -94,12 +98,13 @@ func stopped() *time.Timer {
 func (a *agent) working() { a.busy.Store(time.Now().UnixNano()) }
 
 // settle is after each step: all is well, or it is tried again later.
-func (a *agent) settle(in *inputs, err error) {
+func (a *agent) settle(ctx context.Context, in *inputs, err error) {
 	if err == nil {
 		in.pause = a.cfg.retryPause
 		if a.unknownLinks() {
 			in.relook.Reset(relookInterval)
 		}
+		a.cut(ctx, in, a.cutNow)
 		a.reporter.changed()
 		return
 	}
@@ -122,7 +127,7 @@ func (a *agent) onBatch(ctx context.Context, in *inputs, b store.Batch) error {
 		}
 	}
 	if !a.retrying {
-		a.settle(in, a.step(ctx))
+		a.settle(ctx, in, a.step(ctx))
 	}
 	a.wake()
 	a.report(reports, first) // after the kernel: it may take its time
@@ -178,7 +183,7 @@ func poll(batches <-chan store.Batch) (store.Batch, bool) {
 func (a *agent) onCheck(ctx context.Context, in *inputs) {
 	if a.complete() && !a.behind() {
 		a.working()
-		a.settle(in, a.check(ctx))
+		a.settle(ctx, in, a.check(ctx))
 	}
 }
 

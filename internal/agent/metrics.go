@@ -22,6 +22,7 @@ type metrics struct {
 	drifts   prometheus.Counter
 	repairs  prometheus.Counter
 	delay    prometheus.Histogram
+	cut      prometheus.Histogram
 	reports  *prometheus.CounterVec
 	cni      *prometheus.HistogramVec
 }
@@ -83,6 +84,11 @@ func newMetrics(a *agent) *metrics {
 		Help:    "Time from a change's arrival from the store, or from the CNI plugin, until it is in the kernel.",
 		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16), // 0.5 ms to 16 s
 	})
+	m.cut = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "tierwall_cut_seconds",
+		Help:    "Time of the passes over the kernel's connections that end those which a change denies.",
+		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 12), // 0.5 ms to 1 s
+	})
 	m.reports = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "tierwall_reports_total", Help: "Reports to the cluster by result.",
 	}, []string{"result"})
@@ -97,7 +103,7 @@ func newMetrics(a *agent) *metrics {
 	build.Set(1)
 	m.steps.WithLabelValues("ok")
 	m.steps.WithLabelValues("error")
-	m.registry.MustRegister(m.took, m.steps, m.checks, m.drifts, m.repairs, m.delay, build, collector{a},
+	m.registry.MustRegister(m.took, m.steps, m.checks, m.drifts, m.repairs, m.delay, m.cut, build, collector{a},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if a.cfg.Report != nil {
 		m.reports.WithLabelValues("ok")

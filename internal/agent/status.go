@@ -225,18 +225,3 @@ func (a *agent) sick() string {
 	}
 	return ""
 }
-
-// cutCounter is a dataplane that ends connections which a change denies.
-type cutCounter interface {
-	// ConnectionsCut gives how many it has ended; callable at any time.
-	ConnectionsCut() uint64
-}
-
-func (a *agent) connectionsCut() uint64 {
-	a.kernel.Lock()
-	defer a.kernel.Unlock()
-	if c, ok := a.dataplane.(cutCounter); ok {
-		return a.cutBefore + c.ConnectionsCut()
-	}
-	return a.cutBefore
-}

@@ -24,7 +24,8 @@ func (a *agent) take(b store.Batch) report {
 	a.mu.Lock()
 	a.translator.Take(b, translate.Sink{
 		Change: func(c policy.Change) {
-			a.relink = a.view.apply(c) || a.relink
+			moved := a.view.apply(c)
+			a.relink, a.cutNow = a.relink || moved, a.cutNow || moved
 			a.engine.Apply(c)
 		},
 		Status: func(s translate.Status) {
@@ -147,7 +148,7 @@ func (a *agent) closeDataplane() {
 	a.kernel.Lock()
 	defer a.kernel.Unlock()
 	if a.dataplane != nil {
-		if c, ok := a.dataplane.(cutCounter); ok {
+		if c, ok := a.dataplane.(dataplane.Cutter); ok {
 			a.cutBefore += c.ConnectionsCut()
 		}
 		if err := a.dataplane.Close(); err != nil {

@@ -20,6 +20,7 @@ const (
 	hasNotProtocol
 	hasICMP
 	hasNotICMP
+	hasHTTP
 	firstOfPeer
 )
 
@@ -54,8 +55,8 @@ func (s *Policies) Pack(p *policy.Policy) Packed {
 		w.string(text)
 	}
 	w.bytes = binary.LittleEndian.AppendUint64(w.bytes, math.Float64bits(p.Order))
-	for _, governs := range p.Types {
-		w.bool(governs)
+	for _, set := range []bool{p.Types[0], p.Types[1], p.Host.ApplyOnForward, p.Host.PreDNAT, p.Host.DoNotTrack} {
+		w.bool(set)
 	}
 	return Packed(append(w.bytes, rules...))
 }
@@ -95,8 +96,8 @@ func (s *Policies) Unpack(packed Packed) *policy.Policy {
 	}
 	p.Key.Kind, p.Key.Namespace, p.Key.Name, p.Tier = r.string(), r.string(), r.string(), r.string()
 	p.Order = math.Float64frombits(binary.LittleEndian.Uint64([]byte(r.take(8))))
-	for dir := range p.Types {
-		p.Types[dir] = r.bool()
+	for _, set := range []*bool{&p.Types[0], &p.Types[1], &p.Host.ApplyOnForward, &p.Host.PreDNAT, &p.Host.DoNotTrack} {
+		*set = r.bool()
 	}
 	for dir := range p.Rules {
 		n := r.uint()
@@ -136,7 +137,7 @@ func (w *writer) rule(r *policy.Rule) {
 	w.uint(uint64(r.Index))
 	w.bytes = append(w.bytes, byte(r.Action)<<4|byte(r.Family))
 	bits := uint64(0)
-	for i, has := range []bool{r.Protocol != nil, r.NotProtocol != nil, r.ICMP != nil, r.NotICMP != nil} {
+	for i, has := range []bool{r.Protocol != nil, r.NotProtocol != nil, r.ICMP != nil, r.NotICMP != nil, r.HTTP != nil} {
 		if has {
 			bits |= hasProtocol << i
 		}
@@ -154,8 +155,23 @@ func (w *writer) rule(r *policy.Rule) {
 			w.optional(m.Code)
 		}
 	}
+	if r.HTTP != nil {
+		w.http(r.HTTP)
+	}
 	w.peer(&r.Source)
 	w.peer(&r.Destination)
+}
+
+func (w *writer) http(m *policy.HTTPMatch) {
+	w.uint(uint64(len(m.Methods)))
+	for _, method := range m.Methods {
+		w.string(method)
+	}
+	w.uint(uint64(len(m.Paths)))
+	for _, path := range m.Paths {
+		w.string(path.Exact)
+		w.string(path.Prefix)
+	}
 }
 
 // criteria gives the bits of a peer.

@@ -75,6 +75,9 @@ func hashEntities(sel uint32, ent *policy.Entities) uint64 {
 	if ent.EndpointsOnly {
 		h ^= h >> 31
 	}
+	if ent.Learned {
+		h ^= h >> 29
+	}
 	return h * 0x9e3779b97f4a7c15
 }
 
@@ -83,14 +86,16 @@ func (s *Policies) holdEntities(ent *policy.Entities) uint32 {
 	h := hashEntities(sel, ent)
 	id := s.byWhat.Find(h, func(id uint32) bool {
 		e := s.entities.At(id)
-		return e.selector == sel && e.EndpointsOnly == ent.EndpointsOnly && e.Text == ent.Text
+		return e.selector == sel && e.EndpointsOnly == ent.EndpointsOnly && e.Learned == ent.Learned && e.Text == ent.Text
 	})
 	if id != 0 {
 		s.releaseSelector(sel) // the entry holds it already
 	} else {
 		kept := ent
 		if tight := s.selectors.At(sel).selector; tight != ent.Selector {
-			kept = &policy.Entities{Selector: tight, EndpointsOnly: ent.EndpointsOnly, Text: ent.Text}
+			k := *ent
+			k.Selector = tight
+			kept = &k
 		}
 		id = s.entities.Add()
 		*s.entities.At(id) = entitiesEntry{Entities: kept, selector: sel}

@@ -72,14 +72,16 @@ func TestPackedCornerCases(t *testing.T) {
 	proto := policy.Protocol(255)
 	p := &policy.Policy{
 		Key: policy.Key{Kind: "K", Name: "n"}, Selector: selector.Equals("own:a", `'"`), Types: [2]bool{false, true},
+		Host: policy.HostOptions{ApplyOnForward: true, DoNotTrack: true},
 		Rules: [2][]policy.Rule{{{
 			Index: 70_000, Action: policy.Log, Family: policy.IPv6, NotProtocol: &proto,
 			ICMP: &policy.ICMPMatch{Type: &zero}, NotICMP: &policy.ICMPMatch{Type: &high, Code: &zero},
+			HTTP: &policy.HTTPMatch{Methods: []string{"GET"}, Paths: []policy.HTTPPath{{Exact: "/"}, {Prefix: "/a"}}},
 			Source: policy.Peer{Nets: []netip.Prefix{}, NotNets: []netip.Prefix{
 				{}, netip.MustParsePrefix("::/0"), netip.MustParsePrefix("fd00::1/128"), netip.MustParsePrefix("10.1.2.3/8"), netip.PrefixFrom(netip.IPv6Loopback(), 300),
 			}},
 			Destination: policy.Peer{
-				Entities: &policy.Entities{Selector: selector.All(), Text: "everyone"}, NotEntities: &policy.Entities{Selector: selector.All()},
+				Entities: &policy.Entities{Selector: selector.All(), Text: "everyone"}, NotEntities: &policy.Entities{Selector: selector.All(), Learned: true},
 				Ports: &policy.Ports{}, NotPorts: &policy.Ports{Ranges: []policy.PortRange{{First: 0, Last: 65535}}, Names: []string{"http", ""}},
 			},
 		}}},

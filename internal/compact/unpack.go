@@ -55,6 +55,9 @@ func (r *reader) rule(out *policy.Rule) {
 	if bits&hasNotICMP != 0 {
 		out.NotICMP = &policy.ICMPMatch{Type: r.optional(), Code: r.optional()}
 	}
+	if bits&hasHTTP != 0 {
+		out.HTTP = r.http()
+	}
 	r.peer(&out.Source, bits/firstOfPeer)
 	r.peer(&out.Destination, bits/firstOfPeer/pastPeer)
 }
@@ -73,6 +76,17 @@ func (r *reader) optional() *uint8 {
 	}
 	v := r.byte()
 	return &v
+}
+
+func (r *reader) http() *policy.HTTPMatch {
+	m := &policy.HTTPMatch{}
+	for range r.uint() {
+		m.Methods = append(m.Methods, r.string())
+	}
+	for range r.uint() {
+		m.Paths = append(m.Paths, policy.HTTPPath{Exact: r.string(), Prefix: r.string()})
+	}
+	return m
 }
 
 func (r *reader) peer(out *policy.Peer, bits uint64) {

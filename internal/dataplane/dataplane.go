@@ -36,6 +36,18 @@ type Dataplane interface {
 	Close() error
 }
 
+// Cutter is a dataplane that ends live connections which a change denies, at the
+// time that its user chooses.
+type Cutter interface {
+	Dataplane
+	// CutDue reports whether changes since the last Cut may deny live connections.
+	CutDue() bool
+	// Cut ends the live connections that are denied. That it cannot is for its log.
+	Cut(ctx context.Context)
+	// ConnectionsCut gives how many it has ended; callable at any time.
+	ConnectionsCut() uint64
+}
+
 // Verdict is what tables say of one end of a flow.
 type Verdict struct {
 	Governed bool // false: the end has no say

@@ -32,7 +32,7 @@ func (b *Dataplane) Check(ctx context.Context) (dataplane.Drift, error) {
 		return dataplane.Drift{}, fmt.Errorf("nftables: reading table %s: %w", b.ports.table, err)
 	}
 	drift := dataplane.Drift{Findings: slices.Concat(findings, atPorts)}
-	defer b.cut(ctx)
+	defer b.Cut(ctx)
 	if len(atPorts) > 0 {
 		b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.ports.table.String(), "findings", len(atPorts), "first", atPorts[0])
 		if err := b.ports.write(b.ports.sources); err != nil {
