@@ -39,6 +39,7 @@ race: ## all tests under the race detector (needs a C compiler)
 .PHONY: lint
 lint: $(GOLANGCI) ## gofmt and golangci-lint, at its pinned version
 	$(GOLANGCI) run $(PKGS)
+	for module in tools test/e2e test/e2e/parts/sctp; do (cd $$module && $(CURDIR)/$(GOLANGCI) run ./...) || exit 1; done
 
 $(GOLANGCI):
 	@mkdir -p .tools
@@ -100,6 +101,10 @@ e2e: ## a real Kubernetes: the upstream Netpol suite, and scenarios; E2E=regexp 
 .PHONY: e2e-ci
 e2e-ci: ## what of e2e fits into E2E_BUDGET minutes (30), the most telling first
 	test/e2e/ci $(E2E_BUDGET)
+
+.PHONY: conformance
+conformance: ## the upstream suite for ClusterNetworkPolicy, all of it, on a real Kubernetes
+	$(GO) -C test/e2e test -count=1 -timeout 60m -v -run '^TestConformance$$' .
 
 .PHONY: e2e-cluster
 e2e-cluster: ## a cluster of two nodes to explore, until it is interrupted

@@ -3,6 +3,7 @@ package analyze
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tierwall/tierwall/internal/engine"
 	"github.com/tierwall/tierwall/policy"
@@ -56,7 +57,7 @@ type Allowed struct {
 // destination both allow. It speaks of connections from the lowest ephemeral
 // port, 49152, and a note says so where rules tell ephemeral ports apart.
 // Connections between a node and the pods on it, always allowed, are not
-// listed. An endpoint without addresses reaches nothing.
+// listed. Host endpoints are left out, which a note says. An endpoint without addresses reaches nothing.
 func Reach(m *policy.Model, opts ReachOptions) (*Reachability, error) {
 	e := engine.New(nil)
 	changes, err := objects(m)
@@ -67,8 +68,12 @@ func Reach(m *policy.Model, opts ReachOptions) (*Reachability, error) {
 	t := newTables(e.Flush())
 	r := &reach{tables: t}
 	r.addRanges(m.Endpoints)
-	r.addUnits(m.Endpoints, opts.Pods)
+	workloads := slices.DeleteFunc(slices.Clone(m.Endpoints), func(ep *policy.Endpoint) bool { return ep.Host != nil })
+	r.addUnits(workloads, opts.Pods)
 	out := &Reachability{Pairs: r.pairs()}
+	if len(workloads) < len(m.Endpoints) {
+		out.Notes = append(out.Notes, "host endpoints are left out, and so is what their policies say of traffic that is routed through their hosts: ask explain")
+	}
 	if t.splitAt != 0 {
 		out.Notes = append(out.Notes, fmt.Sprintf(
 			"rules tell ephemeral source ports apart: this is the answer for connections from port %d; that of port %d may differ",

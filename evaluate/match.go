@@ -12,8 +12,9 @@ import (
 // connection is a flow with the endpoints that hold its addresses, nil for none.
 type connection struct {
 	policy.Flow
-	model   *policy.Model
+	index   Index
 	holders [2]*policy.Endpoint // by Direction: of Src, of Dst
+	words   bool                // somebody will read why
 }
 
 // side is one side of a connection, with the words that tell it apart.
@@ -28,52 +29,101 @@ type side struct {
 // meet, in words, or "" if the rule matches.
 func (c *connection) mismatch(r *policy.Rule) string {
 	if family := policy.FamilyOf(c.Src); r.Family != policy.AnyFamily && r.Family != family {
-		return fmt.Sprintf("IPv%d is not IPv%d", family, r.Family)
+		return say2(c, "IPv%d is not IPv%d", family, r.Family)
 	}
 	if r.Protocol != nil && c.Protocol != *r.Protocol {
-		return fmt.Sprintf("protocol %s is not %s", c.Protocol, *r.Protocol)
+		return say2(c, "protocol %s is not %s", c.Protocol, *r.Protocol)
 	}
 	if r.NotProtocol != nil && c.Protocol == *r.NotProtocol {
-		return fmt.Sprintf("protocol %s is excluded", c.Protocol)
+		return say2(c, "protocol %s is %s", c.Protocol, "excluded")
 	}
 	if r.ICMP != nil && !(c.Protocol.IsICMP() && r.ICMP.Matches(c.ICMPType, c.ICMPCode)) {
-		return fmt.Sprintf("ICMP type %d code %d is not the rule's", c.ICMPType, c.ICMPCode)
+		return say2(c, "ICMP type %d code %d is not the rule's", c.ICMPType, c.ICMPCode)
 	}
 	if r.NotICMP != nil && c.Protocol.IsICMP() && r.NotICMP.Matches(c.ICMPType, c.ICMPCode) {
-		return fmt.Sprintf("ICMP type %d code %d is excluded", c.ICMPType, c.ICMPCode)
+		return say2(c, "ICMP type %d code %d is excluded", c.ICMPType, c.ICMPCode)
 	}
 	src := side{"source", c.Src, c.SrcPort, c.holders[policy.Egress]}
 	if why := c.peerMismatch(&r.Source, src); why != "" {
 		return why
 	}
 	dst := side{"destination", c.Dst, c.DstPort, c.holders[policy.Ingress]}
-	return c.peerMismatch(&r.Destination, dst)
+	if why := c.peerMismatch(&r.Destination, dst); why != "" {
+		return why
+	}
+	return c.httpMismatch(r.HTTP)
+}
+
+// noMatch stands for a sentence that nobody reads.
+const noMatch = "no match"
+
+// say2 and say3 give a sentence of two or three things. They are not one function
+// of any number: where nobody reads it, a sentence must not cost a thing.
+func say2[A, B any](c *connection, format string, a A, b B) string {
+	if !c.words {
+		return noMatch
+	}
+	return fmt.Sprintf(format, a, b)
+}
+
+func say3[A, B, C any](c *connection, format string, x A, y B, z C) string {
+	if !c.words {
+		return noMatch
+	}
+	return fmt.Sprintf(format, x, y, z)
+}
+
+// httpMismatch is mismatch for what a rule demands of requests, as far as there
+// is one: at layers 3 and 4 the rule matches by its other criteria.
+func (c *connection) httpMismatch(m *policy.HTTPMatch) string {
+	switch {
+	case m == nil || c.HTTP == nil:
+		return ""
+	case !m.MatchesMethod(c.HTTP.Method):
+		return say2(c, "HTTP method %s is not %s", c.HTTP.Method, methodList(m.Methods))
+	case len(m.Paths) > 0 && c.HTTP.Path == "":
+		return "the HTTP path can be read in several ways"
+	case !m.MatchesPath(c.HTTP.Path):
+		return say2(c, "HTTP path %s is not %s", c.HTTP.Path, pathList{m})
+	}
+	return ""
 }
 
 func (c *connection) peerMismatch(p *policy.Peer, s side) string {
 	if p.Entities != nil && !c.denotes(p.Entities, s) {
-		return fmt.Sprintf("%s %s is not in %s", s.name, s.label(), p.Entities)
+		return say3(c, "%s %s is not in %s", s.name, s, p.Entities)
 	}
 	if p.NotEntities != nil && c.denotes(p.NotEntities, s) {
-		return fmt.Sprintf("%s %s is excluded by %s", s.name, s.label(), p.NotEntities)
+		return say3(c, "%s %s is excluded by %s", s.name, s, p.NotEntities)
 	}
 	if p.Nets != nil && !contains(p.Nets, s.addr) {
-		return fmt.Sprintf("%s %s is not in %s", s.name, s.label(), join(p.Nets))
+		return say3(c, "%s %s is not in %s", s.name, s, netList(p.Nets))
 	}
 	if p.NotNets != nil && contains(p.NotNets, s.addr) {
-		return fmt.Sprintf("%s %s is excluded by %s", s.name, s.label(), join(p.NotNets))
+		return say3(c, "%s %s is excluded by %s", s.name, s, netList(p.NotNets))
 	}
 	if p.Ports != nil && !c.hasPort(p.Ports, s) {
 		if !c.Protocol.HasPorts() {
-			return fmt.Sprintf("protocol %s has no %s port", c.Protocol, s.name)
+			return say2(c, "protocol %s has no %s port", c.Protocol, s.name)
 		}
-		return fmt.Sprintf("%s port %d is not in %s", s.name, s.port, p.Ports)
+		return say3(c, "%s port %d is not in %s", s.name, s.port, p.Ports)
 	}
 	if p.NotPorts != nil && c.hasPort(p.NotPorts, s) {
-		return fmt.Sprintf("%s port %d is excluded by %s", s.name, s.port, p.NotPorts)
+		return say3(c, "%s port %d is excluded by %s", s.name, s.port, p.NotPorts)
 	}
 	return ""
 }
+
+// methodList and pathList are lists for a reader.
+type methodList []string
+
+// String lists methods.
+func (l methodList) String() string { return strings.Join(l, ", ") }
+
+type pathList struct{ *policy.HTTPMatch }
+
+// String lists paths.
+func (l pathList) String() string { return l.PathsText() }
 
 // denotes reports whether the address of the side is one that the entities
 // denote: that of a matching endpoint, or one in the nets of a matching set.
@@ -81,12 +131,7 @@ func (c *connection) denotes(e *policy.Entities, s side) bool {
 	if s.holder != nil && e.Selector.Match(s.holder.Labels) {
 		return true
 	}
-	if e.EndpointsOnly {
-		return false
-	}
-	return slices.ContainsFunc(c.model.Sets, func(set *policy.Set) bool {
-		return e.Selector.Match(set.Labels) && contains(set.Nets, s.addr)
-	})
+	return c.index.InSets(e, s.addr)
 }
 
 // hasPort reports whether the side's port is one of the ports: by number, or by
@@ -112,16 +157,19 @@ func contains(nets []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(nets, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// label names the side for a reader: its endpoint, or else its address.
-func (s side) label() string {
+// String names the side for a reader: its endpoint, or else its address.
+func (s side) String() string {
 	if s.holder != nil {
 		return s.holder.Key.String()
 	}
 	return s.addr.String()
 }
 
-// join lists nets for a reader, who is not helped by very many.
-func join(nets []netip.Prefix) string {
+// netList lists nets for a reader, who is not helped by very many.
+type netList []netip.Prefix
+
+// String lists the first few.
+func (nets netList) String() string {
 	const most = 5
 	words := make([]string, 0, most+1)
 	for i, n := range nets {

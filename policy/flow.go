@@ -9,6 +9,13 @@ type Flow struct {
 	SrcPort, DstPort uint16 // where the protocol has ports
 	ICMPType         uint8  // where the protocol is ICMP or ICMPv6
 	ICMPCode         uint8
+	// In is the interface of the destination's host by which it comes in, and Out
+	// that of the source's host by which it leaves; empty where that is not known.
+	In, Out string
+	// Before and BeforePort are the destination before it was translated (a node's
+	// address and a NodePort); zero: it was not.
+	Before     netip.Addr
+	BeforePort uint16
 	// HTTP is the request that the connection carries, nil where none is known.
 	HTTP *HTTPRequest
 }
@@ -25,6 +32,17 @@ type Result struct {
 	Verdict Action // Allow or Deny
 	Egress  Decision
 	Ingress Decision
+	// Hosts are what host endpoints on the way say, in the order in which a packet
+	// meets them, except those that are its ends: these say it in Egress and Ingress.
+	Hosts []HostDecision
+}
+
+// HostDecision is what a host endpoint says of traffic of others, or before its
+// own policy is asked. Its verdict is Pass where none of its rules decides.
+type HostDecision struct {
+	Hook     Hook
+	Endpoint Key
+	Decision
 }
 
 // EndOfTier is the rule number of a decision by a tier's default action.
@@ -65,4 +83,21 @@ type RuleTrace struct {
 	Action  Action
 	Matched bool
 	Why     string // the first criterion that did not match; empty if all did
+}
+
+// Logs lists the rules with action Log that matched, in the order in which they
+// were asked; a rule of the source that is several rules of the model once.
+func (d *Decision) Logs() []Decider {
+	var logs []Decider
+	for _, t := range d.Trace {
+		for _, p := range t.Policies {
+			for _, r := range p.Rules {
+				by := Decider{Tier: t.Tier, Kind: p.Key.Kind, Namespace: p.Key.Namespace, Name: p.Key.Name, Rule: r.Index}
+				if r.Matched && r.Action == Log && (len(logs) == 0 || logs[len(logs)-1] != by) {
+					logs = append(logs, by)
+				}
+			}
+		}
+	}
+	return logs
 }

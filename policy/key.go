@@ -12,12 +12,25 @@ const (
 	KindNetworkPolicy           = "NetworkPolicy"           // projectcalico.org/v3
 	KindGlobalNetworkPolicy     = "GlobalNetworkPolicy"     // projectcalico.org/v3
 	KindKubernetesNetworkPolicy = "KubernetesNetworkPolicy" // networking.k8s.io/v1
-	KindNetworkSet              = "NetworkSet"
-	KindGlobalNetworkSet        = "GlobalNetworkSet"
-	KindPod                     = "Pod"
-	KindWorkloadEndpoint        = "WorkloadEndpoint"
-	KindNode                    = "Node"
-	KindProfile                 = "Profile"
+
+	// Those of policy.networking.k8s.io: v1alpha2, and the two of v1alpha1.
+	KindClusterNetworkPolicy       = "ClusterNetworkPolicy"
+	KindAdminNetworkPolicy         = "AdminNetworkPolicy"
+	KindBaselineAdminNetworkPolicy = "BaselineAdminNetworkPolicy"
+
+	KindNetworkSet       = "NetworkSet"
+	KindGlobalNetworkSet = "GlobalNetworkSet"
+	KindPod              = "Pod"
+	KindWorkloadEndpoint = "WorkloadEndpoint"
+	KindHostEndpoint     = "HostEndpoint"
+	KindNode             = "Node"
+	KindProfile          = "Profile"
+	KindService          = "Service"        // the endpoints of a service
+	KindDomains          = "Domains"        // the domains of a rule
+	KindLearned          = "Learned"        // addresses learned for the domains of a set
+	KindNodes            = "Nodes"          // the nodes that a rule selects
+	KindFailsafe         = "Failsafe"       // decides at host endpoints before any policy
+	KindEndpointToHost   = "EndpointToHost" // decides what workloads may send to their own host
 )
 
 // Key names one object. Namespace is empty for what has none.

@@ -163,6 +163,9 @@ type Entities struct {
 	// Learned has it denote the addresses, too, that were learned for the domains
 	// of matching network sets: see Set.Learned.
 	Learned bool
+	// Private has it denote the addresses in the nets of private sets, and of no
+	// others: see Set.Private.
+	Private bool
 	// Text says to a reader what the source demands, where Selector, which holds
 	// namespaces and service accounts as well, does not read like it.
 	Text string
@@ -203,9 +206,10 @@ type Endpoint struct {
 }
 
 // Host is what host endpoints have beyond others. Endpoint.Interface is the
-// interface that it stands for, AllInterfaces for the whole host.
+// interface that it stands for, AllInterfaces for those that have no endpoint of
+// their own, or empty: then it stands for the one that has one of Expected.
 type Host struct {
-	// Nothing of its own yet.
+	Expected []netip.Addr // as the source gives them
 }
 
 // AllInterfaces is the interface of a host endpoint that stands for all of its node.
@@ -226,6 +230,11 @@ type Set struct {
 	// Learned says that Nets are addresses that were learned for the domains of
 	// another set with the same labels. Only entities that ask for such count it.
 	Learned bool
+	// Private says that the set stands for what a rule refers to otherwise than by
+	// labels of sets: the endpoints of a service, the nodes with some labels, a rule's
+	// own domains. Only entities that ask for such count it: what users select, all()
+	// included, are their own sets.
+	Private bool
 }
 
 // ObjectKey names the set.
@@ -234,8 +243,9 @@ func (s *Set) ObjectKey() Key { return s.Key }
 // Node is a host of the cluster. Connections between a node and the pods on it
 // are never governed.
 type Node struct {
-	Name  string
-	Addrs []netip.Addr
+	Name   string
+	Addrs  []netip.Addr
+	Labels selector.Labels // its own; sets stand for the nodes that a rule selects by them
 }
 
 // Model is everything that decides: one state of the cluster's policy.
@@ -245,6 +255,7 @@ type Model struct {
 	Endpoints []*Endpoint
 	Sets      []*Set
 	Nodes     []*Node
+	Host      HostSettings
 }
 
 // Change is one step from one state to the next: the object's new version, or

@@ -30,7 +30,7 @@ type NetworkSetSpec struct {
 	// AllowedEgressDomains holds DNS names, exact or with a leading "*.".
 	// +listType=atomic
 	// +kubebuilder:validation:items:MaxLength=254
-	// +kubebuilder:validation:items:Pattern=`^(\*|[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)(\.(\*|[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?))*\.?$`
+	// +kubebuilder:validation:items:Pattern=`^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\.?$`
 	// +optional
 	AllowedEgressDomains []string `json:"allowedEgressDomains,omitempty"`
 }
@@ -73,7 +73,7 @@ type GlobalNetworkSetSpec struct {
 	// AllowedEgressDomains holds DNS names, exact or with a leading "*.".
 	// +listType=atomic
 	// +kubebuilder:validation:items:MaxLength=254
-	// +kubebuilder:validation:items:Pattern=`^(\*|[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)(\.(\*|[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?))*\.?$`
+	// +kubebuilder:validation:items:Pattern=`^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\.?$`
 	// +optional
 	AllowedEgressDomains []string `json:"allowedEgressDomains,omitempty"`
 }

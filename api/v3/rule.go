@@ -9,6 +9,7 @@ package v3
 //
 // +tierwall:schema=`{"anyOf":[{"properties":{"ipVersion":{"enum":[4]},"source":{"properties":{"nets":{"items":{"pattern":"^[0-9./]*$"}},"notNets":{"items":{"pattern":"^[0-9./]*$"}}}},"destination":{"properties":{"nets":{"items":{"pattern":"^[0-9./]*$"}},"notNets":{"items":{"pattern":"^[0-9./]*$"}}}}}},{"properties":{"ipVersion":{"enum":[6]},"source":{"properties":{"nets":{"items":{"pattern":":"}},"notNets":{"items":{"pattern":":"}}}},"destination":{"properties":{"nets":{"items":{"pattern":":"}},"notNets":{"items":{"pattern":":"}}}}}}]}`
 // +kubebuilder:validation:XValidation:rule="!has(self.http) || self.action == 'Allow'",message="http is for Allow rules only",fieldPath=".http",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="!has(self.http) || !has(self.protocol) || self.protocol == 'TCP' || self.protocol == 6 || self.protocol == '6'",message="http needs protocol: TCP, or none",fieldPath=".http",reason=FieldValueForbidden
 // +kubebuilder:validation:XValidation:rule="(!has(self.icmp) && !has(self.notICMP)) || (has(self.protocol) && (self.protocol == 'ICMP' || self.protocol == 'ICMPv6' || self.protocol == 1 || self.protocol == 58 || self.protocol == '1' || self.protocol == '58'))",message="icmp and notICMP need protocol: ICMP or ICMPv6"
 // +kubebuilder:validation:XValidation:rule="!has(self.ipVersion) || ((!has(self.protocol) || (self.ipVersion == 4 ? self.protocol != 'ICMPv6' && self.protocol != 58 && self.protocol != '58' : self.protocol != 'ICMP' && self.protocol != 1 && self.protocol != '1')) && (!has(self.notProtocol) || (self.ipVersion == 4 ? self.notProtocol != 'ICMPv6' && self.notProtocol != 58 && self.notProtocol != '58' : self.notProtocol != 'ICMP' && self.notProtocol != 1 && self.notProtocol != '1')))",message="ICMP is a protocol of IPv4 and ICMPv6 of IPv6, but ipVersion is the other one",fieldPath=".ipVersion"
 // +kubebuilder:validation:XValidation:rule="!has(self.source) || ((!has(self.source.ports) || size(self.source.ports) == 0) && (!has(self.source.notPorts) || size(self.source.notPorts) == 0)) || (has(self.protocol) && (self.protocol == 'TCP' || self.protocol == 'UDP' || self.protocol == 'SCTP' || self.protocol == 6 || self.protocol == 17 || self.protocol == 132 || self.protocol == '6' || self.protocol == '17' || self.protocol == '132'))",message="ports and notPorts need protocol: TCP, UDP or SCTP",fieldPath=".source"
@@ -103,7 +104,7 @@ type EntityRule struct {
 	// resolved from. For the destination of Allow rules for egress only.
 	// +listType=atomic
 	// +kubebuilder:validation:items:MaxLength=254
-	// +kubebuilder:validation:items:Pattern=`^(\*|[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)(\.(\*|[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?))*\.?$`
+	// +kubebuilder:validation:items:Pattern=`^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\.?$`
 	// +optional
 	Domains []string `json:"domains,omitempty"`
 }
@@ -127,10 +128,12 @@ type ServiceMatch struct {
 	// Name of the service.
 	// +required
 	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Name string `json:"name,omitempty"`
-	// Namespace of the service; left out, it is the policy's.
-	// +kubebuilder:validation:MaxLength=253
+	// Namespace of the service; left out, it is the policy's. A global policy must say it.
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`
 	// +optional
 	Namespace string `json:"namespace,omitempty"`
 }
@@ -154,8 +157,9 @@ type ICMPFields struct {
 // HTTPMatch matches an HTTP request by method and by path; both must match where
 // both are given.
 type HTTPMatch struct {
-	// Methods of which the request has one.
+	// Methods of which the request has one; "*" is any.
 	// +listType=atomic
+	// +kubebuilder:validation:items:Pattern=`^(\*|[A-Za-z][A-Za-z0-9._-]*)$`
 	// +optional
 	Methods []string `json:"methods,omitempty"`
 	// Paths of which the request has one.
@@ -169,9 +173,11 @@ type HTTPMatch struct {
 // +kubebuilder:validation:XValidation:rule="has(self.exact) != has(self.prefix)",message="expected either exact or prefix"
 type HTTPPath struct {
 	// Exact is the whole path.
+	// +kubebuilder:validation:Pattern=`^/`
 	// +optional
 	Exact string `json:"exact,omitempty"`
-	// Prefix is the start of the path.
+	// Prefix is the start of the path, up to the end of a segment.
+	// +kubebuilder:validation:Pattern=`^/`
 	// +optional
 	Prefix string `json:"prefix,omitempty"`
 }

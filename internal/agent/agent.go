@@ -13,6 +13,7 @@ package agent
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ import (
 	"github.com/tierwall/tierwall/internal/cni"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/engine"
+	"github.com/tierwall/tierwall/internal/extauthz"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/translate"
 	"github.com/tierwall/tierwall/policy"
@@ -48,12 +50,25 @@ type Config struct {
 	// Meddling calls changed whenever another process may have changed the
 	// kernel's tables, until the context ends; nil: nobody can tell.
 	Meddling func(ctx context.Context, changed func()) error
+	// PacketLog gives the packets that rules with action Log match; nil: nobody does.
+	PacketLog PacketLog
 	// Links finds the interfaces of local endpoints, so that the sources of their
 	// packets are checked; nil: they are not.
 	Links Links
+	// Host is what is in force at host endpoints beside policy; for warnings only, the
+	// tables have it by Open.
+	Host dataplane.HostSettings
+	// APIServer is where the store is, if that is known: a host endpoint that would
+	// cut it off is worth a warning.
+	APIServer netip.AddrPort
+	// ExtAuthz answers proxies about requests (Envoy's ext_authz); nil: nobody does.
+	ExtAuthz *extauthz.Config
 	// DenyUnknown denies traffic of addresses in the node's own pod networks that no
 	// endpoint is known at.
 	DenyUnknown bool
+	// DNS says from whose answers the addresses of domains are learned; nil: from
+	// nobody's, so that domains denote no address.
+	DNS *DNS
 	// CNI answers the CNI plugin; nil: there is none.
 	CNI *cni.ServerConfig
 	// Installer keeps the plugin installed while CNI answers; nil: somebody else does.
@@ -112,7 +127,11 @@ type agent struct {
 	cniBroken    atomic.Bool
 	nodes        atomic.Int64 // of the cluster, as far as pods have told
 
+	names *names // nil: nothing is done about domains
+	authz *authz // nil: proxies are not answered
+
 	// Of the loop alone.
+	retap    bool                      // whose DNS answers are to be seen may have changed
 	retrying bool                      // a step has failed; the next try has its time
 	fresh    bool                      // the engine has taken the model in, and nothing came out yet
 	pods     *pods                     // of this node
@@ -125,6 +144,8 @@ type agent struct {
 	guard    dataplane.Guard
 	relink   bool // interfaces are to be looked for
 	lastCut  time.Time
+	ifNames  map[netip.Addr]string // interfaces of this host, as host endpoints were placed by
+	warned   []string              // of host endpoints
 	// cutNow says that endpoints here have other addresses: before somebody is told
 	// that policy holds for one, connections of who had its address before are cut.
 	cutNow bool
@@ -159,10 +180,18 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	a := newAgent(cfg)
 	defer a.closeDataplane()
+	if err := a.listenAuthz(); err != nil {
+		return err
+	}
+	defer a.closeAuthz()
 	if a.journal, a.earlier, err = openJournal(cfg.RunDir, namespace); err != nil {
 		return err
 	}
 	defer func() { _ = a.journal.close() }() // every line is written at once
+	a.newNames(cfg.DNS, namespace)
+	if a.names != nil {
+		defer func() { _ = a.names.Close() }() // here too
+	}
 	if listener != nil {
 		stop := a.serve(listener)
 		defer stop()

@@ -12,8 +12,10 @@ import (
 )
 
 // OpenKernel gives what opens the tables of this network namespace.
-func OpenKernel(log *slog.Logger) func() (dataplane.Dataplane, error) {
-	return func() (dataplane.Dataplane, error) { return nft.New(nft.Options{Logger: log, CutLater: true}) }
+func OpenKernel(log *slog.Logger, logging nft.Logging, host dataplane.HostSettings) func() (dataplane.Dataplane, error) {
+	return func() (dataplane.Dataplane, error) {
+		return nft.New(nft.Options{Logger: log, CutLater: true, Logging: logging, Host: host})
+	}
 }
 
 // ReadBack reads what the kernel holds, whoever wrote it.

@@ -85,6 +85,10 @@ func (a *agent) onLinks(ctx context.Context, in *inputs) {
 	}
 	a.working()
 	a.relink = true
+	if a.placeHosts() {
+		a.settle(ctx, in, a.step(ctx))
+		return
+	}
 	if err := a.setGuard(ctx); err != nil {
 		a.settle(ctx, in, a.stepFailed(err))
 		return

@@ -42,6 +42,11 @@ func (a *agent) loop(ctx context.Context) error {
 	if a.reporter != nil {
 		go a.reporter.run(ctx)
 	}
+	a.startNames(ctx)
+	a.serveAuthz(ctx)
+	if a.cfg.PacketLog != nil {
+		go a.logPackets(ctx)
+	}
 	check := time.NewTicker(a.cfg.CheckInterval)
 	defer check.Stop()
 	meddled, links := a.notifications(ctx), a.watchLinks(ctx)
@@ -105,6 +110,7 @@ func (a *agent) settle(ctx context.Context, in *inputs, err error) {
 			in.relook.Reset(relookInterval)
 		}
 		a.cut(ctx, in, a.cutNow)
+		a.warnOfHosts()
 		a.reporter.changed()
 		return
 	}
@@ -132,6 +138,7 @@ func (a *agent) onBatch(ctx context.Context, in *inputs, b store.Batch) error {
 	a.wake()
 	a.report(reports, first) // after the kernel: it may take its time
 	if first {
+		a.readyAuthz()
 		a.warnIfNothingIsLocal()
 		a.pruneRecords(ctx)
 		returnMemory()
@@ -183,6 +190,8 @@ func poll(batches <-chan store.Batch) (store.Batch, bool) {
 func (a *agent) onCheck(ctx context.Context, in *inputs) {
 	if a.complete() && !a.behind() {
 		a.working()
+		a.retap = true // the host's DNS servers are in a file that nobody watches
+		a.setTap(ctx)
 		a.settle(ctx, in, a.check(ctx))
 	}
 }
@@ -199,7 +208,7 @@ func (a *agent) complete() bool {
 func (a *agent) warnIfNothingIsLocal() {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	if len(a.view.locals) > 0 {
+	if len(a.view.locals)+len(a.view.hosts) > 0 {
 		return
 	}
 	if a.fromKube {

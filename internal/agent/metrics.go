@@ -23,6 +23,8 @@ type metrics struct {
 	repairs  prometheus.Counter
 	delay    prometheus.Histogram
 	cut      prometheus.Histogram
+	logged   prometheus.Counter
+	logLost  prometheus.Counter
 	reports  *prometheus.CounterVec
 	cni      *prometheus.HistogramVec
 }
@@ -89,6 +91,12 @@ func newMetrics(a *agent) *metrics {
 		Help:    "Time of the passes over the kernel's connections that end those which a change denies.",
 		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 12), // 0.5 ms to 1 s
 	})
+	m.logged = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "tierwall_logged_packets_total", Help: "Packets that rules with action Log have had logged.",
+	})
+	m.logLost = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "tierwall_log_overruns_total", Help: "Times that packets came faster than they could be logged.",
+	})
 	m.reports = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "tierwall_reports_total", Help: "Reports to the cluster by result.",
 	}, []string{"result"})
@@ -109,6 +117,9 @@ func newMetrics(a *agent) *metrics {
 		m.reports.WithLabelValues("ok")
 		m.reports.WithLabelValues("error")
 		m.registry.MustRegister(m.reports)
+	}
+	if a.cfg.PacketLog != nil {
+		m.registry.MustRegister(m.logged, m.logLost)
 	}
 	if a.cfg.CNI != nil {
 		m.registry.MustRegister(m.cni)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tierwall/tierwall/api/v1alpha1"
 	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/internal/translate"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -53,6 +54,9 @@ func (a *agent) nodeReport() (*v1alpha1.NodePolicyReport, int) {
 		r.Policies, r.Truncated = r.Policies[:v1alpha1.MaxPolicies], true
 	}
 	for _, s := range a.translator.Invalid() {
+		if s.State == translate.InForce {
+			continue // what is wrong with it fails closed
+		}
 		if len(r.Invalid) == v1alpha1.MaxInvalid {
 			break
 		}

@@ -57,7 +57,7 @@ func removeRunFiles(dir string, namespace uint64) error {
 		dir = defaultRunDir
 	}
 	var errs []error
-	for _, path := range []string{journalPath(dir, namespace), journalPath(dir, namespace) + ".new", lockPath(dir, namespace)} {
+	for _, path := range []string{journalPath(dir, namespace), journalPath(dir, namespace) + ".new", namesPath(dir, namespace), namesPath(dir, namespace) + ".new", lockPath(dir, namespace)} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

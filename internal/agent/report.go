@@ -57,11 +57,14 @@ func (a *agent) reportStatuses(statuses []translate.Status, first bool) {
 	var selected map[policy.Key]int
 	for _, s := range statuses {
 		name := store.ObjectName(s.Key)
-		if s.State == translate.LastValid || s.State == translate.NotInForce {
+		if s.IsWrong() {
 			for _, f := range s.Findings {
 				a.log.Error("invalid", "object", name, "state", s.State.String(), "finding", f.Error())
 			}
 			continue
+		}
+		for _, f := range s.Findings {
+			a.log.Warn("worth noting", "object", name, "state", s.State.String(), "finding", f.Error())
 		}
 		level := slog.LevelInfo
 		if first {
@@ -111,7 +114,8 @@ func (a *agent) worthALine(s translate.Status, first bool) bool {
 func isPolicyKind(kind string) bool {
 	switch kind {
 	case policy.KindTier, policy.KindNetworkPolicy, policy.KindGlobalNetworkPolicy,
-		policy.KindKubernetesNetworkPolicy, policy.KindNetworkSet, policy.KindGlobalNetworkSet:
+		policy.KindKubernetesNetworkPolicy, policy.KindNetworkSet, policy.KindGlobalNetworkSet,
+		policy.KindClusterNetworkPolicy, policy.KindAdminNetworkPolicy, policy.KindBaselineAdminNetworkPolicy:
 		return true
 	}
 	return strings.HasPrefix(kind, "Staged")

@@ -92,9 +92,10 @@ func (a *agent) handler() http.Handler {
 		enc.SetIndent("", "  ")
 		_ = enc.Encode(a.status()) // an error is the client's, who has gone
 	})
+	mux.HandleFunc("GET /dns", a.serveDNS)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprint(w, "tierwall agent\n\n/status   what is in force, and what is not and why (JSON)\n"+
-			"/metrics  for Prometheus\n/healthz  the agent runs\n/readyz   the kernel holds the present policy\n")
+			"/dns      what is known of the names of domains in use (JSON)\n/metrics  for Prometheus\n/healthz  the agent runs\n/readyz   the kernel holds the present policy\n")
 	})
 	return mux
 }

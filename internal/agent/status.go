@@ -32,8 +32,11 @@ type Status struct {
 	LastDrift      []string   `json:"lastDrift,omitempty"` // what was found then
 	ConnectionsCut uint64     `json:"connectionsCut"`
 
-	CNI    *CNIStatus    `json:"cni,omitempty"`
-	Report *ReportStatus `json:"report,omitempty"`
+	// ExtAuthz is how it goes with the answers to proxies.
+	ExtAuthz *AuthzStatus  `json:"extAuthz,omitempty"`
+	CNI      *CNIStatus    `json:"cni,omitempty"`
+	DNS      *DNSStatus    `json:"dns,omitempty"`
+	Report   *ReportStatus `json:"report,omitempty"`
 
 	Endpoints []EndpointStatus `json:"endpoints"` // of this node, by namespace and name
 	// Counts is how many objects of each kind there are in each state.
@@ -81,7 +84,7 @@ type CNIStatus struct {
 
 // status describes the present.
 func (a *agent) status() *Status {
-	cut := a.connectionsCut()
+	cut, dns := a.connectionsCut(), a.dnsStatus()
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	a.progressMu.RLock()
@@ -89,12 +92,12 @@ func (a *agent) status() *Status {
 	a.progressMu.RUnlock()
 	st := &Status{
 		Version: a.cfg.Version, Node: a.cfg.Node, Store: a.cfg.Source.String(), Started: a.started,
-		LocalEndpoints: len(a.view.locals),
+		LocalEndpoints: len(a.view.locals) + len(a.view.hosts),
 		Steps:          p.steps, LastStepMillis: float64(p.took.Microseconds()) / 1000,
 		DriftRepairs: p.repairs, LastDrift: p.lastDrift, ConnectionsCut: cut,
 		Findings: []string{}, Objects: a.objects(), Endpoints: a.endpoints(links),
 		Counts: map[string]map[string]int{}, Report: a.reporter.status(), CNI: a.cniStatus(),
-		NotEnforced: links.bypass,
+		NotEnforced: slices.Concat(links.bypass, a.hostNotes()), DNS: dns, ExtAuthz: a.authzStatus(),
 	}
 	st.NotReady = p.notReady()
 	st.Ready = st.NotReady == ""
@@ -133,7 +136,7 @@ func (a *agent) objects() []ObjectStatus {
 	selected := a.selected()
 	keys := make(map[policy.Key]translate.Status, len(a.view.policies))
 	for key := range a.view.policies {
-		keys[key] = translate.Status{Key: key, State: translate.InForce}
+		keys[key] = a.translator.Status(key) // some of what is in force is worth a note
 	}
 	for _, s := range a.translator.Invalid() {
 		keys[s.Key] = s
@@ -165,6 +168,10 @@ func (a *agent) endpoints(links linkState) []EndpointStatus {
 			e.Interface, e.Bridge = l.Name, l.Bridge
 		}
 		list = append(list, e)
+	}
+	for key, ep := range a.view.hosts {
+		here := placed(ep, a.cfg.Node, a.ifNames).(*policy.Endpoint)
+		list = append(list, EndpointStatus{Kind: key.Kind, Name: key.Name, Addresses: ep.Addrs, Interface: here.Interface})
 	}
 	slices.SortFunc(list, func(x, y EndpointStatus) int {
 		return policy.Key{Kind: x.Kind, Namespace: x.Namespace, Name: x.Name}.Compare(policy.Key{Kind: y.Kind, Namespace: y.Namespace, Name: y.Name})

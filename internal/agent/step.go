@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
@@ -26,7 +27,10 @@ func (a *agent) take(b store.Batch) report {
 		Change: func(c policy.Change) {
 			moved := a.view.apply(c)
 			a.relink, a.cutNow = a.relink || moved, a.cutNow || moved
+			a.retap = a.retap || moved
 			a.engine.Apply(c)
+			a.noteDomains(c)
+			a.tellAuthz(c)
 		},
 		Status: func(s translate.Status) {
 			if a.worthALine(s, first) {
@@ -39,7 +43,9 @@ func (a *agent) take(b store.Batch) report {
 	})
 	a.findings = b.Findings
 	a.noteVersions(b)
+	a.noteDNSService(b)
 	a.mu.Unlock()
+	a.stepAuthz(&b)
 	for i := range b.Updated {
 		if broken[b.Updated[i].Key] {
 			a.invalid[b.Updated[i].Key] = b.Updated[i]
@@ -61,14 +67,21 @@ func (a *agent) step(ctx context.Context) error {
 	if a.behind() { // the first step, or the one after a failure
 		return a.rebuild(ctx)
 	}
+	if a.relink {
+		a.placeHosts()
+	}
 	if err := a.setGuard(ctx); err != nil {
 		return a.stepFailed(err)
 	}
+	a.setTap(ctx)
 	a.mu.Lock()
+	a.flushNames()
 	d := a.engine.Flush()
 	a.mu.Unlock()
+	a.stepAuthz(nil)
 	if d == nil {
 		a.received = time.Time{}
+		a.namesInForce()
 		return nil
 	}
 	return a.apply(ctx, d)
@@ -87,13 +100,21 @@ func (a *agent) rebuild(ctx context.Context) error {
 	a.kernel.Unlock()
 
 	a.guard, a.relink = dataplane.Guard{}, true
+	a.placeHosts()
 	if err := a.setGuard(ctx); err != nil {
 		return a.stepFailed(err)
 	}
+	if a.names != nil {
+		a.names.tapped = false
+	}
+	a.setTap(ctx)
 	a.mu.Lock()
-	if !a.fresh {
+	if a.fresh {
+		a.flushNames()
+	} else {
 		a.engine = newEngine(a.cfg.Node)
 		a.translator.Each(func(c policy.Change) { a.engine.Apply(c) })
+		a.eachName()
 	}
 	a.fresh = false
 	d := a.engine.Flush()
@@ -122,14 +143,19 @@ func (a *agent) apply(ctx context.Context, d *dataplane.Delta) error {
 	a.inForce.applied, a.inForce.took, a.inForce.failure = now, took, ""
 	a.inForce.steps++
 	a.progressMu.Unlock()
+	a.namesInForce()
 	if first {
 		close(a.firstInForce)
 	}
 	if !a.received.IsZero() && !first { // the first state is as old as it is large
 		a.metrics.delay.Observe(now.Sub(a.received).Seconds())
 	}
+	level := slog.LevelInfo
+	if a.received.IsZero() && !first {
+		level = slog.LevelDebug // nobody changed anything: addresses of domains come and go
+	}
 	a.received = time.Time{}
-	a.log.Info("in force", "took", took.Round(time.Microsecond), "programs", len(d.SetPrograms),
+	a.log.Log(ctx, level, "in force", "took", took.Round(time.Microsecond), "programs", len(d.SetPrograms),
 		"rows", len(d.AddRows), "cells", len(d.SetCells), "addresses", len(d.SetAddrs)+len(d.DelAddrs),
 		"nets", len(d.SetNets)+len(d.DelNets), "endpoints", len(d.SetLocals)+len(d.DelLocals))
 	return nil

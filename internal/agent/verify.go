@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
@@ -47,7 +48,15 @@ func Verify(ctx context.Context, cfg Config, readBack func(context.Context) (dat
 	for _, s := range t.Invalid() {
 		findings = append(findings, s.Findings...)
 	}
-	tables, err := compile(t, cfg.Node)
+	learned, err := learnedSets(t, cfg.RunDir, namespace)
+	if err != nil {
+		return nil, findings, err
+	}
+	names, err := interfaceNames()
+	if err != nil {
+		return nil, findings, err
+	}
+	tables, err := compile(t, cfg.Node, names, learned)
 	if err != nil {
 		return nil, findings, err
 	}
@@ -56,8 +65,13 @@ func Verify(ctx context.Context, cfg Config, readBack func(context.Context) (dat
 		return nil, findings, fmt.Errorf("read back what the kernel holds: %w", err)
 	}
 	// What this node enforces by: its own endpoints' addresses are theirs.
-	model := t.Model().At(func(ep *policy.Endpoint) bool { return ep.Node == cfg.Node })
-	report, err := verify.Run(ctx, verify.Input{Model: model, Tables: tables, Kernel: kernel, Progress: progress})
+	isLocal := func(ep *policy.Endpoint) bool { return ep.Node == cfg.Node }
+	model := t.Model().At(isLocal)
+	for i, ep := range model.Endpoints {
+		model.Endpoints[i] = placed(ep, cfg.Node, names).(*policy.Endpoint)
+	}
+	model.Sets = append(model.Sets, learned...)
+	report, err := verify.Run(ctx, verify.Input{Model: model, Tables: tables, Kernel: kernel, IsLocal: isLocal, Progress: progress})
 	if err == nil && report.Decisions == 0 {
 		nodes := map[string]bool{}
 		for _, ep := range model.Endpoints {
@@ -90,10 +104,14 @@ func putBack(t *translate.Translator, now store.Batch, j *journal, earlier map[p
 	return nil
 }
 
-// compile gives the tables that a node should hold.
-func compile(t *translate.Translator, node string) (*dataplane.State, error) {
+// compile gives the tables that a node should hold that has learned some sets.
+func compile(t *translate.Translator, node string, names map[netip.Addr]string, learned []*policy.Set) (*dataplane.State, error) {
 	e, tables := newEngine(node), dataplane.NewState()
-	t.Each(func(c policy.Change) { e.Apply(c) })
+	t.Each(func(c policy.Change) {
+		c.Object = placed(c.Object, node, names)
+		e.Apply(c)
+	})
+	applySets(e, learned)
 	d := e.Flush()
 	if d == nil {
 		return nil, errors.New("the store leads to no tables at all")

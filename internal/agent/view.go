@@ -21,6 +21,7 @@ type view struct {
 	tiers    map[string]policy.Action // their default actions
 	policies map[policy.Key]policyView
 	locals   map[policy.Key]*policy.Endpoint // of this node, with addresses
+	hosts    map[policy.Key]*policy.Endpoint // host endpoints of this node
 	// self is this node as an object of the cluster; nil: there is none.
 	self *corev1.Node
 	// podNets are the networks that the cluster has given to this node's pods.
@@ -40,6 +41,7 @@ func newView(node string) *view {
 	return &view{
 		node:  node,
 		tiers: map[string]policy.Action{}, policies: map[policy.Key]policyView{}, locals: map[policy.Key]*policy.Endpoint{},
+		hosts: map[policy.Key]*policy.Endpoint{},
 	}
 }
 
@@ -54,6 +56,11 @@ func (v *view) apply(c policy.Change) (locals bool) {
 	}
 	old := v.locals[c.Key]
 	delete(v.locals, c.Key)
+	delete(v.hosts, c.Key)
+	if ep, ok := isHost(c.Object, v.node); ok {
+		v.hosts[c.Key] = ep
+		return true // its interface may be another one
+	}
 	switch o := c.Object.(type) {
 	case *policy.Tier:
 		v.tiers[o.Name] = o.DefaultAction

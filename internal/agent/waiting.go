@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"log/slog"
 	"slices"
 	"sync"
 
@@ -10,6 +11,10 @@ import (
 // Waiting holds what the first state of a store waits for. The zero value waits
 // for nothing.
 type Waiting struct {
+	// Log is told of each thing that is waited for, once while it lasts; nil: nobody is. Who looks at a pod that does not become
+	// ready sees its log, and seldom its status.
+	Log *slog.Logger
+
 	mu       sync.Mutex
 	findings []store.Finding
 }
@@ -18,6 +23,12 @@ type Waiting struct {
 func (w *Waiting) Set(findings []store.Finding) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for _, f := range findings {
+		known := slices.ContainsFunc(w.findings, func(old store.Finding) bool { return old.Error() == f.Error() })
+		if w.Log != nil && !known {
+			w.Log.Warn("waiting for policy to be readable; what is in force stays in force", "error", f.Error())
+		}
+	}
 	w.findings = slices.Clone(findings)
 }
 

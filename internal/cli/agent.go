@@ -15,6 +15,8 @@ import (
 	"github.com/tierwall/tierwall/internal/agent"
 	"github.com/tierwall/tierwall/internal/cni"
 	"github.com/tierwall/tierwall/internal/cni/wire"
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/dataplane/nft"
 	"github.com/tierwall/tierwall/internal/hostlink"
 	"github.com/tierwall/tierwall/internal/kubeclient"
 	"github.com/tierwall/tierwall/internal/store/open"
@@ -28,6 +30,8 @@ type agentOptions struct {
 	runDir        string
 	checkInterval time.Duration
 	logFormat     string
+	logGroup      uint16
+	logRate       uint32
 	debug         bool
 
 	checkSources, denyUnknown, report bool
@@ -35,6 +39,10 @@ type agentOptions struct {
 	cniTimeout                        time.Duration
 	cniFailurePolicy                  string
 	cniExempt                         []string
+
+	host  hostOptions
+	authz authzFlags
+	dns   dnsFlags
 
 	remove, verify, status bool
 	output                 string
@@ -97,6 +105,7 @@ differences or --status an agent that is not ready, 2 if it fails.`,
 	f.StringVar(&o.runDir, "run-dir", "/run/tierwall", "directory of the lock file and of the last valid versions")
 	f.BoolVar(&o.checkSources, "check-sources", true, "drop what comes from a pod with a source address that is not the pod's")
 	f.BoolVar(&o.denyUnknown, "deny-unknown-pods", false, "deny traffic of addresses in the node's spec.podCIDRs that no pod is known at; only where the network takes all pods' addresses from there")
+	o.host.register(f)
 	f.BoolVar(&o.report, "report", true, "with --store kube, write the NodePolicyReport of the node")
 	f.StringVar(&o.cniSocket, "cni-socket", "", "answer the CNI plugin at this unix socket, such as "+cni.DefaultSocket)
 	f.StringVar(&o.cniConfDir, "cni-conf-dir", "", "install the CNI plugin into the configuration there, such as "+cni.DefaultConfDir)
@@ -104,7 +113,11 @@ differences or --status an agent that is not ready, 2 if it fails.`,
 	f.DurationVar(&o.cniTimeout, "cni-timeout", wire.DefaultTimeout, "how long a new pod is held up at most")
 	f.StringVar(&o.cniFailurePolicy, "cni-failure-policy", wire.Closed, "what happens to a pod whose policy is not in force by then: closed (it does not start, and is tried again) or open")
 	f.StringSliceVar(&o.cniExempt, "cni-exempt-namespace", nil, "namespace whose pods are not held up; may be repeated")
+	o.dns.register(cmd)
+	o.authz.register(f)
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
+	f.Uint16Var(&o.logGroup, "log-group", agent.DefaultLogGroup, "NFLOG group through which packets that rules with action Log match are logged; 0 for none")
+	f.Uint32Var(&o.logRate, "log-rate", nft.DefaultLogRate, "how many of them a second, for one rule and what is decided after it")
 	f.BoolVar(&o.debug, "debug", false, "log more")
 	f.BoolVar(&o.remove, "remove", false, "take away what is in force, and end")
 	f.BoolVar(&o.verify, "verify", false, "compare the kernel's decisions with the store's policy, and end")
@@ -125,6 +138,9 @@ func runAgent(cmd *cobra.Command, o *agentOptions) error {
 	log := o.logger(cmd)
 	cfg, err := o.config(log)
 	if err != nil {
+		return err
+	}
+	if cfg.ExtAuthz, err = o.authz.config(cmd); err != nil {
 		return err
 	}
 	if err := agent.Privileged(); err != nil {
@@ -154,6 +170,12 @@ func runAgent(cmd *cobra.Command, o *agentOptions) error {
 		defer links.Close()
 		cfg.Links = links
 	}
+	packets, logging := agent.OpenPacketLog(o.logGroup, o.logRate, log)
+	if packets != nil {
+		defer func() { _ = packets.Close() }()
+		cfg.PacketLog = packets
+	}
+	cfg.Open = agent.OpenKernel(log, logging, cfg.Host)
 	return o.enforce(cmd.Context(), log, cfg)
 }
 
@@ -194,6 +216,8 @@ func (o *agentOptions) check(cmd *cobra.Command) error {
 	switch {
 	case o.logFormat != "text" && o.logFormat != "json":
 		return usageError(cmd, fmt.Errorf("--log-format %s: expected text or json", o.logFormat))
+	case o.logRate == 0:
+		return usageError(cmd, errors.New("--log-rate 0: expected at least 1; --log-group 0 logs no packets"))
 	case o.checkInterval < time.Second:
 		return usageError(cmd, fmt.Errorf("--check-interval %s: expected at least 1s", o.checkInterval))
 	case o.store.Store == "" && !o.remove && !o.status:
@@ -205,15 +229,15 @@ func (o *agentOptions) check(cmd *cobra.Command) error {
 	case o.cniConfDir != "" && o.cniSocket == "":
 		return usageError(cmd, errors.New("--cni-conf-dir needs --cni-socket: the plugin asks the agent there, and no pod would start"))
 	}
-	return nil
+	return o.host.parse(cmd, o.store.Kind() == open.KindKube)
 }
 
 // config gives what an agent is, without its store.
 func (o *agentOptions) config(log *slog.Logger) (agent.Config, error) {
 	cfg := agent.Config{
 		Node: o.node, MetricsAddr: o.metricsAddr, RunDir: o.runDir, CheckInterval: o.checkInterval,
-		Open: agent.OpenKernel(log), Meddling: agent.Meddling, Log: log, Version: readBuildInfo().Version,
-		DenyUnknown: o.denyUnknown,
+		Open: agent.OpenKernel(log, nft.Logging{}, dataplane.HostSettings{}), Meddling: agent.Meddling, Log: log, Version: readBuildInfo().Version,
+		DenyUnknown: o.denyUnknown, Host: o.host.settings,
 	}
 	if cfg.MetricsAddr == "off" {
 		cfg.MetricsAddr = ""
@@ -227,6 +251,10 @@ func (o *agentOptions) config(log *slog.Logger) (agent.Config, error) {
 			return cfg, fmt.Errorf("name of this host: %w; name it with --node", err)
 		}
 		cfg.Node = name
+	}
+	var err error
+	if cfg.DNS, err = o.dns.config(); err != nil {
+		return cfg, err
 	}
 	if o.cniSocket != "" {
 		cfg.CNI = &cni.ServerConfig{Socket: o.cniSocket}
@@ -246,23 +274,30 @@ func (o *agentOptions) config(log *slog.Logger) (agent.Config, error) {
 
 // connect opens the store, and the way for reports to it.
 func (o *agentOptions) connect(log *slog.Logger, cfg *agent.Config) error {
-	cfg.Waiting = &agent.Waiting{}
+	cfg.Waiting = &agent.Waiting{Log: log}
 	o.store.Log = log
 	o.store.UserAgent = kubeclient.UserAgent("agent", cfg.Version)
 	o.store.KubeOptions.Waiting = cfg.Waiting.Set
 	// Of nodes only this one, and nothing that is not enforced: what each of 5,000
 	// agents watches, the API server sends 5,000 times.
 	o.store.KubeOptions.Node, o.store.KubeOptions.Enforced = cfg.Node, true
+	if cfg.DNS != nil && cfg.DNS.Servers == nil {
+		o.store.KubeOptions.Service = cfg.DNS.Service.Name
+	}
 	var err error
 	if cfg.Source, err = o.store.Source(); err != nil {
 		return err
 	}
-	if o.store.Kind() != open.KindKube || !o.report || o.verify {
+	if o.store.Kind() != open.KindKube {
 		return nil
 	}
 	rest, err := o.store.RESTConfig()
 	if err != nil {
 		return err
+	}
+	cfg.APIServer = serverAddress(rest.Host)
+	if !o.report || o.verify {
+		return nil
 	}
 	cfg.Report, err = agent.KubeReports(kubeclient.WithTimeout(rest))
 	return err

@@ -2,12 +2,9 @@ package cli
 
 import (
 	"cmp"
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,23 +47,10 @@ func showStatus(cmd *cobra.Command, o *agentOptions) error {
 	if o.metricsAddr == "off" {
 		return usageError(cmd, errors.New("--status asks the agent at --metrics-addr, which is off"))
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), statusTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+o.metricsAddr+"/status", nil)
-	if err != nil {
-		return usageError(cmd, fmt.Errorf("--metrics-addr %s: %w", o.metricsAddr, err))
-	}
-	resp, err := (&http.Client{Transport: &http.Transport{Proxy: nil}}).Do(req)
-	if err != nil {
-		return fmt.Errorf("no agent answers at %s: %w", o.metricsAddr, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the agent at %s answers %s", o.metricsAddr, resp.Status)
-	}
 	var st agent.Status
-	if err := json.NewDecoder(resp.Body).Decode(&st); err != nil {
-		return fmt.Errorf("what answers at %s is no tierwall agent: %w", o.metricsAddr, err)
+	err := askAgent(cmd.Context(), o.metricsAddr, "/status", &st)
+	if err != nil {
+		return err
 	}
 	if o.output == "json" {
 		err = printJSON(cmd.OutOrStdout(), st)
@@ -102,6 +86,12 @@ func writeStatus(w io.Writer, st *agent.Status) error {
 	}
 	lines = append(lines, [2]string{"drift repaired", plural(st.DriftRepairs, "time")},
 		[2]string{"connections cut", strconv.FormatUint(st.ConnectionsCut, 10)})
+	if st.DNS != nil && st.DNS.Domains > 0 {
+		lines = append(lines, dnsLines(st.DNS, s)...)
+	}
+	if st.ExtAuthz != nil {
+		lines = append(lines, authzLine(st.ExtAuthz))
+	}
 	lines = append(lines, clusterLines(st, s)...)
 	for _, l := range lines {
 		if _, err := fmt.Fprintf(w, "%s%s\n", pad(l[0], 17), l[1]); err != nil {

@@ -16,6 +16,8 @@ type explainOptions struct {
 	input    inputFlags
 	from, to string
 	flow     flowOptions
+	resolve  resolveFlag
+	pending  bool
 	output   string
 }
 
@@ -36,11 +38,20 @@ An end of the connection is one of
                          Pod (po), WorkloadEndpoint (wep)
   ADDRESS                an IP address; one that an endpoint has is that endpoint
   node/NAME              a node
+  DNS-NAME               what --resolve says of the name
+  host/NAME              a HostEndpoint: its host, by that interface
+
+Where host endpoints are on the way, what these say is part of the answer, with
+the failsafes that agents have if no flag says otherwise.
 
 A connection comes from an ephemeral port (49152-65535) unless --source-port says
 which one. Rules that tell ephemeral ports apart are reported.
 
-Exit code 0: allowed. 1: denied. 2: no answer, because something is wrong.`,
+With --pending the same connection is decided a second time, as if all staged
+policies were in force: the answer says whether the verdict would be another.
+
+Exit code 0: allowed. 1: denied. 2: no answer, because something is wrong. With
+--pending it is that of the pending verdict.`,
 		Example: `  # Why can the frontend not reach the database?
   tierwall explain -f policies/ --from web/frontend-1 --to data/sts/postgres --port 5432
 
@@ -52,6 +63,14 @@ Exit code 0: allowed. 1: denied. 2: no answer, because something is wrong.`,
 
   # A ping
   tierwall explain -f policies/ --from web/frontend-1 --to 192.0.2.1 --protocol ICMP
+
+  # May it GET that path?
+  tierwall explain -f policies/ --from web/frontend-1 --to web/api --port 8080 \
+    --http-method GET --http-path /items
+
+  # Does a rule with domains let it through? Say what the name resolves to
+  tierwall explain -f policies/ --from web/frontend-1 --to api.example.com \
+    --resolve api.example.com=198.51.100.7 --port 443
 
   # For a script
   kubectl get ns,pods,netpol -A -o yaml |
@@ -66,6 +85,8 @@ Exit code 0: allowed. 1: denied. 2: no answer, because something is wrong.`,
 		_ = cmd.RegisterFlagCompletionFunc(flag, o.completeEnd)
 	}
 	o.flow.register(cmd)
+	o.resolve.register(cmd.Flags())
+	cmd.Flags().BoolVar(&o.pending, "pending", false, "decide it also as if the staged policies were in force")
 	addOutputFlag(cmd, &o.output, "text", "json")
 	return cmd
 }
@@ -80,6 +101,10 @@ func (o *explainOptions) run(cmd *cobra.Command) error {
 	if err := o.flow.parse(cmd); err != nil {
 		return err
 	}
+	if err := o.resolve.parse(); err != nil {
+		return usageError(cmd, err)
+	}
+	o.input.names = &o.resolve
 	o.input.standInIPv6 = o.flow.family == 6 || isIPv6(o.from) || isIPv6(o.to)
 	in, err := o.input.load(cmd)
 	if err != nil {
@@ -90,10 +115,21 @@ func (o *explainOptions) run(cmd *cobra.Command) error {
 		return exitWith(exitFailed, err)
 	}
 	x.place = in.place
+	x.notes = append(x.notes, x.serviceNotes(in.findings)...)
+	if note := o.resolve.domainNote(x); note != "" {
+		x.notes = append(x.notes, note)
+	}
+	verdict := x.result.Verdict
+	if o.pending {
+		if x.pending, err = o.explainPending(in); err != nil {
+			return exitWith(exitFailed, err)
+		}
+		verdict = x.pending.result.Verdict
+	}
 	if err := o.print(cmd.OutOrStdout(), cmd.ErrOrStderr(), x); err != nil {
 		return err
 	}
-	if x.result.Verdict != policy.Allow {
+	if verdict != policy.Allow {
 		return exitWith(exitNo, nil)
 	}
 	return nil
@@ -101,7 +137,8 @@ func (o *explainOptions) run(cmd *cobra.Command) error {
 
 func (o *explainOptions) print(stdout, stderr io.Writer, x *explanation) error {
 	if o.output == "text" {
-		_, err := io.WriteString(stdout, explainText(x, styleFor(stdout)))
+		style := styleFor(stdout)
+		_, err := io.WriteString(stdout, explainText(x, style)+x.pending.text(x, style))
 		return err
 	}
 	for _, n := range x.notes {
@@ -109,7 +146,12 @@ func (o *explainOptions) print(stdout, stderr io.Writer, x *explanation) error {
 			return err
 		}
 	}
-	return printJSON(stdout, explainJSON(x.result))
+	if x.pending != nil {
+		return printJSON(stdout, pendingJSON{
+			x.json(), explainJSON(x.pending.result), x.pending.result.Verdict != x.result.Verdict,
+		})
+	}
+	return printJSON(stdout, x.json())
 }
 
 // explanation is one decided connection, ready to be printed.
@@ -123,6 +165,9 @@ type explanation struct {
 	notes        []string
 	// place gives "file:line" of an object, or "" where that is unknown.
 	place func(policy.Key) string
+	// pending is the same connection with the staged policies in force; nil if
+	// nobody asked.
+	pending *pendingExplanation
 }
 
 // explain resolves both ends and decides the connection between them.
@@ -139,11 +184,16 @@ func explain(r resolver, from, to string, o *flowOptions) (*explanation, error) 
 	if err := x.connect(src, dst, o); err != nil {
 		return nil, err
 	}
-	judge := evaluate.New(r.model)
+	model := o.host.inModel(r.model)
+	judge := evaluate.New(model)
 	x.result = judge.Evaluate(x.flow)
 	if o.sourcePort == "" && x.flow.Protocol.HasPorts() {
 		x.splitEphemeral(judge)
 	}
+	if note := x.httpNote(); note != "" {
+		x.notes = append(x.notes, note)
+	}
+	x.noteHosts()
 	x.compareOthers(judge, x.src, func(f *policy.Flow, a netip.Addr) { f.Src = a })
 	x.compareOthers(judge, x.dst, func(f *policy.Flow, a netip.Addr) { f.Dst = a })
 	return x, nil

@@ -18,6 +18,7 @@ type end struct {
 	addrs    []netip.Addr     // all that it has; never empty
 	endpoint *policy.Endpoint // nil for a node and for the world outside
 	isNode   bool
+	iface    string             // of a host, by which the connection comes in or leaves; empty if unknown
 	workload string             // what was asked for, if its first pod stands for it
 	others   []*policy.Endpoint // its other pods
 	addr     netip.Addr         // the one that the connection uses, once chosen
@@ -30,17 +31,18 @@ type resolver struct {
 	ungoverned []translate.Ungoverned
 	from       whence
 	namespace  string // of names without one; empty if they need one
+	names      *resolveFlag
 }
 
 // resolver gives what finds ends in the input.
 func (in *input) resolver() resolver {
-	return resolver{in.Model, in.ungoverned, in.from, in.scope}
+	return resolver{in.Model, in.ungoverned, in.from, in.scope, in.names}
 }
 
 // resolve finds what --from or --to names.
 func (r resolver) resolve(text string) (end, error) {
 	if strings.TrimSpace(text) == "" {
-		return end{}, fmt.Errorf("expected NAMESPACE/NAME, NAMESPACE/KIND/NAME, an IP address or node/NAME")
+		return end{}, fmt.Errorf("expected NAMESPACE/NAME, NAMESPACE/KIND/NAME, an IP address, node/NAME or host/NAME")
 	}
 	if addr, err := netip.ParseAddr(text); err == nil {
 		return r.endAt(addr)
@@ -51,10 +53,15 @@ func (r resolver) resolve(text string) (end, error) {
 	if err := almostAddress(text); err != nil {
 		return end{}, err
 	}
+	if e, found, err := r.resolvedEnd(text); found {
+		return e, err
+	}
 	parts := strings.Split(text, "/")
 	switch {
 	case len(parts) == 2 && parts[0] == "node":
 		return r.nodeEnd(parts[1])
+	case len(parts) == 2 && parts[0] == "host":
+		return r.hostEnd(parts[1])
 	case len(parts) == 2:
 		return r.endpointEnd(parts[0], "", parts[1])
 	case len(parts) == 3:

@@ -94,7 +94,8 @@ func ephemeralStarts(m *policy.Model) []uint16 {
 // sameAnswer reports whether two results are the same to a reader: the verdict
 // and what decided it at both ends.
 func sameAnswer(a, b policy.Result) bool {
-	return a.Verdict == b.Verdict && sameDecision(a.Egress, b.Egress) && sameDecision(a.Ingress, b.Ingress)
+	return a.Verdict == b.Verdict && sameDecision(a.Egress, b.Egress) && sameDecision(a.Ingress, b.Ingress) &&
+		slices.EqualFunc(a.Hosts, b.Hosts, func(x, y policy.HostDecision) bool { return sameDecision(x.Decision, y.Decision) })
 }
 
 func sameDecision(a, b policy.Decision) bool {

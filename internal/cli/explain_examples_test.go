@@ -36,6 +36,9 @@ func TestExplainExamples(t *testing.T) {
 						args = append(args, flag, strconv.Itoa(n))
 					}
 				}
+				if c.HTTP != nil {
+					args = append(args, "--http-method", c.HTTP.Method, "--http-path", c.HTTP.Path)
+				}
 				var out, errs bytes.Buffer
 				code := Run(t.Context(), args, strings.NewReader(""), &out, &errs)
 				var got resultJSON

@@ -20,6 +20,8 @@ type flowOptions struct {
 	icmpType, icmpCode string // empty: the default
 	family             int    // 0: the default
 
+	host  hostFlow
+	http  httpFlow
 	proto policy.Protocol // parsed
 }
 
@@ -30,6 +32,8 @@ func (o *flowOptions) register(cmd *cobra.Command) {
 	f.StringVar(&o.sourcePort, "source-port", "", "source port (default: any ephemeral one, 49152-65535)")
 	f.StringVar(&o.icmpType, "icmp-type", "", "ICMP type (default: echo request)")
 	f.StringVar(&o.icmpCode, "icmp-code", "", "ICMP code (default: 0)")
+	o.host.register(f)
+	o.http.register(f)
 	f.IntVar(&o.family, "family", 0, "IP version, 4 or 6 (default: 4 where both ends have it)")
 	names := []string{"TCP", "UDP", "SCTP", "ICMP", "ICMPv6", "UDPLite"}
 	_ = cmd.RegisterFlagCompletionFunc("protocol", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
@@ -39,9 +43,15 @@ func (o *flowOptions) register(cmd *cobra.Command) {
 // parse checks what can be checked without the model.
 func (o *flowOptions) parse(cmd *cobra.Command) error {
 	fail := func(format string, args ...any) error { return usageError(cmd, fmt.Errorf(format, args...)) }
+	if err := o.host.parse(); err != nil {
+		return usageError(cmd, err)
+	}
 	var err error
 	if o.proto, err = parseProtocol(o.protocol); err != nil {
 		return fail("--protocol: %w", err)
+	}
+	if err := o.http.parse(o.proto); err != nil {
+		return usageError(cmd, err)
 	}
 	if o.family != 0 && o.family != 4 && o.family != 6 {
 		return fail("--family %d: expected 4 or 6", o.family)
@@ -82,6 +92,8 @@ func (x *explanation) connect(src, dst end, o *flowOptions) error {
 	}
 	x.src, x.dst = x.use(src, family), x.use(dst, family)
 	x.flow = policy.Flow{Src: x.src.addr, Dst: x.dst.addr, Protocol: o.proto}
+	o.host.apply(x)
+	o.http.apply(x)
 	if o.proto.HasPorts() {
 		x.flow.SrcPort = firstEphemeral
 		if o.sourcePort != "" {

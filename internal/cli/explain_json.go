@@ -9,9 +9,22 @@ import (
 // The JSON that explain prints. Its field names are an interface: tools read them.
 type (
 	resultJSON struct {
-		Verdict string       `json:"verdict"` // Allow or Deny
+		Verdict string `json:"verdict"` // Allow or Deny
+		// HTTP is the request that was judged; absent for a connection alone.
+		HTTP    *httpJSON    `json:"http,omitempty"`
 		Egress  decisionJSON `json:"egress"`
 		Ingress decisionJSON `json:"ingress"`
+		// Hosts are the host endpoints on the way, in the order in which a packet meets them.
+		Hosts []hostJSON `json:"hosts,omitempty"`
+	}
+	httpJSON struct {
+		Method string `json:"method"`
+		Path   string `json:"path"` // as rules compare it; empty if it can be read in several ways
+	}
+	hostJSON struct {
+		Hook string `json:"hook"`
+		Name string `json:"name"` // of the HostEndpoint
+		decisionJSON
 	}
 	decisionJSON struct {
 		Verdict   string       `json:"verdict"`
@@ -47,7 +60,18 @@ type (
 )
 
 func explainJSON(r policy.Result) resultJSON {
-	return resultJSON{Verdict: r.Verdict.String(), Egress: decisionToJSON(r.Egress), Ingress: decisionToJSON(r.Ingress)}
+	out := resultJSON{Verdict: r.Verdict.String(), Egress: decisionToJSON(r.Egress), Ingress: decisionToJSON(r.Ingress)}
+	for _, h := range r.Hosts {
+		out.Hosts = append(out.Hosts, hostJSON{h.Hook.String(), h.Endpoint.Name, decisionToJSON(h.Decision)})
+	}
+	return out
+}
+
+// json gives the explanation for programs.
+func (x *explanation) json() resultJSON {
+	out := explainJSON(x.result)
+	out.HTTP = (*httpJSON)(x.flow.HTTP)
+	return out
 }
 
 func decisionToJSON(d policy.Decision) decisionJSON {

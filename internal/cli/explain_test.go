@@ -190,7 +190,7 @@ func TestExplainErrors(t *testing.T) {
 		{"a/b/c/d", db, options(policy.TCP, "1"),
 			`--from a/b/c/d: too many slashes: expected NAMESPACE/NAME or NAMESPACE/KIND/NAME`},
 		{" ", db, options(policy.TCP, "1"),
-			`--from  : expected NAMESPACE/NAME, NAMESPACE/KIND/NAME, an IP address or node/NAME`},
+			`--from  : expected NAMESPACE/NAME, NAMESPACE/KIND/NAME, an IP address, node/NAME or host/NAME`},
 		{"10.0.0.0/24", db, options(policy.TCP, "1"),
 			`--from 10.0.0.0/24: expected one address, not a range of them: for example 10.0.0.0`},
 		{"fe80::1%eth0", db, options(policy.TCP, "1"),

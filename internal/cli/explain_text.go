@@ -17,6 +17,7 @@ func explainText(x *explanation, s style) string {
 	p := &explainPrinter{explanation: x, style: s}
 	p.summary()
 	p.end(policy.Egress)
+	p.hosts()
 	p.end(policy.Ingress)
 	for _, n := range x.notes {
 		p.printf("\n%s %s\n", p.yellow("Note:"), n)
@@ -37,7 +38,7 @@ func (p *explainPrinter) printf(format string, args ...any) { fmt.Fprintf(&p.b, 
 func (p *explainPrinter) summary() {
 	p.printf("%s  %s -> %s, %s\n", p.outcome(p.result.Verdict, strings.ToUpper(verdictWord(p.result.Verdict))),
 		p.bold(named(p.src)), p.bold(named(p.dst)), p.connection())
-	if p.result.Egress.By == nil && p.result.Ingress.By == nil {
+	if p.result.Egress.By == nil && p.result.Ingress.By == nil && len(p.result.Hosts) == 0 {
 		p.printf("  %s\n", p.ungoverned())
 	}
 	for _, dir := range policy.Directions {
@@ -45,6 +46,7 @@ func (p *explainPrinter) summary() {
 			p.printf("  %s by %s\n", p.outcome(d.Verdict, dir.String()+" "+verdictWord(d.Verdict)), p.decider(d))
 		}
 	}
+	p.hostReasons()
 	p.labels("from labels:", p.src)
 	p.labels("to labels:  ", p.dst)
 }
@@ -106,7 +108,7 @@ func (p *explainPrinter) end(dir policy.Direction) {
 	p.printf("\n")
 	traced := d.Trace
 	for _, t := range slices.SortedFunc(slices.Values(p.model.Tiers), policy.CompareTiers) {
-		if len(traced) == 0 && d.By != nil && d.By.Kind != policy.KindProfile {
+		if len(traced) == 0 && d.By != nil && d.By.Kind != policy.KindProfile || p.isOpen(d) {
 			break // decided before this tier
 		}
 		if len(traced) > 0 && traced[0].Tier == t.Name {
@@ -161,7 +163,13 @@ func (p *explainPrinter) rule(r sourceRule) {
 
 // profile prints the decision of what no tier decided.
 func (p *explainPrinter) profile(d policy.Decision) {
-	if d.By == nil || d.By.Kind != policy.KindProfile {
+	switch {
+	case d.By == nil:
+		return
+	case d.By.Kind == policy.KindFailsafe || d.By.Kind == policy.KindEndpointToHost:
+		p.printf("  %s\n", p.outcome(d.Verdict, "=> "+p.decider(d)))
+		return
+	case d.By.Kind != policy.KindProfile:
 		return
 	}
 	text := "=> profile " + d.By.Name + ": no tier decided, the profile allows all"
@@ -195,6 +203,8 @@ func (p *explainPrinter) exempt(self end) string {
 	switch {
 	case p.flow.Src == p.flow.Dst:
 		return "an endpoint always reaches itself"
+	case self.isNode && p.hasHost(self):
+		return ""
 	case self.isNode:
 		return "a node is no endpoint, policy has no say"
 	case self.endpoint == nil:
@@ -213,6 +223,10 @@ func (p *explainPrinter) decider(d policy.Decision) string {
 		place = " (" + place + ")"
 	}
 	switch {
+	case d.By.Kind == policy.KindFailsafe:
+		return "the failsafe " + d.By.Name + ", which agents have by their flags"
+	case d.By.Kind == policy.KindEndpointToHost:
+		return "what agents say of pods to their own host (--endpoint-to-host)"
 	case d.By.Kind == policy.KindProfile && d.Verdict == policy.Deny:
 		return "default: no tier decided, and the endpoint has no profile"
 	case d.By.Kind == policy.KindProfile:
@@ -249,9 +263,9 @@ func (p *explainPrinter) connection() string {
 	case !f.Protocol.HasPorts():
 		return f.Protocol.String()
 	case p.anyEphemeral:
-		return fmt.Sprintf("%s port %d", f.Protocol, f.DstPort)
+		return fmt.Sprintf("%s port %d%s", f.Protocol, f.DstPort, requestText(f.HTTP))
 	}
-	return fmt.Sprintf("%s port %d from port %d", f.Protocol, f.DstPort, f.SrcPort)
+	return fmt.Sprintf("%s port %d from port %d%s", f.Protocol, f.DstPort, f.SrcPort, requestText(f.HTTP))
 }
 
 // outcome paints text in the colour of an outcome.

@@ -144,6 +144,10 @@ func pick(wants []wanted, snapshot *etcd.Snapshot) ([]store.Resource, error) {
 	return found, nil
 }
 
+// emptyStatus is how the types of policy.networking.k8s.io write that they have none.
+// What users write in an object cannot look like it: its quotes would be escaped.
+var emptyStatus = []byte(`,"status":{"conditions":null}`)
+
 func (o *getOptions) print(cmd *cobra.Command, found []store.Resource, single bool) error {
 	out := cmd.OutOrStdout()
 	switch o.output {
@@ -162,7 +166,7 @@ func (o *getOptions) print(cmd *cobra.Command, found []store.Resource, single bo
 		if err != nil {
 			return err
 		}
-		return printObject(out, o.output, text)
+		return printObject(out, o.output, bytes.ReplaceAll(text, emptyStatus, nil))
 	case "name":
 		for _, r := range found {
 			if _, err := fmt.Fprintln(out, singleName(infoOf(r.Key.Kind))+"/"+r.Key.Name); err != nil {

@@ -22,6 +22,7 @@ type inputFlags struct {
 	namespace     string
 	allNamespaces bool
 	keepGoing     bool
+	cilium        ciliumFlags
 	// What follows is no flag, but set by commands.
 
 	// standInIPv6 gives endpoints without addresses an IPv6 stand-in too.
@@ -29,6 +30,8 @@ type inputFlags struct {
 	// aPart says that the command looks at each object by itself, so that one
 	// namespace of a cluster will do. A connection has peers in all of them.
 	aPart bool
+	// names is what is known of names of DNS; nil: nothing.
+	names *resolveFlag
 }
 
 // register adds the flags to a command.
@@ -42,6 +45,7 @@ func (f *inputFlags) register(cmd *cobra.Command) {
 	flags.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "with --store, look at all namespaces")
 	flags.BoolVar(&f.keepGoing, "keep-going", false,
 		"go on without the objects that are invalid")
+	f.cilium.register(cmd)
 	_ = cmd.MarkFlagFilename("file", "yaml", "yml", "json")
 	_ = cmd.RegisterFlagCompletionFunc("namespace", f.completeNamespace)
 }
@@ -63,7 +67,9 @@ type input struct {
 	ungoverned []translate.Ungoverned // pods and workloads that are no endpoints
 	resources  []store.Resource       // all that could be read, in order
 	rejected   []store.Rejected       // objects beside those
+	translated []store.Resource       // with what Cilium's policies among the resources were converted to
 	findings   []store.Finding        // errors and notes, sorted by place
+	names      *resolveFlag           // what is known of names of DNS; nil: nothing
 }
 
 // whence says where manifests were read, for sentences about it.
@@ -78,9 +84,11 @@ const (
 // place says where an object is written: "file:line", or in a store its version;
 // "" if neither is known.
 func (in *input) place(key policy.Key) string {
-	for i := range in.resources {
-		if r := &in.resources[i]; r.Key == key {
-			return placeOf(r)
+	for _, list := range [][]store.Resource{in.resources, in.translated} {
+		for i := range list {
+			if r := &list[i]; r.Key == key {
+				return placeOf(r)
+			}
 		}
 	}
 	for i := range in.rejected {
@@ -141,12 +149,22 @@ func (f *inputFlags) read(cmd *cobra.Command) (*input, error) {
 	if err != nil {
 		return nil, err
 	}
-	loaded := translate.Load(listing.Resources, listing.Rejected, translate.Options{Offline: true, StandInIPv6: f.standInIPv6})
+	converted := f.cilium.convert(listing.Resources)
+	in.translated = converted.all
+	loaded := translate.Load(in.translated, listing.Rejected, f.translation())
 	in.Model, in.staged, in.ungoverned = loaded.Model, loaded.Staged, loaded.Ungoverned
+	if in.names = f.names; in.names != nil {
+		in.names.learn(in.Model)
+	}
 	in.resources, in.rejected = listing.Resources, listing.Rejected
-	in.findings = append(listing.Findings, loaded.Findings...)
+	in.findings = slices.Concat(listing.Findings, converted.findings, loaded.Findings)
 	slices.SortStableFunc(in.findings, store.Finding.Compare)
 	return in, nil
+}
+
+// translation says how manifests are translated.
+func (f *inputFlags) translation() translate.Options {
+	return translate.Options{Offline: true, StandInIPv6: f.standInIPv6}
 }
 
 // load gives the model that the manifests describe. An invalid object is an

@@ -15,6 +15,7 @@ var shortNames = map[string]string{
 	"ns": "Namespace", "no": "Node", "sa": "ServiceAccount", "po": "Pod", "svc": "Service", "netpol": "NetworkPolicy",
 	"deploy": "Deployment", "rs": "ReplicaSet", "sts": "StatefulSet", "ds": "DaemonSet", "cj": "CronJob",
 	"gnp": "GlobalNetworkPolicy", "netset": "NetworkSet", "gns": "GlobalNetworkSet", "wep": "WorkloadEndpoint", "hep": "HostEndpoint",
+	"cnp": "ClusterNetworkPolicy", "anp": "AdminNetworkPolicy", "banp": "BaselineAdminNetworkPolicy",
 	"snp": "StagedNetworkPolicy", "sgnp": "StagedGlobalNetworkPolicy", "sknp": "StagedKubernetesNetworkPolicy",
 }
 

@@ -15,6 +15,7 @@ import (
 type reachOptions struct {
 	input    inputFlags
 	pods     bool
+	pending  bool
 	from, to string
 	output   string
 }
@@ -44,6 +45,9 @@ an ADDRESS, or a CIDR for the ranges that it meets. Of a cluster, without either
 the connections from and to the namespace of -n or of kubectl's context are shown;
 -A shows all.
 
+With --pending only what would change is listed, if all staged policies were in
+force: what is allowed now, and what would be then.
+
 Exit code 0: here is the answer. 2: no answer, because something is wrong.`,
 		Example: `  # Everything
   tierwall reach -f policies/
@@ -65,6 +69,7 @@ Exit code 0: here is the answer. 2: no answer, because something is wrong.`,
 	o.input.register(cmd)
 	flags := cmd.Flags()
 	flags.BoolVar(&o.pods, "pods", false, "list pods singly, not as their workloads")
+	flags.BoolVar(&o.pending, "pending", false, "list what the staged policies would change")
 	flags.StringVar(&o.from, "from", "", "only connections from here: NAMESPACE, NAMESPACE/NAME, NAMESPACE/KIND/NAME, ADDRESS or CIDR")
 	flags.StringVar(&o.to, "to", "", "only connections to here, written in the same ways")
 	addOutputFlag(cmd, &o.output, "table", "json")
@@ -88,7 +93,13 @@ func (o *reachOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return exitWith(exitFailed, fmt.Errorf("--to %s: %w", o.to, err))
 	}
-	r, err := analyze.Reach(in.Model, analyze.ReachOptions{Pods: o.pods})
+	var r *analyze.Reachability
+	var changes []analyze.Difference
+	if o.pending {
+		r, changes, err = o.changes(in)
+	} else {
+		r, err = analyze.Reach(in.Model, analyze.ReachOptions{Pods: o.pods})
+	}
 	if err != nil {
 		return exitWith(exitFailed, err)
 	}
@@ -108,6 +119,15 @@ func (o *reachOptions) run(cmd *cobra.Command) error {
 		if err := in.noteScope(cmd.ErrOrStderr(), "only connections from and to namespace %s are shown"); err != nil {
 			return err
 		}
+	}
+	if o.pending {
+		shown := make([]analyze.Difference, 0, len(changes))
+		for _, c := range changes {
+			if wanted(&analyze.Pair{Src: c.Src, Dst: c.Dst}) {
+				shown = append(shown, c)
+			}
+		}
+		return o.printChanges(cmd.OutOrStdout(), shown)
 	}
 	pairs := make([]analyze.Pair, 0, len(r.Pairs))
 	for i := range r.Pairs {

@@ -11,17 +11,19 @@ import (
 	"github.com/tierwall/tierwall/internal/compact"
 )
 
-// TestIndexIsAMap holds an index with few different hashes against a map.
+// TestIndexIsAMap holds an index with few different hashes against a map, also
+// when its numbers become too large for anything beside them.
 func TestIndexIsAMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spread := rapid.SampledFrom([]uint64{1, 1 << 60, 0x9e3779b97f4a7c15}).Draw(t, "spread")
-		keys := []string{""} // by item
+		base := rapid.SampledFrom([]uint32{0, 1<<24 - 20, 1 << 24, 1<<31 + 5}).Draw(t, "base")
+		keys := []string{""} // by item, from base
 		hash := func(key string) uint64 { return spread * uint64(len(key)) }
-		x := compact.NewIndex(func(item uint32) uint64 { return hash(keys[item]) })
+		x := compact.NewIndex(func(item uint32) uint64 { return hash(keys[item-base]) })
 		want := map[string]uint32{}
 		for range rapid.IntRange(0, 200).Draw(t, "steps") {
 			key := fmt.Sprintf("%*d", rapid.IntRange(1, 40).Draw(t, "length"), rapid.IntRange(0, 3).Draw(t, "digit"))
-			got := x.Find(hash(key), func(item uint32) bool { return keys[item] == key })
+			got := x.Find(hash(key), func(item uint32) bool { return keys[item-base] == key })
 			if got != want[key] {
 				t.Fatalf("%q is item %d, want %d", key, got, want[key])
 			}
@@ -31,11 +33,11 @@ func TestIndexIsAMap(t *testing.T) {
 				delete(want, key)
 			case rapid.Bool().Draw(t, "right after the search"):
 				keys = append(keys, key)
-				want[key] = uint32(len(keys) - 1)
+				want[key] = base + uint32(len(keys)-1)
 				x.AddMissed(hash(key), want[key])
 			default:
 				keys = append(keys, key)
-				want[key] = uint32(len(keys) - 1)
+				want[key] = base + uint32(len(keys)-1)
 				x.Add(hash(key), want[key])
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"net/netip"
+	"strings"
 
 	"github.com/tierwall/tierwall/policy"
 	"github.com/tierwall/tierwall/selector"
@@ -37,15 +38,15 @@ const (
 // Pack gives the packed form of a policy, to be released when it is not needed
 // any more. Nothing of the policy is kept but its selectors.
 func (s *Policies) Pack(p *policy.Policy) Packed {
-	w := writer{policies: s}
+	w := &s.writer
+	w.bytes, w.entities = w.bytes[:0], w.entities[:0]
 	for _, dir := range policy.Directions {
 		w.uint(uint64(len(p.Rules[dir])))
 		for i := range p.Rules[dir] {
 			w.rule(&p.Rules[dir][i])
 		}
 	}
-	rules := w.bytes
-	w.bytes = make([]byte, 0, len(rules)+4*len(w.entities)+64)
+	rules := len(w.bytes)
 	w.uint(uint64(s.holdSelector(p.Selector)))
 	w.uint(uint64(len(w.entities)))
 	for _, id := range w.entities {
@@ -58,7 +59,12 @@ func (s *Policies) Pack(p *policy.Policy) Packed {
 	for _, set := range []bool{p.Types[0], p.Types[1], p.Host.ApplyOnForward, p.Host.PreDNAT, p.Host.DoNotTrack} {
 		w.bool(set)
 	}
-	return Packed(append(w.bytes, rules...))
+	// The rules were written first, since they tell the entities, and come last.
+	var text strings.Builder
+	text.Grow(len(w.bytes))
+	text.Write(w.bytes[rules:])
+	text.Write(w.bytes[:rules])
+	return Packed(text.String())
 }
 
 // Selector gives the selector of a packed policy, which is that of the policy.

@@ -15,6 +15,9 @@ type Policies struct {
 	byText    Index
 	entities  Slab[entitiesEntry]
 	byWhat    Index
+	// What was asked for last: a policy says most things more than once.
+	recentSelector, recentEntities uint32
+	writer                         writer // space that is used again and again
 }
 
 // Packed is a policy that a Policies has packed. Packed forms of equal policies
@@ -24,6 +27,7 @@ type Packed string
 type selectorEntry struct {
 	selector *selector.Selector
 	refs     uint32
+	hash     uint32 // of its text
 }
 
 type entitiesEntry struct {
@@ -35,7 +39,8 @@ type entitiesEntry struct {
 // NewPolicies makes an empty set.
 func NewPolicies() *Policies {
 	s := &Policies{}
-	s.byText = NewIndex(func(id uint32) uint64 { return maphash.String(seed, s.selectors.At(id).selector.String()) })
+	s.writer.policies = s
+	s.byText = NewIndex(func(id uint32) uint64 { return spread(s.selectors.At(id).hash) })
 	s.byWhat = NewIndex(func(id uint32) uint64 {
 		e := s.entities.At(id)
 		return hashEntities(e.selector, e.Entities)
@@ -49,14 +54,24 @@ func (s *Policies) Len() (selectors, entities int) { return s.selectors.Len(), s
 // holdSelector gives the number of a selector, and counts one use more.
 func (s *Policies) holdSelector(sel *selector.Selector) uint32 {
 	text := sel.String()
-	h := maphash.String(seed, text)
-	id := s.byText.Find(h, func(id uint32) bool { return s.selectors.At(id).selector.String() == text })
+	if s.recentSelector != 0 {
+		if e := s.selectors.At(s.recentSelector); e.selector == sel || e.selector.String() == text {
+			e.refs++
+			return s.recentSelector
+		}
+	}
+	h := shortHash(text)
+	id := s.byText.Find(spread(h), func(id uint32) bool {
+		e := s.selectors.At(id)
+		return e.hash == h && e.selector.String() == text
+	})
 	if id == 0 {
 		id = s.selectors.Add()
-		*s.selectors.At(id) = selectorEntry{selector: sel.Tight()}
-		s.byText.AddMissed(h, id)
+		*s.selectors.At(id) = selectorEntry{selector: sel.Tight(), hash: h}
+		s.byText.AddMissed(spread(h), id)
 	}
 	s.selectors.At(id).refs++
+	s.recentSelector = id
 	return id
 }
 
@@ -65,31 +80,46 @@ func (s *Policies) releaseSelector(id uint32) {
 	if e.refs--; e.refs > 0 {
 		return
 	}
-	s.byText.Remove(maphash.String(seed, e.selector.String()), id)
+	s.byText.Remove(spread(e.hash), id)
+	if s.recentSelector == id {
+		s.recentSelector = 0
+	}
 	*e = selectorEntry{}
 	s.selectors.Drop(id)
 }
 
 func hashEntities(sel uint32, ent *policy.Entities) uint64 {
-	h := maphash.String(seed, ent.Text) ^ uint64(sel)*0x9e3779b97f4a7c15
+	h := uint64(sel) * 0x9e3779b97f4a7c15
+	if ent.Text != "" {
+		h ^= maphash.String(seed, ent.Text)
+	}
 	if ent.EndpointsOnly {
 		h ^= h >> 31
 	}
 	if ent.Learned {
 		h ^= h >> 29
 	}
+	if ent.Private {
+		h ^= h >> 27
+	}
 	return h * 0x9e3779b97f4a7c15
 }
 
 func (s *Policies) holdEntities(ent *policy.Entities) uint32 {
 	sel := s.holdSelector(ent.Selector)
-	h := hashEntities(sel, ent)
-	id := s.byWhat.Find(h, func(id uint32) bool {
+	same := func(id uint32) bool {
 		e := s.entities.At(id)
-		return e.selector == sel && e.EndpointsOnly == ent.EndpointsOnly && e.Learned == ent.Learned && e.Text == ent.Text
-	})
+		return e.selector == sel && e.EndpointsOnly == ent.EndpointsOnly && e.Learned == ent.Learned && e.Private == ent.Private && e.Text == ent.Text
+	}
+	if id := s.recentEntities; id != 0 && same(id) {
+		s.selectors.At(sel).refs-- // the entry holds it already
+		s.entities.At(id).refs++
+		return id
+	}
+	h := hashEntities(sel, ent)
+	id := s.byWhat.Find(h, same)
 	if id != 0 {
-		s.releaseSelector(sel) // the entry holds it already
+		s.selectors.At(sel).refs-- // the entry holds it already
 	} else {
 		kept := ent
 		if tight := s.selectors.At(sel).selector; tight != ent.Selector {
@@ -102,6 +132,7 @@ func (s *Policies) holdEntities(ent *policy.Entities) uint32 {
 		s.byWhat.AddMissed(h, id)
 	}
 	s.entities.At(id).refs++
+	s.recentEntities = id
 	return id
 }
 
@@ -112,6 +143,9 @@ func (s *Policies) releaseEntities(id uint32) {
 	}
 	s.byWhat.Remove(hashEntities(e.selector, e.Entities), id)
 	s.releaseSelector(e.selector)
+	if s.recentEntities == id {
+		s.recentEntities = 0
+	}
 	*e = entitiesEntry{}
 	s.entities.Drop(id)
 }

@@ -40,5 +40,9 @@ func (s *Slab[T]) Add() uint32 {
 // Drop frees an item, which must not hold pointers that keep other things alive.
 func (s *Slab[T]) Drop(i uint32) { s.free = append(s.free, i) }
 
+// Numbers gives how many numbers were ever given: those from 1 to that may be of
+// items, or free.
+func (s *Slab[T]) Numbers() uint32 { return max(1, s.next) - 1 }
+
 // Len gives how many items there are.
-func (s *Slab[T]) Len() int { return max(0, int(s.next)-1-len(s.free)) }
+func (s *Slab[T]) Len() int { return int(s.Numbers()) - len(s.free) }

@@ -16,16 +16,24 @@ type Words struct {
 type word struct {
 	text string
 	refs uint32
+	hash uint32
 }
 
 // seed is one that no one outside the process knows, so that no input can be
 // made of which all hashes are equal.
 var seed = maphash.MakeSeed()
 
+// shortHash is a hash that an entry has room for, so that an index that grows need
+// not look at texts again.
+func shortHash(text string) uint32 { return uint32(maphash.String(seed, text)) }
+
+// spread makes of a short hash one for an Index.
+func spread(h uint32) uint64 { return uint64(h)<<32 | uint64(h) }
+
 // NewWords makes an empty set of strings.
 func NewWords() *Words {
 	w := &Words{}
-	w.index = NewIndex(func(id uint32) uint64 { return maphash.String(seed, w.At(id)) })
+	w.index = NewIndex(func(id uint32) uint64 { return spread(w.entries.At(id).hash) })
 	return w
 }
 
@@ -45,7 +53,30 @@ func (w *Words) Find(text string) uint32 {
 	if w.recent != 0 && w.entries.At(w.recent).text == text {
 		return w.recent
 	}
-	id := w.index.Find(maphash.String(seed, text), func(id uint32) bool { return w.entries.At(id).text == text })
+	h := shortHash(text)
+	id := w.index.Find(spread(h), func(id uint32) bool {
+		e := w.entries.At(id)
+		return e.hash == h && e.text == text
+	})
+	if id != 0 {
+		w.recent = id
+	}
+	return id
+}
+
+// FindBytes is Find of a string that is put together in a buffer.
+func (w *Words) FindBytes(text []byte) uint32 {
+	if len(text) == 0 {
+		return 0
+	}
+	if w.recent != 0 && w.entries.At(w.recent).text == string(text) {
+		return w.recent
+	}
+	h := uint32(maphash.Bytes(seed, text)) // that of shortHash
+	id := w.index.Find(spread(h), func(id uint32) bool {
+		e := w.entries.At(id)
+		return e.hash == h && e.text == string(text)
+	})
 	if id != 0 {
 		w.recent = id
 	}
@@ -72,9 +103,7 @@ func (w *Words) HoldBytes(text []byte) (id uint32, isNew bool) {
 	if len(text) == 0 {
 		return 0, false
 	}
-	if id = w.recent; id == 0 || w.entries.At(id).text != string(text) {
-		id = w.index.Find(maphash.Bytes(seed, text), func(id uint32) bool { return w.entries.At(id).text == string(text) })
-	}
+	id = w.FindBytes(text)
 	if isNew = id == 0; isNew {
 		id = w.add(string(text))
 	}
@@ -85,8 +114,9 @@ func (w *Words) HoldBytes(text []byte) (id uint32, isNew bool) {
 
 func (w *Words) add(text string) uint32 {
 	id := w.entries.Add()
-	*w.entries.At(id) = word{text: text}
-	w.index.AddMissed(maphash.String(seed, text), id)
+	h := shortHash(text)
+	*w.entries.At(id) = word{text: text, hash: h}
+	w.index.AddMissed(spread(h), id)
 	w.recent = id
 	return id
 }
@@ -109,7 +139,7 @@ func (w *Words) Release(id uint32) (last bool) {
 	if e.refs--; e.refs > 0 {
 		return false
 	}
-	w.index.Remove(maphash.String(seed, e.text), id)
+	w.index.Remove(spread(e.hash), id)
 	*e = word{}
 	w.entries.Drop(id)
 	if w.recent == id {

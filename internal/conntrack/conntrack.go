@@ -98,8 +98,8 @@ func (t *Table) Entries(ctx context.Context) ([]Entry, error) {
 
 // Cut ends every connection that is forwarded through this host and that the
 // decider denies, and leaves all others alone. Connections of the host's own
-// processes are not forwarded: whatever policy says of them is not for the
-// tables to enforce. A connection that belongs to another (of FTP, for example)
+// processes are not forwarded: they are cut only if the decider is a HostDecider
+// and denies them. A connection that belongs to another (of FTP, for example)
 // ends with that one.
 func (t *Table) Cut(ctx context.Context, decider dataplane.FlowDecider) ([]Entry, error) {
 	local, err := t.localAddrs()
@@ -110,14 +110,23 @@ func (t *Table) Cut(ctx context.Context, decider dataplane.FlowDecider) ([]Entry
 	if err != nil {
 		return nil, err
 	}
+	hosts, _ := decider.(HostDecider)
+	via := &ways{routes: t.routes, known: map[netip.Addr]string{}}
 	var cut []Entry
 	denied := map[string]bool{}
 	for _, e := range entries {
-		if e.master != "" || local.Contains(e.Flow.Src) || local.Contains(e.Flow.Dst) {
+		if e.master != "" {
 			continue
 		}
-		if egress, ingress := decider.Decide(e.Flow); egress.Allow && ingress.Allow {
+		at := Place{OwnSrc: local.Contains(e.Flow.Src), OwnDst: local.Contains(e.Flow.Dst), Before: e.before, Via: via.to}
+		if at.OwnSrc && at.OwnDst {
 			continue
+		}
+		own := at.OwnSrc || at.OwnDst
+		if egress, ingress := decider.Decide(e.Flow); own || egress.Allow && ingress.Allow {
+			if hosts == nil || !hosts.DeniesHost(e.Flow, at) {
+				continue
+			}
 		}
 		denied[e.original] = true
 		cut = append(cut, e)

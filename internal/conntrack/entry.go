@@ -45,6 +45,7 @@ type Entry struct {
 	// source to the destination after translation, which is where replies come from.
 	Flow policy.Flow
 
+	before   netip.AddrPort // the destination that the client asked for
 	family   uint8
 	original string // the original tuple as the kernel wrote it
 	master   string // that of the connection it belongs to; empty if none
@@ -90,6 +91,7 @@ func parseEntry(m nfnl.Message) (Entry, bool, error) {
 			SrcPort: original.srcPort, DstPort: reply.srcPort,
 			ICMPType: original.icmpType, ICMPCode: original.code,
 		},
+		before:   netip.AddrPortFrom(original.dst, original.dstPort),
 		family:   m.Family,
 		original: string(m.Attrs.Get(attrOriginal)),
 		id:       append(nfnl.Value(nil), m.Attrs.Get(attrID)...),

@@ -75,8 +75,13 @@ func (c *client) writeStatus(ctx context.Context, k *kind, key policy.Key, uid t
 		Metadata: appliedMetadata{Name: key.Name, Namespace: key.Namespace, UID: uid},
 		Status:   s,
 	}
-	if k.form == objectStatus {
+	switch k.form {
+	case objectStatus:
 		a.Status = v3.ObjectStatus{ObservedGeneration: s.ObservedGeneration, Conditions: s.Conditions}
+	case conditions:
+		a.Status = struct {
+			Conditions []metav1.Condition `json:"conditions"`
+		}{s.Conditions}
 	}
 	body, err := json.Marshal(a)
 	if err != nil {

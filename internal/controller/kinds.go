@@ -1,6 +1,9 @@
 package controller
 
 import (
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
+
 	v3 "github.com/tierwall/tierwall/api/v3"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -24,6 +27,7 @@ const (
 	objectStatus             // whether it is valid
 	stagedStatus             // the same, in the status of a policy
 	policyStatus             // and how far it is in force
+	conditions               // the same, in conditions alone
 )
 
 // kinds are those that the controller judges.
@@ -37,6 +41,9 @@ var kinds = []*kind{
 	calico("StagedNetworkPolicy", "stagednetworkpolicies", true, stagedStatus),
 	calico("StagedGlobalNetworkPolicy", "stagedglobalnetworkpolicies", false, stagedStatus),
 	calico("StagedKubernetesNetworkPolicy", "stagedkubernetesnetworkpolicies", true, stagedStatus),
+	cluster(policy.KindClusterNetworkPolicy, "clusternetworkpolicies", v1alpha2.GroupVersion.String()),
+	cluster(policy.KindAdminNetworkPolicy, "adminnetworkpolicies", v1alpha1.GroupVersion.String()),
+	cluster(policy.KindBaselineAdminNetworkPolicy, "baselineadminnetworkpolicies", v1alpha1.GroupVersion.String()),
 	{
 		key: policy.KindKubernetesNetworkPolicy, kind: "NetworkPolicy", apiVersion: "networking.k8s.io/v1",
 		resource: "networkpolicies", namespaced: true,
@@ -46,6 +53,13 @@ var kinds = []*kind{
 func calico(name, resource string, namespaced bool, f form) *kind {
 	return &kind{key: name, kind: name, apiVersion: v3.GroupVersion, resource: resource, namespaced: namespaced, form: f}
 }
+
+func cluster(name, resource, apiVersion string) *kind {
+	return &kind{key: name, kind: name, apiVersion: apiVersion, resource: resource, form: conditions}
+}
+
+// countsNodes reports whether the status says how far an object is in force.
+func (f form) countsNodes() bool { return f == policyStatus || f == conditions }
 
 var kindOf = func() map[string]*kind {
 	out := map[string]*kind{}

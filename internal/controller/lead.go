@@ -50,7 +50,7 @@ func newLeader(cfg *Config, m *metrics) (*leader, error) {
 	}
 	l := &leader{
 		cfg: cfg, metrics: m, client: c, log: cfg.Log,
-		served: &served{client: c, log: cfg.Log},
+		served: &served{client: c, log: cfg.Log, stale: make(chan struct{}, 1)},
 		state:  newState(),
 		queue:  newQueue(),
 		limit:  flowcontrol.NewTokenBucketRateLimiter(cfg.StatusQPS, max(1, int(cfg.StatusQPS)*5)),
@@ -195,6 +195,12 @@ func (l *leader) keepAsking(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+		case <-l.served.stale:
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(askSoon):
+			}
 		}
 		news, err := l.served.ask(ctx)
 		if err != nil && ctx.Err() == nil {
@@ -272,7 +278,7 @@ func (l *leader) say(ctx context.Context, key policy.Key) error {
 }
 
 func (l *leader) writeStatus(ctx context.Context, key policy.Key, s *saying) error {
-	if !s.news || !l.served.has(s.kind) {
+	if l.served.seen(s.kind); !s.news || !l.served.has(s.kind) {
 		return nil
 	}
 	if err := l.limit.Wait(ctx); err != nil {

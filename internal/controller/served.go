@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	v3 "github.com/tierwall/tierwall/api/v3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // served knows which kinds have a status that can be written. Where another API
@@ -17,35 +17,63 @@ type served struct {
 	log    *slog.Logger
 
 	mu       sync.Mutex
-	statuses map[string]bool // by resource; nil if nothing is known yet
+	statuses map[string]bool // by statusName; nil if nothing is known yet
+	absent   map[string]bool // those that were not served at all
+	// stale gets a word when there are objects of a kind that was not served.
+	stale chan struct{}
 }
 
 // askAgain is when to ask again what is served: kinds may be installed later, or
 // taken over by another API server.
 const askAgain = 5 * time.Minute
 
+// askSoon is when to ask if that is known to have changed.
+const askSoon = 2 * time.Second
+
 // has reports whether the status of a kind can be written.
 func (s *served) has(k *kind) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return k.form != noStatus && s.statuses[k.resource]
+	return k.form != noStatus && s.statuses[k.statusName()]
 }
+
+// seen notes that there are objects of a kind: that it was not served is no longer true.
+func (s *served) seen(k *kind) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.absent[k.statusName()] {
+		delete(s.absent, k.statusName())
+		select {
+		case s.stale <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// statusName tells resources of different groups apart.
+func (k *kind) statusName() string { return k.resource + "." + k.apiVersion }
 
 // ask asks what is served, and reports whether that is new.
 func (s *served) ask(ctx context.Context) (news bool, err error) {
-	resources, err := s.client.resources(ctx, v3.GroupVersion)
-	if err != nil {
-		return false, err
-	}
-	now := map[string]bool{}
+	now, absent := map[string]bool{}, map[string]bool{}
 	var without []string
+	served := map[string]map[string]metav1.Verbs{}
 	for _, k := range kinds {
 		if k.form == noStatus {
 			continue
 		}
-		now[k.resource] = slices.Contains(resources[k.resource+"/status"], "patch")
-		if !now[k.resource] && resources[k.resource] != nil {
-			without = append(without, k.resource)
+		if _, asked := served[k.apiVersion]; !asked {
+			if served[k.apiVersion], err = s.client.resources(ctx, k.apiVersion); err != nil {
+				return false, err
+			}
+		}
+		resources := served[k.apiVersion]
+		now[k.statusName()] = slices.Contains(resources[k.resource+"/status"], "patch")
+		switch {
+		case resources[k.resource] == nil:
+			absent[k.statusName()] = true
+		case !now[k.statusName()]:
+			without = append(without, k.statusName())
 		}
 	}
 	s.mu.Lock()
@@ -53,9 +81,9 @@ func (s *served) ask(ctx context.Context) (news bool, err error) {
 	for resource, is := range now {
 		news = news || s.statuses == nil || s.statuses[resource] != is
 	}
-	s.statuses = now
+	s.statuses, s.absent = now, absent
 	if news && len(without) > 0 {
-		s.log.Warn("these are served without a status: what is wrong with them is said in Events only", "group", v3.GroupName, "resources", without)
+		s.log.Warn("these are served without a status: what is wrong with them is said in Events only", "resources", without)
 	}
 	return news, nil
 }

@@ -3,6 +3,7 @@ package controller
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 type verdict struct {
 	reason  string // ReasonValid, ReasonInvalid or ReasonTierNotFound
 	message string // empty if nothing is wrong
+	closed  bool   // what is wrong fails closed: the object is in force
 }
 
 // maxFindings and maxMessage bound what is said of one object; an API server
@@ -25,12 +27,17 @@ const (
 	maxMessage  = 8 << 10
 )
 
-// judge makes a verdict of what package translate has found.
+// judge makes a verdict of what package translate has found. What is only worth
+// noting leaves an object valid, and is said all the same.
 func judge(findings []store.Finding) verdict {
-	if len(findings) == 0 {
-		return verdict{reason: v3.ReasonValid}
-	}
 	v := verdict{reason: v3.ReasonInvalid}
+	if !slices.ContainsFunc(findings, func(f store.Finding) bool { return !f.Note }) {
+		v.reason = v3.ReasonValid
+	}
+	v.closed = !slices.ContainsFunc(findings, func(f store.Finding) bool { return !f.Note && !f.Closed })
+	if len(findings) == 0 {
+		return v
+	}
 	if len(findings) == 1 && findings[0].Field == "spec.tier" {
 		v.reason = v3.ReasonTierNotFound
 	}
@@ -65,6 +72,9 @@ func (v verdict) valid() bool { return v.reason == v3.ReasonValid }
 // accepted gives the condition Accepted.
 func (v verdict) accepted() metav1.Condition {
 	c := metav1.Condition{Type: v3.ConditionAccepted, Status: metav1.ConditionTrue, Reason: v.reason, Message: "it is valid"}
+	if v.valid() && v.message != "" {
+		c.Message += "; " + v.message
+	}
 	if !v.valid() {
 		c.Status, c.Message = metav1.ConditionFalse, v.message
 	}
@@ -75,12 +85,15 @@ func (v verdict) accepted() metav1.Condition {
 // a part of it. The times of its conditions are not set.
 func status(f form, generation int64, v verdict, t tally) v3.PolicyStatus {
 	s := v3.PolicyStatus{ObservedGeneration: generation, Conditions: []metav1.Condition{v.accepted()}}
-	if f == policyStatus {
+	if f.countsNodes() {
 		s.Endpoints, s.Nodes = clamp(t.endpoints), clamp(t.nodes)
 		s.Conditions = append(s.Conditions, programmed(v, t))
 	}
 	for i := range s.Conditions {
 		s.Conditions[i].ObservedGeneration = generation
+	}
+	if f == conditions { // what it cannot hold cannot differ from what it holds
+		s.ObservedGeneration, s.Endpoints, s.Nodes = 0, 0, 0
 	}
 	return s
 }
@@ -96,9 +109,9 @@ func programmed(v verdict, t tally) metav1.Condition {
 		}
 	}
 	switch {
-	case !v.valid() && t.other+t.nodes > 0:
+	case !v.closed && t.other+t.nodes > 0:
 		return no(v3.ReasonNotAccepted, "it is not accepted; its last valid version stays in force for %s", onNodes(t.endpoints+t.otherEndpoints, t.other+t.nodes))
-	case !v.valid():
+	case !v.closed:
 		return no(v3.ReasonNotAccepted, "it is not accepted, and no version of it is in force")
 	case t.trouble != trouble{}:
 		others := ""

@@ -19,6 +19,7 @@ import (
 func TestStatus(t *testing.T) {
 	valid := judge(nil)
 	invalid := judge([]store.Finding{{Field: "spec.selector", Message: "is wrong"}})
+	closed := judge([]store.Finding{{Field: "spec.egress[0].to[0]", Message: "is wrong", Closed: true}})
 	for _, tt := range []struct {
 		name    string
 		form    form
@@ -37,6 +38,7 @@ func TestStatus(t *testing.T) {
 		{"stuck on many", policyStatus, valid, tally{other: 2, trouble: trouble{"n1", "no memory"}}, "Accepted=True Valid: it is valid\nProgrammed=False NodeError: node n1: no memory (and other nodes)"},
 		{"refused by a node", policyStatus, valid, tally{refusals: 1, trouble: trouble{"n1", "spec.x: unknown"}}, "Accepted=True Valid: it is valid\nProgrammed=False NodeError: node n1: spec.x: unknown"},
 		{"invalid", policyStatus, invalid, tally{}, "Accepted=False Invalid: spec.selector: is wrong\nProgrammed=False NotAccepted: it is not accepted, and no version of it is in force"},
+		{"failing closed", conditions, closed, tally{endpoints: 5, nodes: 2}, "Accepted=False Invalid: spec.egress[0].to[0]: is wrong\nProgrammed=True InForce: in force for 5 endpoints on 2 nodes"},
 		{"invalid now", policyStatus, invalid, tally{other: 2, otherEndpoints: 3}, "Accepted=False Invalid: spec.selector: is wrong\nProgrammed=False NotAccepted: it is not accepted; its last valid version stays in force for 3 endpoints on 2 nodes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -51,7 +53,11 @@ func TestStatus(t *testing.T) {
 					t.Errorf("%s is about generation %d", c.Type, c.ObservedGeneration)
 				}
 			}
-			if d := cmp.Diff(tt.want+"\n", b.String()); d != "" || s.ObservedGeneration != 7 {
+			generation := int64(7)
+			if tt.form == conditions { // it is in the conditions only
+				generation = 0
+			}
+			if d := cmp.Diff(tt.want+"\n", b.String()); d != "" || s.ObservedGeneration != generation {
 				t.Errorf("generation %d (-want +got):\n%s", s.ObservedGeneration, d)
 			}
 		})

@@ -52,6 +52,7 @@ func (s *State) commit(d *Delta) {
 		s.unbind(s.locals[a])
 		delete(s.locals, a)
 	}
+	s.applyHosts(d)
 	s.applyPeers(d)
 	for _, id := range d.DelPrograms {
 		p := s.programs[id]
@@ -203,6 +204,7 @@ func (s *State) Full() *Delta {
 		}
 	}
 	d.SetLocals = s.Locals()
+	d.SetHosts = s.Points()
 	for a, c := range s.Addrs() {
 		d.SetAddrs[a] = c
 	}

@@ -31,6 +31,7 @@ type after struct {
 	classUse    map[ClassID][2]int
 	classCells  map[ClassID]int
 	programUse  map[ProgramID][2][2]int // direction, family
+	pointUse    map[ProgramID]int
 }
 
 // check reports why a delta does not fit the state.
@@ -44,7 +45,7 @@ func (s *State) check(d *Delta) error {
 		setPrograms: map[ProgramID]Program{}, delPrograms: setOf(d.DelPrograms),
 		addClasses: setOf(d.AddClasses), delClasses: setOf(d.DelClasses), setCells: map[Cell]RowID{},
 		deciderRefs: map[DeciderID]int{}, rowRefs: map[RowID]int{}, classUse: map[ClassID][2]int{},
-		classCells: map[ClassID]int{}, programUse: map[ProgramID][2][2]int{},
+		classCells: map[ClassID]int{}, programUse: map[ProgramID][2][2]int{}, pointUse: map[ProgramID]int{},
 	}
 	for _, x := range d.AddDeciders {
 		a.addDeciders[x.ID] = true
@@ -53,7 +54,7 @@ func (s *State) check(d *Delta) error {
 		a.setPrograms[p.ID] = p
 	}
 	for _, step := range []func() error{
-		a.ids, a.rowRegions, a.programBases, a.cells, a.localEntries, a.addresses, a.prefixes, a.unreferenced, a.bases,
+		a.ids, a.rowRegions, a.programBases, a.cells, a.localEntries, a.hosts, a.addresses, a.prefixes, a.unreferenced, a.bases,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -73,6 +74,8 @@ func (d *Delta) checkOrder() error {
 		sorted("SetCells", d.SetCells, compareCells),
 		sorted("SetLocals", d.SetLocals, compareLocals),
 		sorted("DelLocals", d.DelLocals, netip.Addr.Compare),
+		sorted("SetHosts", d.SetHosts, comparePoints),
+		sorted("DelHosts", d.DelHosts, PointKey.Compare),
 		sorted("DelAddrs", d.DelAddrs, netip.Addr.Compare),
 		sorted("DelNets", d.DelNets, netip.Prefix.Compare),
 		sorted("AddClasses", d.AddClasses, cmp.Compare[ClassID]),

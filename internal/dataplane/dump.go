@@ -42,6 +42,7 @@ func (s *State) String() string {
 		}
 		b.WriteByte('\n')
 	}
+	s.dumpHosts(&b)
 	for _, id := range s.Classes() {
 		fmt.Fprintf(&b, "class c%d\n", id)
 	}
@@ -57,6 +58,9 @@ func (s *State) String() string {
 
 // DeciderText names what decided in one line: "default/NetworkPolicy web/db rule 0".
 func DeciderText(by policy.Decider) string {
+	if by == (policy.Decider{}) {
+		return "no rule"
+	}
 	name := by.Name
 	if by.Namespace != "" {
 		name = by.Namespace + "/" + name

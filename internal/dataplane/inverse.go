@@ -69,6 +69,7 @@ func (s *State) invertPeers(d, inv *Delta) {
 		inv.SetLocals = append(inv.SetLocals, s.locals[a])
 	}
 	slices.SortFunc(inv.SetLocals, compareLocals)
+	s.invertHosts(d, inv)
 	for a := range d.SetAddrs {
 		if old, ok := s.addrClass(a); ok {
 			inv.SetAddrs[a] = old

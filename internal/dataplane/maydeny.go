@@ -21,7 +21,7 @@ func (s *State) MayDeny(d *Delta) bool {
 		}
 		n.cells[c.Program][c.Class] = c.Row
 	}
-	return n.programs() || n.locals() || n.addresses()
+	return n.programs() || n.locals() || n.hosts() || n.addresses()
 }
 
 // next is a state with a delta over it.
@@ -112,7 +112,7 @@ func (r Range) overlaps(o Range) bool { return r.First <= o.Last && o.First <= r
 func (n *next) programs() bool {
 	governs := func(id ProgramID) bool {
 		p := n.State.programs[id]
-		return p != nil && len(p.locals[policy.Egress])+len(p.locals[policy.Ingress]) > 0
+		return p != nil && p.governs()
 	}
 	for _, p := range n.d.SetPrograms {
 		if governs(p.ID) && n.tightens(n.State.programs[p.ID].Base, p.Base) {
@@ -174,7 +174,7 @@ func (n *next) addresses() bool {
 			continue
 		}
 		for id, p := range n.State.programs {
-			if len(p.locals[policy.Egress])+len(p.locals[policy.Ingress]) > 0 && n.hasProgram(id) &&
+			if p.governs() && n.hasProgram(id) &&
 				n.tightens(p.RowFor(m[0]), n.row(id, m[1])) {
 				return true
 			}
@@ -204,4 +204,9 @@ func (n *next) netClass(p netip.Prefix) ClassID {
 		}
 	}
 	return 0
+}
+
+// governs reports whether anything refers to the program.
+func (p *programEntry) governs() bool {
+	return len(p.locals[policy.Egress])+len(p.locals[policy.Ingress])+p.points > 0
 }

@@ -22,6 +22,7 @@ type State struct {
 	programs map[ProgramID]*programEntry
 	classes  map[ClassID]*classEntry
 	locals   map[netip.Addr]Local
+	points   map[PointKey]HostPoint
 
 	// Addresses by family: a hundred thousand of them are cheap this way.
 	addrs4 map[[4]byte]ClassID
@@ -42,6 +43,7 @@ type rowEntry struct {
 type programEntry struct {
 	Program
 	locals [2]map[netip.Addr]struct{} // by direction
+	points int                        // of host endpoints
 }
 
 type classEntry struct {
@@ -65,6 +67,7 @@ func NewState() *State {
 		programs: map[ProgramID]*programEntry{},
 		classes:  map[ClassID]*classEntry{},
 		locals:   map[netip.Addr]Local{},
+		points:   map[PointKey]HostPoint{},
 		addrs4:   map[[4]byte]ClassID{},
 		addrs6:   map[[16]byte]ClassID{},
 	}

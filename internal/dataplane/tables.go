@@ -79,6 +79,11 @@ type Decider struct {
 	ID        DeciderID
 	Direction policy.Direction
 	By        policy.Decider
+	// Logs are the rules with action Log that a connection met before: what one
+	// rule decides with and without them are two deciders.
+	Logs Logs
+	// Skips is what it skips beside, where it allows at an early hook of a host.
+	Skips Skips
 }
 
 // Cell is one entry of a program.
@@ -107,6 +112,9 @@ type Delta struct {
 
 	SetLocals []Local // added, or changed at this address
 	DelLocals []netip.Addr
+
+	SetHosts []HostPoint // added, or changed: see hosts.go
+	DelHosts []PointKey
 
 	// The class of an address is, in this order: that of SetAddrs; that of the
 	// longest prefix of SetNets that holds it. Prefixes of full length are in

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/tierwall/tierwall/internal/httppath"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -39,9 +41,17 @@ type Connection struct {
 	SourcePort uint16 `json:"sourcePort,omitempty"`
 	Family     int    `json:"family,omitempty"` // 4 or 6: which address of a pod; 0 is the other end's, or else 4
 	Verdict    string `json:"verdict"`          // Allow or Deny
+	// HTTP is the request in the connection, whose verdict counts then; nil: the connection's.
+	HTTP *Request `json:"http,omitempty"`
 	// Egress and Ingress say who decides at each end, as DeciderText puts it; empty: not checked.
 	Egress  string `json:"egress,omitempty"`
 	Ingress string `json:"ingress,omitempty"`
+}
+
+// Request is an HTTP request.
+type Request struct {
+	Method string `json:"method"`
+	Path   string `json:"path"` // as it is sent, with its query
 }
 
 // ParseExpected reads an expected.yaml. Unknown fields are errors.
@@ -91,6 +101,8 @@ func (c *Connection) validate() error {
 		return fmt.Errorf("port: %s needs one", proto)
 	case !proto.HasPorts() && (c.Port != 0 || c.SourcePort != 0):
 		return fmt.Errorf("port: %s has no ports", proto)
+	case c.HTTP != nil && (proto != policy.TCP || c.HTTP.Method == "" || !strings.HasPrefix(c.HTTP.Path, "/")):
+		return errors.New("http: expected a method, and a path that begins with '/', over TCP")
 	case c.Family != 0 && c.Family != 4 && c.Family != 6:
 		return fmt.Errorf("family: %d: expected 4 or 6", c.Family)
 	}
@@ -133,6 +145,13 @@ func (c *Connection) Flow(m *policy.Model) (policy.Flow, error) {
 	}
 	if proto.HasPorts() && f.SrcPort == 0 {
 		f.SrcPort = firstEphemeral
+	}
+	if c.HTTP != nil {
+		f.HTTP = &policy.HTTPRequest{Method: c.HTTP.Method}
+		f.HTTP.Path, err = httppath.Normalize(c.HTTP.Path)
+		if errors.Is(err, httppath.ErrMalformed) {
+			return policy.Flow{}, fmt.Errorf("http.path: %w", err)
+		}
 	}
 	if proto == policy.ICMP && family == policy.IPv6 {
 		f.Protocol = policy.ICMPv6
@@ -180,13 +199,16 @@ func ofFamily(name string, addrs []netip.Addr, family policy.Family) (netip.Addr
 const NoPolicy = "no policy"
 
 // DeciderText says who decided one end of a connection: "TIER: [NAMESPACE/]NAME
-// rule N", "TIER: end of tier", "profile" or "no policy".
+// rule N", "TIER: end of tier", "profile", "failsafe TCP 22" or
+// "no policy".
 func DeciderText(d *policy.Decider) string {
 	switch {
 	case d == nil:
 		return NoPolicy
 	case d.Kind == policy.KindProfile:
 		return "profile"
+	case d.Kind == policy.KindFailsafe:
+		return "failsafe " + d.Name
 	case d.Rule == policy.EndOfTier:
 		return d.Tier + ": end of tier"
 	}

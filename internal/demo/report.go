@@ -63,6 +63,8 @@ type Row struct {
 	Port       uint16 `json:"port,omitempty"`
 	SourcePort uint16 `json:"sourcePort,omitempty"`
 	Family     int    `json:"family"`
+	// HTTP is the request in the connection, if it is one that is judged.
+	HTTP *Request `json:"http,omitempty"`
 
 	Expected string `json:"expected"` // Allow or Deny, by expected.yaml
 	Policy   string `json:"policy"`   // Allow or Deny, by package evaluate
@@ -77,6 +79,8 @@ type Row struct {
 	connection Connection
 	flow       policy.Flow
 	live       bool
+	// host is who denies at a host endpoint on the way; empty if none does.
+	host string
 	// egressDenies says that the source's end denies.
 	egressDenies bool
 }
@@ -97,7 +101,7 @@ func (s Seconds) MarshalJSON() ([]byte, error) {
 func newRow(c Connection, f policy.Flow, r policy.Result, live bool) *Row {
 	row := &Row{
 		From: c.From, To: c.To, Protocol: f.Protocol.String(), Port: c.Port, SourcePort: c.SourcePort,
-		Family: int(policy.FamilyOf(f.Dst)), Expected: c.Verdict, connection: c, flow: f, live: live,
+		Family: int(policy.FamilyOf(f.Dst)), Expected: c.Verdict, HTTP: c.HTTP, connection: c, flow: f, live: live,
 	}
 	row.judge(r)
 	return row
@@ -108,6 +112,12 @@ func (r *Row) judge(res policy.Result) {
 	r.Policy = res.Verdict.String()
 	r.Egress, r.Ingress = DeciderText(res.Egress.By), DeciderText(res.Ingress.By)
 	r.egressDenies = res.Egress.Verdict == policy.Deny
+	r.host = ""
+	for _, h := range res.Hosts {
+		if h.Verdict == policy.Deny {
+			r.host = h.Endpoint.Name + ": " + DeciderText(h.By)
+		}
+	}
 	r.Differs = nil
 	for _, diff := range r.connection.Differences(res) {
 		r.Differs = append(r.Differs, "policy: "+diff)
@@ -138,6 +148,9 @@ func (r *Row) Service() string {
 	if r.Family == 6 && !strings.Contains(r.From+r.To, ":") && r.Protocol != policy.ICMPv6.String() {
 		s += " (IPv6)"
 	}
+	if r.HTTP != nil {
+		s += " " + r.HTTP.Method + " " + r.HTTP.Path
+	}
 	return s
 }
 
@@ -147,6 +160,8 @@ func (r *Row) Service() string {
 func (r *Row) DecidedBy() string {
 	out, in := "out  "+r.Egress, "in   "+r.Ingress
 	switch {
+	case r.host != "" && !r.egressDenies:
+		return "host " + r.host
 	case r.Egress == NoPolicy && r.Ingress == NoPolicy:
 		return NoPolicy
 	case r.Ingress == NoPolicy, r.egressDenies:
@@ -176,7 +191,7 @@ func (r *Report) Examples() []*Row {
 		last := r.Scenarios[len(r.Scenarios)-1]
 		rows := last.Steps[len(last.Steps)-1].Rows
 		i := slices.IndexFunc(rows, func(row *Row) bool {
-			return row.Policy == verdict.String() && row.flow.Protocol == policy.TCP && row.SourcePort == 0
+			return row.Policy == verdict.String() && row.flow.Protocol == policy.TCP && row.SourcePort == 0 && row.HTTP == nil
 		})
 		if i >= 0 {
 			examples = append(examples, rows[i])

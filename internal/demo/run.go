@@ -163,6 +163,10 @@ func timeoutOr(d, otherwise time.Duration) time.Duration {
 // probe makes all connections at once and hands them over in order.
 func (st *stage) probe(ctx context.Context, rows []*Row, o Options) {
 	settleInOrder(rows, o.Observer, func(_ int, row *Row) {
+		if row.connection.HTTP != nil {
+			row.settle(st.request(ctx, row, o.Timeout))
+			return
+		}
 		out := st.lab.Probe(ctx, st.packet(row), o.Timeout)
 		kernel := failed
 		switch out.Verdict {

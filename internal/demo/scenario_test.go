@@ -79,6 +79,7 @@ func (j *judges) apply(t *testing.T, resources []store.Resource) {
 func (j *judges) check(t *testing.T, what string, connections []Connection) {
 	t.Helper()
 	m := j.translator.Model()
+	m.Host = hostSettings()
 	reference := evaluate.New(m)
 	for i, c := range connections {
 		f, err := c.Flow(m)
@@ -90,9 +91,11 @@ func (j *judges) check(t *testing.T, what string, connections []Connection) {
 		for _, diff := range c.Differences(want) {
 			t.Errorf("%s[%d] %s -> %s %s %d: evaluate: %s", what, i, c.From, c.To, f.Protocol, c.Port, diff)
 		}
-		if strings.HasPrefix(c.From, "node/") {
-			continue // connections of the node itself never meet the tables
+		if strings.HasPrefix(c.From, "node/") || strings.HasPrefix(c.To, "node/") {
+			continue // connections of the node itself never meet the tables of pods
 		}
+		f.HTTP = nil // the tables judge connections
+		want = reference.Evaluate(f)
 		egress, ingress := j.tables.Decide(f)
 		for _, end := range []struct {
 			dir policy.Direction
@@ -144,8 +147,9 @@ func TestDeciderText(t *testing.T) {
 		DeciderText(&policy.Decider{Tier: "default", Kind: "NetworkPolicy", Namespace: "a", Name: "p", Rule: policy.EndOfTier}),
 		DeciderText(&policy.Decider{Tier: "default", Kind: "NetworkPolicy", Namespace: "a", Name: "p", Rule: 2}),
 		DeciderText(&policy.Decider{Tier: "security", Kind: "GlobalNetworkPolicy", Name: "g"}),
+		DeciderText(&policy.Decider{Kind: policy.KindFailsafe, Name: "TCP 22"}),
 	}
-	want := []string{"no policy", "profile", "default: end of tier", "default: a/p rule 2", "security: g rule 0"}
+	want := []string{"no policy", "profile", "default: end of tier", "default: a/p rule 2", "security: g rule 0", "failsafe TCP 22"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/tierwall/tierwall/evaluate"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/engine"
+	"github.com/tierwall/tierwall/internal/extauthz"
 	"github.com/tierwall/tierwall/internal/lab"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/translate"
@@ -24,6 +25,8 @@ type stage struct {
 	engine     *engine.Engine
 	dataplane  dataplane.Dataplane
 	reference  *evaluate.Evaluator // of the present state
+	requests   *extauthz.State     // likewise, for HTTP requests
+	gate       *gate               // judges these; nil if the scenario has none
 }
 
 // stageOptions make nodes known from the pods on them.
@@ -33,7 +36,7 @@ var stageOptions = translate.Options{Offline: true}
 const outside = "outside"
 
 func newStage(ctx context.Context, s *Scenario) (*stage, error) {
-	st := &stage{translator: translate.New(stageOptions), engine: engine.New(nil)}
+	st := &stage{translator: translate.New(stageOptions), engine: engine.New(nil), requests: extauthz.NewState("")}
 	if err := st.take(s.Resources); err != nil {
 		return nil, err
 	}
@@ -58,6 +61,9 @@ func (st *stage) build(s *Scenario) error {
 		return err
 	}
 	for _, ep := range m.Endpoints {
+		if ep.Host != nil {
+			continue // the node
+		}
 		host := lab.HostConfig{Name: ep.Key.Namespace + "/" + ep.Key.Name, Addrs: ep.Addrs}
 		if _, err := st.lab.AddHost(host); err != nil {
 			return err
@@ -68,18 +74,52 @@ func (st *stage) build(s *Scenario) error {
 			return err
 		}
 	}
-	st.dataplane, err = newDataplane(st.lab.Node())
-	return err
+	if st.dataplane, err = newDataplane(st.lab.Node()); err != nil {
+		return err
+	}
+	return st.guard(s.Expected)
 }
 
-// outsideAddrs collects the addresses that connections name by themselves.
-func outsideAddrs(e *Expected) []netip.Addr {
+// guard puts a proxy before every server that HTTP requests go to.
+func (st *stage) guard(e *Expected) error {
+	m := st.translator.Model()
+	for _, c := range e.all() {
+		if c.HTTP == nil {
+			continue
+		}
+		f, err := c.Flow(m)
+		if err != nil {
+			return fmt.Errorf("connection %s -> %s: %w", c.From, c.To, err)
+		}
+		if st.gate == nil {
+			if st.gate, err = newGate(st.requests); err != nil {
+				return err
+			}
+		}
+		host := st.lab.Owner(f.Dst)
+		if host == nil {
+			return fmt.Errorf("connection %s -> %s: no host has the address", c.From, c.To)
+		}
+		if err := st.gate.guard(host, netip.AddrPortFrom(f.Dst, f.DstPort)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// all lists all connections of the scenario.
+func (e *Expected) all() []Connection {
 	connections := slices.Clone(e.Connections)
 	if e.Then != nil {
 		connections = append(append(connections, e.Then.Live...), e.Then.Connections...)
 	}
+	return connections
+}
+
+// outsideAddrs collects the addresses that connections name by themselves.
+func outsideAddrs(e *Expected) []netip.Addr {
 	var addrs []netip.Addr
-	for _, c := range connections {
+	for _, c := range e.all() {
 		for _, name := range []string{c.From, c.To} {
 			if a, err := netip.ParseAddr(name); err == nil && !slices.Contains(addrs, a) {
 				addrs = append(addrs, a)
@@ -111,7 +151,11 @@ func (st *stage) take(resources []store.Resource) error {
 		return err
 	}
 	st.engine.Apply(res.Changes...)
-	st.reference = evaluate.New(st.translator.Model())
+	m := st.translator.Model()
+	m.Host = hostSettings()
+	st.reference = evaluate.New(m)
+	st.requests.Apply(res.Changes)
+	st.requests.SetNodes(m.Nodes, m.Host)
 	return nil
 }
 
@@ -171,6 +215,9 @@ func (st *stage) packet(row *Row) policy.Flow {
 // close takes the lab down, and with it all that was programmed.
 func (st *stage) close() error {
 	var errs []error
+	if st.gate != nil {
+		errs = append(errs, st.gate.close())
+	}
 	if st.dataplane != nil {
 		errs = append(errs, st.dataplane.Close())
 	}

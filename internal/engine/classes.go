@@ -200,6 +200,7 @@ func (e *Engine) form(g *group) {
 		e.dirty.newClasses = append(e.dirty.newClasses, c.id)
 	}
 	if c.key != g.key || c.isNew {
+		e.touchHosts()
 		e.setFacts(c, g.facts)
 		c.key = g.key
 	}
@@ -236,6 +237,7 @@ func (e *Engine) setFacts(c *class, facts []uint32) {
 }
 
 func (e *Engine) dropClass(c *class) {
+	e.touchHosts()
 	e.setFacts(c, nil)
 	if e.classes.byKey[c.key] == c {
 		delete(e.classes.byKey, c.key)

@@ -70,18 +70,19 @@ func (e *Engine) addrsOf(id uint32, to []netip.Addr) []netip.Addr {
 	return append(to, e.endpoints.lists[id]...)
 }
 
-// keepAddrs notes the addresses of an endpoint that holds them, sorted.
-func (e *Engine) keepAddrs(id uint32, addrs []netip.Addr) {
+// keepAddrs notes the addresses of an endpoint that claims them, sorted, with the
+// records of the first two.
+func (e *Engine) keepAddrs(id uint32, addrs []netip.Addr, records [2]uint32) {
 	t := e.endpoints
 	where := t.at(id).where & isLocal
 	switch {
 	case len(addrs) == 1 && addrs[0].Is4():
-		where |= inRecord4 | e.v4.find(addrs[0].As4())
+		where |= inRecord4 | records[0]
 	case len(addrs) == 1:
-		where |= inRecord6 | e.v6.find(addrs[0].As16())
+		where |= inRecord6 | records[0]
 	case len(addrs) == 2 && addrs[0].Is4() && !addrs[1].Is4():
 		p := t.pairs.Add()
-		*t.pairs.At(p) = addrPair{e.v4.find(addrs[0].As4()), e.v6.find(addrs[1].As16())}
+		*t.pairs.At(p) = addrPair{records[0], records[1]}
 		where |= inPair | p
 	case len(addrs) > 0:
 		t.lists[id] = addrs
@@ -166,8 +167,11 @@ func (e *Engine) moveAddrs(id uint32, was, now []netip.Addr) {
 			e.unclaim(a, id)
 		}
 	}
-	for _, a := range now {
-		e.claim(a, id)
+	var records [2]uint32
+	for i, a := range now {
+		if r := e.claim(a, id); i < len(records) {
+			records[i] = r
+		}
 	}
-	e.keepAddrs(id, now)
+	e.keepAddrs(id, now, records)
 }

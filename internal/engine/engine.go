@@ -60,6 +60,7 @@ type Engine struct {
 
 	locals    map[policy.Key]*local
 	byAddr    map[netip.Addr]*localAddr
+	hosts     hostTable
 	contested map[netip.Addr][]uint32 // of endpoints, where several claim an address: the first has it
 
 	dirty   dirt
@@ -106,6 +107,7 @@ func New(isLocal func(*policy.Endpoint) bool) *Engine {
 		deciders:  deciderTable{byID: map[dataplane.DeciderID]*deciderEntry{}, byBy: map[deciderKey]dataplane.DeciderID{}},
 		locals:    map[policy.Key]*local{},
 		byAddr:    map[netip.Addr]*localAddr{},
+		hosts:     newHostTable(),
 		contested: map[netip.Addr][]uint32{},
 		dirty:     newDirt(),
 	}

@@ -84,6 +84,7 @@ func (e *Engine) Flush() *dataplane.Delta {
 	e.dirty.resigned = e.dirty.resigned[:0]
 
 	e.settlePrograms()
+	e.settleHosts()
 	e.settleCells()
 	e.giveNets()
 	e.giveAddrs()
@@ -268,6 +269,6 @@ func (e *Engine) sweepIDs() {
 
 func isEmpty(d *dataplane.Delta) bool {
 	return len(d.AddDeciders)+len(d.DelDeciders)+len(d.AddRows)+len(d.DelRows)+
-		len(d.SetPrograms)+len(d.DelPrograms)+len(d.SetCells)+len(d.SetLocals)+len(d.DelLocals)+
+		len(d.SetPrograms)+len(d.DelPrograms)+len(d.SetCells)+len(d.SetLocals)+len(d.DelLocals)+len(d.SetHosts)+len(d.DelHosts)+
 		len(d.SetAddrs)+len(d.DelAddrs)+len(d.SetNets)+len(d.DelNets)+len(d.AddClasses)+len(d.DelClasses) == 0
 }

@@ -23,7 +23,7 @@ func TestHandOverIsOneStep(t *testing.T) {
 	flow := policy.Flow{Src: netip.MustParseAddr("10.0.0.2"), Dst: before.Addrs[0], Protocol: policy.TCP, SrcPort: 50000, DstPort: 80}
 	check := func(step string, want bool) {
 		t.Helper()
-		if allow, _ := tb.decide(flow, policy.Ingress); allow != want {
+		if allow, _, _ := tb.decide(flow, policy.Ingress); allow != want {
 			t.Errorf("%s: allow is %v, want %v", step, allow, want)
 		}
 	}

@@ -14,13 +14,24 @@ import (
 // an address without them costs no more than the number of its holder.
 
 // claim makes an endpoint one of those that claim an address, or looks again at
-// what it is, and finds out who holds the address.
-func (e *Engine) claim(a netip.Addr, id uint32) {
+// what it is, and finds out who holds the address. It gives the address's record.
+func (e *Engine) claim(a netip.Addr, id uint32) uint32 {
+	if a.Is4() {
+		r := e.v4.of(a.As4())
+		claimRecord(e, e.v4, r, a, id)
+		return r
+	}
+	r := e.v6.of(a.As16())
+	claimRecord(e, e.v6, r, a, id)
+	return r
+}
+
+func claimRecord[K addrKey](e *Engine, t *recordTable[K], r uint32, a netip.Addr, id uint32) {
 	all, several := e.contested[a]
-	holder := e.holderOf(a)
+	holder := t.recs.At(r).holder
 	switch {
 	case holder == 0 || holder == id && !several:
-		e.setHolder(a, id)
+		holdRecord(e, t, r, a, id)
 		return
 	case !several:
 		all = []uint32{holder}
@@ -30,7 +41,7 @@ func (e *Engine) claim(a netip.Addr, id uint32) {
 	}
 	slices.SortFunc(all, e.compareClaims)
 	e.contested[a] = all
-	e.setHolder(a, all[0])
+	holdRecord(e, t, r, a, all[0])
 }
 
 // unclaim takes an endpoint from those that claim an address.
@@ -71,20 +82,6 @@ func (e *Engine) compareIdentities(a, b uint32) int {
 	t := e.identities
 	x, y := t.at(a), t.at(b)
 	return policy.CompareIdentities(slices.Clone(t.labelsOf(x)), x.ports, t.labelsOf(y), y.ports)
-}
-
-// holderOf gives the endpoint that holds an address, or 0.
-func (e *Engine) holderOf(a netip.Addr) uint32 {
-	if a.Is4() {
-		if r := e.v4.find(a.As4()); r != 0 {
-			return e.v4.recs.At(r).holder
-		}
-		return 0
-	}
-	if r := e.v6.find(a.As16()); r != 0 {
-		return e.v6.recs.At(r).holder
-	}
-	return 0
 }
 
 // setHolder makes an endpoint, or none, the holder of an address.

@@ -45,6 +45,7 @@ type identityTable struct {
 	recentLabels selector.Labels
 
 	scratch []uint32
+	hashes  []uint64
 	read    selector.Labels
 }
 
@@ -119,11 +120,14 @@ func (e *Engine) addIdentity(labels selector.Labels, ports []policy.NamedPort) u
 	id := t.entries.Add()
 	in := t.at(id)
 	*in = identity{labels: make([]uint32, len(labels)), ports: ports}
+	t.hashes = t.hashes[:0]
 	for i, l := range labels {
-		in.labels[i] = t.labels.hold(l)
+		h := hashLabel(l.Key, l.Value)
+		t.hashes = append(t.hashes, h)
+		in.labels[i] = t.labels.hold(l, h)
 	}
 	t.byHash.Add(hashIdentity(in.labels, in.ports), id)
-	t.index.add(id, labels)
+	t.index.addHashed(id, labels, t.hashes)
 	for _, p := range ports {
 		t.ports.add(hashPortName(p.Name), id)
 	}

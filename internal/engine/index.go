@@ -17,15 +17,14 @@ func newPostings() postings {
 }
 
 func (ps postings) add(h uint64, id uint32) {
-	if other, ok := ps.one[h]; ok {
-		if other != id {
-			delete(ps.one, h)
-			ps.many[h] = roaring.BitmapOf(other, id)
-		}
-	} else if m := ps.many[h]; m != nil {
+	// The few that are many come first: what is asked for most is among them.
+	if m := ps.many[h]; m != nil {
 		m.Add(id)
-	} else {
+	} else if other, ok := ps.one[h]; !ok {
 		ps.one[h] = id
+	} else if other != id {
+		delete(ps.one, h)
+		ps.many[h] = roaring.BitmapOf(other, id)
 	}
 }
 
@@ -129,9 +128,18 @@ func newLabelIndex() labelIndex {
 }
 
 func (x *labelIndex) add(id uint32, ls selector.Labels) {
+	hashes := make([]uint64, len(ls))
+	for i, l := range ls {
+		hashes[i] = hashLabel(l.Key, l.Value)
+	}
+	x.addHashed(id, ls, hashes)
+}
+
+// addHashed puts a label set in whose labels have those hashes.
+func (x *labelIndex) addHashed(id uint32, ls selector.Labels, hashes []uint64) {
 	x.all.Add(id)
-	for _, l := range ls {
-		x.posts.add(hashLabel(l.Key, l.Value), id)
+	for i, l := range ls {
+		x.posts.add(hashes[i], id)
 		x.posts.add(hashPresence(l.Key), id)
 	}
 }

@@ -32,11 +32,16 @@ func (e *Engine) setLocal(key policy.Key, id, was uint32, ep *policy.Endpoint, a
 		delete(e.locals, key)
 		en.where &^= isLocal
 	}
-	if ep != nil && e.isLocal(ep) && len(addrs) > 0 {
+	e.setHost(key, nil)
+	if ep != nil && e.isLocal(ep) && (len(addrs) > 0 || ep.Host != nil) {
 		l := &local{endpoint: ep, identity: en.identity, addrs: addrs}
+		if ep.Host != nil {
+			l.addrs = nil // it is not dispatched to by address
+			e.setHost(key, l)
+		}
 		e.locals[key] = l
 		e.joinIdentity(en.identity, l)
-		for _, a := range addrs {
+		for _, a := range l.addrs {
 			e.joinAddr(a, l)
 		}
 		en.where |= isLocal

@@ -178,6 +178,7 @@ func (e *Engine) settlePolicies() {
 			en.force.refs++
 		}
 		e.dirty.released = append(e.dirty.released, old...)
+		e.touchHosts()
 		for _, l := range in.endpoints {
 			for _, a := range l.addrs {
 				e.dirty.addrs[a] = struct{}{}

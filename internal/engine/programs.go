@@ -18,12 +18,13 @@ type program struct {
 	id       dataplane.ProgramID
 	key      string
 	dir      policy.Direction
-	rules    []tierRule // in order, up to the first that decides everything
-	ends     []uint32   // the ends of tiers and the profile: rules of the program, of no policy
-	governed bool       // a policy applies
-	own      []uint32   // the port facts of the local side that the rules look up
-	refs     int        // local addresses
-	isNew    bool       // not given out yet
+	hook     policy.Hook // of a host endpoint; 0: of workloads
+	rules    []tierRule  // in order, up to the first that decides everything
+	ends     []uint32    // the ends of tiers and the profile: rules of the program, of no policy
+	governed bool        // a policy applies
+	own      []uint32    // the port facts of the local side that the rules look up
+	refs     int         // local addresses
+	isNew    bool        // not given out yet
 
 	facts []uint32 // conditions on the peer, sorted
 	names []uint32 // port names looked up at the peer
@@ -94,12 +95,22 @@ func (e *Engine) settlePrograms() {
 // programFor gives the program of a local endpoint at one of its addresses, and
 // counts one more address of it; 0 if nothing governs.
 func (e *Engine) programFor(l *local, addr netip.Addr, dir policy.Direction) uint32 {
-	facts := e.factsAt(addr)
-	p := &program{dir: dir, refs: 1, isNew: true}
-	ids := e.rulesFor(p, l, addr, facts)
-	if !p.governed && l.endpoint.Profile != "" {
+	return e.hold(&program{dir: dir}, l, policy.FamilyOf(addr), e.factsAt(addr))
+}
+
+// programOf gives the program of a host endpoint at a hook, for a local side of
+// which the facts are true, and counts one more use of it; 0 if nothing governs.
+func (e *Engine) programOf(l *local, hook policy.Hook, family policy.Family, facts []uint32) uint32 {
+	return e.hold(&program{dir: hook.Direction(), hook: hook}, l, family, facts)
+}
+
+// hold fills in a new program, or gives an equal one that there is.
+func (e *Engine) hold(p *program, l *local, family policy.Family, facts []uint32) uint32 {
+	p.refs, p.isNew = 1, true
+	ids := e.rulesFor(p, l, family, facts)
+	if !p.governed && (l.endpoint.Profile != "" || p.hook != 0 && !p.hook.Profiles()) {
 		e.releaseEnds(p)
-		return 0 // no policy: the profile allows
+		return 0 // no policy: the profile allows, or nothing asks
 	}
 	for _, r := range p.rules {
 		for _, name := range r.names(true) {
@@ -112,7 +123,7 @@ func (e *Engine) programFor(l *local, addr netip.Addr, dir policy.Direction) uin
 	}
 	slices.Sort(p.own)
 	p.own = slices.Compact(p.own)
-	p.key = p.encode(policy.FamilyOf(addr), ids)
+	p.key = p.encode(family, ids)
 	if id, ok := e.programs.byKey[p.key]; ok {
 		e.releaseEnds(p)
 		e.programs.byID[id].refs++
@@ -136,7 +147,7 @@ func (e *Engine) factsAt(addr netip.Addr) []uint32 {
 // tier closed by its end, and the profile after the last tier. What stands
 // behind a rule that matches everything is left out: endpoints that differ only
 // there have one program. It gives the rules' ids, with a 0 after each tier.
-func (e *Engine) rulesFor(p *program, l *local, addr netip.Addr, facts []uint32) (ids []uint32) {
+func (e *Engine) rulesFor(p *program, l *local, family policy.Family, facts []uint32) (ids []uint32) {
 	tier := 0
 	closed := false  // a rule of the tier matches everything
 	leaves := false  // a rule of the tier passes on to the next one
@@ -149,7 +160,7 @@ func (e *Engine) rulesFor(p *program, l *local, addr netip.Addr, facts []uint32)
 		ids = append(ids, id)
 		p.rules = append(p.rules, tierRule{r, tier})
 		leaves = leaves || r.action == policy.Pass
-		closed = r.matchesAll()
+		closed = r.action != policy.Log && r.matchesAll()
 	}
 	end := func(by policy.Decider, action policy.Action) {
 		if !closed {
@@ -165,14 +176,18 @@ func (e *Engine) rulesFor(p *program, l *local, addr netip.Addr, facts []uint32)
 	var last *policy.Policy // the last policy of the tier under way
 	endTier := func() {
 		if last != nil {
+			action := e.tiers[last.Tier].DefaultAction
+			if p.hook.Early() {
+				action = policy.Pass
+			}
 			end(policy.Decider{
 				Tier: last.Tier, Kind: last.Key.Kind, Namespace: last.Key.Namespace, Name: last.Key.Name, Rule: policy.EndOfTier,
-			}, e.tiers[last.Tier].DefaultAction)
+			}, action)
 		}
 	}
 	for _, id := range e.identities.at(l.identity).local.ordered {
 		en := e.policies.at(id)
-		if !en.policy.Types[p.dir] {
+		if !en.policy.Types[p.dir] || !acts(en.policy, p.hook) {
 			continue
 		}
 		if last != nil && last.Tier != en.policy.Tier {
@@ -184,7 +199,7 @@ func (e *Engine) rulesFor(p *program, l *local, addr netip.Addr, facts []uint32)
 		last, p.governed = en.policy, true
 		for _, id := range en.force.rules[p.dir] {
 			r := e.rules.at(id)
-			if r.family != policy.AnyFamily && r.family != policy.FamilyOf(addr) {
+			if r.family != policy.AnyFamily && r.family != family {
 				continue
 			}
 			if _, has := slices.BinarySearch(facts, r.own); has || r.own == 0 {
@@ -196,12 +211,25 @@ func (e *Engine) rulesFor(p *program, l *local, addr netip.Addr, facts []uint32)
 	if decided {
 		return ids
 	}
-	if l.endpoint.Profile != "" {
+	switch {
+	case p.hook != 0 && !p.hook.Profiles():
+		if p.governed {
+			end(policy.Decider{}, policy.Allow)
+		}
+	case l.endpoint.Profile != "":
 		end(policy.Decider{Kind: policy.KindProfile, Name: l.endpoint.Profile}, policy.Allow)
-	} else {
+	default:
 		end(policy.Decider{Kind: policy.KindProfile, Rule: policy.EndOfTier}, policy.Deny)
 	}
 	return ids
+}
+
+// acts reports whether a policy that applies acts at a hook; 0 is a workload's.
+func acts(p *policy.Policy, hook policy.Hook) bool {
+	if hook == 0 {
+		return p.Host.ActsOnWorkloads()
+	}
+	return p.Host.ActsAt(hook)
 }
 
 func (e *Engine) releaseEnds(p *program) {
@@ -212,7 +240,7 @@ func (e *Engine) releaseEnds(p *program) {
 
 func (p *program) encode(family policy.Family, rules []uint32) string {
 	b := make([]byte, 0, 4*(len(rules)+len(p.own))+2)
-	b = append(b, byte(family), byte(p.dir))
+	b = append(b, byte(family), byte(p.dir), byte(dataplane.SkipsAt(p.hook)))
 	for _, ids := range [][]uint32{rules, p.own} {
 		for _, id := range ids {
 			b = binary.LittleEndian.AppendUint32(b, id)

@@ -31,7 +31,7 @@ func (tb *tables) canonical() []string {
 		out = append(out, "class "+classes[id])
 	}
 	for _, d := range tb.deciders {
-		out = append(out, fmt.Sprintf("decider %v %v", d.Direction, d.By))
+		out = append(out, fmt.Sprintf("decider %v %v %q", d.Direction, d.By, d.Logs))
 	}
 	rows := map[dataplane.RowID]string{}
 	for id, row := range tb.rows {
@@ -61,7 +61,7 @@ func (tb *tables) rowText(row dataplane.Row) string {
 		by := "nobody"
 		if r.Decider != 0 {
 			d := tb.deciders[r.Decider]
-			by = fmt.Sprintf("%v/%v", d.Direction, d.By)
+			by = fmt.Sprintf("%v/%v/%q", d.Direction, d.By, d.Logs)
 		}
 		fmt.Fprintf(&b, "[%d-%d %d-%d %d-%d %v %s]", r.FirstProtocol, r.LastProtocol, r.Dst.First, r.Dst.Last, r.Src.First, r.Src.Last, r.Allow, by)
 	}

@@ -30,7 +30,7 @@ func sameVerdicts(t fataler, tb *tables, ev *evaluate.Evaluator, f policy.Flow) 
 	egress, ingress := tb.state.Decide(f)
 	for dir, d := range [2]policy.Decision{want.Egress, want.Ingress} {
 		dir := policy.Direction(dir)
-		allow, by := tb.decide(f, dir)
+		allow, by, logs := tb.decide(f, dir)
 		if v := [2]dataplane.Verdict{egress, ingress}[dir]; (!v.Governed || v.Allow) != allow {
 			t.Fatalf("%v of %+v: the tables say allow=%v by %v, dataplane.State says %+v", dir, f, allow, by, v)
 		}
@@ -39,6 +39,9 @@ func sameVerdicts(t fataler, tb *tables, ev *evaluate.Evaluator, f policy.Flow) 
 		}
 		if (by == nil) != (d.By == nil) || by != nil && *by != *d.By {
 			t.Fatalf("%v of %+v: %v is decided by %v in the tables, by %v in evaluate", dir, f, d.Verdict, by, d.By)
+		}
+		if want := dataplane.LogsOf(d.Logs()); logs != want {
+			t.Fatalf("%v of %+v: the tables log for %q, evaluate for %q", dir, f, logs, want)
 		}
 	}
 }
@@ -99,7 +102,7 @@ func TestLocalRowsSayWhatEvaluateSays(t *testing.T) {
 			want := ev.Evaluate(f)
 			for dir, d := range [2]policy.Decision{want.Egress, want.Ingress} {
 				self := [2]string{f.Src.String(), f.Dst.String()}[dir]
-				allow, _ := tb.decide(f, policy.Direction(dir))
+				allow, _, _ := tb.decide(f, policy.Direction(dir))
 				if wanted := d.Verdict == policy.Allow || !held[self]; allow != wanted {
 					t.Fatalf("%v of %+v: allow is %v, want %v", policy.Direction(dir), f, allow, wanted)
 				}

@@ -104,7 +104,7 @@ func (tb *tables) names() names {
 		n.rows[id] = tb.rowText(row)
 	}
 	for id, d := range tb.deciders {
-		n.deciders[id] = fmt.Sprintf("%v %v", d.Direction, d.By)
+		n.deciders[id] = fmt.Sprintf("%v %v %q", d.Direction, d.By, d.Logs)
 	}
 	return n
 }

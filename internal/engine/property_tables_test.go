@@ -19,6 +19,7 @@ type tables struct {
 	rows     map[dataplane.RowID]dataplane.Row
 	programs map[dataplane.ProgramID]dataplane.RowID // to the base
 	cells    map[cellKey]dataplane.RowID
+	points   map[dataplane.PointKey]dataplane.HostPoint
 	locals   map[netip.Addr]dataplane.Local
 	addrs    map[netip.Addr]dataplane.ClassID
 	nets     map[netip.Prefix]dataplane.ClassID
@@ -38,11 +39,11 @@ func newTables() *tables {
 		rows:     map[dataplane.RowID]dataplane.Row{},
 		programs: map[dataplane.ProgramID]dataplane.RowID{},
 		cells:    map[cellKey]dataplane.RowID{},
-		locals:   map[netip.Addr]dataplane.Local{},
-		addrs:    map[netip.Addr]dataplane.ClassID{},
-		nets:     map[netip.Prefix]dataplane.ClassID{},
-		classes:  map[dataplane.ClassID]bool{},
-		state:    dataplane.NewState(),
+		points:   map[dataplane.PointKey]dataplane.HostPoint{}, locals: map[netip.Addr]dataplane.Local{},
+		addrs:   map[netip.Addr]dataplane.ClassID{},
+		nets:    map[netip.Prefix]dataplane.ClassID{},
+		classes: map[dataplane.ClassID]bool{},
+		state:   dataplane.NewState(),
 	}
 }
 
@@ -82,6 +83,7 @@ func (tb *tables) apply(d *dataplane.Delta) (problems []string) {
 	}
 	applyAll(p, "cell", tb.cells, cells, delCells, sameAs[dataplane.RowID], false)
 	applyAll(p, "local", tb.locals, keyed(d.SetLocals, func(l dataplane.Local) netip.Addr { return l.Addr }), d.DelLocals, sameAs[dataplane.Local], false)
+	applyAll(p, "point", tb.points, keyed(d.SetHosts, func(h dataplane.HostPoint) dataplane.PointKey { return h.PointKey }), d.DelHosts, dataplane.HostPoint.Equal, false)
 	applyAll(p, "address", tb.addrs, d.SetAddrs, d.DelAddrs, sameAs[dataplane.ClassID], false)
 	applyAll(p, "net", tb.nets, d.SetNets, d.DelNets, sameAs[dataplane.ClassID], false)
 	tb.checkSorted(p, d)
@@ -152,6 +154,14 @@ func (tb *tables) check(problems *[]string) {
 		for _, id := range []dataplane.ProgramID{l.Egress, l.Ingress} {
 			if usedPrograms[id] = true; id != 0 && tb.programs[id] == 0 {
 				wrong("local %v: program %d is not there", addr, id)
+			}
+		}
+	}
+	for _, h := range tb.points {
+		usedPrograms[h.Base] = true
+		for _, x := range h.Programs {
+			if usedPrograms[x.Program] = true; !tb.classes[x.Class] || tb.programs[x.Program] == 0 {
+				wrong("point %v: class %d or program %d is not there", h.PointKey, x.Class, x.Program)
 			}
 		}
 	}
@@ -233,7 +243,7 @@ func (tb *tables) mustApply(t fataler, d *dataplane.Delta) {
 }
 
 // decide says what the tables say of one end of a flow.
-func (tb *tables) decide(f policy.Flow, dir policy.Direction) (allow bool, by *policy.Decider) {
+func (tb *tables) decide(f policy.Flow, dir policy.Direction) (allow bool, by *policy.Decider, logs dataplane.Logs) {
 	self, peer := f.Src, f.Dst
 	if dir == policy.Ingress {
 		self, peer = peer, self
@@ -244,7 +254,7 @@ func (tb *tables) decide(f policy.Flow, dir policy.Direction) (allow bool, by *p
 		program = l.Ingress
 	}
 	if program == 0 {
-		return true, nil
+		return true, nil, ""
 	}
 	row, ok := tb.cells[cellKey{program, tb.classOf(peer)}]
 	if !ok {
@@ -258,12 +268,12 @@ func (tb *tables) decide(f policy.Flow, dir policy.Direction) (allow bool, by *p
 		if r.FirstProtocol <= f.Protocol && f.Protocol <= r.LastProtocol && holds(r.Dst, dst) && holds(r.Src, src) {
 			if r.Decider != 0 {
 				decider := tb.deciders[r.Decider]
-				by = &decider.By
+				by, logs = &decider.By, decider.Logs
 			}
-			return r.Allow, by
+			return r.Allow, by, logs
 		}
 	}
-	return false, nil
+	return false, nil, ""
 }
 
 func holds(r dataplane.Range, v uint16) bool { return r.First <= v && v <= r.Last }

@@ -202,7 +202,10 @@ func (m *rowMaker) mattering(boxes []box, active []int, here []box) []box {
 		}
 		here = append(here, b)
 		s := &m.steps[b.step]
-		if s.rule.action == policy.Pass {
+		switch s.rule.action {
+		case policy.Log:
+			continue // all goes on
+		case policy.Pass:
 			leap = s.skip
 		}
 		if len(b.src) != 1 || b.src[0] != dataplane.FullRange {
@@ -260,7 +263,9 @@ func sameStrip(a, b []dataplane.Region) bool {
 
 // walk goes through the steps in order, tier by tier, at a point that all boxes
 // hold in the first dimension and that begins src in the second (nil: all do).
+// What is logged on the way makes a decider of its own.
 func (m *rowMaker) walk(boxes []box, src *dataplane.Range) outcome {
+	var logs []policy.Decider
 	next := 0
 	for i := range boxes {
 		b := &boxes[i]
@@ -269,9 +274,17 @@ func (m *rowMaker) walk(boxes []box, src *dataplane.Range) outcome {
 		}
 		s := &m.steps[b.step]
 		switch s.rule.action {
+		case policy.Log:
+			logs = append(logs, s.rule.by)
 		case policy.Allow, policy.Deny:
+			if len(logs) > 0 {
+				return outcome{s.rule.action == policy.Allow, m.e.decider(m.p, s.rule.by, dataplane.LogsOf(logs))}
+			}
+			if s.rule.by == (policy.Decider{}) {
+				return outcome{allow: true} // nothing stands against it
+			}
 			if s.decider == 0 {
-				s.decider = m.e.decider(m.p.dir, s.rule.by)
+				s.decider = m.e.decider(m.p, s.rule.by, "")
 			}
 			return outcome{s.rule.action == policy.Allow, s.decider}
 		case policy.Pass:

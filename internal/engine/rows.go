@@ -37,8 +37,10 @@ type deciderTable struct {
 }
 
 type deciderKey struct {
-	dir policy.Direction
-	by  policy.Decider
+	dir   policy.Direction
+	by    policy.Decider
+	logs  dataplane.Logs
+	skips dataplane.Skips
 }
 
 // settleCells makes the bases of new programs, and the cells that changed.
@@ -196,7 +198,7 @@ func (e *Engine) sweepRows() {
 			if !en.isNew {
 				e.out.DelDeciders = append(e.out.DelDeciders, id)
 			}
-			delete(e.deciders.byBy, deciderKey{en.decider.Direction, en.decider.By})
+			delete(e.deciders.byBy, deciderKey{en.decider.Direction, en.decider.By, en.decider.Logs, en.decider.Skips})
 			delete(e.deciders.byID, id)
 		case en.isNew:
 			en.isNew = false
@@ -206,25 +208,31 @@ func (e *Engine) sweepRows() {
 	clear(e.dirty.deciders)
 }
 
-// decider gives the id of what decides; rows count its uses.
-func (e *Engine) decider(dir policy.Direction, by policy.Decider) dataplane.DeciderID {
+// decider gives the id of what decides after the rules that log; rows count its uses.
+func (e *Engine) decider(p *program, by policy.Decider, logs dataplane.Logs) dataplane.DeciderID {
 	t := &e.deciders
-	key := deciderKey{dir, by}
+	skips := dataplane.SkipsAt(p.hook)
+	if by == (policy.Decider{}) {
+		skips = dataplane.SkipsNothing
+	}
+	key := deciderKey{p.dir, by, logs, skips}
 	if id, ok := t.byBy[key]; ok {
 		return id
 	}
 	t.last++
 	t.byBy[key] = t.last
-	t.byID[t.last] = &deciderEntry{decider: dataplane.Decider{ID: t.last, Direction: dir, By: by}, isNew: true}
+	t.byID[t.last] = &deciderEntry{decider: dataplane.Decider{ID: t.last, Direction: p.dir, By: by, Logs: logs, Skips: skips}, isNew: true}
 	e.dirty.deciders[t.last] = struct{}{}
 	return t.last
 }
 
 // deciders lists those that the row names, each once.
 func deciders(row dataplane.Row) []dataplane.DeciderID {
-	ids := make([]dataplane.DeciderID, len(row))
-	for i, r := range row {
-		ids[i] = r.Decider
+	ids := make([]dataplane.DeciderID, 0, len(row))
+	for _, r := range row {
+		if r.Decider != 0 {
+			ids = append(ids, r.Decider)
+		}
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)

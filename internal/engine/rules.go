@@ -68,8 +68,7 @@ type ruleTable struct {
 
 func (t *ruleTable) at(id uint32) *rule { return t.byID[id] }
 
-// compile puts the rules of a policy into force. Log rules decide nothing and
-// are left out.
+// compile puts the rules of a policy into force.
 func (e *Engine) compile(en *policyEntry) {
 	p := en.policy
 	en.force = &inForce{}
@@ -78,10 +77,9 @@ func (e *Engine) compile(en *policyEntry) {
 			continue
 		}
 		for i := range p.Rules[dir] {
-			if r := &p.Rules[dir][i]; r.Action != policy.Log {
-				by := policy.Decider{Tier: p.Tier, Kind: p.Key.Kind, Namespace: p.Key.Namespace, Name: p.Key.Name, Rule: r.Index}
-				en.force.rules[dir] = append(en.force.rules[dir], e.holdRule(dir, by, r))
-			}
+			r := &p.Rules[dir][i]
+			by := policy.Decider{Tier: p.Tier, Kind: p.Key.Kind, Namespace: p.Key.Namespace, Name: p.Key.Name, Rule: r.Index}
+			en.force.rules[dir] = append(en.force.rules[dir], e.holdRule(dir, by, r))
 		}
 	}
 }

@@ -13,8 +13,9 @@ import (
 // identities and the network sets that it matches.
 type term struct {
 	key        termKey
-	selector   *selector.Selector
-	refs       int // facts that use it
+	entities   *policy.Entities
+	selector   *selector.Selector // that of the entities
+	refs       int                // facts that use it
 	filed      filing
 	identities *roaring.Bitmap
 	sets       *roaring.Bitmap // none if it denotes endpoints only
@@ -22,9 +23,15 @@ type term struct {
 	demanding []uint32 // facts that demand it
 }
 
+// termKey tells terms apart: by the text of the selector, and by which sets count.
 type termKey struct {
-	text          string
-	endpointsOnly bool
+	text                            string
+	endpointsOnly, learned, private bool
+}
+
+// denotes reports whether the nets of a set belong to the term.
+func (tm *term) denotes(set *netSet) bool {
+	return tm.entities.Counts(&policy.Set{Learned: set.learned, Private: set.private}) && tm.selector.Match(set.labels)
 }
 
 type termTable struct {
@@ -45,12 +52,12 @@ func (e *Engine) holdTerm(ent *policy.Entities) uint32 {
 		return 0
 	}
 	t := &e.terms
-	key := termKey{ent.Selector.String(), ent.EndpointsOnly}
+	key := termKey{ent.Selector.String(), ent.EndpointsOnly, ent.Learned, ent.Private}
 	if id, ok := t.byKey[key]; ok {
 		t.at(id).refs++
 		return id
 	}
-	tm := &term{key: key, selector: ent.Selector, refs: 1, identities: roaring.New(), sets: roaring.New()}
+	tm := &term{key: key, entities: ent, selector: ent.Selector, refs: 1, identities: roaring.New(), sets: roaring.New()}
 	id := t.pool.add(tm)
 	t.byKey[key] = id
 	reqs := tm.selector.Requirements()
@@ -64,7 +71,7 @@ func (e *Engine) holdTerm(ent *policy.Entities) uint32 {
 	})
 	if !key.endpointsOnly {
 		e.sets.index.candidates(reqs, func(s uint32) {
-			if set := e.sets.at(s); tm.selector.Match(set.labels) {
+			if set := e.sets.at(s); tm.denotes(set) {
 				tm.sets.Add(s)
 				set.terms = append(set.terms, id)
 				e.dirty.sets[s] = struct{}{}
@@ -107,6 +114,8 @@ type netSet struct {
 	nets   prefixes
 	terms  []uint32 // the terms that match the labels
 	source uint32   // its nets, while a term matches; 0 otherwise
+
+	learned, private bool // see policy.Set
 }
 
 type setTable struct {
@@ -133,25 +142,25 @@ func (e *Engine) setSet(key policy.Key, s *policy.Set) {
 	if known {
 		set := t.at(id)
 		set.nets = newPrefixes(s.Nets)
-		if slices.Equal(set.labels, s.Labels) {
+		if slices.Equal(set.labels, s.Labels) && set.learned == s.Learned && set.private == s.Private {
 			e.dirty.sets[id] = struct{}{}
 			return
 		}
 		e.unlabelSet(id, set)
-		e.labelSet(id, set, s.Labels)
+		e.labelSet(id, set, s)
 		return
 	}
 	set := &netSet{key: key, nets: newPrefixes(s.Nets)}
 	id = t.pool.add(set)
 	t.byKey[key] = id
-	e.labelSet(id, set, s.Labels)
+	e.labelSet(id, set, s)
 }
 
-func (e *Engine) labelSet(id uint32, set *netSet, labels selector.Labels) {
-	set.labels = labels
-	e.sets.index.add(id, labels)
-	e.terms.index.candidates(labels, func(term uint32) {
-		if tm := e.terms.at(term); !tm.key.endpointsOnly && tm.selector.Match(labels) {
+func (e *Engine) labelSet(id uint32, set *netSet, s *policy.Set) {
+	set.labels, set.learned, set.private = s.Labels, s.Learned, s.Private
+	e.sets.index.add(id, set.labels)
+	e.terms.index.candidates(set.labels, func(term uint32) {
+		if tm := e.terms.at(term); tm.denotes(set) {
 			tm.sets.Add(id)
 			set.terms = append(set.terms, term)
 		}

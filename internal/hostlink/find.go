@@ -105,7 +105,8 @@ type search struct {
 	// neighbours and forwarding are read when the first bridge is met.
 	neighbours map[neighbour]net.HardwareAddr
 	forwarding map[station]int
-	uplinks    map[int]bool // interfaces with a default route; nil: not read yet
+	uplinks    map[int]bool         // interfaces with a default route; nil: not read yet
+	alone      map[netip.Addr][]int // links of routes to one address, of all tables; nil: not read yet
 }
 
 type neighbour struct {
@@ -243,7 +244,7 @@ func (s *search) towards(a netip.Addr) (l netlink.Link, reason string, err error
 	routes, err := s.handle.RouteGetWithOptions(a.AsSlice(), &netlink.RouteGetOptions{FIBMatch: true})
 	var errno unix.Errno
 	if errors.As(err, &errno) {
-		return nil, fmt.Sprintf("there is no route to %s: %v", a, err), nil
+		return s.elsewhere(a, fmt.Sprintf("there is no route to %s: %v", a, err))
 	}
 	if err != nil || len(routes) == 0 {
 		return nil, "", fmt.Errorf("route to %s: %w", a, err)
@@ -253,7 +254,7 @@ func (s *search) towards(a netip.Addr) (l netlink.Link, reason string, err error
 	case r.Type != unix.RTN_UNICAST:
 		return nil, fmt.Sprintf("%s is the host's own, or not to be reached", a), nil
 	case isDefault(r.Dst):
-		return nil, fmt.Sprintf("there is no route to %s but the default route", a), nil
+		return s.elsewhere(a, fmt.Sprintf("there is no route to %s but the default route", a))
 	case len(r.Gw) > 0 || r.Via != nil || len(r.MultiPath) > 0:
 		return nil, fmt.Sprintf("the route to %s leads to a gateway", a), nil
 	}

@@ -8,7 +8,8 @@
 // interface:
 //
 //   - of the pod itself (ptp, Calico, AWS VPC with its tables of routes, kindnet):
-//     the kernel's own choice among routes, rules of policy routing included;
+//     the kernel's own choice among routes, rules of policy routing included, or
+//     a route to this address alone in whatever table, if that leads to the world;
 //   - or a bridge (the bridge plugin, Flannel): then the neighbour table has the
 //     pod's hardware address, and the bridge's forwarding table its port.
 //

@@ -195,6 +195,32 @@ func TestPolicyRouting(t *testing.T) {
 	n.want(n.find(pod("eni", "10.77.0.5")), []Link{{Key: key("eni"), Name: web.Interface(), Addrs: addrs("10.77.0.5")}})
 }
 
+// TestOtherTables has the way to a pod in a table that the host's own packets do not use: AWS VPC, pods with security groups.
+func TestOtherTables(t *testing.T) {
+	n := newNode(t)
+	web := n.host("web", "", "10.0.0.2")
+	db := n.host("db", "", "10.0.0.3")
+	only := func(table int, to string, link *lab.Host) {
+		n.ip(func(h *netlink.Handle) error {
+			l, err := h.LinkByName(link.Interface())
+			if err != nil {
+				return err
+			}
+			dst := &net.IPNet{IP: net.ParseIP(to), Mask: net.CIDRMask(32, 32)}
+			if strings.Contains(to, ":") {
+				dst.Mask = net.CIDRMask(128, 128)
+			}
+			return h.RouteAdd(&netlink.Route{LinkIndex: l.Attrs().Index, Dst: dst, Table: table})
+		})
+	}
+	only(101, "10.77.0.5", web)
+	only(101, "fd00:77::5", web)
+	only(102, "10.77.0.6", web)
+	only(103, "10.77.0.6", db)
+	n.want(n.find(pod("eni", "10.77.0.5", "fd00:77::5")), []Link{{Key: key("eni"), Name: web.Interface(), Addrs: addrs("10.77.0.5", "fd00:77::5")}})
+	n.want(n.find(pod("two", "10.77.0.6")), nil, "two: tables of routes lead to 10.77.0.6 by interfaces tw1 and tw2")
+}
+
 // TestUplinks has routes by way of interfaces that are not a pod's own.
 func TestUplinks(t *testing.T) {
 	n := newNode(t)

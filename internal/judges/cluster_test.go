@@ -113,6 +113,9 @@ func pair(v4, v6 string) [2]netip.Addr {
 	return [2]netip.Addr{netip.MustParseAddr(v4), netip.MustParseAddr(v6)}
 }
 
+// linkTo names the node's interface towards a host.
+func linkTo(host string) string { return "l-" + host }
+
 // newLab builds the cluster out of network namespaces.
 func newLab(t *testing.T) *lab.Lab {
 	t.Helper()
@@ -131,7 +134,7 @@ func newLab(t *testing.T) *lab.Lab {
 		if name == ownNode {
 			continue
 		}
-		if _, err := l.AddHost(lab.HostConfig{Name: name, Addrs: addrs[:]}); err != nil {
+		if _, err := l.AddHost(lab.HostConfig{Name: name, Addrs: addrs[:], Interface: linkTo(name)}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -33,7 +33,7 @@ func (s *stage) testFromScratch(t *testing.T, flows []flow) {
 func (s *stage) restart(t *testing.T) {
 	t.Helper()
 	s.engine, s.memory, s.nft = engine.New(nil), memory.New(), s.newKernel()
-	s.engine.Apply(changes(s.translator.Model())...)
+	s.engine.Apply(changes(s.model())...)
 	s.flush(t)
 }
 

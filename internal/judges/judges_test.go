@@ -29,7 +29,7 @@ func table() []row {
 	return slices.Concat(
 		tierRows, orderRows, protocolRows, portRows,
 		netRows, setRows, selectorRows, namespaceRows, languageRows,
-		kubernetesRows, handoverRows,
+		kubernetesRows, clusterRows, serviceRows, httpRows, domainRows, handoverRows,
 	)
 }
 
@@ -62,7 +62,7 @@ func TestTable(t *testing.T) {
 // judge asks all judges about flows.
 func (s *stage) judge(t *testing.T, flows []flow) {
 	t.Helper()
-	reference := evaluate.New(s.translator.Model())
+	reference := evaluate.New(s.model())
 	kernel := s.readBack(t)
 	for _, f := range flows {
 		result := reference.Evaluate(f.Flow)
@@ -140,14 +140,14 @@ func (s *stage) probe(t *testing.T, flows []flow) {
 func (s *stage) compare(t *testing.T) {
 	t.Helper()
 	scratch, e := dataplane.NewState(), engine.New(nil)
-	e.Apply(changes(s.translator.Model())...)
+	e.Apply(changes(s.model())...)
 	if err := scratch.Apply(e.Flush()); err != nil {
 		t.Fatal(err)
 	}
 	kernel := s.readBack(t)
 	for name, tables := range map[string]dataplane.FlowDecider{"the kernel": kernel, "memory": s.memory} {
 		report, err := verify.Run(context.Background(), verify.Input{
-			Model: s.translator.Model(), Tables: scratch, Kernel: tables,
+			Model: s.model(), Tables: scratch, Kernel: tables,
 		})
 		if err != nil {
 			t.Fatal(err)

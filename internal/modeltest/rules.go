@@ -37,6 +37,9 @@ func drawRule(t *rapid.T) policy.Rule {
 	hasPorts := loose || r.Protocol != nil && r.Protocol.HasPorts()
 	r.Source = drawPeer(t, hasPorts, 25)
 	r.Destination = drawPeer(t, hasPorts, 60)
+	if r.Action == policy.Allow && (r.Protocol == nil || *r.Protocol == policy.TCP) && chance(t, 20, "http") {
+		r.HTTP = drawHTTP(t)
+	}
 	return r
 }
 
@@ -78,7 +81,12 @@ func drawPeer(t *rapid.T, hasPorts bool, percent int) policy.Peer {
 }
 
 func drawEntities(t *rapid.T) *policy.Entities {
-	return &policy.Entities{Selector: drawSelector(t), EndpointsOnly: chance(t, 30, "endpoints only")}
+	return &policy.Entities{
+		Selector:      drawSelector(t),
+		EndpointsOnly: chance(t, 30, "endpoints only"),
+		Learned:       chance(t, 30, "learned"),
+		Private:       chance(t, 20, "private"),
+	}
 }
 
 func drawPorts(t *rapid.T) *policy.Ports {

@@ -63,7 +63,7 @@ func Apply(m *policy.Model, changes ...policy.Change) *policy.Model {
 			objects[c.Key] = c.Object
 		}
 	}
-	out := &policy.Model{Nodes: m.Nodes}
+	out := &policy.Model{Nodes: m.Nodes, Host: m.Host}
 	for _, k := range slices.SortedFunc(maps.Keys(objects), policy.Key.Compare) {
 		switch o := objects[k].(type) {
 		case *policy.Tier:

@@ -110,10 +110,16 @@ func peerText(side string, p *policy.Peer) (words []string) {
 		words = append(words, side+" "+fmt.Sprintf(format, args...))
 	}
 	entities := func(e *policy.Entities) string {
-		if e.EndpointsOnly {
-			return "endpoints (" + e.Selector.String() + ")"
+		text := "(" + e.Selector.String() + ")"
+		for _, w := range []struct {
+			is   bool
+			word string
+		}{{e.EndpointsOnly, "endpoints "}, {e.Learned, "learned "}, {e.Private, "private "}} {
+			if w.is {
+				text = w.word + text
+			}
 		}
-		return "(" + e.Selector.String() + ")"
+		return text
 	}
 	if p.Entities != nil {
 		add("%s", entities(p.Entities))

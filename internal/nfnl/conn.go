@@ -263,3 +263,17 @@ func (c *Conn) Dump(w *Writer, each func(Message) error) error {
 	}
 	return first
 }
+
+// InNamespace runs f on a thread that is in the network namespace that a file
+// stands for; in the caller's if that is empty.
+func InNamespace(netns string, f func() error) error {
+	if netns == "" {
+		return f()
+	}
+	fd, err := unix.Open(netns, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("network namespace %s: %w", netns, err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	return inNamespace(fd, f)
+}

@@ -93,6 +93,10 @@ type Finding struct {
 	Field   string     // as in "spec.ingress[2].ports[0]"; empty if none
 	Message string     // what is wrong and what would be right
 	Note    bool       // nothing is wrong: said for the user's information
+	// Closed says that the field is wrong, but its object is in force all the same:
+	// the field stands for what is safe. An object is handed over if all that is wrong
+	// with it is so.
+	Closed bool
 }
 
 // At makes a finding about a field of a resource, with its place.

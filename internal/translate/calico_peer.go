@@ -12,19 +12,21 @@ import (
 // peer translates what a rule demands of one side.
 func (r *calicoRule) peer(name string, in *v3.EntityRule, protocol *policy.Protocol) policy.Peer {
 	field := r.field + "." + name
-	if in.Services != nil {
-		r.unsupported(field+".services", "services")
-	}
-	if len(in.Domains) > 0 {
-		r.unsupported(field+".domains", "domains")
-	}
 	for i, text := range in.NotNets {
 		if p, err := parseNet(text, false); err == nil && p.Bits() == 0 {
 			r.add(at(field+".notNets", i), "%s is every address of its family, so the rule would match nothing: remove the rule, or exclude less", text)
 		}
 	}
+	domains := r.domainPeer(field, name, in)
+	entities := r.entities(field, in)
+	if domains != nil {
+		entities = domains
+	}
+	if service := r.service(field, name, in, protocol); service != nil {
+		entities = service
+	}
 	return policy.Peer{
-		Entities:    r.entities(field, in),
+		Entities:    r.learned(name, entities),
 		NotEntities: r.notEntities(field, in),
 		Nets:        r.oneFamily(field+".nets", in.Nets),
 		NotNets:     r.oneFamily(field+".notNets", in.NotNets),

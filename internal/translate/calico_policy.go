@@ -17,6 +17,7 @@ const defaultTier = "default"
 type calicoPolicy struct {
 	key  policy.Key // its namespace is empty for a global policy
 	spec *v3.GlobalNetworkPolicySpec
+	sets []*policy.Set // that rules refer to: see ruleSets
 	problems
 }
 
@@ -34,12 +35,11 @@ func fromNetworkPolicy(s *v3.NetworkPolicySpec) *v3.GlobalNetworkPolicySpec {
 	}
 }
 
-// translateCalicoPolicy translates a policy; the result is meaningless if there
-// are problems.
-func translateCalicoPolicy(key policy.Key, spec *v3.GlobalNetworkPolicySpec) (*policy.Policy, problems) {
+// translateCalicoPolicy translates a policy, and gives the sets that its rules
+// refer to; the result is meaningless if there are problems.
+func translateCalicoPolicy(key policy.Key, spec *v3.GlobalNetworkPolicySpec) (*policy.Policy, []*policy.Set, problems) {
 	c := &calicoPolicy{key: key, spec: spec}
 	c.name(key.Name)
-	c.checkHostOptions()
 	for i, h := range spec.PerformanceHints {
 		c.word(at("spec.performanceHints", i), string(h), string(v3.AssumeNeededOnEveryNode))
 	}
@@ -49,10 +49,11 @@ func translateCalicoPolicy(key policy.Key, spec *v3.GlobalNetworkPolicySpec) (*p
 		Order:    orderOrLast(spec.Order),
 		Selector: c.appliesTo(),
 		Types:    c.types(),
+		Host:     c.hostOptions(),
 	}
 	p.Rules[policy.Ingress] = c.rules("spec.ingress", policy.Ingress, spec.Ingress)
 	p.Rules[policy.Egress] = c.rules("spec.egress", policy.Egress, spec.Egress)
-	return p, c.problems
+	return p, c.sets, c.problems
 }
 
 func tierOrDefault(name string) string {
@@ -68,22 +69,6 @@ func orderOrLast(order *float64) float64 {
 		return math.Inf(1)
 	}
 	return *order
-}
-
-// checkHostOptions refuses what only host endpoints give a meaning to.
-func (c *calicoPolicy) checkHostOptions() {
-	for _, o := range []struct {
-		field string
-		set   bool
-	}{
-		{"doNotTrack", c.spec.DoNotTrack},
-		{"preDNAT", c.spec.PreDNAT},
-		{"applyOnForward", c.spec.ApplyOnForward},
-	} {
-		if o.set {
-			c.unsupported("spec."+o.field, o.field+" (policy of host endpoints)")
-		}
-	}
 }
 
 // appliesTo joins the selectors that say which endpoints the policy applies to.

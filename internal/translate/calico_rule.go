@@ -35,9 +35,7 @@ func (r *calicoRule) translate(index int) policy.Rule {
 	out.NotProtocol = r.protocol("notProtocol", r.rule.NotProtocol, out.Family)
 	out.ICMP = r.icmp("icmp", r.rule.ICMP, out.Protocol)
 	out.NotICMP = r.icmp("notICMP", r.rule.NotICMP, out.Protocol)
-	if r.rule.HTTP != nil {
-		r.unsupported(r.field+".http", "http")
-	}
+	out.HTTP = r.http(out.Protocol)
 	out.Source = r.peer("source", &r.rule.Source, out.Protocol)
 	out.Destination = r.peer("destination", &r.rule.Destination, out.Protocol)
 	r.checkFamilies(out.Family)

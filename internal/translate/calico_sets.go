@@ -10,8 +10,9 @@ import (
 
 // netset is a network set without the labels of its namespace.
 type netset struct {
-	own  selector.Labels
-	nets []netip.Prefix
+	own     selector.Labels
+	nets    []netip.Prefix
+	domains []string
 }
 
 // translateSet translates what network sets of both scopes have.
@@ -19,10 +20,10 @@ func translateSet(name string, labels map[string]string, nets, domains []string)
 	var ps problems
 	ps.name(name)
 	ps.setLabels(labels)
-	if len(domains) > 0 {
-		ps.unsupported("spec.allowedEgressDomains", "allowedEgressDomains")
-	}
-	return &netset{own: ownLabels(labels), nets: ps.nets("spec.nets", nets, true)}, ps
+	return &netset{
+		own: ownLabels(labels), nets: ps.nets("spec.nets", nets, true),
+		domains: ps.domains("spec.allowedEgressDomains", domains),
+	}, ps
 }
 
 // translateWorkloadEndpoint translates the endpoint of a host's workload.

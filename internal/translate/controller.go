@@ -14,12 +14,53 @@ type controllerTable struct {
 }
 
 // controllerEntry is one thing that manages pods: mostly a ReplicaSet. All but the
-// namespace are words.
+// namespace are words, or with isPart a number of letters of the name.
 type controllerEntry struct {
 	kind, namespace, name uint32
 	hash                  uint32 // pod-template-hash, which ends the name of a ReplicaSet
 	ownerKind, ownerName  uint32 // the workload that it belongs to in the end
 	refs                  uint32
+}
+
+// isPart marks a hash that is the last letters of the name, and an owner's name
+// that is the first ones: nearly always they are.
+const isPart = 1 << 31
+
+// holdHash gives what stands for a hash.
+func (t *endpointTable) holdHash(name, hash string) uint32 {
+	if hash != "" && strings.HasSuffix(name, hash) {
+		return isPart | uint32(len(hash))
+	}
+	return t.words.Hold(hash)
+}
+
+// holdOwner gives what stands for the name of an owner.
+func (t *endpointTable) holdOwner(name, owner string) uint32 {
+	if owner != "" && strings.HasPrefix(name, owner) {
+		return isPart | uint32(len(owner))
+	}
+	return t.words.Hold(owner)
+}
+
+func (t *endpointTable) releasePart(part uint32) {
+	if part&isPart == 0 {
+		t.words.Release(part)
+	}
+}
+
+func (t *endpointTable) hashOf(c *controllerEntry) string {
+	if c.hash&isPart == 0 {
+		return t.words.At(c.hash)
+	}
+	name := t.words.At(c.name)
+	return name[len(name)-int(c.hash&^isPart):]
+}
+
+func (t *endpointTable) ownerNameOf(c *controllerEntry) string {
+	if c.ownerName&isPart == 0 {
+		return t.words.At(c.ownerName)
+	}
+	return t.words.At(c.name)[:c.ownerName&^isPart]
 }
 
 func newControllerTable() *controllerTable {
@@ -41,7 +82,7 @@ func (t *Translator) holdController(n *namespace, key policy.Key, hash string) u
 		return 0
 	}
 	tab, words := t.endpoints.controllers, t.endpoints.words
-	want := controllerEntry{kind: words.Hold(key.Kind), namespace: n.id, name: words.Hold(key.Name), hash: words.Hold(hash)}
+	want := controllerEntry{kind: words.Hold(key.Kind), namespace: n.id, name: words.Hold(key.Name), hash: t.endpoints.holdHash(key.Name, hash)}
 	id := tab.index.Find(want.sum(), func(id uint32) bool {
 		c := tab.at(id)
 		return c.kind == want.kind && c.namespace == want.namespace && c.name == want.name && c.hash == want.hash
@@ -49,10 +90,10 @@ func (t *Translator) holdController(n *namespace, key policy.Key, hash string) u
 	if id != 0 {
 		words.Release(want.kind)
 		words.Release(want.name)
-		words.Release(want.hash)
+		t.endpoints.releasePart(want.hash)
 	} else {
 		owner := t.owner(key, hash)
-		want.ownerKind, want.ownerName = words.Hold(owner.Kind), words.Hold(owner.Name)
+		want.ownerKind, want.ownerName = words.Hold(owner.Kind), t.endpoints.holdOwner(key.Name, owner.Name)
 		id = tab.entries.Add()
 		*tab.at(id) = want
 		tab.index.AddMissed(want.sum(), id)
@@ -70,8 +111,8 @@ func (t *endpointTable) releaseController(id uint32) {
 		return
 	}
 	t.controllers.index.Remove(c.sum(), id)
-	for _, word := range []uint32{c.kind, c.name, c.hash, c.ownerKind, c.ownerName} {
-		t.words.Release(word)
+	for _, part := range []uint32{c.kind, c.name, c.hash, c.ownerKind, c.ownerName} {
+		t.releasePart(part)
 	}
 	t.controllers.entries.Drop(id)
 }
@@ -91,7 +132,7 @@ func (t *endpointTable) ownerKey(id uint32) policy.Key {
 		return policy.Key{}
 	}
 	c := t.controllers.at(id)
-	return policy.Key{Kind: t.words.At(c.ownerKind), Namespace: t.namespaces[c.namespace].name, Name: t.words.At(c.ownerName)}
+	return policy.Key{Kind: t.words.At(c.ownerKind), Namespace: t.namespaces[c.namespace].name, Name: t.ownerNameOf(c)}
 }
 
 // replaceWorkload notes that a workload came, went or has another controller:
@@ -107,24 +148,27 @@ func (t *Translator) replaceWorkload(o *object, was, now any) {
 	}
 }
 
-// settleOwners finds out anew to whom the pods of a namespace belong.
-func (t *Translator) settleOwners(n *namespace) {
+// settleOwners finds out anew to whom the pods of namespaces belong.
+func (t *Translator) settleOwners(of map[*namespace]struct{}) {
 	tab, words := t.endpoints, t.endpoints.words
-	seen := map[uint32]struct{}{}
-	for id := n.first; id != 0; id = tab.records.At(id).next {
-		controller := tab.records.At(id).controller
-		if _, found := seen[controller]; found || controller == 0 {
+	if len(of) == 0 {
+		return
+	}
+	for id := uint32(1); id <= tab.controllers.entries.Numbers(); id++ {
+		c := tab.controllers.at(id)
+		if c.refs == 0 {
 			continue
 		}
-		seen[controller] = struct{}{}
-		c := tab.controllers.at(controller)
-		owner := t.owner(tab.controllerKey(controller), words.At(c.hash))
-		kind, name := words.Hold(owner.Kind), words.Hold(owner.Name)
+		if _, found := of[tab.namespaces[c.namespace]]; !found {
+			continue
+		}
+		owner := t.owner(tab.controllerKey(id), tab.hashOf(c))
+		kind, name := words.Hold(owner.Kind), tab.holdOwner(words.At(c.name), owner.Name)
 		if kind != c.ownerKind || name != c.ownerName {
-			t.step.owners[controller] = struct{}{}
+			t.step.owners[id] = struct{}{}
 		}
 		words.Release(c.ownerKind)
-		words.Release(c.ownerName)
+		tab.releasePart(c.ownerName)
 		c.ownerKind, c.ownerName = kind, name
 	}
 }

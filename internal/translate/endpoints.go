@@ -39,8 +39,7 @@ type endpointTable struct {
 
 // record is a pod or WorkloadEndpoint.
 type record struct {
-	namespace  uint32
-	next, prev uint32 // records of the namespace
+	namespace  uint32 // 0 if the record is free
 	controller uint32
 	shape      uint32
 	node       uint32 // a word

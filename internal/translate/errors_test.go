@@ -62,9 +62,31 @@ spec:
 		{`{action: Allow, source: {serviceAccounts: {names: [A], selector: "a =="}}}`, `6: spec.ingress[0].source.serviceAccounts.names[0]: "A" is no name of a service account: expected lower case letters, digits, '-' and '.'
 6: spec.ingress[0].source.serviceAccounts.selector: column 5: found the end of the selector, expected a string in quotes`},
 
-		{`{action: Allow, http: {methods: [GET]}}`, `6: spec.ingress[0].http: http is not supported yet by this version: remove it, or leave the object out`},
-		{`{action: Allow, source: {services: {name: x}}, destination: {domains: [a.example]}}`, `6: spec.ingress[0].destination.domains: domains is not supported yet by this version: remove it, or leave the object out
-6: spec.ingress[0].source.services: services is not supported yet by this version: remove it, or leave the object out`},
+		{`{action: Deny, protocol: UDP, http: {methods: [GET]}}`, `6: spec.ingress[0].http: HTTP is spoken over TCP, but the rule's protocol is UDP: expected TCP, or no protocol
+6: spec.ingress[0].http: http is for Allow rules only, but the action is Deny: packets are judged before any request is read, and would all meet this rule`},
+		{`{action: Allow, notProtocol: 6, http: {}}`, `6: spec.ingress[0].http: HTTP is spoken over TCP, which notProtocol excludes: the rule would match nothing`},
+		{`{action: Allow, http: {methods: [GET, get, "", "A B", GET, "*", PURGE]}}`, `6: spec.ingress[0].http.methods[1]: "get" is no method: they are told apart by case; did you mean "GET"?
+6: spec.ingress[0].http.methods[2]: "" is no method: expected a name such as GET, or "*"
+6: spec.ingress[0].http.methods[3]: "A B" is no method: expected a name such as GET, or "*"
+6: spec.ingress[0].http.methods[4]: "GET" is given twice: remove one`},
+		{`{action: Allow, http: {paths: [{}, {exact: /a, prefix: /b}, {exact: a}, {prefix: "/a?b"}, {prefix: /a/../b}, {exact: "/%zz"}, {exact: "/a b"}]}}`, `6: spec.ingress[0].http.paths[0]: expected either exact or prefix
+6: spec.ingress[0].http.paths[1]: expected either exact or prefix
+6: spec.ingress[0].http.paths[2].exact: "a" is no path: expected one that begins with '/'
+6: spec.ingress[0].http.paths[3].prefix: "/a?b" has more than a path: remove what begins with '?' or '#'
+6: spec.ingress[0].http.paths[4].prefix: "/a/../b" can be read in several ways: it has a segment '..'; no request that has such a path matches any rule: write the path that is meant
+6: spec.ingress[0].http.paths[5].exact: "/%zz" is no path: malformed: '%' is not followed by two hexadecimal digits
+6: spec.ingress[0].http.paths[6].exact: "/a b" is no path: malformed: it has a space or control character`},
+		{`{action: Allow, destination: {domains: [a.example]}}`, `6: spec.ingress[0].destination.domains: domains are for the destination of egress rules only: remove them`},
+		{`{action: Allow, destination: {services: {name: x}}}`, `6: spec.ingress[0].destination.services: services are for the source of ingress rules: remove them`},
+		{`{action: Allow, source: {services: {name: A_b, namespace: C.d}}}`, `6: spec.ingress[0].source.services.name: "A_b" is no name of a service: expected lower case letters, digits and '-', at most 63
+6: spec.ingress[0].source.services.namespace: "C.d" is no name of a namespace: expected lower case letters, digits and '-', at most 63`},
+		{`{action: Allow, source: {services: {}}}`, `6: spec.ingress[0].source.services: needs the name of a service`},
+		{`{action: Allow, protocol: TCP, source: {services: {name: x}, nets: [10.0.0.0/8], notNets: [10.1.0.0/16], selector: all(), notSelector: has(b), namespaceSelector: all(), serviceAccounts: {names: [a]}, ports: [1]}}`, `6: spec.ingress[0].source.namespaceSelector: cannot stand beside services: write a rule for each
+6: spec.ingress[0].source.nets: cannot stand beside services: write a rule for each
+6: spec.ingress[0].source.notNets: cannot stand beside services: write a rule for each
+6: spec.ingress[0].source.notSelector: cannot stand beside services: write a rule for each
+6: spec.ingress[0].source.selector: cannot stand beside services: write a rule for each
+6: spec.ingress[0].source.serviceAccounts: cannot stand beside services: write a rule for each`},
 	} {
 		t.Run(tt.yaml, func(t *testing.T) {
 			diff(t, "findings", strings.Split(tt.want, "\n"), findings(t, oneRule+tt.yaml))
@@ -99,9 +121,7 @@ spec:
   selector: global()
   namespaceSelector: global()
   performanceHints: [Fast]
-`, `5: spec.doNotTrack: doNotTrack (policy of host endpoints) is not supported yet by this version: remove it, or leave the object out
-6: spec.applyOnForward: applyOnForward (policy of host endpoints) is not supported yet by this version: remove it, or leave the object out
-7: spec.types[1]: Ingress is given twice: remove one
+`, `7: spec.types[1]: Ingress is given twice: remove one
 7: spec.types[2]: "egress": expected Ingress or Egress; did you mean "Egress"?
 8: spec.selector: global() can only be used as the whole namespaceSelector of a rule's source or destination
 9: spec.namespaceSelector: global() can only be used as the whole namespaceSelector of a rule's source or destination
@@ -120,20 +140,50 @@ spec:
   defaultAction: Pass
 `, `5: spec.order: 10: tier default always has order 1000000: leave the field out
 6: spec.defaultAction: Pass: tier default always has Deny: leave the field out`},
+		{"host options that contradict", `apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: p}
+spec:
+  doNotTrack: true
+  preDNAT: true
+  types: [Ingress, Egress]
+  egress: [{action: Allow}]
+`, `5: spec.doNotTrack: needs applyOnForward: true, since it acts before it is known what is routed on
+6: spec.preDNAT: doNotTrack and preDNAT exclude each other: make two policies of it
+6: spec.preDNAT: needs applyOnForward: true, since it acts before it is known what is routed on
+7: spec.types[1]: preDNAT is for ingress only: remove Egress
+8: spec.egress: preDNAT is for ingress only: remove the egress rules`},
 		{"a host endpoint", `apiVersion: projectcalico.org/v3
 kind: HostEndpoint
 metadata: {name: h}
-spec: {node: n, interfaceName: eth0}
-`, `2: kind: HostEndpoint is not supported yet by this version: remove it, or leave the object out`},
+spec:
+  interfaceName: an-interface-name-too-long
+  expectedIPs: [192.0.2.0/24]
+  ports: [{name: x, protocol: ICMP, port: 0}]
+`, `4: spec.node: is missing: expected the name of the host
+5: spec.interfaceName: "an-interface-name-too-long" is no interface's name: expected at most 15 characters without white space, '/' and ':', or "*" for all interfaces
+6: spec.expectedIPs[0]: "192.0.2.0/24" holds more than one address: expected a single one, such as "192.0.2.0/32"
+7: spec.ports[0].port: 0 is no port: expected a number from 1 to 65535
+7: spec.ports[0].protocol: "ICMP" has no ports: expected TCP, UDP or SCTP`},
+		{"a host endpoint of no interface", `apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {name: h}
+spec: {node: n}
+`, `4: spec: interfaceName or expectedIPs is needed: give the interface's name, "*" for all interfaces of the host, or its addresses`},
+		{"a host endpoint of the loopback interface", `apiVersion: projectcalico.org/v3
+kind: HostEndpoint
+metadata: {name: h}
+spec: {node: n, interfaceName: lo}
+`, `4: spec.interfaceName: lo is never governed: a host always reaches itself`},
 		{"a network set", `apiVersion: projectcalico.org/v3
 kind: NetworkSet
 metadata: {name: s, labels: {projectcalico.org/namespace: x}}
 spec:
   nets: [10.0.0.0/8, x]
-  allowedEgressDomains: [a.example]
+  allowedEgressDomains: ["*", b.example]
 `, `3: metadata.labels.projectcalico.org/namespace: is set by the system: remove it
 5: spec.nets[1]: "x" is no CIDR: expected one such as "192.0.2.0/24" or "2001:db8::/64"
-6: spec.allowedEgressDomains: allowedEgressDomains is not supported yet by this version: remove it, or leave the object out`},
+6: spec.allowedEgressDomains[0]: "*" is every name there is: a rule without domains allows that`},
 		{"a workload endpoint", `apiVersion: projectcalico.org/v3
 kind: WorkloadEndpoint
 metadata: {name: w, labels: {"a b": c, d: "e f"}}

@@ -40,6 +40,12 @@ func (t *Translator) keep(p *parsed) any {
 		return p.endpoint
 	case p.node != nil:
 		return p.node
+	case p.service != nil:
+		return p.service
+	case p.slice != nil:
+		return p.slice
+	case p.host != nil:
+		return p.host
 	case p.namespace != nil:
 		return p.namespace
 	case p.account != nil:
@@ -72,7 +78,10 @@ func (t *Translator) replace(o *object, means any, wants string) {
 	if _, ok := means.(*netset); ok {
 		t.joinNamespace(o)
 	}
+	t.replaceNode(o)
 	t.replaceWorkload(o, was, means)
+	t.replaceService(o, was, means)
+	t.moveHost(o, was, means)
 	t.releaseMeaning(was)
 }
 
@@ -133,6 +142,7 @@ func (t *Translator) join(o *object) {
 	t.touched(o)
 	before := o.out
 	now := t.joined(o)
+	t.rules.settle(o, now != nil)
 	if (before == nil) != (now == nil) && o.key.Kind == policy.KindTier {
 		t.touchPolicies(o.key.Name)
 	}
@@ -162,6 +172,8 @@ func (t *Translator) modelObject(out any) policy.Object {
 		return out
 	case *policy.Set:
 		return out
+	case *policy.Endpoint:
+		return out
 	case compact.Packed:
 		return t.policies.Unpack(out)
 	}
@@ -175,11 +187,16 @@ func (t *Translator) joined(o *object) any {
 		return m
 	case compact.Packed:
 		if t.checkTier(o) {
-			return m
+			return t.withServices(o, m)
 		}
 		return nil
 	case *netset:
 		return t.set(o, m)
+	case *hostEndpoint:
+		if ep := t.host(o, m); ep != nil {
+			return ep
+		}
+		return nil
 	}
 	if o.fixed {
 		return fixedTier(o.key.Name)
@@ -235,5 +252,5 @@ func (t *Translator) set(o *object, s *netset) *policy.Set {
 	if o.key.Namespace != "" {
 		labels = joinLabels(labels, t.namespaces[o.key.Namespace].labels)
 	}
-	return &policy.Set{Key: o.key, Labels: labels, Nets: s.nets}
+	return &policy.Set{Key: o.key, Labels: labels, Nets: s.nets, Domains: s.domains}
 }

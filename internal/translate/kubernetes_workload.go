@@ -228,7 +228,7 @@ func translateJob(job *batchv1.Job) (*endpoint, problems) {
 func translateNode(n *corev1.Node) (*policy.Node, problems) {
 	var ps problems
 	ps.name(n.Name)
-	out := &policy.Node{Name: n.Name}
+	out := &policy.Node{Name: n.Name, Labels: selector.NewLabels(n.Labels)}
 	for i, a := range n.Status.Addresses {
 		if a.Type != corev1.NodeInternalIP && a.Type != corev1.NodeExternalIP {
 			continue

@@ -37,6 +37,7 @@ func Load(resources []store.Resource, rejected []store.Rejected, opts Options) L
 	out.Model, out.Staged, out.Ungoverned = t.Model(), t.Staged(), t.Ungoverned()
 	out.Findings = append(out.Findings, t.ungovernedNotes(out.Ungoverned)...)
 	out.Findings = append(out.Findings, t.claimNotes(out.Model)...)
+	out.Findings = append(out.Findings, t.derivedNotes()...)
 	slices.SortStableFunc(out.Findings, store.Finding.Compare)
 	return out
 }

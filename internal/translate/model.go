@@ -12,15 +12,17 @@ import (
 
 // Each gives the whole model as changes from nothing, as Model has it but without
 // nodes and, for an analysis, stand-ins: tiers, policies, sets and endpoints, each
-// kind in the order of keys but for endpoints, which come by namespace. No list of
-// them is made.
+// kind in the order of keys but for endpoints, which come in none. No list of them
+// is made.
 func (t *Translator) Each(yield func(policy.Change)) {
 	t.eachObject(func(o *object) {
 		if out := t.modelObject(o.out); out != nil {
 			yield(policy.Change{Key: o.key, Object: out})
 		}
 	})
-	t.eachRecord(func(id uint32, r *record) {
+	t.eachServiceSet(func(s *policy.Set) { yield(policy.Change{Key: s.Key, Object: s}) })
+	t.rules.each(func(s *policy.Set) { yield(policy.Change{Key: s.Key, Object: s}) })
+	t.endpoints.each(func(id uint32, r *record) {
 		if r.governed() {
 			yield(policy.Change{Key: t.endpoints.key(r), Object: t.endpoint(id)})
 		}
@@ -52,15 +54,6 @@ func (t *Translator) eachObject(visit func(o *object)) {
 	}
 }
 
-// eachRecord visits the records of pods and WorkloadEndpoints, by namespace.
-func (t *Translator) eachRecord(visit func(id uint32, r *record)) {
-	for _, name := range slices.Sorted(maps.Keys(t.namespaces)) {
-		for id := t.namespaces[name].first; id != 0; id = t.endpoints.records.At(id).next {
-			visit(id, t.endpoints.records.At(id))
-		}
-	}
-}
-
 // Model gives the whole model, sorted by key. It makes it anew each time, for an
 // analysis or a test: what follows a cluster uses changes, and Each.
 func (t *Translator) Model() *policy.Model {
@@ -81,9 +74,11 @@ func (t *Translator) Model() *policy.Model {
 	if t.opts.Offline {
 		m.Endpoints = append(m.Endpoints, t.representatives()...)
 	}
+	slices.SortFunc(m.Sets, func(a, b *policy.Set) int { return a.Key.Compare(b.Key) })
 	slices.SortFunc(m.Endpoints, func(a, b *policy.Endpoint) int { return a.Key.Compare(b.Key) })
 	if t.opts.Offline {
 		giveStandIns(m, t.Staged(), t.opts.StandInIPv6)
+		t.deriveServices(m)
 	}
 	return m
 }
@@ -95,6 +90,8 @@ func (t *Translator) nodes() []*policy.Node {
 		switch m := o.means.(type) {
 		case *policy.Node:
 			nodes.add(m.Name, m.Addrs)
+		case *hostEndpoint:
+			nodes.add(m.Node, m.Addrs)
 		case *endpoint:
 			if t.opts.Offline {
 				nodes.add(m.node, m.hostAddrs)
@@ -102,7 +99,7 @@ func (t *Translator) nodes() []*policy.Node {
 		}
 	})
 	if t.opts.Offline {
-		t.eachRecord(func(id uint32, r *record) { nodes.add(t.endpoints.words.At(r.node), t.endpoints.hostAddrs[id]) })
+		t.endpoints.each(func(id uint32, r *record) { nodes.add(t.endpoints.words.At(r.node), t.endpoints.hostAddrs[id]) })
 	}
 	return nodes.sorted()
 }
@@ -112,7 +109,7 @@ func (t *Translator) nodes() []*policy.Node {
 // another workload manages: its pods are that one's.
 func (t *Translator) representatives() []*policy.Endpoint {
 	hasPods := map[policy.Key]bool{}
-	t.eachRecord(func(_ uint32, r *record) {
+	t.endpoints.each(func(_ uint32, r *record) {
 		if r.governed() && r.controller != 0 {
 			hasPods[t.endpoints.ownerKey(r.controller)] = true
 			hasPods[t.endpoints.controllerKey(r.controller)] = true

@@ -23,8 +23,7 @@ type namespace struct {
 	accounts map[string]selector.Labels
 	sets     map[*object]struct{} // the network sets in it
 
-	first     uint32 // of its pods and WorkloadEndpoints, a list of records
-	endpoints int
+	endpoints int // how many records of pods and WorkloadEndpoints are in it
 }
 
 // namespace gives a namespace, making it if it is not known.

@@ -6,8 +6,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	v3 "github.com/tierwall/tierwall/api/v3"
+	"github.com/tierwall/tierwall/internal/cilium"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/policy"
 	"github.com/tierwall/tierwall/selector"
@@ -18,12 +21,16 @@ import (
 type parsed struct {
 	tier      *policy.Tier
 	policy    *policy.Policy
+	sets      []*policy.Set // that rules of the policy refer to: see ruleSets
 	staged    *Staged
 	set       *netset
 	endpoint  *endpoint
 	namespace selector.Labels // what it adds to the labels of what is in it
 	account   selector.Labels // what it adds to the labels of its pods
 	node      *policy.Node
+	service   *serviceObject
+	slice     *endpointSlice
+	host      *hostEndpoint
 }
 
 // tierName gives the tier that a policy belongs to; "" for what is no policy.
@@ -46,11 +53,17 @@ func (t *Translator) parse(r *store.Resource) (parsed, problems) {
 	case *v3.Tier:
 		out.tier, ps = translateTier(o)
 	case *v3.NetworkPolicy:
-		out.policy, ps = translateCalicoPolicy(key, fromNetworkPolicy(&o.Spec))
+		out.policy, out.sets, ps = translateCalicoPolicy(key, fromNetworkPolicy(&o.Spec))
 	case *v3.GlobalNetworkPolicy:
-		out.policy, ps = translateCalicoPolicy(key, &o.Spec)
+		out.policy, out.sets, ps = translateCalicoPolicy(key, &o.Spec)
 	case *networkingv1.NetworkPolicy:
 		out.policy, ps = translateKubernetesPolicy(key, &o.Spec, t.opts.Offline)
+	case *v1alpha2.ClusterNetworkPolicy:
+		out.policy, out.sets, ps = clusterNetworkPolicy(key, &o.Spec, t.opts.Offline)
+	case *v1alpha1.AdminNetworkPolicy:
+		out.policy, out.sets, ps = adminNetworkPolicy(key, &o.Spec, t.opts.Offline)
+	case *v1alpha1.BaselineAdminNetworkPolicy:
+		out.policy, out.sets, ps = baselineAdminNetworkPolicy(key, &o.Spec, t.opts.Offline)
 	case *v3.StagedNetworkPolicy:
 		out.staged, ps = translateStaged(key, policy.KindNetworkPolicy, o.Spec.StagedAction, fromNetworkPolicy(&o.Spec.NetworkPolicySpec))
 	case *v3.StagedGlobalNetworkPolicy:
@@ -64,7 +77,7 @@ func (t *Translator) parse(r *store.Resource) (parsed, problems) {
 	case *v3.WorkloadEndpoint:
 		out.endpoint, ps = translateWorkloadEndpoint(o)
 	case *v3.HostEndpoint:
-		ps.unsupported("kind", "HostEndpoint")
+		out.host, ps = translateHostEndpoint(o)
 	case *corev1.Namespace:
 		ps.shortName("metadata.name", o.Name, "namespace")
 		ps.labels("metadata.labels", o.Labels)
@@ -76,9 +89,13 @@ func (t *Translator) parse(r *store.Resource) (parsed, problems) {
 	case *corev1.Node:
 		out.node, ps = translateNode(o)
 	case *corev1.Service:
-		ps.shortName("metadata.name", o.Name, "service")
+		out.service, ps = translateService(o)
 	case *discoveryv1.EndpointSlice:
-		ps.name(o.Name)
+		out.slice, ps = translateSlice(o)
+	case *cilium.NetworkPolicy, *cilium.ClusterwideNetworkPolicy:
+		if !t.opts.Offline {
+			ps.add("kind", "%s is enforced by Cilium, and not here: leave it out; tierwall convert makes of it policies that are", key.Kind)
+		}
 	default:
 		out.endpoint, ps = parseWorkload(r)
 	}

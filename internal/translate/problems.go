@@ -13,6 +13,7 @@ type problem struct {
 	field   string // as in "spec.ingress[2].ports[0]"
 	message string // what is wrong and what would be right
 	missing string // the field whose absence is at fault; empty if none is
+	closed  bool   // the object is in force all the same: see store.Finding.Closed
 }
 
 // problems collects what is wrong with one object. Checks go on past the first
@@ -25,7 +26,7 @@ func (ps *problems) add(field, format string, args ...any) {
 
 // lacks is add where another field is missing, or something in it.
 func (ps *problems) lacks(missing, field, format string, args ...any) {
-	*ps = append(*ps, problem{field, fmt.Sprintf(format, args...), missing})
+	*ps = append(*ps, problem{field: field, message: fmt.Sprintf(format, args...), missing: missing})
 }
 
 // without leaves out what only follows from fields that could not be read: what
@@ -47,12 +48,6 @@ func isInside(field, of string) bool {
 	return found && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
-// unsupported is for what is valid but cannot be enforced yet. To ignore it
-// would decide something else than was written.
-func (ps *problems) unsupported(field, what string) {
-	ps.add(field, "%s is not supported yet by this version: remove it, or leave the object out", what)
-}
-
 // findings gives the problems with their places.
 func (ps problems) findings(r *store.Resource) []store.Finding {
 	if len(ps) == 0 {
@@ -60,10 +55,17 @@ func (ps problems) findings(r *store.Resource) []store.Finding {
 	}
 	out := make([]store.Finding, 0, len(ps))
 	for _, p := range ps {
-		out = append(out, r.At(p.field, "%s", p.message))
+		f := r.At(p.field, "%s", p.message)
+		f.Closed = p.closed
+		out = append(out, f)
 	}
 	slices.SortStableFunc(out, store.Finding.Compare)
 	return out
+}
+
+// open reports whether something is wrong that keeps the object from being in force.
+func (ps problems) open() bool {
+	return slices.ContainsFunc(ps, func(p problem) bool { return !p.closed })
 }
 
 // at gives the field of an element: at("spec.nets", 2) is "spec.nets[2]".

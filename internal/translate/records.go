@@ -77,7 +77,7 @@ func (t *Translator) recordStatus(key policy.Key) (Status, uint32) {
 		s.Findings = slices.Concat(tr.rejected, tr.invalid)
 	}
 	acts := id != 0 && t.endpoints.records.At(id).governed()
-	s.State = stateOf(id != 0 || tr != nil, id != 0, acts, len(s.Findings) > 0)
+	s.State = stateOf(id != 0 || tr != nil, id != 0, acts, s.Findings)
 	return s, id
 }
 
@@ -93,7 +93,7 @@ func (t *Translator) put(key policy.Key, was uint32, e *endpoint, origin store.O
 	} else {
 		id = tab.records.Add()
 	}
-	now := record{namespace: n.id, next: old.next, prev: old.prev, precedence: e.precedence}
+	now := record{namespace: n.id, precedence: e.precedence}
 	if key.Kind == policy.KindWorkloadEndpoint {
 		now.form = isWorkload
 	}
@@ -109,7 +109,7 @@ func (t *Translator) put(key policy.Key, was uint32, e *endpoint, origin store.O
 	}
 	tab.setAddrs(id, &now, e.addrs)
 	if e.none == "" {
-		now.shape = tab.holdShape(e, key.Namespace)
+		now.shape = tab.holdShape(e, key)
 	}
 	visible = visible || now.shape != old.shape
 	if e.iface != "" {
@@ -122,7 +122,7 @@ func (t *Translator) put(key policy.Key, was uint32, e *endpoint, origin store.O
 		*tab.records.At(id) = now
 	} else {
 		*tab.records.At(id) = now
-		tab.insert(n, id)
+		n.endpoints++
 		tab.byKey.Add(hashRecord(now.form, n.id, hashName(key.Name)), id)
 	}
 	if t.opts.Offline {
@@ -150,7 +150,7 @@ func (t *Translator) drop(key policy.Key, id uint32) {
 	r := *tab.records.At(id)
 	n := tab.namespaces[r.namespace]
 	tab.byKey.Remove(hashRecord(r.form, n.id, hashName(key.Name)), id)
-	tab.remove(n, id)
+	n.endpoints--
 	tab.dropAddrs(id, &r)
 	tab.releaseParts(&r)
 	delete(tab.links, id)
@@ -174,28 +174,13 @@ func (t *endpointTable) releaseParts(r *record) {
 	t.words.Release(r.node)
 }
 
-// insert puts a record at the head of its namespace's list; remove takes it out.
-func (t *endpointTable) insert(n *namespace, id uint32) {
-	r := t.records.At(id)
-	r.next, r.prev = n.first, 0
-	if n.first != 0 {
-		t.records.At(n.first).prev = id
+// each visits all records.
+func (t *endpointTable) each(visit func(id uint32, r *record)) {
+	for id := uint32(1); id <= t.records.Numbers(); id++ {
+		if r := t.records.At(id); r.namespace != 0 {
+			visit(id, r)
+		}
 	}
-	n.first = id
-	n.endpoints++
-}
-
-func (t *endpointTable) remove(n *namespace, id uint32) {
-	r := t.records.At(id)
-	if r.prev != 0 {
-		t.records.At(r.prev).next = r.next
-	} else {
-		n.first = r.next
-	}
-	if r.next != 0 {
-		t.records.At(r.next).prev = r.prev
-	}
-	n.endpoints--
 }
 
 // endpoint makes the endpoint of a record.
@@ -213,7 +198,7 @@ func (t *Translator) endpoint(id uint32) *policy.Endpoint {
 		Owner:      tab.ownerKey(r.controller),
 		Precedence: r.precedence,
 	}
-	if h.profile == namespacesProfile {
+	if h.ofNamespace {
 		ep.Profile = namespaceProfile(ep.Key.Namespace)
 	} else {
 		ep.Profile = tab.words.At(h.profile)
@@ -225,7 +210,7 @@ func (t *Translator) endpoint(id uint32) *policy.Endpoint {
 type joinKey struct{ namespace, shape uint32 }
 
 // joinedLabels gives all labels of a record's endpoint; within a step, those of
-// equal endpoints are one list.
+// equal endpoints are one list, unless they tell names.
 func (t *Translator) joinedLabels(r *record) selector.Labels {
 	key := joinKey{r.namespace, r.shape}
 	if ls, found := t.step.labels[key]; found {
@@ -234,9 +219,12 @@ func (t *Translator) joinedLabels(r *record) selector.Labels {
 	shape := t.endpoints.shapes.At(r.shape)
 	h := headOf(shape)
 	words := t.endpoints.words
-	t.own = t.endpoints.appendOwn(t.own[:0], shape)
+	var named bool
+	t.own, named = t.endpoints.appendOwn(t.own[:0], shape, r)
 	ls := t.labelsOf(t.endpoints.namespaces[r.namespace], words.At(h.account), words.At(h.orchestrator), t.own)
-	t.step.labels[key] = ls
+	if !named {
+		t.step.labels[key] = ls
+	}
 	return ls
 }
 

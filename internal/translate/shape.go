@@ -2,6 +2,9 @@ package translate
 
 import (
 	"encoding/binary"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/tierwall/tierwall/policy"
 	"github.com/tierwall/tierwall/selector"
@@ -9,35 +12,83 @@ import (
 
 // A shape is what the pods of a workload have in common: service account,
 // orchestrator, profile, ports and own labels, as a string. It begins with the
-// numbers of the first four; for each label the number of its key follows, and its
-// value. What the numbers mean is held once for all records of the shape.
-
-// namespacesProfile stands for the profile of the namespace that a pod is in: then
-// pods of many namespaces can be of one shape.
-const namespacesProfile = 1<<32 - 1
+// numbers of the first four (shapeHead); for each label the number of its key follows, and its
+// value, or that it is a part of the pod's name. What the numbers mean is held once
+// for all records of the shape.
 
 // shapeHead is the part of a shape before its labels.
 type shapeHead struct {
 	account, orchestrator, profile, ports uint32
+	// ofNamespace says that the profile is that of the namespace that a pod is in:
+	// then pods of many namespaces can be of one shape.
+	ofNamespace bool
 }
 
-const headLen = 16
+// append appends the head. The profile's number has a one added, or is 0.
+func (h *shapeHead) append(b []byte) []byte {
+	profile := uint64(h.profile) + 1
+	if h.ofNamespace {
+		profile = 0
+	}
+	for _, v := range []uint64{uint64(h.account), uint64(h.orchestrator), profile, uint64(h.ports)} {
+		b = binary.AppendUvarint(b, v)
+	}
+	return b
+}
 
 func headOf(shape string) (h shapeHead) {
-	for i, p := range []*uint32{&h.account, &h.orchestrator, &h.profile, &h.ports} {
-		*p = uint32(shape[4*i]) | uint32(shape[4*i+1])<<8 | uint32(shape[4*i+2])<<16 | uint32(shape[4*i+3])<<24
-	}
+	h, _ = cutHead(shape)
 	return h
 }
 
-// eachLabel visits the labels of a shape in their order, values as parts of it.
-func eachLabel(shape string, visit func(key uint32, value string)) {
-	for rest := shape[headLen:]; rest != ""; {
+// cutHead gives the head of a shape, and its labels.
+func cutHead(shape string) (h shapeHead, labels string) {
+	var v [4]uint64
+	for i := range v {
+		value, n := uvarint(shape)
+		v[i], shape = value, shape[n:]
+	}
+	h = shapeHead{account: uint32(v[0]), orchestrator: uint32(v[1]), ports: uint32(v[3]), ofNamespace: v[2] == 0}
+	if !h.ofNamespace {
+		h.profile = uint32(v[2] - 1)
+	}
+	return h, shape
+}
+
+// The values of labels begin with a number: these stand for what a StatefulSet
+// gives each of its pods, which are of one shape nevertheless; or else it is the
+// value's length and as much more.
+const (
+	valueName    = iota // the pod's name
+	valueOrdinal        // what follows the name's last dash
+	valueText
+)
+
+// ordinalOf gives what valueOrdinal stands for.
+func ordinalOf(name string) string { return name[strings.LastIndexByte(name, '-')+1:] }
+
+// appendValue appends the value of a label of what has that name.
+func appendValue(b []byte, l selector.Label, name string) []byte {
+	switch {
+	case l.Key == appsv1.StatefulSetPodNameLabel && l.Value == name:
+		return append(b, valueName)
+	case l.Key == appsv1.PodIndexLabel && l.Value == ordinalOf(name):
+		return append(b, valueOrdinal)
+	}
+	return append(binary.AppendUvarint(b, valueText+uint64(len(l.Value))), l.Value...)
+}
+
+// eachLabel visits the labels of a shape in their order, values as parts of it or,
+// where form is not valueText, empty.
+func eachLabel(shape string, visit func(key uint32, form uint64, value string)) {
+	for _, rest := cutHead(shape); rest != ""; {
 		key, n := uvarint(rest)
 		rest = rest[n:]
-		size, n := uvarint(rest)
-		visit(uint32(key), rest[n:n+int(size)])
-		rest = rest[n+int(size):]
+		form, n := uvarint(rest)
+		rest = rest[n:]
+		size := int(max(form, valueText) - valueText)
+		visit(uint32(key), min(form, valueText), rest[:size])
+		rest = rest[size:]
 	}
 }
 
@@ -53,22 +104,16 @@ func uvarint(s string) (v uint64, n int) {
 	}
 }
 
-// holdShape gives the number of the shape of an endpoint in a namespace.
-func (t *endpointTable) holdShape(e *endpoint, namespace string) uint32 {
+// holdShape gives the number of the shape of an endpoint.
+func (t *endpointTable) holdShape(e *endpoint, of policy.Key) uint32 {
 	h := shapeHead{account: t.words.Hold(e.account), orchestrator: t.words.Hold(e.orchestrator), ports: t.holdPorts(e.ports)}
-	if e.profile == namespaceProfile(namespace) {
-		h.profile = namespacesProfile
-	} else {
+	if h.ofNamespace = e.profile == namespaceProfile(of.Namespace); !h.ofNamespace {
 		h.profile = t.words.Hold(e.profile)
 	}
-	b := t.buffer[:0]
-	for _, word := range []uint32{h.account, h.orchestrator, h.profile, h.ports} {
-		b = binary.LittleEndian.AppendUint32(b, word)
-	}
+	b := h.append(t.buffer[:0])
 	for _, l := range e.own {
 		b = binary.AppendUvarint(b, uint64(t.words.Hold(l.Key)))
-		b = binary.AppendUvarint(b, uint64(len(l.Value)))
-		b = append(b, l.Value...)
+		b = appendValue(b, l, of.Name)
 	}
 	t.buffer = b
 	id, isNew := t.shapes.HoldBytes(b)
@@ -93,11 +138,9 @@ func (t *endpointTable) releaseWords(shape string) {
 	h := headOf(shape)
 	t.words.Release(h.account)
 	t.words.Release(h.orchestrator)
-	if h.profile != namespacesProfile {
-		t.words.Release(h.profile)
-	}
+	t.words.Release(h.profile)
 	t.releasePorts(h.ports)
-	eachLabel(shape, func(key uint32, _ string) { t.words.Release(key) })
+	eachLabel(shape, func(key uint32, _ uint64, _ string) { t.words.Release(key) })
 }
 
 // holdPorts gives the number of a list of ports; 0 for none.
@@ -133,10 +176,21 @@ func portsOf(text string) (ports []policy.NamedPort) {
 	return ports
 }
 
-// appendOwn appends the own labels of a shape, sorted by key.
-func (t *endpointTable) appendOwn(to selector.Labels, shape string) selector.Labels {
-	eachLabel(shape, func(key uint32, value string) {
+// appendOwn appends the own labels of a record, whose shape it is, sorted by key.
+// named says that others of the shape have other labels.
+func (t *endpointTable) appendOwn(to selector.Labels, shape string, r *record) (own selector.Labels, named bool) {
+	name := ""
+	eachLabel(shape, func(key uint32, form uint64, value string) {
+		if form != valueText && !named {
+			name, named = t.name(r), true
+		}
+		switch form {
+		case valueName:
+			value = name
+		case valueOrdinal:
+			value = ordinalOf(name)
+		}
 		to = append(to, selector.Label{Key: t.words.At(key), Value: value})
 	})
-	return to
+	return to, named
 }

@@ -21,7 +21,7 @@ type Staged struct {
 func translateStaged(key policy.Key, kind string, action v3.StagedAction, spec *v3.GlobalNetworkPolicySpec) (*Staged, problems) {
 	stands := key
 	stands.Kind = kind
-	p, ps := translateCalicoPolicy(stands, spec)
+	p, _, ps := translateCalicoPolicy(stands, spec) // what its rules refer to is not enforced either
 	return &Staged{Key: key, Action: stagedAction(&ps, action), Policy: p}, ps
 }
 

@@ -20,7 +20,7 @@ func giveStandIns(m *policy.Model, staged []Staged, ipv6 bool) {
 			real4 = real4 || a.Is4()
 			real6 = real6 || !a.Is4()
 		}
-		missing = missing || len(e.Addrs) == 0
+		missing = missing || lacksAddrs(e)
 	}
 	if !missing {
 		return
@@ -34,7 +34,7 @@ func giveStandIns(m *policy.Model, staged []Staged, ipv6 bool) {
 		families = append(families, newPool(taken, blocks6()))
 	}
 	for i, e := range m.Endpoints {
-		if len(e.Addrs) > 0 {
+		if !lacksAddrs(e) {
 			continue
 		}
 		changed := *e
@@ -45,6 +45,10 @@ func giveStandIns(m *policy.Model, staged []Staged, ipv6 bool) {
 		m.Endpoints[i] = &changed
 	}
 }
+
+// lacksAddrs reports whether an endpoint needs a stand-in. A host endpoint does
+// not: its host may have addresses that nobody tells.
+func lacksAddrs(e *policy.Endpoint) bool { return len(e.Addrs) == 0 && e.Host == nil }
 
 // prefixesOf gives every block of addresses that the model can tell from the
 // rest of its family.

@@ -16,19 +16,29 @@ type KindState struct {
 
 // stateOf judges the state of an object; it is 0 for one that is gone. acts says
 // that its version in force, if it is valid, is in the model or acts through others.
-func stateOf(present, valid, acts, findings bool) State {
+// What fails closed leaves the present version in force.
+func stateOf(present, valid, acts bool, findings []store.Finding) State {
+	open := slices.ContainsFunc(findings, func(f store.Finding) bool { return !f.Note && !f.Closed })
 	switch {
 	case !present:
 		return 0
-	case acts && valid && findings:
+	case acts && valid && open:
 		return LastValid
 	case acts && valid:
 		return InForce
-	case findings:
+	case isWrong(findings):
 		return NotInForce
 	}
 	return NotEnforced
 }
+
+// isWrong reports whether one of the findings is no note.
+func isWrong(findings []store.Finding) bool {
+	return slices.ContainsFunc(findings, func(f store.Finding) bool { return !f.Note })
+}
+
+// IsWrong reports whether something is wrong with the object, be it in force or not.
+func (s *Status) IsWrong() bool { return isWrong(s.Findings) }
 
 // status gives the object's status.
 func (o *object) status() Status {
@@ -38,12 +48,12 @@ func (o *object) status() Status {
 	}
 	acts := o.out != nil
 	switch m := o.means.(type) {
-	case elsewhere, *policy.Node:
+	case elsewhere, *policy.Node, *serviceObject, *endpointSlice:
 		acts = true
 	case *endpoint:
 		acts = m.template
 	}
-	s.State = stateOf(o.present, o.valid, acts, len(s.Findings) > 0)
+	s.State = stateOf(o.present, o.valid, acts, s.Findings)
 	return s
 }
 
@@ -57,7 +67,7 @@ func (t *Translator) report(before Status) {
 		t.count(KindState{now.Key.Kind, before.State}, -1)
 		t.count(KindState{now.Key.Kind, now.State}, 1)
 	}
-	if now.State == LastValid || now.State == NotInForce {
+	if now.IsWrong() {
 		t.invalid[now.Key] = struct{}{}
 	} else {
 		delete(t.invalid, now.Key)
@@ -100,7 +110,7 @@ func (t *Translator) Statuses() []Status {
 	for _, o := range t.objects {
 		add(o.status())
 	}
-	t.eachRecord(func(_ uint32, r *record) { add(t.Status(t.endpoints.key(r))) })
+	t.endpoints.each(func(_ uint32, r *record) { add(t.Status(t.endpoints.key(r))) })
 	for key := range t.troubles {
 		if t.record(key) == 0 {
 			add(t.Status(key))
@@ -111,7 +121,8 @@ func (t *Translator) Statuses() []Status {
 }
 
 // Invalid gives the statuses of the objects that are not in force as their
-// source has them (LastValid, NotInForce), sorted by key.
+// source has them (LastValid, NotInForce), or of which a part fails closed (InForce,
+// with findings), sorted by key.
 func (t *Translator) Invalid() []Status {
 	out := make([]Status, 0, len(t.invalid))
 	for key := range t.invalid {

@@ -46,21 +46,22 @@ func (t *Translator) Take(b store.Batch, to Sink) {
 	if !b.More {
 		t.reject(rejected)
 	}
+	t.settleServices()
 	// Tiers first: whether policies are in force depends on them.
 	for _, tiers := range []bool{true, false} {
 		for _, o := range t.takeDirty(tiers) {
 			t.join(o)
 		}
 	}
-	for n := range t.step.workloads {
-		t.settleOwners(n)
-	}
+	t.settleOwners(t.step.workloads)
 	for i := range b.Updated {
 		if r := &b.Updated[i]; isRecorded(r.Key.Kind) {
 			t.updateRecord(r, rejected[r.Key])
 		}
 	}
 	t.settle()
+	t.settleNodes()
+	t.rules.flush(t.step.change)
 	t.reportObjects()
 	t.step.end()
 }

@@ -28,10 +28,10 @@ type State uint8
 
 // The states of an object.
 const (
-	InForce     State = iota + 1 // translated, in the model
+	InForce     State = iota + 1 // translated, in the model; what is wrong with it fails closed
 	LastValid                    // its present version is invalid: the last valid one is in force
 	NotInForce                   // invalid, and not in the model in any version
-	NotEnforced                  // valid, but never enforced: staged policies, services, ...
+	NotEnforced                  // valid, but never enforced: staged policies, ...
 )
 
 // String gives "in force", "last valid version in force", "not in force" or "not enforced".

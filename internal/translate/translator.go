@@ -26,8 +26,13 @@ type Translator struct {
 	objects   map[policy.Key]*object
 	tiers     map[string]*object
 	inTier    map[string]map[*object]struct{} // policies, by the tier that they name
+	hostsOn   map[string]map[*object]struct{} // host endpoints, by node
 	policies  *compact.Policies
 	endpoints *endpointTable
+
+	rules     ruleSets // what rules refer to that is no object
+	nodeTable nodeTable
+	services  serviceTable
 
 	namespaces      map[string]*namespace
 	impliedAccounts map[string]selector.Labels // of service accounts that are only referred to
@@ -83,8 +88,12 @@ func New(opts Options) *Translator {
 		objects:         map[policy.Key]*object{},
 		tiers:           map[string]*object{},
 		inTier:          map[string]map[*object]struct{}{},
+		hostsOn:         map[string]map[*object]struct{}{},
 		policies:        compact.NewPolicies(),
 		endpoints:       newEndpointTable(),
+		rules:           newRuleSets(),
+		services:        newServiceTable(),
+		nodeTable:       nodeTable{byName: map[string]*policy.Node{}},
 		namespaces:      map[string]*namespace{},
 		impliedAccounts: map[string]selector.Labels{},
 		troubles:        map[policy.Key]*trouble{},
@@ -120,16 +129,21 @@ func (t *Translator) update(r *store.Resource) {
 	o.present, o.origin = true, r.Origin
 	p, ps := t.parse(r)
 	o.wrong(func(tr *trouble) { tr.rejected, tr.invalid = nil, ps.findings(r) })
-	if len(ps) > 0 && !t.opts.Offline {
+	if ps.open() && !t.opts.Offline {
 		t.touchPoliciesOf(o)
 		return // the last valid version, if any, stays in force
 	}
 	o.wrong(func(tr *trouble) { tr.unjoined = nil })
 	var means any
-	tier := p.tierName()
-	if o.valid = len(ps) == 0; o.valid {
+	tier, services := p.tierName(), servicesOf(&p)
+	if o.valid = !ps.open(); o.valid {
 		means = t.keep(&p)
 	}
+	t.rules.mean(o, p.sets)
+	if !o.valid {
+		services = nil
+	}
+	t.useServices(o, services)
 	t.replace(o, means, tier)
 }
 
@@ -139,6 +153,8 @@ func (t *Translator) remove(key policy.Key) {
 		return
 	}
 	o := t.touch(key)
+	t.rules.mean(o, nil)
+	t.useServices(o, nil)
 	t.replace(o, nil, "")
 	o.present, o.valid, o.origin, o.trouble = false, false, nil, nil
 }

@@ -39,7 +39,7 @@ func (t *Translator) Ungoverned() []Ungoverned {
 			out = append(out, u)
 		}
 	}
-	t.eachRecord(func(_ uint32, r *record) {
+	t.endpoints.each(func(_ uint32, r *record) {
 		if !r.governed() {
 			out = append(out, Ungoverned{Key: t.endpoints.key(r), Owner: t.endpoints.ownerKey(r.controller), Reason: r.reason()})
 		}

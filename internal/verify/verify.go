@@ -31,6 +31,8 @@ type Input struct {
 	Model  *policy.Model         // what should be in force
 	Tables *dataplane.State      // the engine's tables of the model
 	Kernel dataplane.FlowDecider // the tables under test; called from several goroutines
+	// IsLocal says which host endpoints the tables are of; nil: all.
+	IsLocal func(*policy.Endpoint) bool
 	// Progress is called now and then with the number of decisions made and
 	// of all that there are; nil is fine.
 	Progress func(done, total int)
@@ -56,6 +58,8 @@ type Difference struct {
 	Kernel    policy.Action    `json:"kernel"`
 	Reference policy.Action    `json:"reference"`
 	By        *policy.Decider  `json:"by,omitempty"` // who decides, by the reference
+	// Host is the host endpoint and its hook where it is one that disagrees.
+	Host string `json:"host,omitempty"`
 }
 
 // String says it in one line.
@@ -64,7 +68,11 @@ func (d Difference) String() string {
 	if d.By != nil {
 		by = " by " + dataplane.DeciderText(*d.By)
 	}
-	return fmt.Sprintf("%s %s: the kernel says %s, policy says %s%s", FlowText(d.Flow), d.Direction, d.Kernel, d.Reference, by)
+	where := d.Direction.String()
+	if d.Host != "" {
+		where = "at host endpoint " + d.Host
+	}
+	return fmt.Sprintf("%s %s: the kernel says %s, policy says %s%s", FlowText(d.Flow), where, d.Kernel, d.Reference, by)
 }
 
 // Connection gives the flow in words.
@@ -105,14 +113,14 @@ func Run(ctx context.Context, in Input) (*Report, error) {
 		v.flows(t, func(policy.Flow, bool) { v.total++ })
 	}
 	v.report = Report{Endpoints: len(in.Tables.Locals()), Classes: len(in.Tables.Classes()), Decisions: v.total}
-	group, ctx := errgroup.WithContext(ctx)
+	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for _, t := range tasks {
 		group.Go(func() error {
 			var err error
 			v.flows(t, func(f policy.Flow, bound bool) {
 				if err == nil {
-					if err = ctx.Err(); err == nil {
+					if err = groupCtx.Err(); err == nil {
 						v.compare(f, t.dir, bound)
 					}
 				}
@@ -123,6 +131,10 @@ func Run(ctx context.Context, in Input) (*Report, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	if err := v.hosts(ctx); err != nil {
+		return nil, err
+	}
+	v.report.Decisions = v.total
 	if in.Progress != nil {
 		in.Progress(v.total, v.total)
 	}
@@ -175,7 +187,7 @@ func (v *verifier) compare(f policy.Flow, dir policy.Direction, bound bool) {
 	defer v.mu.Unlock()
 	v.report.Differences++
 	if len(v.report.First) < MaxDifferences {
-		v.report.First = append(v.report.First, Difference{f, dir, kernel, ref.Verdict, ref.By})
+		v.report.First = append(v.report.First, Difference{Flow: f, Direction: dir, Kernel: kernel, Reference: ref.Verdict, By: ref.By})
 	}
 }
 

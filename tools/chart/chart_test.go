@@ -43,7 +43,8 @@ agent:
   affinity: {nodeAffinity: {}}
   podAnnotations: {example.com/a: b}
   podLabels: {example.com/c: d}
-cni: {confDir: /etc/kubernetes/cni/net.d, binDir: /usr/libexec/cni}
+cni: {confDir: /etc/kubernetes/cni/net.d, binDir: /usr/libexec/cni, timeout: 1m30s, failurePolicy: open, exemptNamespaces: [kube-system, ci]}
+extAuthz: {enabled: true, dir: /run/authz, group: 101}
 controller: {replicas: 3, port: 9398, args: [--debug], affinity: {nodeAffinity: {}}, podAnnotations: {example.com/a: b}, podLabels: {example.com/c: d}}
 apiServer: {host: api.example.com, port: 443}
 rbac: {roles: {aggregate: false, platformTiers: [infra], appTiers: [apps]}}
@@ -215,6 +216,33 @@ func TestConfinement(t *testing.T) {
 	}
 }
 
+// The agent reads what it enforces, the controller what is staged as well.
+func TestStagedIsTheControllers(t *testing.T) {
+	r, err := Render(dir, golden["default"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := objects(t, r)
+	for name, want := range map[string]bool{"tierwall-agent": false, "tierwall-controller": true} {
+		role := all["ClusterRole /"+name]
+		if role == nil {
+			t.Fatalf("no ClusterRole %s", name)
+		}
+		text, err := yaml.Marshal(role.Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(string(text), "staged"); got != want {
+			t.Errorf("%s reads staged policies: %t, expected %t", name, got, want)
+		}
+		for _, kind := range []string{"- tiers\n", "- hostendpoints\n", "- globalnetworksets\n", "- networkpolicies\n"} {
+			if !strings.Contains(string(text), kind) {
+				t.Errorf("%s does not read %q", name, kind)
+			}
+		}
+	}
+}
+
 func convert(t *testing.T, from *unstructured.Unstructured, to any) {
 	t.Helper()
 	if from == nil {
@@ -239,6 +267,11 @@ func TestSchemaRefuses(t *testing.T) {
 		"agent: {updateStrategy: {type: Recreate}}": "value must be one of",
 		"tolerations: []":                           "additional properties 'tolerations' not allowed",
 		"cleanup: {timeoutSeconds: 1}":              "minimum",
+		"extAuthz: {group: proxies}":                "got string, want integer",
+		"cni: {timeout: 20}":                        "got number, want string",
+		"cni: {timeout: soon}":                      "does not match pattern",
+		"cni: {failurePolicy: ajar}":                "value must be one of",
+		"cni: {exemptNamespaces: [Kube]}":           "does not match pattern",
 		"image: {pullSecrets: [pull]}":              "got string, want object",
 	} {
 		if _, err := Render(dir, values); err == nil || !strings.Contains(err.Error(), want) {

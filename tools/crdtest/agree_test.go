@@ -26,7 +26,17 @@ var rest = []struct{ what, field, message string }{
 	{what: "selectors are not parsed", field: `[sS]elector$`},
 	{what: "other objects are not looked at", field: `^spec\.tier$`, message: `does not exist`},
 	{what: "ports are not compared", field: `[pP]orts\[\d+\]$`, message: `ends before it begins`},
+	{what: "names of interfaces", field: `^spec\.interfaceName$`},
 	{what: "features to come", field: ``, message: `is not supported yet by this version`},
+	{what: "fields are not compared", field: `destination\.\w+$`, message: `cannot stand beside domains`},
+	{what: "fields are not compared", field: `(source|destination)\.\w+$`, message: `cannot stand beside services`},
+	{what: "fields are not compared", field: `\.services$`, message: `the rule's protocol is`},
+	{what: "fields are not compared", field: `\.http$`, message: `which notProtocol excludes`},
+	{what: "the direction is not known to a rule", field: `\.services$`, message: `services are for the`},
+	{what: "the scope is not known to a rule", field: `\.services$`, message: `needs a namespace`},
+	{what: "methods are not compared", field: `methods\[\d+\]$`, message: `is given twice|told apart by case`},
+	{what: "paths are not parsed", field: `paths\[\d+\]\.(exact|prefix)$`, message: `has more than a path|in several ways|malformed`},
+	{what: "addresses look like names", field: `omains\[\d+\]$`, message: `is an address, no name`},
 	{what: "labels are not seen by the rules of a definition", field: `^metadata\.labels\.projectcalico\.org/namespace$`},
 	{what: "format cidr is lenient", field: `(nets|Nets)\[\d+\]$`, message: `is no CIDR|written as IPv6`},
 	{what: "the namespace of a set or policy is checked by the API server itself", field: `^metadata\.namespace$`},
@@ -46,6 +56,9 @@ func isRest(f store.Finding) bool {
 	all := rest
 	if f.Key.Kind == "StagedKubernetesNetworkPolicy" {
 		all = append(all[:len(all):len(all)], kubernetesRest...)
+	}
+	if f.Key.Kind == "ClusterNetworkPolicy" {
+		all = append(all[:len(all):len(all)], clusterRest...)
 	}
 	for _, r := range all {
 		if regexp.MustCompile(r.field).MatchString(f.Field) && regexp.MustCompile(r.message).MatchString(f.Message) {

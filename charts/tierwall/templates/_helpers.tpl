@@ -70,10 +70,13 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{/* Policies of all kinds, to read. */}}
+{{/* What is enforced, to read. */}}
 {{- define "tierwall.readsPolicies" }}
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
+  verbs: [get, list, watch]
+- apiGroups: [policy.networking.k8s.io]
+  resources: [clusternetworkpolicies, adminnetworkpolicies, baselineadminnetworkpolicies]
   verbs: [get, list, watch]
 - apiGroups: [projectcalico.org]
   resources:
@@ -83,12 +86,19 @@ capabilities:
   - networksets
   - globalnetworksets
   - hostendpoints
-  - stagednetworkpolicies
-  - stagedglobalnetworkpolicies
-  - stagedkubernetesnetworkpolicies
   # What Calico's own API server asks for, where it serves the group.
   - tier.networkpolicies
   - tier.globalnetworkpolicies
+  verbs: [get, list, watch]
+{{- end }}
+
+{{/* What is staged, to read: the agent has no use for it. */}}
+{{- define "tierwall.readsStaged" }}
+- apiGroups: [projectcalico.org]
+  resources:
+  - stagednetworkpolicies
+  - stagedglobalnetworkpolicies
+  - stagedkubernetesnetworkpolicies
   - tier.stagednetworkpolicies
   - tier.stagedglobalnetworkpolicies
   verbs: [get, list, watch]

@@ -65,6 +65,13 @@ func (m *Dataplane) Decide(f policy.Flow) (egress, ingress dataplane.Verdict) {
 	return m.state.Decide(f)
 }
 
+// DecideHost decides a flow at a host endpoint by the tables.
+func (m *Dataplane) DecideHost(at dataplane.PointKey, f policy.Flow) dataplane.Verdict {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.state.DecideHost(at, f)
+}
+
 // State gives the tables themselves; they must not be used while Apply runs.
 func (m *Dataplane) State() *dataplane.State {
 	m.mu.Lock()

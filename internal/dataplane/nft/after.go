@@ -21,6 +21,7 @@ func (t *step) after(d *dataplane.Delta) error {
 	t.afterAddrs()
 	t.afterRoom()
 	t.afterNets()
+	t.afterHosts(d)
 	return nil
 }
 
@@ -61,7 +62,7 @@ func (t *step) afterDeciders() {
 		for i, is := range [2]bool{denying > 0, allowing > 0} {
 			switch allow := i == 1; {
 			case is && !was[i]:
-				t.batch.addChain(deciderChain(d, allow))
+				t.batch.addChain(t.b.deciderChain(d, allow))
 			case was[i] && !is:
 				t.batch.delChain(deciderName(id, allow), rankDecider)
 			}
@@ -152,6 +153,9 @@ func (t *step) commit() {
 		if t.intervals[family] != nil {
 			t.b.intervals[family] = t.intervals[family]
 		}
+	}
+	if t.host != nil {
+		t.b.host.content = t.host
 	}
 	for name, f := range t.room {
 		if f.room == 0 {

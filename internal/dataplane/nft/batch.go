@@ -71,8 +71,8 @@ func (b *batch) addBaseChain(c chainSpec, rules []rule) {
 	b.rules = append(b.rules, chainRules{name: c.name, rules: rules})
 }
 
-// takeBaseChain moves the base chain with its rules into a batch of its own, so
-// much behind its priority.
+// takeBaseChain moves the base chains with their rules into a batch of their own, so
+// much behind their priority.
 func (b *batch) takeBaseChain(behind int32) *batch {
 	hook := newBatch(b.table)
 	b.newChains = slices.DeleteFunc(b.newChains, func(c chainSpec) bool {
@@ -83,7 +83,7 @@ func (b *batch) takeBaseChain(behind int32) *batch {
 		return c.base
 	})
 	b.rules = slices.DeleteFunc(b.rules, func(c chainRules) bool {
-		if c.name == hook.newChains[0].name {
+		if slices.ContainsFunc(hook.newChains, func(b chainSpec) bool { return b.name == c.name }) {
 			hook.rules = append(hook.rules, c)
 			return true
 		}

@@ -31,11 +31,22 @@ func (b *Dataplane) Check(ctx context.Context) (dataplane.Drift, error) {
 	if err != nil {
 		return dataplane.Drift{}, fmt.Errorf("nftables: reading table %s: %w", b.ports.table, err)
 	}
-	drift := dataplane.Drift{Findings: slices.Concat(findings, atPorts)}
+	atTap, err := b.tap.compare()
+	if err != nil {
+		return dataplane.Drift{}, fmt.Errorf("nftables: reading table %s: %w", b.tap.table, err)
+	}
+	drift := dataplane.Drift{Findings: slices.Concat(findings, atPorts, atTap)}
 	defer b.Cut(ctx)
 	if len(atPorts) > 0 {
 		b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.ports.table.String(), "findings", len(atPorts), "first", atPorts[0])
 		if err := b.ports.write(b.ports.sources); err != nil {
+			return drift, err
+		}
+		drift.Repaired = true
+	}
+	if len(atTap) > 0 {
+		b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.tap.table.String(), "findings", len(atTap), "first", atTap[0])
+		if err := b.tap.write(b.tap.tap); err != nil {
 			return drift, err
 		}
 		drift.Repaired = true

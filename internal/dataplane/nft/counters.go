@@ -29,8 +29,9 @@ func (o oldCounters) restore(chains []chainRules) {
 		if c.rank != rankDecider {
 			continue
 		}
-		if n, ok := o[counterKey{isAllow(c.name), c.rules[0].comment}]; ok {
-			c.rules[0].packets, c.rules[0].bytes = n.packets, n.bytes
+		counts := &c.rules[len(c.rules)-1] // others log
+		if n, ok := o[counterKey{isAllow(c.name), counts.comment}]; ok {
+			counts.packets, counts.bytes = n.packets, n.bytes
 		}
 	}
 }
@@ -74,7 +75,7 @@ func (b *Dataplane) Counters(ctx context.Context) ([]dataplane.Counter, error) {
 	return counters, nil
 }
 
-// eachDecider gives the rules of all deciders' chains. It fails with ENOENT if
+// eachDecider gives the rules that count in all deciders' chains. It fails with ENOENT if
 // there is no table.
 func eachDecider(conn *nfnl.Conn, table tableID, visit func(chain string, attrs nfnl.Attrs)) error {
 	if err := findTable(conn, table); err != nil {
@@ -82,7 +83,8 @@ func eachDecider(conn *nfnl.Conn, table tableID, visit func(chain string, attrs 
 	}
 	return each(conn, getRules(table), func(a nfnl.Attrs) error {
 		chain := a.Get(unix.NFTA_RULE_CHAIN).String()
-		if isAllow(chain) || strings.HasPrefix(chain, "deny-") {
+		decides := isAllow(chain) || strings.HasPrefix(chain, "deny-")
+		if decides && readComment(a.Get(unix.NFTA_RULE_USERDATA)) != "" { // those that log have none
 			visit(chain, a)
 		}
 		return nil

@@ -21,13 +21,23 @@ func readExpr(list nfnl.Attrs) (expr, error) {
 	ok := true
 	switch name {
 	case "meta":
-		known = []uint16{unix.NFTA_META_KEY, unix.NFTA_META_DREG}
+		known = []uint16{unix.NFTA_META_KEY, unix.NFTA_META_DREG, unix.NFTA_META_SREG}
 		e = expr{kind: metaLoad, key: number(unix.NFTA_META_KEY), register: number(unix.NFTA_META_DREG)}
-		ok = e.key == metaL4Proto || e.key == metaNFProto || e.key == metaIIF || e.key == metaProtocol
+		ok = e.key == metaL4Proto || e.key == metaNFProto || e.key == metaIIF || e.key == metaProtocol ||
+			e.key == metaIIFName || e.key == metaOIFName || e.key == metaMark
+		if a.Get(unix.NFTA_META_SREG) != nil {
+			e.kind, e.register = metaStore, number(unix.NFTA_META_SREG)
+			ok = e.key == metaMark && a.Get(unix.NFTA_META_DREG) == nil
+		}
 	case "ct":
 		known = []uint16{unix.NFTA_CT_KEY, unix.NFTA_CT_DREG}
 		e = expr{kind: ctLoad, key: number(unix.NFTA_CT_KEY), register: number(unix.NFTA_CT_DREG)}
-		ok = e.key == ctState
+		ok = e.key == ctState || e.key == ctDirection
+		if direction := a.Get(unix.NFTA_CT_DIRECTION); direction != nil {
+			known = append(known, unix.NFTA_CT_DIRECTION)
+			e.kind = ctOriginal
+			ok = direction.Uint8() == 0 && (e.key == ctProtoDst || e.key == ctDstIP || e.key == ctDstIP6)
+		}
 	case "payload":
 		known = []uint16{unix.NFTA_PAYLOAD_DREG, unix.NFTA_PAYLOAD_BASE, unix.NFTA_PAYLOAD_OFFSET, unix.NFTA_PAYLOAD_LEN}
 		e = expr{
@@ -41,8 +51,13 @@ func readExpr(list nfnl.Attrs) (expr, error) {
 			unix.NFTA_BITWISE_MASK, unix.NFTA_BITWISE_XOR, bitwiseOperator,
 		}
 		e = expr{kind: bitwiseAnd, register: number(unix.NFTA_BITWISE_SREG), length: number(unix.NFTA_BITWISE_LEN), data: data(unix.NFTA_BITWISE_MASK)}
-		ok = number(unix.NFTA_BITWISE_DREG) == e.register && number(bitwiseOperator) == 0 &&
-			strings.Trim(data(unix.NFTA_BITWISE_XOR), "\x00") == "" && len(e.data) == int(e.length)
+		ok = number(unix.NFTA_BITWISE_DREG) == e.register && number(bitwiseOperator) == 0 && len(e.data) == int(e.length)
+		if xor := data(unix.NFTA_BITWISE_XOR); strings.Trim(xor, "\x00") != "" {
+			ok = ok && xor == inverted(e.data)
+			e.kind, e.data = bitwiseOr, xor
+		}
+	case "notrack":
+		e = expr{kind: noTrack}
 	case "cmp":
 		known = []uint16{unix.NFTA_CMP_SREG, unix.NFTA_CMP_OP, unix.NFTA_CMP_DATA}
 		e = expr{kind: compare, register: number(unix.NFTA_CMP_SREG), key: number(unix.NFTA_CMP_OP), data: data(unix.NFTA_CMP_DATA)}
@@ -69,6 +84,17 @@ func readExpr(list nfnl.Attrs) (expr, error) {
 		}
 		e = expr{kind: immediate, verdict: v}
 		ok = number(unix.NFTA_IMMEDIATE_DREG) == unix.NFT_REG_VERDICT
+	case "limit":
+		known = []uint16{unix.NFTA_LIMIT_RATE, unix.NFTA_LIMIT_UNIT, unix.NFTA_LIMIT_BURST, unix.NFTA_LIMIT_TYPE, unix.NFTA_LIMIT_FLAGS, unix.NFTA_LIMIT_PAD}
+		rate := a.Get(unix.NFTA_LIMIT_RATE).Uint64()
+		e = expr{kind: limitRate, key: uint32(rate), length: number(unix.NFTA_LIMIT_BURST)}
+		ok = uint64(e.key) == rate && a.Get(unix.NFTA_LIMIT_UNIT).Uint64() == 1 && number(unix.NFTA_LIMIT_TYPE) == 0 && number(unix.NFTA_LIMIT_FLAGS) == 0
+	case "log":
+		known = []uint16{unix.NFTA_LOG_GROUP, unix.NFTA_LOG_PREFIX, unix.NFTA_LOG_SNAPLEN, unix.NFTA_LOG_QTHRESHOLD}
+		e = expr{kind: logTo, key: uint32(a.Get(unix.NFTA_LOG_GROUP).Uint16()), length: number(unix.NFTA_LOG_SNAPLEN), data: a.Get(unix.NFTA_LOG_PREFIX).String()}
+		ok = a.Get(unix.NFTA_LOG_QTHRESHOLD).Uint16() == 1
+	case "queue", "target":
+		return readQueue(name, a)
 	default:
 		return expr{}, fmt.Errorf("expression %q is none of ours", name)
 	}

@@ -40,7 +40,7 @@ func TestDrift(t *testing.T) {
 			l.write(w, typ, table, set)
 		}
 	}
-	foreign := rule{exprs: []expr{{kind: metaLoad, register: reg1, key: 6}, is(1, 0, 0, 0), {kind: immediate, verdict: accept}}} // by interface
+	foreign := rule{exprs: []expr{{kind: metaLoad, register: reg1, key: 10}, is(1, 0, 0, 0), {kind: immediate, verdict: accept}}} // by user
 	cases := []struct {
 		name string
 		do   func(*nfnl.Writer)
@@ -105,7 +105,7 @@ func TestReadRefuses(t *testing.T) {
 	b := newDataplane(t, ns)
 	apply(t, b, tabletest.Empty().Step(podTables()))
 	tamper(t, ns, func(w *nfnl.Writer) {
-		writeRule(w, inet(DefaultTable), "row-1", rule{exprs: []expr{{kind: metaLoad, register: reg1, key: 3}, is(0, 0, 0, 0), {kind: immediate, verdict: accept}}})
+		writeRule(w, inet(DefaultTable), "row-1", rule{exprs: []expr{{kind: metaLoad, register: reg1, key: 10}, is(0, 0, 0, 0), {kind: immediate, verdict: accept}}})
 	})
 	_, err := b.ReadBack(ctx)
 	if err == nil || !strings.Contains(err.Error(), `chain row-1, rule 1: expression "meta" is used in a way that is none of ours`) {

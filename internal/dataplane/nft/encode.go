@@ -16,6 +16,9 @@ func putNativeUint32(b []byte, n uint32) { binary.NativeEndian.PutUint32(b, n) }
 var exprNames = map[kind]string{
 	metaLoad: "meta", ctLoad: "ct", payloadLoad: "payload", bitwiseAnd: "bitwise", compare: "cmp",
 	inRange: "range", lookup: "lookup", verdictMap: "lookup", counter: "counter", immediate: "immediate",
+	bitwiseOr: "bitwise", metaStore: "meta", noTrack: "notrack",
+	ctOriginal: "ct", queueTo: "queue", queueTarget: "target",
+	limitRate: "limit", logTo: "log",
 }
 
 // writeRule appends the message that adds a rule to the end of a chain.
@@ -47,6 +50,8 @@ func writeExpr(w *nfnl.Writer, e expr, r rule) {
 	case ctLoad:
 		w.Uint32(unix.NFTA_CT_KEY, e.key)
 		w.Uint32(unix.NFTA_CT_DREG, e.register)
+	case ctOriginal, queueTo, queueTarget:
+		writeTapExpr(w, e)
 	case payloadLoad:
 		w.Uint32(unix.NFTA_PAYLOAD_DREG, e.register)
 		w.Uint32(unix.NFTA_PAYLOAD_BASE, e.key)
@@ -58,6 +63,15 @@ func writeExpr(w *nfnl.Writer, e expr, r rule) {
 		w.Uint32(unix.NFTA_BITWISE_LEN, e.length)
 		writeData(w, unix.NFTA_BITWISE_MASK, e.data)
 		writeData(w, unix.NFTA_BITWISE_XOR, string(make([]byte, e.length)))
+	case bitwiseOr:
+		w.Uint32(unix.NFTA_BITWISE_SREG, e.register)
+		w.Uint32(unix.NFTA_BITWISE_DREG, e.register)
+		w.Uint32(unix.NFTA_BITWISE_LEN, e.length)
+		writeData(w, unix.NFTA_BITWISE_MASK, inverted(e.data))
+		writeData(w, unix.NFTA_BITWISE_XOR, e.data)
+	case metaStore:
+		w.Uint32(unix.NFTA_META_KEY, e.key)
+		w.Uint32(unix.NFTA_META_SREG, e.register)
 	case compare:
 		w.Uint32(unix.NFTA_CMP_SREG, e.register)
 		w.Uint32(unix.NFTA_CMP_OP, e.key)
@@ -76,12 +90,32 @@ func writeExpr(w *nfnl.Writer, e expr, r rule) {
 	case counter:
 		w.Uint64(unix.NFTA_COUNTER_BYTES, r.bytes)
 		w.Uint64(unix.NFTA_COUNTER_PACKETS, r.packets)
+	case limitRate:
+		w.Uint64(unix.NFTA_LIMIT_RATE, uint64(e.key))
+		w.Uint64(unix.NFTA_LIMIT_UNIT, 1) // second
+		w.Uint32(unix.NFTA_LIMIT_BURST, e.length)
+		w.Uint32(unix.NFTA_LIMIT_TYPE, 0) // packets
+		w.Uint32(unix.NFTA_LIMIT_FLAGS, 0)
+	case logTo:
+		w.Uint16(unix.NFTA_LOG_GROUP, uint16(e.key))
+		w.String(unix.NFTA_LOG_PREFIX, e.data)
+		w.Uint32(unix.NFTA_LOG_SNAPLEN, e.length)
+		w.Uint16(unix.NFTA_LOG_QTHRESHOLD, 1) // each packet at once
 	case immediate:
 		w.Uint32(unix.NFTA_IMMEDIATE_DREG, unix.NFT_REG_VERDICT)
 		data := w.Nest(unix.NFTA_IMMEDIATE_DATA)
 		writeVerdict(w, e.verdict)
 		w.EndNest(data)
 	}
+}
+
+// inverted gives the other bits.
+func inverted(data string) string {
+	b := []byte(data)
+	for i := range b {
+		b[i] = ^b[i]
+	}
+	return string(b)
 }
 
 func writeData(w *nfnl.Writer, typ uint16, data string) {
@@ -208,7 +242,7 @@ func writeSet(w *nfnl.Writer, table tableID, s setSpec) {
 	w.Uint32(unix.NFTA_SET_KEY_TYPE, uint32(s.keyType))
 	w.Uint32(unix.NFTA_SET_KEY_LEN, s.keyLen)
 	w.Uint32(unix.NFTA_SET_ID, uint32(w.Messages()))
-	if s.keyType == ifIndex {
+	if s.keyType == ifIndex || s.keyType == ifNameType {
 		// For nft, which prints it: the key is in the machine's byte order.
 		const byteOrder, host = 0, 1
 		w.Bytes(unix.NFTA_SET_USERDATA, append([]byte{byteOrder, 4}, nativeUint32(host)...))

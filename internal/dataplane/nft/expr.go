@@ -22,7 +22,15 @@ const (
 	lookup     // ends the rule's evaluation unless the register is in the set
 	verdictMap // acts as the set's element for the register says
 	counter
-	immediate // a verdict
+	immediate   // a verdict
+	ctOriginal  // of the packet that began the connection: key -> register
+	queueTo     // hands the packet to queue key; it passes if nobody has opened that
+	queueTarget // the same by iptables' target, for kernels without the expression
+	limitRate   // ends the rule's evaluation beyond key packets a second, after length at once
+	bitwiseOr   // sets the bits of data
+	metaStore   // register -> key
+	noTrack     // the packet belongs to no connection
+	logTo       // tells NFLOG group key of a packet's first length bytes, with prefix data
 )
 
 // expr is one expression of a rule. It is comparable, and only fields that its
@@ -65,10 +73,19 @@ const (
 
 	metaProtocol = 1  // NFT_META_PROTOCOL
 	metaIIF      = 4  // NFT_META_IIF
+	metaMark     = 3  // NFT_META_MARK
+	metaIIFName  = 6  // NFT_META_IIFNAME
+	metaOIFName  = 7  // NFT_META_OIFNAME
 	metaNFProto  = 15 // NFT_META_NFPROTO
 	metaL4Proto  = 16 // NFT_META_L4PROTO
 
-	ctState = 0 // NFT_CT_STATE
+	ctState     = 0  // NFT_CT_STATE
+	ctDirection = 1  // NFT_CT_DIRECTION
+	ctProtoDst  = 12 // NFT_CT_PROTO_DST
+	ctDstIP     = 20 // NFT_CT_DST_IP
+	ctDstIP6    = 22 // NFT_CT_DST_IP6
+
+	ctReply = 1 // IP_CT_DIR_REPLY
 
 	networkHeader   = 1 // NFT_PAYLOAD_NETWORK_HEADER
 	transportHeader = 2 // NFT_PAYLOAD_TRANSPORT_HEADER
@@ -194,9 +211,11 @@ const (
 	ifIndex     dataType = 20
 	icmp6Type   dataType = 29
 	icmpCode    dataType = 32
+	ifNameType  dataType = 41
 	icmp6Code   dataType = 33
 
-	concatBits = 6 // a concatenation's type is its parts' types side by side
+	ifNameLen  = 16 // IFNAMSIZ
+	concatBits = 6  // a concatenation's type is its parts' types side by side
 )
 
 func addrType(family int) dataType { return ipv4Addr + dataType(family) }

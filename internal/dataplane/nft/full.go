@@ -25,9 +25,12 @@ type layout struct {
 	intervals [2][]interval
 	cells     map[cellSet]int  // how many elements the maps have that exist
 	room      map[string]usage // of the sets of addresses
+	spare     int              // room that they get beyond the usual
 	// The guard: see guard.go.
 	sources map[sourceEntry]bool
 	podNets []netip.Prefix
+	logging Logging
+	host    hostLayout
 }
 
 // usage says how many addresses are in a set, and how many there can be.
@@ -35,7 +38,7 @@ type usage struct{ used, room int }
 
 // newLayout derives everything from a state.
 func newLayout(s *dataplane.State) *layout {
-	l := &layout{state: s, cells: map[cellSet]int{}, room: map[string]usage{}}
+	l := &layout{state: s, host: hostLayout{content: newHostContent()}, cells: map[cellSet]int{}, room: map[string]usage{}}
 	for family := range familyDigit {
 		p := path{policy.Egress, family}
 		populated := map[dataplane.ClassID]int{}
@@ -103,7 +106,7 @@ func (l *layout) emit(out sink) error {
 			name := markName(family, mark)
 			out.addSet(sized(name, family, l.room[name].room))
 		}
-		out.addChain(familyChain(family))
+		out.addChain(l.familyChain(family))
 	}
 	for _, p := range paths {
 		t := l.slots[p.family]
@@ -119,13 +122,14 @@ func (l *layout) emit(out sink) error {
 		}
 	}
 	l.emitClasses(out)
+	l.host.content.emit(out)
 	for _, d := range l.state.Deciders() {
 		_, denying, allowing, _ := l.state.Decider(d.ID)
 		if denying > 0 {
-			out.addChain(deciderChain(d, false))
+			out.addChain(l.deciderChain(d, false))
 		}
 		if allowing > 0 {
-			out.addChain(deciderChain(d, true))
+			out.addChain(l.deciderChain(d, true))
 		}
 	}
 	return l.emitRows(out)
@@ -193,8 +197,6 @@ func (l *layout) emitRows(out sink) error {
 	}
 	return nil
 }
-
-func (*layout) hook() string { return forwardChain }
 
 // emitAddrs gives the sets of marks.
 func (l *layout) emitAddrs(out sink) {

@@ -188,7 +188,7 @@ func (b *Dataplane) SetGuard(ctx context.Context, g dataplane.Guard) error {
 		b.rewrites++
 		b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.table.name, "error", err)
 	}
-	next := newLayout(b.state)
+	next := b.relaid(b.state)
 	next.sources, next.podNets = sources, nets
 	if err := b.replace(b.table, next); err != nil {
 		return err
@@ -203,14 +203,26 @@ func normalNets(nets []netip.Prefix) []netip.Prefix {
 	for _, p := range nets {
 		list = append(list, p.Masked())
 	}
+	// The wider of two comes first, and what is within it follows.
 	slices.SortFunc(list, func(a, b netip.Prefix) int { return a.Compare(b) })
-	return slices.CompactFunc(list, func(a, b netip.Prefix) bool { return a.Overlaps(b) })
+	var apart []netip.Prefix
+	for _, p := range list {
+		if len(apart) == 0 || !apart[len(apart)-1].Overlaps(p) {
+			apart = append(apart, p)
+		}
+	}
+	return apart
 }
 
-// relaid derives everything from the state again; the guard stays.
+// relaid derives everything from the state again; the guard and the options stay.
 func (b *Dataplane) relaid(s *dataplane.State) *layout {
 	next := newLayout(s)
-	next.sources, next.podNets = b.sources, b.podNets
+	if b.tap.isThere() {
+		next.setSpare(tapSpare)
+	}
+	next.sources, next.podNets, next.logging = b.sources, b.podNets, b.logging
+	next.host.settings = b.host.settings
+	next.renderHost()
 	return next
 }
 

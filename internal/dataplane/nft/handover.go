@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tierwall/tierwall/internal/nfnl"
 )
 
 // Whole tables change hands without a window and without a lost packet. A packet
@@ -29,8 +31,6 @@ type content interface {
 	emit(sink) error
 	// emitAddrs gives what emit leaves out since it is compared in another way.
 	emitAddrs(sink)
-	// hook names the base chain.
-	hook() string
 }
 
 // replace writes a whole table in the place of what is there.
@@ -48,7 +48,7 @@ func (b *writer) replace(table tableID, c content) error {
 	if err := b.writeWhole(table.bridge(), 1, c, nil); err != nil {
 		return err
 	}
-	if err := b.unhook(table, c.hook()); err != nil {
+	if err := b.unhook(table); err != nil {
 		// Somebody took the base chain away, or another program wrote the table. The
 		// bridge is in force, so replacing it at once opens nothing.
 		b.log.Debug("the old table has no base chain of ours", "table", table.name, "error", err)
@@ -60,7 +60,7 @@ func (b *writer) replace(table tableID, c content) error {
 		// The bridge stays: it enforces what this table should have.
 		return fmt.Errorf("%w (table %s is in force in its place)", err, table.bridge().name)
 	}
-	if err := b.unhook(table.bridge(), c.hook()); err != nil {
+	if err := b.unhook(table.bridge()); err != nil {
 		b.log.Warn("the table for the handover stays until the next start; it says the same as ours",
 			"table", table.bridge().name, "error", err)
 		return nil
@@ -87,15 +87,36 @@ func (b *writer) writeWhole(table tableID, behind int32, c content, old oldCount
 	return b.send(hook)
 }
 
-// unhook deletes a table's base chain and waits until no packet is inside.
-func (b *writer) unhook(table tableID, chain string) error {
+// unhook deletes a table's base chains and waits until no packet is inside.
+func (b *writer) unhook(table tableID) error {
+	names, err := baseChains(b.conn, table)
+	if err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("table %s has no base chain", table.name)
+	}
 	out := newBatch(table)
-	out.delChain(chain, rankEntry)
+	for _, name := range names {
+		out.delChain(name, rankEntry)
+	}
 	if err := b.send(out); err != nil {
 		return err
 	}
 	graceOver()
 	return nil
+}
+
+// baseChains lists those of a table, whoever made it.
+func baseChains(conn *nfnl.Conn, table tableID) ([]string, error) {
+	var names []string
+	err := each(conn, getTable(unix.NFT_MSG_GETCHAIN, unix.NFTA_CHAIN_TABLE, table), func(a nfnl.Attrs) error {
+		if a.Get(unix.NFTA_CHAIN_TABLE).String() == table.name && len(a.Get(unix.NFTA_CHAIN_HOOK)) > 0 {
+			names = append(names, a.Get(unix.NFTA_CHAIN_NAME).String())
+		}
+		return nil
+	})
+	return names, err
 }
 
 // graceOver returns when every packet that the kernel was working on has left

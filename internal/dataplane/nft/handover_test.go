@@ -29,7 +29,7 @@ func TestBridgeIsTakenDown(t *testing.T) {
 		until func(old *Dataplane) error
 	}{
 		{"the bridge is written", func(*Dataplane) error { return nil }},
-		{"the old table has no base chain", func(old *Dataplane) error { return old.unhook(old.table, forwardChain) }},
+		{"the old table has no base chain", func(old *Dataplane) error { return old.unhook(old.table) }},
 		{"the old table is gone", func(old *Dataplane) error { return old.deleteTable(old.table) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

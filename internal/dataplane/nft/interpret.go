@@ -19,6 +19,9 @@ func (k *Kernel) Decide(f policy.Flow) (egress, ingress dataplane.Verdict) {
 	w := walk{kernel: k, packet: newPacket(f)}
 	w.verdicts = [2]dataplane.Verdict{{Allow: true}, {Allow: true}}
 	for _, base := range k.bases {
+		if base.hook != hookForward {
+			continue // of host endpoints: see DecideHost
+		}
 		w.direction = -1
 		w.chain(base.name, 0)
 	}
@@ -56,7 +59,8 @@ type walk struct {
 	kernel    *Kernel
 	packet    *packet
 	registers [64]byte
-	direction int // which chain of paths the packet is in; -1: none
+	iface     string // by which a packet comes to a host endpoint, or leaves
+	direction int    // which chain of paths the packet is in; -1: none
 	verdicts  [2]dataplane.Verdict
 }
 
@@ -103,8 +107,8 @@ func (w *walk) chain(name string, depth int) outcome {
 // back in any case: the kernel ends with a packet that egress drops, but what
 // ingress would have said is asked as well.
 func (w *walk) jump(name string, depth int) outcome {
-	if strings.HasPrefix(name, "unknown-") {
-		return goOn // not what policy says, but what is said before it is known
+	if strings.HasPrefix(name, "unknown-") || strings.HasPrefix(name, "host-") {
+		return goOn // not what policy of the two ends says
 	}
 	direction := w.direction
 	for _, p := range paths {
@@ -160,6 +164,10 @@ func (w *walk) rule(r rule) verdict {
 			case metaNFProto:
 				register[0] = isFamily(w.packet.family)[1].data[0]
 			case metaIIF: // of no interface that is known
+				register[0] = 0
+			case metaIIFName, metaOIFName:
+				copy(register, ifKey(w.iface))
+			case metaMark:
 				register[0] = 0
 			}
 		case ctLoad:

@@ -28,7 +28,8 @@ import (
 //	chain egress4-base           ip saddr vmap @egress4-base (locals: goto row-…)
 //	                             drop
 //	chain row-N        protocol and ports: goto allow-…, goto deny-…
-//	chain allow-N      counter return (on to the other direction)
+//	chain allow-N      counter return (on to the other direction); what is logged
+//	                   before, at a limited rate: log.go
 //	chain deny-N       counter drop
 //
 // A chain that is entered by goto returns to the chain that jumped, forward4. A
@@ -217,14 +218,18 @@ func deciderName(id dataplane.DeciderID, allow bool) string {
 	return fmt.Sprintf("deny-%d", id)
 }
 
-// deciderChain counts for a decider, and acts.
-func deciderChain(d dataplane.Decider, allow bool) chainRules {
+// deciderChain logs for the rules that say so, counts for a decider, and acts.
+func (l Logging) deciderChain(d dataplane.Decider, allow bool) chainRules {
 	r := when([]expr{{kind: counter}}, drop)
 	if allow {
 		r = when([]expr{{kind: counter}}, returns)
 	}
-	r.comment = clip(d.Direction.String() + " " + dataplane.DeciderText(d.By))
-	return chainRules{name: deciderName(d.ID, allow), rank: rankDecider, rules: []rule{r}}
+	text := d.Direction.String() + " " + dataplane.DeciderText(d.By)
+	for _, by := range d.Logs.All() { // another decider's counter than without them
+		text += ", logged by " + dataplane.DeciderText(by)
+	}
+	r.comment = clip(text)
+	return chainRules{name: deciderName(d.ID, allow), rank: rankDecider, rules: append(l.logRules(d, allow), r)}
 }
 
 // target is what a region does.

@@ -30,6 +30,9 @@ type Options struct {
 	KeepConnections bool
 	// CutLater leaves the connections that an Apply denies to the next Cut.
 	CutLater bool
+	Logging  Logging
+	// Host is what is in force at host endpoints beside their policies.
+	Host dataplane.HostSettings
 }
 
 // DefaultTable is the name of the table unless Options name another.
@@ -40,6 +43,7 @@ type Dataplane struct {
 	*layout
 	*writer
 	table tableID
+	tap   *taps            // of DNS answers; nil: there was never one
 	ports ports            // of bridges
 	live  *conntrack.Table // nil: connections are left alone
 	// later leaves cutting to Cut, and due says that there may be something to cut.
@@ -66,6 +70,7 @@ func New(o Options) (*Dataplane, error) {
 		w.log = slog.Default()
 	}
 	b := &Dataplane{layout: newLayout(dataplane.NewState()), writer: w, table: o.table(), later: o.CutLater}
+	b.logging, b.host.settings = o.Logging, withDefaults(o.Host)
 	b.ports = ports{writer: w, table: tableID{unix.NFPROTO_BRIDGE, b.table.name}}
 	if !o.KeepConnections {
 		if b.live, err = conntrack.Open(o.NetNS); err != nil {
@@ -164,7 +169,7 @@ func (b *Dataplane) Cut(ctx context.Context) {
 	if b.live == nil {
 		return
 	}
-	cut, err := b.live.Cut(ctx, b.state)
+	cut, err := b.live.Cut(ctx, cutter{b.layout})
 	b.ended.Add(uint64(len(cut)))
 	for i, e := range cut {
 		if i == maxCutsLogged {
@@ -198,10 +203,12 @@ func (b *Dataplane) Remove(ctx context.Context) error {
 		return err
 	}
 	// And what an interrupted handover may have left.
-	if err := errors.Join(b.deleteTable(b.table), b.deleteTable(b.table.bridge()), b.ports.write(nil)); err != nil {
+	if err := errors.Join(b.deleteTable(b.table), b.deleteTable(b.table.bridge()), b.ports.write(nil), b.taps().write(tapContent{})); err != nil {
 		return err
 	}
-	b.layout, b.inForce = newLayout(dataplane.NewState()), false
+	next := newLayout(dataplane.NewState())
+	next.logging, next.host.settings = b.logging, b.host.settings
+	b.layout, b.inForce = next, false
 	return nil
 }
 

@@ -52,7 +52,7 @@ func newNamespace(t testing.TB) string {
 
 func newDataplane(t testing.TB, ns string) *Dataplane {
 	t.Helper()
-	b, err := New(Options{NetNS: ns})
+	b, err := New(Options{NetNS: ns, Logging: Logging{Group: 7411}})
 	if err != nil {
 		t.Fatal(err)
 	}

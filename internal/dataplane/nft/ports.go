@@ -105,7 +105,6 @@ func (p *ports) compare() ([]string, error) {
 
 type portsContent struct{ sources map[sourceEntry]bool }
 
-func (*portsContent) hook() string   { return portsChain }
 func (*portsContent) emitAddrs(sink) {}
 
 func (c *portsContent) emit(out sink) error {

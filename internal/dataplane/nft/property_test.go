@@ -19,7 +19,7 @@ func TestKernelAgreesWithState(t *testing.T) {
 	defer func(n int) { maxLinear = n }(maxLinear)
 	rapid.Check(t, func(t *rapid.T) {
 		maxLinear = rapid.IntRange(0, 5).Draw(t, "few")
-		b, err := New(Options{NetNS: ns})
+		b, err := New(Options{NetNS: ns, Logging: Logging{Group: 7411}})
 		if err != nil {
 			t.Fatal(err)
 		}

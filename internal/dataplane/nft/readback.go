@@ -91,8 +91,8 @@ func (k *Kernel) visitChain(c chainSpec, err error) error {
 		k.chains[c.name] = nil
 	}
 	if c.base {
-		if c.hook != hookForward {
-			return fmt.Errorf("%w: chain %s hooks into %d, not into forwarding", errForeign, c.name, c.hook)
+		if !isOurHook(c) {
+			return fmt.Errorf("%w: chain %s hooks into %d, where it should not", errForeign, c.name, c.hook)
 		}
 		k.bases = append(k.bases, c)
 	}

@@ -27,7 +27,8 @@ type step struct {
 	intervals [2][]interval
 	cells     map[cellSet]int
 	room      map[string]usage // changes; room 0: the set goes away
-	full      bool             // a set has not enough room: write all anew
+	host      *hostContent
+	full      bool // a set has not enough room: write all anew
 }
 
 // entry is one element of a verdict map keyed by local address, or of a self set.

@@ -111,7 +111,11 @@ func (m *Model) row(t *rapid.T) dataplane.RowID {
 			return id
 		}
 		id := dataplane.DeciderID(m.id())
-		m.Deciders[id] = dataplane.Decider{ID: id, By: policy.Decider{Tier: "t", Kind: "K", Name: "n", Rule: int(id)}}
+		d := dataplane.Decider{ID: id, By: policy.Decider{Tier: "t", Kind: "K", Name: "n", Rule: int(id)}}
+		if rapid.IntRange(0, 3).Draw(t, "logs") == 0 {
+			d.Logs = dataplane.LogsOf([]policy.Decider{{Tier: "t", Kind: "K", Name: "log", Rule: int(id)}, d.By})
+		}
+		m.Deciders[id] = d
 		return id
 	})
 	return id

@@ -21,6 +21,7 @@ type fieldProblem struct {
 	path    string
 	line    int
 	message string
+	closed  bool // see store.Finding.Closed
 }
 
 // decoder puts the nodes of one object into its type. It goes on past errors
@@ -58,7 +59,7 @@ func (d *decoder) complain(n *yaml.Node, format string, args ...any) {
 		d.stopped = true
 		return
 	}
-	d.problems = append(d.problems, fieldProblem{pathText(d.path), n.Line + d.base, fmt.Sprintf(format, args...)})
+	d.problems = append(d.problems, fieldProblem{path: pathText(d.path), line: n.Line + d.base, message: fmt.Sprintf(format, args...)})
 }
 
 func pathText(path []step) string {
@@ -215,6 +216,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, f *field) {
 		}
 		d.pop()
 	}
+	d.require(n, pairs, v.Type())
 }
 
 // unknown reports a field of n that the type does not have. The status of an object
@@ -268,10 +270,12 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, f *field) {
 	for i, element := range n.Content {
 		f.inside[i].line = int32(element.Line + d.base)
 		d.push("", i)
+		before := len(d.problems)
 		if isNull(element) {
 			d.fail(element, "is empty: expected a value")
 		}
 		d.decode(element, v.Index(i), &f.inside[i])
+		d.close(v.Index(i), before)
 		d.pop()
 	}
 }

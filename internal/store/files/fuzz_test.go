@@ -27,6 +27,11 @@ func FuzzLoad(f *testing.F) {
 	f.Add("apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\nmetadata: {name: a}\nspec:\n  tier: [t]\n  ingress: [{action: 1, protocol: {}, icmp: 5, source: {nets: x, ports: [80.5], services: 1, serviceAccounts: {names: 1}}}, null]\n")
 	f.Add("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\nspec:\n  podSelector: 1\n  ingress: [{from: [{}, {ipBlock: 1}, {podSelector: {matchExpressions: [{key: 1}]}}], ports: [{port: {}, endPort: x}]}]\n")
 	f.Add("apiVersion: v1\nkind: Pod\nmetadata: {name: a, ownerReferences: [1, {controller: x}]}\nspec: {initContainers: [{ports: 1}], containers: [{ports: [{containerPort: x, name: y}]}]}\nstatus: {podIPs: 1, phase: []}\n")
+	f.Add("apiVersion: policy.networking.k8s.io/v1alpha2\nkind: ClusterNetworkPolicy\nmetadata: {name: a}\nspec:\n  tier: Admin\n  priority: 1\n  subject: {pods: {podSelector: {}}}\n" +
+		"  ingress: [{action: Deny, from: [{}, null, 1, {pods: 1}, {namespaces: {matchExpressions: [{key: a, operator: In}]}}], protocols: [{tcp: {destinationPort: {range: {start: 5}}}}, {destinationNamedPort: x}]}]\n" +
+		"  egress: [{action: Accept, to: [{nodes: {}}, {networks: [10.0.0.0/8, x]}, {domainNames: ['*.a.b', 1]}]}, null]\n")
+	f.Add("apiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\nmetadata: {name: a}\nspec:\n  priority: -1\n  subject: {namespaces: {}, pods: {}}\n" +
+		"  egress: [{action: Pass, to: [{networks: ['::/0']}], ports: [{portNumber: {port: 0}}, {namedPort: a}, {portRange: {start: 9, end: 1, protocol: x}}]}]\n")
 	f.Add("a: &a\n  <<: [*a, {b: *a}]\nkind: Pod\napiVersion: v1\nmetadata: *a\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		if len(text) > 1<<16 {

@@ -54,12 +54,10 @@ var calicoEnterpriseKinds = []string{
 // undecided holds kinds, by their API group, that decide about connections but
 // are not read: to pass over them would give wrong answers.
 var undecided = map[string][]string{
-	"policy.networking.k8s.io": realKinds["policy.networking.k8s.io"],
-	v3.GroupName:               {"Profile"},
-	calicoStorage:              {"Profile"},
-	"cilium.io":                {"CiliumClusterwideNetworkPolicy", "CiliumNetworkPolicy"},
-	"crd.antrea.io":            {"ClusterNetworkPolicy", "NetworkPolicy"},
-	"k8s.ovn.org":              {"EgressFirewall"},
+	v3.GroupName:    {"Profile"},
+	calicoStorage:   {"Profile"},
+	"crd.antrea.io": {"ClusterNetworkPolicy", "NetworkPolicy"},
+	"k8s.ovn.org":   {"EgressFirewall"},
 }
 
 // verdict says why an object is not read.
@@ -99,11 +97,11 @@ func findKind(name, apiVersion string) (kind, verdict) {
 	case isOurs:
 		return kind{}, verdict{skip: true}
 	}
-	return kind{}, foreign(name, apiVersion)
+	return kind{}, ofOtherGroup(name, apiVersion)
 }
 
-// foreign judges a kind of a group that is not read.
-func foreign(name, apiVersion string) verdict {
+// ofOtherGroup judges a kind of a group that is not read.
+func ofOtherGroup(name, apiVersion string) verdict {
 	group := groupOf(apiVersion)
 	if candidates := kinds[name]; len(candidates) > 0 {
 		if near := suggest.Nearest(group, groupsOf(candidates)); near != "" || strings.Contains(group, "calico") {

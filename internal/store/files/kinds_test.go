@@ -29,9 +29,10 @@ func TestKinds(t *testing.T) {
 		{"app/v1", "Deployment", `1: Deployment x: apiVersion: app/v1 is not read: did you mean apps/v1?`},
 		{"example.com/v1", "NetworkPolicyy", `2: NetworkPolicyy x: kind: NetworkPolicyy is no kind that is read; did you mean NetworkPolicy of networking.k8s.io/v1 or projectcalico.org/v3?`},
 
-		{"cilium.io/v2", "CiliumNetworkPolicy", `1: CiliumNetworkPolicy x: apiVersion: CiliumNetworkPolicy is not supported yet by this version: leave it out, or write it as a policy of networking.k8s.io/v1 or projectcalico.org/v3`},
-		{"cilium.io/v2", "CiliumClusterwideNetworkPolicy", `1: CiliumClusterwideNetworkPolicy x: apiVersion: CiliumClusterwideNetworkPolicy is not supported yet by this version: leave it out, or write it as a policy of networking.k8s.io/v1 or projectcalico.org/v3`},
-		{"policy.networking.k8s.io/v1alpha1", "BaselineAdminNetworkPolicy", `1: BaselineAdminNetworkPolicy x: apiVersion: BaselineAdminNetworkPolicy is not supported yet by this version: leave it out, or write it as a policy of networking.k8s.io/v1 or projectcalico.org/v3`},
+		{"cilium.io/v2alpha1", "CiliumNetworkPolicy", `1: CiliumNetworkPolicy x: apiVersion: cilium.io/v2alpha1 is not read: did you mean cilium.io/v2?`},
+		{"cilium.io/v2", "CiliumClusterwideNetworkPolcy", `2: CiliumClusterwideNetworkPolcy x: kind: CiliumClusterwideNetworkPolcy is no kind that is read; did you mean CiliumClusterwideNetworkPolicy of cilium.io/v2?`},
+		{"policy.networking.k8s.io/v1alpha1", "ClusterNetworkPolicy", `1: ClusterNetworkPolicy x: apiVersion: version policy.networking.k8s.io/v1alpha1 of ClusterNetworkPolicy is not read: expected policy.networking.k8s.io/v1alpha2`},
+		{"policy.networking.k8s.io/v1", "AdminNetworkPolicy", `1: AdminNetworkPolicy x: apiVersion: version policy.networking.k8s.io/v1 of AdminNetworkPolicy is not read: expected policy.networking.k8s.io/v1alpha1`},
 		{"crd.antrea.io/v1beta1", "NetworkPolicy", `1: NetworkPolicy x: apiVersion: NetworkPolicy is not supported yet by this version: leave it out, or write it as a policy of networking.k8s.io/v1 or projectcalico.org/v3`},
 		{"k8s.cni.cncf.io/v1beta1", "MultiNetworkPolicy", `1: MultiNetworkPolicy x: apiVersion: MultiNetworkPolicy of k8s.cni.cncf.io/v1beta1 is not supported: leave it out, or write it in networking.k8s.io/v1 or projectcalico.org/v3`},
 		{"projectcalico.org/v3", "Profile", `1: Profile x: apiVersion: Profile is not supported yet by this version: leave it out`},
@@ -128,8 +129,8 @@ func TestLists(t *testing.T) {
 		{"objects in a list without a name", "- apiVersion: v1\n  kind: Pod\n  metadata: {name: a}\n", nil, `1: is in a list without a name: write objects as documents of their own, or as items of kind: List`},
 		{"a chart", "apiVersion: v2\nname: x\nversion: 1.0.0\n", nil, "note: 1: passed over: it is no manifest, since it has no kind"},
 		{"a kind of another group that is called a list", "apiVersion: example.com/v1\nkind: AllowList\nitems: [a, b]\n", nil, "note: 1: 1 object of AllowList (example.com/v1) passed over: it decides nothing here"},
-		{"policies of another group in a list of theirs", "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicyList\nitems: [{metadata: {name: a}}]\n", nil,
-			"3: CiliumNetworkPolicy a: apiVersion: CiliumNetworkPolicy is not supported yet by this version: leave it out, or write it as a policy of networking.k8s.io/v1 or projectcalico.org/v3"},
+		{"policies of another group in a list of theirs", "apiVersion: crd.antrea.io/v1beta1\nkind: NetworkPolicyList\nitems: [{metadata: {name: a}}]\n", nil,
+			"3: NetworkPolicy a: apiVersion: NetworkPolicy is not supported yet by this version: leave it out, or write it as a policy of networking.k8s.io/v1 or projectcalico.org/v3"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			resources, findings := load(t, tt.text)

@@ -162,7 +162,7 @@ func (b *builder) object(n *yaml.Node, kindText, apiVersion string, base int) {
 	into := reflect.New(k.typ)
 	d.decode(n, into.Elem(), p.root)
 	if key.Name == "" {
-		d.problems = append(d.problems, fieldProblem{"metadata.name", lineAt(n, "metadata") + base, "is missing: a " + kindText + " needs a name"})
+		d.problems = append(d.problems, fieldProblem{path: "metadata.name", line: lineAt(n, "metadata") + base, message: "is missing: a " + kindText + " needs a name"})
 		d.unread = append(d.unread, "metadata.name")
 		key = policy.Key{}
 	}
@@ -173,12 +173,12 @@ func (b *builder) object(n *yaml.Node, kindText, apiVersion string, base int) {
 		Resource: store.Resource{Key: key, Object: into.Interface(), Origin: p},
 		place:    p,
 	}
-	if len(d.problems) == 0 {
+	for _, f := range d.problems {
+		b.findings = append(b.findings, store.Finding{File: b.file, Line: f.line, Key: key, Field: f.path, Message: f.message, Closed: f.closed})
+	}
+	if !d.isOpen() {
 		b.objects = append(b.objects, &o)
 		return
-	}
-	for _, f := range d.problems {
-		b.findings = append(b.findings, store.Finding{File: b.file, Line: f.line, Key: key, Field: f.path, Message: f.message})
 	}
 	b.broken = b.broken || key == policy.Key{}
 	if !d.stopped {

@@ -29,11 +29,14 @@ type KindInfo struct {
 // Group gives the API group: "" for "v1".
 func (k KindInfo) Group() string { return groupOf(k.APIVersion) }
 
-// Kinds gives all kinds that are read, by kind and version.
+// Kinds gives all kinds that are read and stored, by kind and version.
 func Kinds() []KindInfo {
 	var out []KindInfo
 	for name, versions := range kinds {
 		for _, k := range versions {
+			if k.foreign {
+				continue
+			}
 			out = append(out, KindInfo{k.apiVersion, name, cmp.Or(k.modelKind, name), k.namespaced})
 		}
 	}

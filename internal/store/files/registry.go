@@ -8,8 +8,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	v3 "github.com/tierwall/tierwall/api/v3"
+	"github.com/tierwall/tierwall/internal/cilium"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -20,6 +23,9 @@ type kind struct {
 	namespaced bool
 	// modelKind is the kind in keys, where it is not the written one.
 	modelKind string
+	// foreign says that somebody else enforces it: it is read from files, for an
+	// analysis, and stored nowhere.
+	foreign bool
 }
 
 func namespaced[T any](apiVersion string) kind {
@@ -59,6 +65,18 @@ var kinds = map[string][]kind{
 	"StagedNetworkPolicy":           {namespaced[v3.StagedNetworkPolicy](v3.GroupVersion)},
 	"StagedGlobalNetworkPolicy":     {global[v3.StagedGlobalNetworkPolicy](v3.GroupVersion)},
 	"StagedKubernetesNetworkPolicy": {namespaced[v3.StagedKubernetesNetworkPolicy](v3.GroupVersion)},
+
+	cilium.KindNamespaced:  {foreign(namespaced[cilium.NetworkPolicy](cilium.APIVersion))},
+	cilium.KindClusterwide: {foreign(global[cilium.ClusterwideNetworkPolicy](cilium.APIVersion))},
+
+	policy.KindClusterNetworkPolicy:       {global[v1alpha2.ClusterNetworkPolicy](v1alpha2.GroupVersion.String())},
+	policy.KindAdminNetworkPolicy:         {global[v1alpha1.AdminNetworkPolicy](v1alpha1.GroupVersion.String())},
+	policy.KindBaselineAdminNetworkPolicy: {global[v1alpha1.BaselineAdminNetworkPolicy](v1alpha1.GroupVersion.String())},
+}
+
+func foreign(k kind) kind {
+	k.foreign = true
+	return k
 }
 
 func kubernetesPolicy() kind {

@@ -71,7 +71,7 @@ type part struct {
 
 // takeFrom moves changes of a kind to the part.
 func (g *gather) takeFrom(st *state, p *part, now time.Time) {
-	if g.phase == following && st.left != nil && len(st.log) < st.kind.backlog()/2 {
+	if g.phase == following && st.reading && len(st.log) < st.kind.backlog()/2 {
 		return // what is read anew is one step, once it is all there
 	}
 	if g.phase == following {

@@ -43,7 +43,8 @@ type identity struct {
 	endOfInitial    bool // of a bookmark: what is there has been sent
 }
 
-// built is an object as it is handed over: valid if there are no findings beside notes.
+// built is an object as it is handed over: valid if there are no findings beside notes
+// and what fails closed.
 type built struct {
 	object   any
 	findings []store.Finding
@@ -52,7 +53,7 @@ type built struct {
 
 // valid reports whether the object may be used.
 func (b *built) valid() bool {
-	return !slices.ContainsFunc(b.findings, func(f store.Finding) bool { return !f.Note })
+	return !slices.ContainsFunc(b.findings, func(f store.Finding) bool { return !f.Note && !f.Closed })
 }
 
 // decoder reads the objects of one kind, one after the other.

@@ -3,6 +3,7 @@ package kube
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -32,6 +33,7 @@ type fakeAPI struct {
 	epoch   int // streams of an earlier one end
 	served  []string
 	groups  []string
+	cluster map[string][]string // resources of the cluster's policies, by version
 	// noWatchList is a server from before streams of all objects; mute is one that
 	// sends them, and never says that it has sent all.
 	noWatchList, mute bool
@@ -63,7 +65,7 @@ func newFakeAPI(t testing.TB) *fakeAPI {
 	a := &fakeAPI{version: 1, objects: map[string]map[string]*stored{}}
 	a.changed = sync.NewCond(&a.mu)
 	for _, k := range kindsOf(&Options{}) {
-		if k.optional {
+		if k.optional && k.group == v3.GroupName {
 			a.served = append(a.served, k.resource)
 		}
 	}
@@ -166,6 +168,13 @@ func (a *fakeAPI) serve(w http.ResponseWriter, r *http.Request) {
 			for _, g := range append(a.groups, "networking.k8s.io") {
 				list.Groups = append(list.Groups, metav1.APIGroup{Name: g})
 			}
+			if len(a.cluster) > 0 {
+				g := metav1.APIGroup{Name: clusterPolicy}
+				for _, version := range slices.Sorted(maps.Keys(a.cluster)) {
+					g.Versions = append(g.Versions, metav1.GroupVersionForDiscovery{GroupVersion: clusterPolicy + "/" + version, Version: version})
+				}
+				list.Groups = append(list.Groups, g)
+			}
 			return list
 		})
 		return
@@ -178,6 +187,16 @@ func (a *fakeAPI) serve(w http.ResponseWriter, r *http.Request) {
 			for _, name := range a.served {
 				list.APIResources = append(list.APIResources,
 					metav1.APIResource{Name: name, Verbs: []string{"get", "list", "watch"}}, metav1.APIResource{Name: name + "/status", Verbs: []string{"get"}})
+			}
+			return list
+		})
+		return
+	}
+	if version, is := strings.CutPrefix(r.URL.Path, "/apis/"+clusterPolicy+"/"); is && !strings.Contains(version, "/") {
+		a.answer(w, r, clusterPolicy, "get", func() any {
+			list := metav1.APIResourceList{GroupVersion: clusterPolicy + "/" + version}
+			for _, name := range a.cluster[version] {
+				list.APIResources = append(list.APIResources, metav1.APIResource{Name: name, Verbs: []string{"get", "list", "watch"}})
 			}
 			return list
 		})
@@ -212,6 +231,9 @@ func (a *fakeAPI) resource(parts []string) (plural, namespace, name string) {
 	case len(parts) > 3 && parts[0] == "apis":
 		group, parts = "."+parts[1], parts[3:]
 		if group == "."+v3.GroupName && !slices.Contains(a.served, parts[len(parts)-1]) {
+			return "", "", ""
+		}
+		if group == "."+clusterPolicy && len(a.cluster) == 0 {
 			return "", "", ""
 		}
 	default:

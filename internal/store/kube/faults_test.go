@@ -243,11 +243,12 @@ func TestOldServer(t *testing.T) {
 func TestServedLater(t *testing.T) {
 	api := newFakeAPI(t)
 	all := api.served
-	api.served, api.groups = nil, []string{calicoStorage, clusterPolicy}
+	api.served, api.groups = nil, []string{calicoStorage}
+	api.cluster = map[string][]string{"v1": {"clusternetworkpolicies"}}
 	r := watchStore(t, api.config(), Options{}, quick())
 	r.first()
-	r.says("install Calico's API server", "policies of policy.networking.k8s.io are not supported yet")
-	api.change(func() { api.groups = nil })
+	r.says("install Calico's API server", "policy.networking.k8s.io is served here as v1, which is not read: its policies are not in force")
+	api.change(func() { api.groups, api.cluster = nil, nil })
 	r.says("projectcalico.org/v3 is not served here, so there are none of its tiers and policies; once")
 	api.put(tiers, tier("t", "1"))
 	api.put(global, globalPolicy("t", "p", "1"))
@@ -293,7 +294,7 @@ func TestUndiscovered(t *testing.T) {
 		return &metav1.Status{Code: 503, Reason: metav1.StatusReasonServiceUnavailable, Message: "its own server is away"}
 	}
 	r := watchStore(t, api.config(), Options{}, quick())
-	r.waitsFor("which kinds of projectcalico.org are served cannot be read since")
+	r.waitsFor("which kinds of projectcalico.org and policy.networking.k8s.io are served cannot be read since")
 	api.change(func() { api.refuse = nil })
 	r.first()
 	r.waitsFor()

@@ -56,7 +56,7 @@ func (g *gather) troubles(now time.Time) (out []store.Finding, again time.Durati
 		add(st.trouble, func() string { return st.kind.trouble(st.trouble) })
 	}
 	add(g.discovery, func() string {
-		return fmt.Sprintf("which kinds of %s are served cannot be read since %s: %v", v3.GroupName, clock(g.discovery.since), g.discovery.err)
+		return fmt.Sprintf("which kinds of %s and %s are served cannot be read since %s: %v", v3.GroupName, clusterPolicy, clock(g.discovery.since), g.discovery.err)
 	})
 	if cut != nil {
 		out = append(out, store.Finding{Message: fmt.Sprintf("API server %s: cannot be reached since %s: %s%s",

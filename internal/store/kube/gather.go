@@ -16,6 +16,9 @@ type gather struct {
 	host    string
 	wake    chan struct{} // something is new
 	filling chan struct{} // closed when all but pods is there
+	// demanded is closed when the kinds on demand are wanted.
+	demanded   chan struct{}
+	isDemanded bool
 
 	mu     sync.Mutex
 	space  *sync.Cond // a backlog became shorter
@@ -46,14 +49,16 @@ type state struct {
 	kind    *kind
 	decoder *decoder // of the one goroutine that follows the kind
 	known   *known
-	// left are the objects that were known and have not been seen yet, while all
-	// are read anew; nil otherwise.
-	left     *known
+	// reading says that all objects are being read anew: those that are not seen
+	// until the end are gone.
+	reading  bool
 	log      []change // not delivered yet
 	findings map[policy.Key][]store.Finding
 	served   bool
-	synced   bool     // was read once, or is not served
-	trouble  *trouble // why it cannot be read at present
+	synced   bool          // was read once, or is not served
+	widening bool          // all of its objects are wanted, and only one is followed
+	widened  chan struct{} // closed when they are
+	trouble  *trouble      // why it cannot be read at present
 }
 
 // change is one thing that happened to an object.
@@ -72,12 +77,12 @@ type trouble struct {
 }
 
 func newGather(kinds []*kind, host string, t timing) *gather {
-	g := &gather{timing: t, host: host, wake: make(chan struct{}, 1), filling: make(chan struct{})}
+	g := &gather{timing: t, host: host, wake: make(chan struct{}, 1), filling: make(chan struct{}), demanded: make(chan struct{})}
 	g.space = sync.NewCond(&g.mu)
 	for _, k := range kinds {
 		g.states = append(g.states, &state{
 			kind: k, decoder: newDecoder(k), known: newKnown(),
-			findings: map[policy.Key][]store.Finding{}, served: !k.optional,
+			findings: map[policy.Key][]store.Finding{}, served: !k.optional, synced: k.onDemand, widened: make(chan struct{}),
 		})
 	}
 	return g
@@ -105,7 +110,8 @@ func (g *gather) signal() {
 func (g *gather) begin(st *state) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	st.left = st.known.clone()
+	st.known.unsee()
+	st.reading = true
 }
 
 // end says that all objects of a kind have been read: those that were not among
@@ -113,10 +119,10 @@ func (g *gather) begin(st *state) {
 func (g *gather) end(st *state, received time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for namespace, name := range st.left.all() {
-		g.forget(st, identity{namespace: namespace, name: name}, received)
+	for _, id := range st.known.unseen() {
+		g.forget(st, id, received)
 	}
-	st.left, st.synced = nil, true
+	st.reading, st.synced = false, !st.widening
 	g.signal()
 }
 
@@ -125,11 +131,11 @@ func (g *gather) end(st *state, received time.Time) {
 func (g *gather) news(ctx context.Context, st *state, o object, received time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if st.left != nil {
-		st.left.remove(o.namespace, o.name)
-	}
 	before, found := st.known.get(o.namespace, o.name)
 	if found && before&digestMask == o.digest {
+		if st.reading {
+			st.known.see(o.namespace, o.name)
+		}
 		return
 	}
 	g.mu.Unlock()
@@ -150,6 +156,12 @@ func (g *gather) news(ctx context.Context, st *state, o object, received time.Ti
 		g.dirty = true
 	}
 	if b.valid() {
+		if selectsNodes(b.object) {
+			g.widen(g.state(policy.KindNode))
+		}
+		if refersToService(b.object) {
+			g.demand()
+		}
 		g.waitForSpace(ctx, st)
 		st.log = append(st.log, change{store.Resource{Key: key, Object: b.object}, received, before&given == 0})
 	}
@@ -160,9 +172,6 @@ func (g *gather) news(ctx context.Context, st *state, o object, received time.Ti
 func (g *gather) gone(st *state, id identity, received time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if st.left != nil {
-		st.left.remove(id.namespace, id.name)
-	}
 	g.forget(st, id, received)
 	g.signal()
 }
@@ -229,10 +238,11 @@ func (g *gather) drop(st *state) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	for namespace, name := range st.known.clone().all() {
-		g.forget(st, identity{namespace: namespace, name: name}, now)
+	st.known.unsee()
+	for _, id := range st.known.unseen() {
+		g.forget(st, id, now)
 	}
-	st.left, st.trouble, st.served, st.synced = nil, nil, false, true
+	st.reading, st.trouble, st.served, st.synced = false, nil, false, true
 	g.dirty = true
 	g.signal()
 }

@@ -19,7 +19,7 @@ func (g *gather) hold(c *change, now time.Time) time.Duration {
 	if g.phase != following || c.Object == nil {
 		return 0
 	}
-	wait := g.holdFor("Namespace", c.Key.Namespace, false, c, now)
+	wait := max(g.holdForServices(c), g.holdFor("Namespace", c.Key.Namespace, false, c, now))
 	if tier := tierOf(c.Object); tier != "" && !slices.Contains(fixedTiers, tier) {
 		wait = max(wait, g.holdFor(policy.KindTier, tier, true, c, now))
 	}
@@ -39,7 +39,7 @@ func (g *gather) holdFor(kind, name string, patience bool, c *change, now time.T
 	if m, found := st.known.get("", name); found && m&given != 0 {
 		return 0
 	}
-	if patience && (!st.synced || st.left != nil || st.trouble != nil) {
+	if patience && (!st.synced || st.reading || st.trouble != nil) {
 		return g.timing.hold
 	}
 	return max(0, g.timing.hold-now.Sub(c.received))

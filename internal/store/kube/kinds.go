@@ -5,7 +5,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	v3 "github.com/tierwall/tierwall/api/v3"
 	"github.com/tierwall/tierwall/policy"
@@ -19,8 +22,9 @@ type kind struct {
 	key            string // as in policy.Key
 	namespaced     bool
 	only           string // name of the one object that is read; empty: all are
-	// optional kinds are read if the server has them.
-	optional bool
+	// optional kinds are read if the server has them, those on demand if some policy
+	// refers to their objects.
+	optional, onDemand bool
 	// create makes an object to read protobuf into, trim takes from it what nobody
 	// reads. Without them the kind is read as JSON, as strictly as from a file: a
 	// field that is not understood could be the one that matters.
@@ -95,30 +99,34 @@ func kindsOf(o *Options) []*kind {
 		},
 		calico("networkpolicies", policy.KindNetworkPolicy, true),
 		calico("globalnetworkpolicies", policy.KindGlobalNetworkPolicy, false),
+		calico("hostendpoints", policy.KindHostEndpoint, false),
+		cluster(v1alpha2.GroupVersion, "clusternetworkpolicies", policy.KindClusterNetworkPolicy),
+		cluster(v1alpha1.GroupVersion, "adminnetworkpolicies", policy.KindAdminNetworkPolicy),
+		cluster(v1alpha1.GroupVersion, "baselineadminnetworkpolicies", policy.KindBaselineAdminNetworkPolicy),
 	}
 	if !o.Enforced {
 		policies = append(policies,
-			calico("hostendpoints", "HostEndpoint", false),
 			calico("stagednetworkpolicies", "StagedNetworkPolicy", true),
 			calico("stagedglobalnetworkpolicies", "StagedGlobalNetworkPolicy", false),
 			calico("stagedkubernetesnetworkpolicies", "StagedKubernetesNetworkPolicy", true))
 	}
+	service := core("services", policy.KindService, true, func() protoObject { return &corev1.Service{} }, trimService)
+	slice := core("endpointslices", "EndpointSlice", true, func() protoObject { return &discoveryv1.EndpointSlice{} }, trimEndpointSlice).keeping(sliceFields)
+	slice.group = discoveryv1.GroupName
+	service.onDemand, slice.onDemand = !o.Services && o.Service == "", !o.Services
+	if !o.Services {
+		service.only = o.Service
+	}
 	if o.PolicyOnly {
-		return policies
+		return append([]*kind{service}, policies...) // whether there is one is said of policies
 	}
 	node := core("nodes", policy.KindNode, false, func() protoObject { return &corev1.Node{} }, trimNode).keeping(nodeFields)
 	node.only = o.Node
 	kinds := slices.Concat([]*kind{
 		core("namespaces", "Namespace", false, func() protoObject { return &corev1.Namespace{} }, trimNamespace).keeping(fieldsOf[corev1.Namespace](metaFields...)),
 		core("serviceaccounts", "ServiceAccount", true, func() protoObject { return &corev1.ServiceAccount{} }, trimServiceAccount).keeping(fieldsOf[corev1.ServiceAccount](metaFields...)),
-		node,
+		node, service, slice,
 	}, policies)
-	if o.Services {
-		slice := core("endpointslices", "EndpointSlice", true, func() protoObject { return &discoveryv1.EndpointSlice{} }, trimEndpointSlice)
-		slice.group = discoveryv1.GroupName
-		kinds = append(kinds,
-			core("services", "Service", true, func() protoObject { return &corev1.Service{} }, trimService), slice)
-	}
 	return append(kinds, core("pods", policy.KindPod, true, func() protoObject { return &corev1.Pod{} }, trimPod).keeping(podFields))
 }
 
@@ -127,6 +135,8 @@ var (
 	metaFields = []string{
 		"metadata.name", "metadata.namespace", "metadata.uid", "metadata.resourceVersion", "metadata.labels",
 	}
+	sliceFields = fieldsOf[discoveryv1.EndpointSlice](append(metaFields,
+		"addressType", "ports.port", "ports.protocol", "endpoints.addresses")...)
 	nodeFields = fieldsOf[corev1.Node](append(metaFields, "spec.podCIDR", "spec.podCIDRs", "status.addresses")...)
 	podFields  = fieldsOf[corev1.Pod](append(metaFields,
 		"metadata.creationTimestamp", "metadata.deletionTimestamp",
@@ -151,6 +161,13 @@ func calico(resource, name string, namespaced bool) *kind {
 		group: v3.GroupName, version: v3.SchemeGroupVersion.Version, resource: resource,
 		name: name, key: name, namespaced: namespaced, optional: true,
 	}
+}
+
+// clusterPolicy is the group of the cluster's policies, in two generations.
+const clusterPolicy = v1alpha2.GroupName
+
+func cluster(gv metav1.GroupVersion, resource, name string) *kind {
+	return &kind{group: gv.Group, version: gv.Version, resource: resource, name: name, key: name, optional: true}
 }
 
 func (k *kind) gvk() schema.GroupVersionKind {

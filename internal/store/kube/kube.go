@@ -39,10 +39,14 @@ type Options struct {
 	// less per node for the API server.
 	Node     string
 	Enforced bool
-	// Services also reads Services and EndpointSlices, to which no rule refers yet.
+	// Services reads Services and EndpointSlices in any case. Without, they are read
+	// when a policy is seen that refers to a service.
 	Services bool
+	// Service is the name of services that are read in any case, such as the cluster's
+	// DNS; empty: there are none.
+	Service string
 	// PolicyOnly reads tiers, policies and sets, of all APIs, and neither what they
-	// apply to nor where that is.
+	// apply to nor where that is; of services, which there are.
 	PolicyOnly bool
 	// Log gets what happens to the connection; nil: nobody is told.
 	Log *slog.Logger

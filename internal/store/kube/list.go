@@ -27,11 +27,29 @@ func (s *source) List(ctx context.Context) (store.Listing, error) {
 		return store.Listing{}, s.failed("what is served", err)
 	}
 	kinds := kindsOf(&s.opts)
+	out := store.Listing{Findings: o.notes(kinds)}
+	wanted := func(k *kind) bool { return o.has(k) && !k.onDemand }
+	if err := s.listKinds(ctx, kinds, wanted, &out); err != nil {
+		return store.Listing{}, err
+	}
+	if slices.ContainsFunc(out.Resources, func(r store.Resource) bool { return refersToService(r.Object) }) {
+		if err := s.listKinds(ctx, kinds, func(k *kind) bool { return k.onDemand }, &out); err != nil {
+			return store.Listing{}, err
+		}
+	}
+	slices.SortFunc(out.Resources, func(a, b store.Resource) int { return a.Key.Compare(b.Key) })
+	slices.SortFunc(out.Rejected, func(a, b store.Rejected) int { return a.Key.Compare(b.Key) })
+	slices.SortFunc(out.Findings, store.Finding.Compare)
+	return out, nil
+}
+
+// listKinds adds the objects of some kinds to a listing.
+func (s *source) listKinds(ctx context.Context, kinds []*kind, wanted func(*kind) bool, out *store.Listing) error {
 	parts := make([]store.Listing, len(kinds))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(listAtOnce)
 	for i, k := range kinds {
-		if o.has(k) {
+		if wanted(k) {
 			group.Go(func() (err error) {
 				parts[i], err = s.listKind(ctx, k)
 				return err
@@ -39,18 +57,14 @@ func (s *source) List(ctx context.Context) (store.Listing, error) {
 		}
 	}
 	if err := group.Wait(); err != nil {
-		return store.Listing{}, err
+		return err
 	}
-	out := store.Listing{Findings: o.notes(kinds)}
 	for _, p := range parts {
 		out.Resources = append(out.Resources, p.Resources...)
 		out.Rejected = append(out.Rejected, p.Rejected...)
 		out.Findings = append(out.Findings, p.Findings...)
 	}
-	slices.SortFunc(out.Resources, func(a, b store.Resource) int { return a.Key.Compare(b.Key) })
-	slices.SortFunc(out.Rejected, func(a, b store.Rejected) int { return a.Key.Compare(b.Key) })
-	slices.SortFunc(out.Findings, store.Finding.Compare)
-	return out, nil
+	return nil
 }
 
 // failed names the server and what was asked for.

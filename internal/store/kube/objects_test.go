@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	v3 "github.com/tierwall/tierwall/api/v3"
 	"github.com/tierwall/tierwall/internal/store"
@@ -56,10 +57,15 @@ func TestTrim(t *testing.T) {
 			}, Status: corev1.PodStatus{PodIP: "10.0.0.1", PodIPs: []corev1.PodIP{{IP: "10.0.0.1"}}, HostIP: "192.0.2.1", HostIPs: []corev1.HostIP{{IP: "192.0.2.1"}}, StartTime: &when}}},
 		{pods, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Status: corev1.PodStatus{Phase: corev1.PodFailed}},
 			&corev1.Pod{TypeMeta: typed("v1", "Pod"), ObjectMeta: metav1.ObjectMeta{Name: "a"}, Status: corev1.PodStatus{Phase: corev1.PodFailed}}},
-		{kindNamed("services"), &corev1.Service{ObjectMeta: full, Spec: corev1.ServiceSpec{ClusterIP: "10.96.0.1"}, Status: corev1.ServiceStatus{Conditions: []metav1.Condition{{Type: "x"}}}},
-			&corev1.Service{TypeMeta: typed("v1", "Service"), ObjectMeta: small, Spec: corev1.ServiceSpec{ClusterIP: "10.96.0.1"}}},
-		{kindNamed("endpointslices.discovery.k8s.io"), &discoveryv1.EndpointSlice{ObjectMeta: full, AddressType: discoveryv1.AddressTypeIPv4},
-			&discoveryv1.EndpointSlice{TypeMeta: typed("discovery.k8s.io/v1", "EndpointSlice"), ObjectMeta: small, AddressType: discoveryv1.AddressTypeIPv4}},
+		{kindNamed("services"), &corev1.Service{ObjectMeta: full,
+			Spec:   corev1.ServiceSpec{ClusterIP: "10.96.0.1", Selector: map[string]string{"a": "b"}, Ports: []corev1.ServicePort{{Name: "x", Port: 80, TargetPort: intstr.FromString("y"), NodePort: 30000}}},
+			Status: corev1.ServiceStatus{Conditions: []metav1.Condition{{Type: "x"}}}},
+			&corev1.Service{TypeMeta: typed("v1", "Service"), ObjectMeta: small,
+				Spec: corev1.ServiceSpec{ClusterIP: "10.96.0.1", Selector: map[string]string{"a": "b"}, Ports: []corev1.ServicePort{{Port: 80, TargetPort: intstr.FromString("y")}}}}},
+		{kindNamed("endpointslices.discovery.k8s.io"), &discoveryv1.EndpointSlice{ObjectMeta: full, AddressType: discoveryv1.AddressTypeIPv4,
+			Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, Conditions: discoveryv1.EndpointConditions{Ready: &yes}, NodeName: new("n")}}, Ports: []discoveryv1.EndpointPort{{Name: new("x"), Port: new(int32(80)), Protocol: new(corev1.ProtocolUDP)}}},
+			&discoveryv1.EndpointSlice{TypeMeta: typed("discovery.k8s.io/v1", "EndpointSlice"), ObjectMeta: small, AddressType: discoveryv1.AddressTypeIPv4,
+				Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}}}, Ports: []discoveryv1.EndpointPort{{Port: new(int32(80)), Protocol: new(corev1.ProtocolUDP)}}}},
 	} {
 		raw := make([]byte, tt.full.Size())
 		must(tt.full.MarshalToSizedBuffer(raw))
@@ -175,25 +181,6 @@ func TestInvalid(t *testing.T) {
 	api.remove(global, "", "never") // which must not be delivered as deleted
 	r.has("GlobalNetworkPolicy/q=1")
 	r.says()
-}
-
-// TestKnown checks the bookkeeping.
-func TestKnown(t *testing.T) {
-	k := newKnown()
-	first := k.set("a", "x", given|1)
-	if again := k.set("a", "y", 2); again != first || k.count != 2 {
-		t.Errorf("%d objects in %q", k.count, again)
-	}
-	c := k.clone()
-	if k.remove("a", "y") || !k.remove("a", "x") || k.remove("a", "x") || k.remove("b", "x") {
-		t.Error("remove does not say what was given")
-	}
-	if k.count != 0 || len(k.namespaces) != 0 || c.count != 2 {
-		t.Errorf("%d are left, and %d of the copy", k.count, c.count)
-	}
-	if _, found := k.get("a", "x"); found {
-		t.Error("it is still there")
-	}
 }
 
 var _ store.Source = (*source)(nil)

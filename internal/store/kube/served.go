@@ -12,45 +12,60 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	v3 "github.com/tierwall/tierwall/api/v3"
 	"github.com/tierwall/tierwall/internal/kubeclient"
 	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/internal/suggest"
 )
 
-// Groups of other policy APIs that a cluster may serve.
-const (
-	calicoStorage = "crd.projectcalico.org"
-	clusterPolicy = "policy.networking.k8s.io"
-)
+// calicoStorage is where Calico stores its own policies.
+const calicoStorage = "crd.projectcalico.org"
+
+// optionalVersions are the versions of API groups that hold optional kinds.
+var optionalVersions = []schema.GroupVersion{
+	v3.SchemeGroupVersion, schema.GroupVersion(v1alpha2.GroupVersion), schema.GroupVersion(v1alpha1.GroupVersion),
+}
 
 // offer is what a server has of what is read besides Kubernetes' own kinds.
 type offer struct {
-	resources []string // of projectcalico.org/v3 that can be listed and watched
-	groups    []string // all API groups
+	resources []string            // that can be listed and watched: GROUP/VERSION/NAME
+	groups    map[string][]string // versions of all API groups
 }
 
 // offered asks a server for its offer.
 func (c *client) offered(ctx context.Context) (offer, error) {
-	var o offer
+	o := offer{groups: map[string][]string{}}
 	var groups metav1.APIGroupList
 	if err := c.readJSON(ctx, []string{"apis"}, &groups); err != nil {
 		return offer{}, err
 	}
 	for _, g := range groups.Groups {
-		o.groups = append(o.groups, g.Name)
+		o.groups[g.Name] = []string{}
+		for _, v := range g.Versions {
+			o.groups[g.Name] = append(o.groups[g.Name], v.Version)
+		}
 	}
-	var list metav1.APIResourceList
-	err := c.readJSON(ctx, []string{"apis", v3.GroupName, v3.SchemeGroupVersion.Version}, &list)
-	if apierrors.IsNotFound(err) {
-		return o, nil
-	}
-	if err != nil {
-		return offer{}, err
-	}
-	for _, r := range list.APIResources {
-		if slices.Contains(r.Verbs, "list") && slices.Contains(r.Verbs, "watch") {
-			o.resources = append(o.resources, r.Name)
+	for _, gv := range optionalVersions {
+		// That of projectcalico.org may be served by a server of its own, which is away.
+		if gv.Group != v3.GroupName && !slices.Contains(o.groups[gv.Group], gv.Version) {
+			continue
+		}
+		var list metav1.APIResourceList
+		err := c.readJSON(ctx, []string{"apis", gv.Group, gv.Version}, &list)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return offer{}, err
+		}
+		for _, r := range list.APIResources {
+			if slices.Contains(r.Verbs, "list") && slices.Contains(r.Verbs, "watch") {
+				o.resources = append(o.resources, gv.String()+"/"+r.Name)
+			}
 		}
 	}
 	return o, nil
@@ -68,32 +83,40 @@ func (c *client) readJSON(ctx context.Context, path []string, into any) error {
 }
 
 // has reports whether a kind can be read.
-func (o *offer) has(k *kind) bool { return !k.optional || slices.Contains(o.resources, k.resource) }
+func (o *offer) has(k *kind) bool {
+	return !k.optional || slices.Contains(o.resources, k.apiVersion()+"/"+k.resource)
+}
 
 // notes says what is not read.
 func (o *offer) notes(kinds []*kind) []store.Finding {
 	var missing []string
-	some := false
+	some, someCluster := false, false
 	for _, k := range kinds {
-		if !o.has(k) {
-			missing = append(missing, k.resource)
+		switch has := o.has(k); k.group {
+		case v3.GroupName:
+			if some = some || has; !has {
+				missing = append(missing, k.resource)
+			}
+		case clusterPolicy:
+			someCluster = someCluster || has
 		}
-		some = some || k.optional && o.has(k)
 	}
 	var out []store.Finding
 	note := func(format string, args ...any) {
 		out = append(out, store.Finding{Note: true, Message: fmt.Sprintf(format, args...)})
 	}
+	_, stored := o.groups[calicoStorage]
 	switch {
-	case !some && slices.Contains(o.groups, calicoStorage):
+	case !some && stored:
 		note("%s is not served here, so there are none of its tiers and policies; those of %s, where Calico stores its own, are not read: install Calico's API server", v3.GroupVersion, calicoStorage)
 	case !some:
 		note("%s is not served here, so there are none of its tiers and policies; once its custom resources are installed, they are read", v3.GroupVersion)
 	case len(missing) > 0:
 		note("%s is served here without %s: there are none of them", v3.GroupVersion, strings.Join(missing, ", "))
 	}
-	if slices.Contains(o.groups, clusterPolicy) {
-		note("policies of %s are not supported yet: there may be some, and they are not in force", clusterPolicy)
+	if versions, served := o.groups[clusterPolicy]; served && !someCluster {
+		note("%s is served here as %s, which is not read: its policies are not in force; expected %s or %s",
+			clusterPolicy, suggest.OrList(versions), v1alpha2.GroupVersion, v1alpha1.GroupVersion)
 	}
 	return out
 }
@@ -139,8 +162,11 @@ func (d *discoverer) run(ctx context.Context) {
 			d.undiscovered(err)
 			d.log.Debug("cannot ask what is served", "error", err)
 		} else {
-			changed := false
-			changed, complete = d.take(ctx, o)
+			var changed, rare bool
+			changed, complete, rare = d.take(ctx, o)
+			if p.max = d.timing.pollMax; rare {
+				p.max = d.timing.pollRare
+			}
 			if changed {
 				p.reset()
 			}
@@ -165,9 +191,10 @@ func (d *discoverer) run(ctx context.Context) {
 }
 
 // take begins to follow what is new, and ends with what is gone. It reports
-// whether that changed anything, and whether everything is served.
-func (d *discoverer) take(ctx context.Context, o offer) (changed, complete bool) {
-	complete = true
+// whether that changed anything, whether everything is served, and whether only such
+// kinds are not that most clusters do without.
+func (d *discoverer) take(ctx context.Context, o offer) (changed, complete, rare bool) {
+	complete, rare = true, true
 	var kinds []*kind
 	for _, st := range d.states {
 		kinds = append(kinds, st.kind)
@@ -197,9 +224,10 @@ func (d *discoverer) take(ctx context.Context, o offer) (changed, complete bool)
 			d.log.Info("no longer served", "kind", st.kind.plural())
 		}
 		complete = false
+		rare = rare && st.kind.group == clusterPolicy
 	}
 	d.found(o.notes(kinds))
-	return changed, complete
+	return changed, complete, rare
 }
 
 func (d *discoverer) start(ctx context.Context, st *state) {

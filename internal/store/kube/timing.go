@@ -24,8 +24,9 @@ type timing struct {
 	idle time.Duration
 	// hold is how long a change waits for what it refers to.
 	hold time.Duration
-	// pollMin and pollMax bound the time between two looks at what is served.
-	pollMin, pollMax time.Duration
+	// pollMin and pollMax bound the time between two looks at what is served; pollRare
+	// is the most where only kinds are missing that most clusters do without.
+	pollMin, pollMax, pollRare time.Duration
 	// vanish is how long a kind that has objects must not be served for them to be gone.
 	vanish time.Duration
 }
@@ -36,7 +37,7 @@ func defaultTiming() timing {
 		grace: 5 * time.Second, settle: time.Second,
 		open: 90 * time.Second, lasting: 10 * time.Minute, idle: 15 * time.Second,
 		hold:    time.Second,
-		pollMin: 2 * time.Second, pollMax: 30 * time.Second, vanish: time.Minute,
+		pollMin: 2 * time.Second, pollMax: 30 * time.Second, pollRare: time.Minute, vanish: time.Minute,
 	}
 }
 

@@ -45,14 +45,32 @@ func trimNode(o protoObject) {
 	n.Status = corev1.NodeStatus{Addresses: n.Status.Addresses}
 }
 
+// trimService leaves which pods it selects, and their ports, and its own addresses.
 func trimService(o protoObject) {
 	s := o.(*corev1.Service)
 	trimMeta(&s.ObjectMeta)
-	s.Status = corev1.ServiceStatus{LoadBalancer: s.Status.LoadBalancer}
+	s.Spec = corev1.ServiceSpec{
+		Selector: s.Spec.Selector, Ports: s.Spec.Ports, Type: s.Spec.Type,
+		ClusterIP: s.Spec.ClusterIP, ClusterIPs: s.Spec.ClusterIPs,
+	}
+	for i := range s.Spec.Ports {
+		p := &s.Spec.Ports[i]
+		*p = corev1.ServicePort{Protocol: p.Protocol, Port: p.Port, TargetPort: p.TargetPort}
+	}
+	s.Status = corev1.ServiceStatus{}
 }
 
+// trimEndpointSlice leaves the addresses and ports. Whether an endpoint is ready,
+// which changes most often, decides nothing.
 func trimEndpointSlice(o protoObject) {
-	trimMeta(&o.(*discoveryv1.EndpointSlice).ObjectMeta)
+	s := o.(*discoveryv1.EndpointSlice)
+	trimMeta(&s.ObjectMeta)
+	for i := range s.Endpoints {
+		s.Endpoints[i] = discoveryv1.Endpoint{Addresses: s.Endpoints[i].Addresses}
+	}
+	for i := range s.Ports {
+		s.Ports[i] = discoveryv1.EndpointPort{Port: s.Ports[i].Port, Protocol: s.Ports[i].Protocol}
+	}
 }
 
 // trimPod leaves what tells which endpoint the pod is, since when and how long,

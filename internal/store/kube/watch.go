@@ -42,6 +42,17 @@ func (s *source) Watch(ctx context.Context, deliver func(store.Batch) error) err
 				case <-g.filling:
 				}
 			}
+			if st.kind.onDemand {
+				select {
+				case <-ctx.Done():
+					return
+				case <-g.demanded:
+				}
+			}
+			if st.kind.isNarrow() {
+				g.followWidening(ctx, st, follow)
+				return
+			}
 			follow(ctx, st)
 		})
 	}

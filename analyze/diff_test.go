@@ -1,0 +1,140 @@
+package analyze_test
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/tierwall/tierwall/analyze"
+	"github.com/tierwall/tierwall/evaluate"
+	"github.com/tierwall/tierwall/internal/modeltest"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// TestDiffSaysWhatEvaluateSays checks, on random points and on those at the edges of
+// rules, that a pair which is listed changes as it says, and any other not at all.
+func TestDiffSaysWhatEvaluateSays(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		before := owned(t, modeltest.Models().Draw(t, "before"))
+		after := *modeltest.Models().Draw(t, "after")
+		after.Endpoints = before.Endpoints
+		rows, _, err := analyze.Diff(before, &after, analyze.ReachOptions{Pods: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sides [2]analyze.Reachability
+		for _, r := range rows {
+			for i, allowed := range [2][]analyze.Allowed{r.Before, r.After} {
+				sides[i].Pairs = append(sides[i].Pairs, analyze.Pair{Src: r.Src, Dst: r.Dst, Allowed: append(allowed, analyze.Allowed{Protocol: "never"})})
+			}
+		}
+		judges := [2]*evaluate.Evaluator{evaluate.New(before), evaluate.New(&after)}
+		answers := [2]*answer{}
+		for i := range answers {
+			answers[i] = &answer{t, map[[2]string][]analyze.Allowed{}, map[string]bool{}}
+			for _, p := range sides[i].Pairs {
+				answers[i].pairs[[2]string{p.Src, p.Dst}] = p.Allowed[:len(p.Allowed)-1]
+			}
+		}
+		both := *before
+		both.Policies, both.Sets = slices.Concat(before.Policies, after.Policies), slices.Concat(before.Sets, after.Sets)
+		var flows []policy.Flow
+		for range 2 {
+			flows = append(flows, modeltest.Flows(&both).Draw(t, "flow"))
+		}
+		holders := holdersOf(&both)
+		for _, src := range holders {
+			for _, dst := range holders {
+				if src.addr.Is4() != dst.addr.Is4() || src.addr == dst.addr || src.ep == nil && dst.ep == nil || src.ep == dst.ep {
+					continue
+				}
+				var found []analyze.Difference
+				for _, r := range rows {
+					if isEnd(r.Src, src) && isEnd(r.Dst, dst) {
+						found = append(found, r)
+					}
+				}
+				if len(found) > 1 {
+					t.Fatalf("listed twice: %v", found)
+				}
+				for _, f := range flows {
+					f.Src, f.Dst = src.addr, dst.addr
+					if f.Protocol.HasPorts() {
+						f.SrcPort = 49152
+					}
+					now, then := judges[0].Evaluate(f).Verdict, judges[1].Evaluate(f).Verdict
+					if len(found) == 0 {
+						if now != then {
+							t.Fatalf("%+v: %v becomes %v and is not listed", f, now, then)
+						}
+						continue
+					}
+					for i, verdict := range [2]policy.Action{now, then} {
+						if listed := answers[i].allows(found[0].Src, found[0].Dst, f); listed != (verdict == policy.Allow) {
+							t.Fatalf("%+v, %d: %v is listed as %v", f, i, verdict, found[0])
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// isEnd reports whether a listed end is that of an address.
+func isEnd(text string, h holder) bool {
+	if h.ep != nil {
+		name, addr, single := strings.Cut(text, " (")
+		return name == h.ep.Key.String() && (!single || addr == h.addr.String()+")")
+	}
+	first, last, _ := strings.Cut(text, "-")
+	lo, err1 := netip.ParseAddr(first)
+	hi, err2 := netip.ParseAddr(last)
+	return err1 == nil && err2 == nil && lo.Is4() == h.addr.Is4() && lo.Compare(h.addr) <= 0 && h.addr.Compare(hi) <= 0
+}
+
+// TestDiff shows how differences are presented: pods as their workload where all of
+// them differ alike, the outside world as ranges.
+func TestDiff(t *testing.T) {
+	endpoints := []*policy.Endpoint{pod("a1/a", "10.0.0.1"), pod("a2/a", "10.0.0.2"), pod("b", "10.0.0.3")}
+	before := &policy.Model{Tiers: policy.FixedTiers(), Endpoints: endpoints, Policies: []*policy.Policy{ingress("app == 'b'", "10.0.0.0/24")}}
+	after := &policy.Model{Tiers: policy.FixedTiers(), Endpoints: endpoints, Policies: []*policy.Policy{ingress("app == 'b'", "10.0.0.0/31", "192.0.2.0/24")}}
+	text := func(list []analyze.Allowed) string {
+		var out []string
+		for _, a := range list {
+			out = append(out, a.Protocol)
+		}
+		return strings.Join(out, ",")
+	}
+	rows := func(before, after *policy.Model) (out []string) {
+		list, _, err := analyze.Diff(before, after, analyze.ReachOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range list {
+			out = append(out, r.Src+" > "+r.Dst+": "+text(r.Before)+" > "+text(r.After))
+		}
+		return out
+	}
+	if d := cmp.Diff([]string{
+		"ns/Pod/a2 > ns/Pod/b: All > ",
+		"10.0.0.2-10.0.0.255 > ns/Pod/b: All > ",
+		"192.0.2.0-192.0.2.255 > ns/Pod/b:  > All",
+	}, rows(before, after)); d != "" {
+		t.Errorf("one pod (-want +got):\n%s", d)
+	}
+	after.Policies = []*policy.Policy{ingress("app == 'b'", "192.0.2.0/24")}
+	if d := cmp.Diff([]string{
+		"ns/Deployment/a > ns/Pod/b: All > ",
+		"10.0.0.0-10.0.0.255 > ns/Pod/b: All > ",
+		"192.0.2.0-192.0.2.255 > ns/Pod/b:  > All",
+	}, rows(before, after)); d != "" {
+		t.Errorf("both pods (-want +got):\n%s", d)
+	}
+	if got := rows(before, before); got != nil {
+		t.Errorf("nothing changed: %v", got)
+	}
+}

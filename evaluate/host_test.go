@@ -1,0 +1,155 @@
+package evaluate_test
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tierwall/tierwall/evaluate"
+	"github.com/tierwall/tierwall/policy"
+	"github.com/tierwall/tierwall/selector"
+)
+
+// hostModel is a node with two host endpoints and two pods, a node without any, and
+// one policy of each kind: what they allow and deny are ports.
+func hostModel(t *testing.T) *policy.Model {
+	t.Helper()
+	tcp := policy.TCP
+	rules := func(allow, deny uint16) []policy.Rule {
+		port := func(p uint16) policy.Peer {
+			return policy.Peer{Ports: &policy.Ports{Ranges: []policy.PortRange{{First: p, Last: p}}}}
+		}
+		return []policy.Rule{
+			{Action: policy.Allow, Protocol: &tcp, Destination: port(allow)},
+			{Index: 1, Action: policy.Deny, Protocol: &tcp, Destination: port(deny)},
+		}
+	}
+	hosts, err := selector.Parse("has(host)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(name string, o policy.HostOptions, types [2]bool, allow, deny uint16) *policy.Policy {
+		p := &policy.Policy{
+			Key: policy.Key{Kind: policy.KindGlobalNetworkPolicy, Name: name}, Tier: "default", Selector: hosts, Types: types, Host: o,
+		}
+		for _, dir := range policy.Directions {
+			if types[dir] {
+				p.Rules[dir] = rules(allow, deny)
+			}
+		}
+		return p
+	}
+	both, in := [2]bool{true, true}, [2]bool{policy.Ingress: true}
+	host := func(name, iface string, addrs ...netip.Addr) *policy.Endpoint {
+		return &policy.Endpoint{
+			Key: policy.Key{Kind: policy.KindHostEndpoint, Name: name}, Node: "n1", Interface: iface, Addrs: addrs,
+			Labels: selector.Labels{{Key: "host", Value: name}}, Host: &policy.Host{Expected: addrs},
+		}
+	}
+	pod := func(name, node, addr string) *policy.Endpoint {
+		return &policy.Endpoint{
+			Key: policy.Key{Kind: policy.KindPod, Namespace: "ns", Name: name}, Node: node,
+			Addrs: []netip.Addr{netip.MustParseAddr(addr)}, Profile: "kns.ns",
+		}
+	}
+	m := &policy.Model{
+		Tiers: policy.FixedTiers(),
+		Policies: []*policy.Policy{
+			of("plain", policy.HostOptions{}, both, 80, 81),
+			of("forward", policy.HostOptions{ApplyOnForward: true}, in, 90, 91),
+			of("early", policy.HostOptions{ApplyOnForward: true, PreDNAT: true}, in, 30000, 30001),
+			of("raw", policy.HostOptions{ApplyOnForward: true, DoNotTrack: true}, both, 53, 54),
+		},
+		Endpoints: []*policy.Endpoint{
+			host("all", policy.AllInterfaces), host("eth0", "eth0", netip.MustParseAddr("192.0.2.1")),
+			pod("a", "n1", "10.0.0.1"), pod("b", "n1", "10.0.0.2"), pod("c", "n2", "10.0.1.1"),
+		},
+		Nodes: []*policy.Node{
+			{Name: "n1", Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1")}},
+			{Name: "n2", Addrs: []netip.Addr{netip.MustParseAddr("192.0.2.2")}},
+		},
+	}
+	m.Host.FailsafeIn = []policy.Failsafe{{Protocol: policy.TCP, Port: 22}}
+	return m
+}
+
+func TestHostEndpoints(t *testing.T) {
+	const n1, other1, n2, podA, podB, podC, world = "192.0.2.1", "198.51.100.1", "192.0.2.2", "10.0.0.1", "10.0.0.2", "10.0.1.1", "203.0.113.9"
+	for _, c := range []struct {
+		name     string
+		from, to string
+		port     uint16
+		change   func(*policy.Model, *policy.Flow)
+		want     string // the verdict; who decides; what hosts on the way say
+	}{
+		{"allowed by a plain policy", world, n1, 80, nil, "Allow; ingress plain 0; eth0 untracked-in Pass, eth0 pre-dnat Pass"},
+		{"denied by it", world, n1, 81, nil, "Deny; ingress plain 1; eth0 untracked-in Pass, eth0 pre-dnat Pass"},
+		{"the end of the tier, of policies that act there", world, n1, 99, nil, "Deny; ingress plain -1; eth0 untracked-in Pass, eth0 pre-dnat Pass"},
+		{"a policy with applyOnForward is a plain one too", world, n1, 90, nil, "Allow; ingress forward 0; eth0 untracked-in Pass, eth0 pre-dnat Pass"},
+		{"a failsafe", world, n1, 22, nil, "Allow; ingress TCP 22 0; "},
+		{"another address of the node is that of all interfaces", world, other1, 81, nil, "Deny; ingress plain 1; all untracked-in Pass, all pre-dnat Pass"},
+		{"unless the interface is known", world, other1, 81, func(_ *policy.Model, f *policy.Flow) { f.In = "eth0" }, "Deny; ingress plain 1; eth0 untracked-in Pass, eth0 pre-dnat Pass"},
+		{"an interface without an endpoint of its own", world, n1, 81, func(_ *policy.Model, f *policy.Flow) { f.In = "eth7" }, "Deny; ingress plain 1; all untracked-in Pass, all pre-dnat Pass"},
+		{"never the loopback interface", world, n1, 81, func(_ *policy.Model, f *policy.Flow) { f.In = "lo" }, "Allow; ; "},
+		{"allowed before DNAT", world, n1, 30000, nil, "Allow; ; eth0 untracked-in Pass, eth0 pre-dnat Allow early 0"},
+		{"denied before DNAT", world, n1, 30001, nil, "Deny; ; eth0 untracked-in Pass, eth0 pre-dnat Deny early 1"},
+		{"allowed without tracking", world, n1, 53, nil, "Allow; ; eth0 untracked-in Allow raw 0"},
+		{"denied without tracking", world, n1, 54, nil, "Deny; ; eth0 untracked-in Deny raw 1"},
+		{"what the host sends", n1, world, 80, nil, "Allow; egress plain 0; eth0 untracked-out Pass"},
+		{"what the host may not send", n1, world, 90, nil, "Deny; egress plain -1; eth0 untracked-out Pass"},
+		{"routed to a pod: applyOnForward", world, podA, 90, nil, "Allow; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Allow forward 0"},
+		{"and denied", world, podA, 80, nil, "Deny; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Deny forward -1"},
+		{"no such policy for egress: a pod gets out", podA, world, 80, nil, "Allow; ; "},
+		{"to a pod of a node without host endpoints", podA, podC, 80, nil, "Allow; ; "},
+		{"to a pod of another node that has some", podC, podA, 80, nil, "Deny; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Deny forward -1"},
+		{"within the node", podA, podB, 80, nil, "Allow; ; "},
+		{"a node and its pod", n1, podA, 99, nil, "Allow; ; "},
+		{"a pod and its node", podA, n1, 99, nil, "Allow; ; "},
+		{"a pod and its node: Drop", podA, n1, 99, func(m *policy.Model, _ *policy.Flow) { m.Host.EndpointToHost = policy.Deny }, "Deny; ingress  -1; "},
+		{"a pod and its node: Return", podA, n1, 80, func(m *policy.Model, _ *policy.Flow) { m.Host.EndpointToHost = policy.Pass }, "Allow; ingress plain 0; "},
+		{"a pod and another node", podC, n1, 99, nil, "Deny; ingress plain -1; eth0 untracked-in Pass, eth0 pre-dnat Pass"},
+		{"a node's own addresses", n1, other1, 99, nil, "Allow; ; "},
+		{"a NodePort, by the port outside", world, podA, 80, func(_ *policy.Model, f *policy.Flow) {
+			f.Before, f.BeforePort = netip.MustParseAddr(n1), 30000
+		}, "Allow; ; eth0 untracked-in Pass, eth0 pre-dnat Allow early 0"},
+		{"a NodePort of this node for a pod of another one", world, podC, 80, func(_ *policy.Model, f *policy.Flow) {
+			f.Before, f.BeforePort = netip.MustParseAddr(n1), 30001
+		}, "Deny; ; eth0 untracked-in Pass, eth0 pre-dnat Deny early 1"},
+		{"a NodePort of another node for a pod of this one", world, podA, 80, func(_ *policy.Model, f *policy.Flow) {
+			f.Before, f.BeforePort = netip.MustParseAddr(n2), 30000
+		}, "Deny; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Deny forward -1"},
+		{"a pod of a node that is a failsafe's port is no host", world, podA, 22, nil, "Deny; ; all forward-in Deny forward -1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := hostModel(t)
+			f := policy.Flow{Src: netip.MustParseAddr(c.from), Dst: netip.MustParseAddr(c.to), Protocol: policy.TCP, SrcPort: 49152, DstPort: c.port}
+			if c.change != nil {
+				c.change(m, &f)
+			}
+			if diff := cmp.Diff(c.want, summary(evaluate.New(m).Evaluate(f))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// summary gives a result in a line.
+func summary(r policy.Result) string {
+	var ends, hosts []string
+	for i, d := range []policy.Decision{r.Egress, r.Ingress} {
+		if d.By != nil {
+			ends = append(ends, fmt.Sprintf("%v %s %d", policy.Direction(i), d.By.Name, d.By.Rule))
+		}
+	}
+	for _, h := range r.Hosts {
+		text := fmt.Sprintf("%s %v %v", h.Endpoint.Name, h.Hook, h.Verdict)
+		if h.By != nil {
+			text += fmt.Sprintf(" %s %d", h.By.Name, h.By.Rule)
+		}
+		hosts = append(hosts, text)
+	}
+	return fmt.Sprintf("%v; %s; %s", r.Verdict, strings.Join(ends, ", "), strings.Join(hosts, ", "))
+}

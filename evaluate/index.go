@@ -1,0 +1,102 @@
+package evaluate
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/tierwall/tierwall/policy"
+)
+
+// Index answers what the evaluation of a flow asks of a model. An [Evaluator]
+// has the plain one, which looks at everything there is. Who must decide many
+// flows a second brings one that remembers, and is judged by the plain one.
+type Index interface {
+	// Holder gives the endpoint that holds the address, nil if none does. Of several,
+	// as there are while an address is handed over, it is the first of
+	// [policy.CompareHolders].
+	Holder(addr netip.Addr) *policy.Endpoint
+	// OnNode reports whether the address belongs to the node that the endpoint runs on.
+	OnNode(ep *policy.Endpoint, addr netip.Addr) bool
+	// Tiers gives the tiers of which policies of that direction apply to the
+	// endpoint, with these, all in evaluation order.
+	Tiers(ep *policy.Endpoint, dir policy.Direction) []Tier
+	// InSets reports whether the address lies in the nets of a set that the entities
+	// denote.
+	InSets(e *policy.Entities, addr netip.Addr) bool
+}
+
+// Tier is a tier with policies, never none, in evaluation order.
+type Tier struct {
+	*policy.Tier
+	Policies []*policy.Policy
+}
+
+// Decide decides a flow as [Evaluator.Evaluate] does, by the caller's index and
+// without a trace: who decided is in Decision.By.
+func Decide(index Index, f policy.Flow) policy.Result { return evaluate(index, f, false) }
+
+// Plain gives the plain index of a model, for who has one of a part of it.
+func Plain(m *policy.Model) HostIndex { return newScan(m) }
+
+// scan is the plain index.
+type scan struct {
+	model *policy.Model
+	tiers []Tier // all of them, some without policies
+}
+
+func newScan(m *policy.Model) *scan {
+	s := &scan{model: m}
+	for _, t := range slices.SortedFunc(slices.Values(m.Tiers), policy.CompareTiers) {
+		in := Tier{Tier: t}
+		for _, p := range m.Policies {
+			if p.Tier == t.Name {
+				in.Policies = append(in.Policies, p)
+			}
+		}
+		slices.SortFunc(in.Policies, policy.ComparePolicies)
+		s.tiers = append(s.tiers, in)
+	}
+	return s
+}
+
+// Holder implements Index.
+func (s *scan) Holder(addr netip.Addr) *policy.Endpoint {
+	var holder *policy.Endpoint
+	for _, ep := range s.model.Endpoints {
+		if slices.Contains(ep.Addrs, addr) && (holder == nil || policy.CompareHolders(ep, holder) < 0) {
+			holder = ep
+		}
+	}
+	return holder
+}
+
+// OnNode implements Index.
+func (s *scan) OnNode(ep *policy.Endpoint, addr netip.Addr) bool {
+	return slices.ContainsFunc(s.model.Nodes, func(n *policy.Node) bool {
+		return n.Name == ep.Node && slices.Contains(n.Addrs, addr)
+	})
+}
+
+// Tiers implements Index.
+func (s *scan) Tiers(ep *policy.Endpoint, dir policy.Direction) []Tier {
+	var out []Tier
+	for _, t := range s.tiers {
+		applying := Tier{Tier: t.Tier}
+		for _, p := range t.Policies {
+			if p.Types[dir] && p.Selector.Match(ep.Labels) {
+				applying.Policies = append(applying.Policies, p)
+			}
+		}
+		if len(applying.Policies) > 0 { // else the tier is skipped
+			out = append(out, applying)
+		}
+	}
+	return out
+}
+
+// InSets implements Index.
+func (s *scan) InSets(e *policy.Entities, addr netip.Addr) bool {
+	return slices.ContainsFunc(s.model.Sets, func(set *policy.Set) bool {
+		return e.Counts(set) && e.Selector.Match(set.Labels) && contains(set.Nets, addr)
+	})
+}

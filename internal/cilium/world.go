@@ -1,0 +1,152 @@
+package cilium
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v3 "github.com/tierwall/tierwall/api/v3"
+	"github.com/tierwall/tierwall/internal/dns"
+	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// world finds out which addresses nodes and the API server have.
+func (c *converter) world(resources []store.Resource, opts Options) {
+	c.nodes, c.servers = slices.Clone(opts.Nodes), slices.Clone(opts.APIServer)
+	add := func(to *[]netip.Prefix, text string) {
+		if a, err := netip.ParseAddr(text); err == nil {
+			a = a.Unmap().WithZone("")
+			*to = append(*to, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	for i := range resources {
+		switch o := resources[i].Object.(type) {
+		case *corev1.Node:
+			for _, a := range o.Status.Addresses {
+				add(&c.nodes, a.Address) // names among them are none
+			}
+		case *corev1.Pod:
+			add(&c.nodes, o.Status.HostIP)
+			for _, ip := range o.Status.HostIPs {
+				add(&c.nodes, ip.IP)
+			}
+		case *discoveryv1.EndpointSlice:
+			if o.Namespace == "default" && o.Labels[discoveryv1.LabelServiceName] == "kubernetes" {
+				for _, e := range o.Endpoints {
+					for _, a := range e.Addresses {
+						add(&c.servers, a)
+					}
+				}
+			}
+		}
+	}
+	for _, list := range []*[]netip.Prefix{&c.nodes, &c.servers} {
+		slices.SortFunc(*list, comparePrefixes)
+		*list = slices.Compact(*list)
+	}
+}
+
+func comparePrefixes(a, b netip.Prefix) int {
+	if c := a.Addr().Compare(b.Addr()); c != 0 {
+		return c
+	}
+	return a.Bits() - b.Bits()
+}
+
+// set gives what is in a network set that stands for an entity; nothing if the set
+// would be empty. It is used from now on.
+func (p *policyConverter) set(entity string, nets []netip.Prefix) []peer {
+	if len(nets) == 0 {
+		return nil
+	}
+	set := p.newSet(entity, "cilium-"+entity)
+	if set.Spec.Nets == nil {
+		for _, n := range nets {
+			set.Spec.Nets = append(set.Spec.Nets, n.String())
+		}
+	}
+	return []peer{{EntityRule: v3.EntityRule{Selector: labelEntity + " == '" + entity + "'"}}}
+}
+
+// newSet gives the network set with a value of the label, made when it is first
+// asked for.
+func (p *policyConverter) newSet(value, name string) *v3.GlobalNetworkSet {
+	for _, sets := range []map[string]*store.Resource{p.converter.sets, p.sets} {
+		if r := sets[value]; r != nil {
+			return r.Object.(*v3.GlobalNetworkSet)
+		}
+	}
+	key := p.free(policy.Key{Kind: policy.KindGlobalNetworkSet, Name: name})
+	set := &v3.GlobalNetworkSet{
+		TypeMeta:   metav1.TypeMeta{APIVersion: v3.GroupVersion, Kind: key.Kind},
+		ObjectMeta: metav1.ObjectMeta{Name: key.Name, Labels: map[string]string{labelEntity: value}},
+	}
+	if p.sets == nil {
+		p.sets = map[string]*store.Resource{}
+	}
+	p.sets[value] = &store.Resource{Key: key, Object: set, Origin: p.from.Origin}
+	return set
+}
+
+// names gives what DNS names stand for: addresses of the outside world.
+func (r *ruleConverter) names() []peer {
+	var domains []string
+	for i, f := range r.fqdns {
+		at := index(r.word+"FQDNs", i)
+		switch {
+		case (f.MatchName == "") == (f.MatchPattern == ""):
+			r.invalid(r.field+"."+at, "expected either matchName or matchPattern")
+		case strings.Contains(f.MatchName, "*"):
+			r.invalid(r.field+"."+at+".matchName", "%q is a pattern: expected a name; patterns are for matchPattern", f.MatchName)
+		case f.MatchName != "":
+			domains = append(domains, r.domain(at+".matchName", f.MatchName))
+		default:
+			domain, ok := pattern(f.MatchPattern)
+			if !ok {
+				r.losePart(at+".matchPattern", "%q cannot be expressed: only **.NAME can, which is all names below NAME", f.MatchPattern)
+				continue
+			}
+			domains = append(domains, r.domain(at+".matchPattern", domain))
+		}
+	}
+	if len(domains) == 0 || r.isInvalid {
+		return nil
+	}
+	slices.Sort(domains)
+	domains = slices.Compact(domains)
+	sum := fmt.Sprintf("fqdns-%.6x", sha256.Sum256([]byte(strings.Join(domains, ","))))
+	set := r.newSet(sum, "cilium-"+sum)
+	set.Spec.AllowedEgressDomains = domains
+	return []peer{{EntityRule: v3.EntityRule{Selector: labelEntity + " == '" + sum + "'", NotSelector: r.inside()}}}
+}
+
+// domain gives a domain in normal form.
+func (r *ruleConverter) domain(field, text string) string {
+	d, err := dns.ParseDomain(text)
+	if err != nil {
+		r.invalid(r.field+"."+field, "%v", err)
+	}
+	return d.String()
+}
+
+// pattern gives the domain that means the same as a pattern. A star is any letters
+// of one label there, and here any number of whole labels.
+func pattern(text string) (domain string, ok bool) {
+	if !strings.Contains(text, "*") {
+		return text, true
+	}
+	rest, found := strings.CutPrefix(text, "**.")
+	return "*." + rest, found && rest != "" && !strings.Contains(rest, "*")
+}
+
+func note(f store.Finding) store.Finding {
+	f.Note = true
+	return f
+}

@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+
+	"github.com/tierwall/tierwall/internal/cilium"
+	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/internal/translate"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// convertOptions are the flags of convert.
+type convertOptions struct {
+	input  inputFlags
+	from   string
+	strict bool
+	output string
+}
+
+func newConvertCommand() *cobra.Command {
+	var o convertOptions
+	cmd := &cobra.Command{
+		Use:   "convert {-f FILE | --store etcd:URL} [--from cilium]",
+		Short: "Convert Cilium's policies to tiered ones that decide the same",
+		Long: `Convert CiliumNetworkPolicies and CiliumClusterwideNetworkPolicies to policies of
+projectcalico.org/v3 that decide the same, and write these to standard output.
+
+What cannot be expressed is left out and said on standard error, with its file and
+line: of a rule that allows nothing is left that would allow more. With --strict it
+makes the exit code 1.
+
+Cilium tells nodes from the outside world. Their addresses are taken from the Nodes
+and Pods in the files, and from --node-cidr; that of the API server from the
+EndpointSlice default/kubernetes, and from --apiserver-cidr.
+
+Exit code 0: converted. 1: with --strict, something cannot be expressed. 2: something is
+wrong with the files, and nothing was written; --keep-going leaves invalid objects out.`,
+		Example: `  # What would these policies be?
+  kubectl get cnp,ccnp,nodes -A -o yaml | tierwall convert -f -
+
+  # Into a file; fail if anything gets lost
+  tierwall convert -f cilium/ --node-cidr 10.0.0.0/24 --strict > policies.yaml`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	o.input.register(cmd)
+	cmd.Flags().StringVar(&o.from, "from", "cilium", "whose policies to convert: cilium")
+	cmd.Flags().BoolVar(&o.strict, "strict", false, "exit with 1 if something cannot be expressed")
+	_ = cmd.RegisterFlagCompletionFunc("from", cobra.FixedCompletions([]string{"cilium"}, cobra.ShellCompDirectiveNoFileComp))
+	addOutputFlag(cmd, &o.output, "yaml", "json")
+	return cmd
+}
+
+func (o *convertOptions) run(cmd *cobra.Command) error {
+	if err := checkOutput(cmd, o.output, "yaml", "json"); err != nil {
+		return err
+	}
+	if o.from != "cilium" {
+		return usageError(cmd, fmt.Errorf("--from %s: expected cilium", o.from))
+	}
+	in, listing, err := o.input.list(cmd)
+	if err != nil {
+		return exitWith(exitFailed, err)
+	}
+	result := cilium.Convert(listing.Resources, o.input.cilium.options())
+	in.resources, in.rejected, in.translated = listing.Resources, listing.Rejected, result.Resources
+	in.findings = slices.Concat(listing.Findings, result.Invalid, unfit(listing.Resources, result.Resources))
+	slices.SortStableFunc(in.findings, store.Finding.Compare)
+	switch {
+	case in.errorCount() == 0:
+	case !o.input.keepGoing:
+		return exitWith(exitFailed, invalidInput(in.findings, "nothing was written; --keep-going leaves invalid objects out"))
+	default:
+		if err := warnInvalid(cmd.ErrOrStderr(), in); err != nil {
+			return exitWith(exitFailed, err)
+		}
+	}
+	if err := o.report(cmd.ErrOrStderr(), in, &result); err != nil {
+		return exitWith(exitFailed, err)
+	}
+	if err := writeManifests(cmd.OutOrStdout(), result.Resources, o.output); err != nil {
+		return exitWith(exitFailed, err)
+	}
+	if o.strict && len(result.Lost) > 0 {
+		return exitWith(exitNo, nil)
+	}
+	return nil
+}
+
+// unfit gives what is wrong with converted objects by the rules for their own kind.
+func unfit(resources, converted []store.Resource) []store.Finding {
+	made := map[policy.Key]bool{}
+	all := slices.DeleteFunc(slices.Clone(resources), func(r store.Resource) bool { return cilium.Is(&r) })
+	for i := range converted {
+		made[converted[i].Key] = true
+	}
+	loaded := translate.Load(append(all, converted...), nil, translate.Options{Offline: true})
+	return slices.DeleteFunc(loaded.Findings, func(f store.Finding) bool { return f.Note || !made[f.Key] })
+}
+
+// report says what cannot be expressed, and what was done.
+func (o *convertOptions) report(w io.Writer, in *input, r *cilium.Result) error {
+	for _, f := range r.Lost {
+		if _, err := fmt.Fprintf(w, "not converted: %s\n", in.findingText(f)); err != nil {
+			return err
+		}
+	}
+	for _, f := range r.Notes {
+		if _, err := fmt.Fprintf(w, "note: %s\n", in.findingText(f)); err != nil {
+			return err
+		}
+	}
+	lost := "all of it"
+	if n := len(r.Lost); n > 0 {
+		lost = count(n, "part") + " left out"
+	}
+	_, err := fmt.Fprintf(w, "%s of Cilium converted to %s, %s\n", countOf(r.Converted, "policy", "policies"), count(len(r.Resources), "object"), lost)
+	return err
+}
+
+func countOf(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// writeManifests writes manifests: documents of YAML, or a list as JSON.
+func writeManifests(w io.Writer, resources []store.Resource, format string) error {
+	if format == "json" {
+		items := make([]any, len(resources))
+		for i := range resources {
+			items[i] = resources[i].Object
+		}
+		return printJSON(w, map[string]any{"apiVersion": "v1", "kind": "List", "items": items})
+	}
+	for i := range resources {
+		text, err := json.Marshal(resources[i].Object)
+		if err != nil {
+			return err
+		}
+		if text, err = yaml.JSONToYAML(text); err != nil {
+			return err
+		}
+		if i > 0 {
+			text = append([]byte("---\n"), text...)
+		}
+		if _, err := w.Write(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}

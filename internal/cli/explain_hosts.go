@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/tierwall/tierwall/internal/suggest"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// hostFlow are the flags that say what host endpoints see of a connection.
+type hostFlow struct {
+	iface, before, toHost string
+
+	beforeDNAT     netip.AddrPort // parsed
+	endpointToHost policy.Action
+}
+
+func (o *hostFlow) register(f *pflag.FlagSet) {
+	f.StringVar(&o.iface, "interface", "", "interface of the host by which the connection comes in or leaves (default: that of the host endpoint that expects the address, else that of all interfaces)")
+	f.StringVar(&o.before, "before-dnat", "", "ADDRESS:PORT that the client connects to, before the node translates it: for policy with preDNAT")
+	f.StringVar(&o.toHost, "endpoint-to-host", "Accept", "what agents do with connections of pods to their own host: Accept, Drop or Return")
+}
+
+func (o *hostFlow) parse() error {
+	if o.before != "" {
+		a, err := netip.ParseAddrPort(o.before)
+		if err != nil || a.Port() == 0 {
+			return fmt.Errorf("--before-dnat %s: expected an address and a port, such as 192.0.2.1:30080", o.before)
+		}
+		o.beforeDNAT = a
+	}
+	switch strings.ToLower(o.toHost) {
+	case "accept":
+		o.endpointToHost = policy.Allow
+	case "drop":
+		o.endpointToHost = policy.Deny
+	case "return":
+		o.endpointToHost = policy.Pass
+	default:
+		return fmt.Errorf("--endpoint-to-host %s: expected Accept, Drop or Return", o.toHost)
+	}
+	return nil
+}
+
+// inModel gives the model with what agents have by their flags.
+func (o *hostFlow) inModel(m *policy.Model) *policy.Model {
+	v := *m
+	v.Host.FailsafeIn, v.Host.FailsafeOut = policy.DefaultFailsafes()
+	v.Host.EndpointToHost = o.endpointToHost
+	return &v
+}
+
+// apply puts into the flow what is known of interfaces and translation.
+func (o *hostFlow) apply(x *explanation) {
+	x.flow.In, x.flow.Out = x.dst.iface, x.src.iface
+	if o.iface != "" {
+		x.flow.In, x.flow.Out = o.iface, o.iface
+	}
+	if o.beforeDNAT.IsValid() {
+		x.flow.Before, x.flow.BeforePort = o.beforeDNAT.Addr(), o.beforeDNAT.Port()
+	}
+}
+
+// hostEnd is the host of a HostEndpoint, by the endpoint's interface.
+func (r resolver) hostEnd(name string) (end, error) {
+	var names []string
+	for _, ep := range r.model.Endpoints {
+		if ep.Host == nil {
+			continue
+		}
+		if names = append(names, "host/"+ep.Key.Name); ep.Key.Name != name {
+			continue
+		}
+		e := end{name: "host/" + name, addrs: ep.Addrs, endpoint: ep}
+		if ep.Interface != policy.AllInterfaces {
+			e.iface = ep.Interface
+		}
+		for _, n := range r.model.Nodes {
+			if n.Name == ep.Node && len(e.addrs) == 0 {
+				e.addrs = n.Addrs
+			}
+		}
+		if len(e.addrs) == 0 {
+			return end{}, fmt.Errorf("the address of node %s is unknown: give HostEndpoint %s expectedIPs, or its IP address instead", ep.Node, name)
+		}
+		return e, nil
+	}
+	hint := suggest.Several("host/"+name, names)
+	if len(names) == 0 {
+		hint = "; there are no HostEndpoints"
+	}
+	return end{}, fmt.Errorf("no such HostEndpoint%s", hint)
+}
+
+// hasHost reports whether a node has a host endpoint.
+func (p *explainPrinter) hasHost(e end) bool {
+	return slices.ContainsFunc(p.model.Endpoints, func(ep *policy.Endpoint) bool {
+		return ep.Host != nil && "node/"+ep.Node == e.name
+	})
+}
+
+// isOpen reports whether a decision is none of policy's.
+func (p *explainPrinter) isOpen(d policy.Decision) bool {
+	return d.By != nil && (d.By.Kind == policy.KindFailsafe || d.By.Kind == policy.KindEndpointToHost)
+}
+
+// hookWords say what a hook sees.
+var hookWords = map[policy.Hook]string{
+	policy.HookRawIn: "before connections are tracked", policy.HookPreDNAT: "before its destination is translated",
+	policy.HookForwardIn: "as it comes in, to be routed on", policy.HookForwardOut: "as it leaves, having been routed",
+	policy.HookRawOut: "as it leaves, before connections are tracked",
+}
+
+// hostReasons adds to the summary the host endpoints that brought the verdict about.
+func (p *explainPrinter) hostReasons() {
+	for _, h := range p.result.Hosts {
+		if h.By != nil && h.Verdict == p.result.Verdict {
+			p.printf("  %s by %s\n", p.outcome(h.Verdict, "at HostEndpoint "+h.Endpoint.Name+" "+verdictWord(h.Verdict)), p.decider(h.Decision))
+		}
+	}
+}
+
+// hosts prints what the host endpoints on the way say.
+func (p *explainPrinter) hosts() {
+	for _, h := range p.result.Hosts {
+		word := "goes on"
+		if h.Verdict != policy.Pass {
+			word = verdictWord(h.Verdict)
+		}
+		p.printf("\n%s: %s\n", p.bold("At HostEndpoint "+h.Endpoint.Name+", "+hookWords[h.Hook]), p.outcome(h.Verdict, word))
+		for _, trace := range h.Trace {
+			for _, t := range p.model.Tiers {
+				if t.Name == trace.Tier {
+					p.tier(t, trace)
+				}
+			}
+		}
+		switch {
+		case p.isOpen(h.Decision):
+			p.profile(h.Decision)
+		case h.Verdict == policy.Pass:
+			p.printf("  %s\n", p.outcome(policy.Pass, "->   no rule decided: the rest of the host's policy is asked"))
+		case h.Verdict == policy.Allow && h.By == nil:
+			p.printf("  %s\n", p.outcome(policy.Allow, "=>   every tier passed it on: it is routed"))
+		case h.Verdict == policy.Allow && h.Hook.Early():
+			p.printf("     %s\n", p.dim("the rest of the host's policy is not asked"))
+		}
+	}
+}
+
+// noteHosts notes which of several host endpoints of a node the answer is for,
+// where nobody said by which interface the connection comes or goes.
+func (x *explanation) noteHosts() {
+	if x.flow.In != "" && x.flow.Out != "" {
+		return
+	}
+	asked := map[policy.Key]bool{}
+	for _, h := range x.result.Hosts {
+		asked[h.Endpoint] = true
+	}
+	on := map[string][]string{}
+	nodes := map[string]string{} // by node: which of its endpoints was asked
+	for _, ep := range x.model.Endpoints {
+		if ep.Host == nil {
+			continue
+		}
+		on[ep.Node] = append(on[ep.Node], ep.Key.Name)
+		if asked[ep.Key] {
+			nodes[ep.Node] = ep.Key.Name
+		}
+	}
+	for e, iface := range map[*end]string{&x.src: x.flow.Out, &x.dst: x.flow.In} {
+		node, isNode := strings.CutPrefix(e.name, "node/")
+		if _, told := nodes[node]; isNode && !told && iface == "" && len(on[node]) > 1 {
+			x.notes = append(x.notes, fmt.Sprintf("node %s has %d host endpoints: this is the answer for one of them (ask with --interface)", node, len(on[node])))
+		}
+	}
+	for _, node := range slices.Sorted(maps.Keys(nodes)) {
+		if len(on[node]) > 1 {
+			x.notes = append(x.notes, fmt.Sprintf("node %s has %d host endpoints: this is the answer for %s (ask with --interface)", node, len(on[node]), nodes[node]))
+		}
+	}
+}

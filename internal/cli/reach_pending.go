@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/tierwall/tierwall/analyze"
+)
+
+// changes finds what the staged policies would change. Of the reachability there
+// are notes only.
+func (o *reachOptions) changes(in *input) (*analyze.Reachability, []analyze.Difference, error) {
+	list, notes, err := analyze.Diff(in.Model, o.input.pendingInput(in).Model, analyze.ReachOptions{Pods: o.pods})
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(in.acting()) == 0 {
+		notes = append(notes, fmt.Sprintf("%s no staged policies, so nothing would change", in.from))
+	}
+	return &analyze.Reachability{Notes: notes}, list, nil
+}
+
+// printChanges prints what would change.
+func (o *reachOptions) printChanges(w io.Writer, changes []analyze.Difference) error {
+	if o.output == "json" {
+		for i := range changes { // an empty list, and not null
+			c := &changes[i]
+			c.Before, c.After = append([]analyze.Allowed{}, c.Before...), append([]analyze.Allowed{}, c.After...)
+		}
+		return printJSON(w, changes)
+	}
+	if len(changes) == 0 {
+		_, err := fmt.Fprintln(w, "Nothing would change.")
+		return err
+	}
+	rows := make([][]string, len(changes))
+	for i, c := range changes {
+		rows[i] = []string{c.Src, c.Dst, allowedOrNothing(c.Before), allowedOrNothing(c.After)}
+	}
+	return printTable(w, []string{"FROM", "TO", "NOW", "PENDING"}, rows)
+}
+
+func allowedOrNothing(list []analyze.Allowed) string {
+	if len(list) == 0 {
+		return "nothing"
+	}
+	return allowedText(list)
+}

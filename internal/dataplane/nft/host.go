@@ -1,0 +1,268 @@
+package nft
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// Host endpoints have chains of their own, which are there only while some host
+// endpoint governs at their hook. For the hook input ("host-input") and a family:
+//
+//	chain host-input   (base) not from lo; source check of pods; established; neighbour
+//	                   discovery; failsafes; what an early hook has let by; by family
+//	chain host-input4  from the node's own pods: --endpoint-to-host
+//	                   iifname vmap @host-input4-links (goto host-input4-at-eth0)
+//	                   goto host-input4-all (the endpoint of all other interfaces)
+//	chain host-input4-at-eth0   jump strict; a switch by the class of the local
+//	                   side: to a program, or straight to its only row
+//	chain host-input4-at-eth0-base   such a program: a switch by the class of the peer: goto row-N
+//
+// Forwarded packets come here from forward4: "jump host-forward-in4" before pods
+// are asked, "jump host-forward-out4" after. The two raw hooks and the one before
+// DNAT are base chains of their own. There an Allow sets a bit of the packet mark,
+// which the later hooks of the same host let by: see skipRules.
+//
+// A switch is a chain that tells classes apart, as the trees of local endpoints
+// do (tree.go), but holds only the classes that get something else than the rest.
+
+// hostBase says where a hook of host endpoints is in the kernel.
+type hostBase struct {
+	hook     policy.Hook
+	kernel   uint32
+	priority int32
+}
+
+// Conntrack is at -200, DNAT at -100.
+const (
+	rawPriority     = -300
+	preDNATPriority = -150
+)
+
+var hostBases = []hostBase{
+	{policy.HookRawIn, hookPrerouting, rawPriority},
+	{policy.HookPreDNAT, hookPrerouting, preDNATPriority},
+	{policy.HookInput, hookInput, priority},
+	{policy.HookRawOut, hookOutput, rawPriority},
+	{policy.HookOutput, hookOutput, priority},
+}
+
+func hostName(h policy.Hook) string              { return "host-" + h.String() }
+func hostFamily(h policy.Hook, f int) string     { return hostName(h) + familyDigit[f] }
+func hostLinks(h policy.Hook, family int) string { return hostFamily(h, family) + "-links" }
+
+// pointName names the chain of a point. An interface's name may hold what a chain's
+// may not, and '-', by which the parts of a chain's name are told apart.
+func pointName(k dataplane.PointKey) string {
+	family := 0
+	if k.Family == policy.IPv6 {
+		family = 1
+	}
+	if k.Interface == policy.AllInterfaces {
+		return hostFamily(k.Hook, family) + "-all"
+	}
+	name := ""
+	for _, c := range []byte(k.Interface) {
+		switch {
+		case '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':
+			name += string(rune(c))
+		default:
+			name += fmt.Sprintf("_%02x", c)
+		}
+	}
+	return hostFamily(k.Hook, family) + "-at-" + name
+}
+
+func failsafeSet(dir policy.Direction) string {
+	return [2]string{policy.Egress: "host-failsafe-out", policy.Ingress: "host-failsafe-in"}[dir]
+}
+
+// hostSide gives the field of the local side at a hook.
+func hostSide(h policy.Hook) side {
+	if h.Direction() == policy.Egress {
+		return source
+	}
+	return destination
+}
+
+// hostHooks says at which hooks host endpoints govern.
+type hostHooks map[policy.Hook]bool
+
+// hostHooksOf finds the hooks that must be there.
+func hostHooksOf(s *dataplane.State, settings *dataplane.HostSettings) hostHooks {
+	hooks := hostHooks{}
+	for _, p := range s.Points() {
+		if p.Governs() {
+			hooks[p.Hook] = true
+		}
+	}
+	if settings.EndpointToHost == policy.Deny {
+		hooks[policy.HookInput] = true
+	}
+	return hooks
+}
+
+// skips reports whether some hook lets packets skip what follows.
+func (h hostHooks) skips() bool {
+	return h[policy.HookRawIn] || h[policy.HookRawOut] || h[policy.HookPreDNAT]
+}
+
+func ifName(h policy.Hook) expr {
+	if h.Direction() == policy.Egress {
+		return expr{kind: metaLoad, register: reg1, key: metaOIFName}
+	}
+	return expr{kind: metaLoad, register: reg1, key: metaIIFName}
+}
+
+// ifKey is an interface's name as the kernel compares it.
+func ifKey(name string) string {
+	var key [ifNameLen]byte
+	copy(key[:], name)
+	return string(key[:])
+}
+
+// baseRules are those of a hook's base chain.
+func (r *hostRender) baseRules(h policy.Hook) []rule {
+	rules := []rule{when([]expr{ifName(h), is([]byte(ifKey("lo"))...)}, returns)}
+	if h == policy.HookInput {
+		rules = append(rules, when(fromLink(), jumpTo(sourceChain)))
+	}
+	if !h.Raw() {
+		rules = append(rules, when(hasState(stateEstablished|stateRelated), returns))
+	}
+	discovery := expr{kind: inRange, register: reg1, data: "\x85", to: "\x88"} // 133 to 136
+	rules = append(rules, when(join(isProtocol(policy.ICMPv6), []expr{payload(transportHeader, 0, 1), discovery}), returns))
+	rules = append(rules, r.failsafeRules(h)...)
+	if r.hooks.skips() && !h.Early() {
+		rules = append(rules, r.skipRules(h)...)
+	}
+	for family := range familyDigit {
+		rules = append(rules, when(isFamily(family), goTo(hostFamily(h, family))))
+	}
+	return rules
+}
+
+// failsafeRules let by what is always open. Before connection tracking the replies
+// to such connections are as well: they go by the other direction's list and the
+// source port.
+func (r *hostRender) failsafeRules(h policy.Hook) []rule {
+	var rules []rule
+	add := func(dir policy.Direction, offset uint32) {
+		if len(r.settings.Failsafes(dir)) == 0 {
+			return
+		}
+		protocol, port := expr{kind: metaLoad, register: reg1, key: metaL4Proto}, payload(transportHeader, offset, 2)
+		port.register = reg32Start + 1
+		rules = append(rules, when([]expr{protocol, port, inSet(failsafeSet(dir))}, returns))
+	}
+	add(h.Direction(), 2)
+	if h.Raw() {
+		add(1-h.Direction(), 0)
+	}
+	return rules
+}
+
+// skipRules let by what an early hook has allowed. The mark alone says so for
+// what comes in; what leaves skips policy only if it is not tracked either.
+func (r *hostRender) skipRules(h policy.Hook) []rule {
+	marked := []expr{
+		{kind: metaLoad, register: reg1, key: metaMark},
+		{kind: bitwiseAnd, register: reg1, length: 4, data: string(nativeWord(r.settings.Mark))},
+		isNot(0, 0, 0, 0),
+	}
+	if h.Direction() == policy.Egress {
+		marked = join(marked, hasState(stateUntracked))
+	}
+	return []rule{when(marked, returns)}
+}
+
+const fromPodsComment = "a pod to its own host"
+
+// familyRules are those of a hook's chain of one family. What has a pod of this
+// node at the other end is not asked: a node always reaches its pods, and what
+// pods send to their node is for the administrator to say.
+func (r *hostRender) familyRules(h policy.Hook, family int, links bool, all string) []rule {
+	peer := 1 - hostSide(h)
+	own := join(isFamily(family), []expr{address(family, peer), inSet(hereName(family))})
+	var rules []rule
+	switch {
+	case h != policy.HookInput:
+		rules = append(rules, when(own, returns))
+	case r.settings.EndpointToHost == policy.Deny:
+		rules = append(rules, denied(own, fromPodsComment))
+	case r.settings.EndpointToHost != policy.Pass:
+		rules = append(rules, when(own, returns))
+	}
+	if (h == policy.HookForwardIn || h == policy.HookForwardOut) && r.hooks.skips() {
+		rules = append(rules, r.skipRules(h)...)
+	}
+	if links {
+		rules = append(rules, rule{exprs: []expr{ifName(h), bySet(hostLinks(h, family))}})
+	}
+	if all != "" {
+		rules = append(rules, always(goTo(all)))
+	}
+	return rules
+}
+
+// familyChain gives forward4 or forward6.
+func (l *layout) familyChain(family int) chainRules {
+	c := familyChain(family)
+	hooks := l.host.content.hooks
+	if hooks[policy.HookForwardIn] {
+		c.rules = slices.Insert(c.rules, 0, always(jumpTo(hostFamily(policy.HookForwardIn, family))))
+	}
+	if hooks[policy.HookForwardOut] {
+		c.rules = append(c.rules, always(jumpTo(hostFamily(policy.HookForwardOut, family))))
+	}
+	return c
+}
+
+// deciderChain logs, counts and acts. An allowing decider of an early hook marks
+// the packet for the later ones, and may have it not be tracked.
+func (l *layout) deciderChain(d dataplane.Decider, allow bool) chainRules {
+	c := l.logging.deciderChain(d, allow)
+	if !allow || d.Skips == dataplane.SkipsNothing {
+		return c
+	}
+	bit := l.host.settings.Mark
+	act := []expr{
+		{kind: metaLoad, register: reg1, key: metaMark},
+		{kind: bitwiseOr, register: reg1, length: 4, data: string(nativeWord(bit))},
+		{kind: metaStore, register: reg1, key: metaMark},
+	}
+	if d.Skips == dataplane.SkipsTracking {
+		act = append(act, expr{kind: noTrack})
+	}
+	last := &c.rules[len(c.rules)-1]
+	n := len(last.exprs) - 1
+	last.exprs = slices.Concat(last.exprs[:n], act, last.exprs[n:])
+	return c
+}
+
+// nativeWord gives the bytes of a number that the kernel holds in the machine's order.
+func nativeWord(n uint32) []byte {
+	b := [4]byte{}
+	putNativeUint32(b[:], n)
+	return b[:]
+}
+
+// hostLayout is the part of a layout that is of host endpoints.
+type hostLayout struct {
+	settings dataplane.HostSettings
+	content  *hostContent
+}
+
+// render derives the chains of host endpoints from the state.
+func (l *layout) renderHost() {
+	l.host.content = renderHost(l.state, &l.host.settings, l.slots, l.intervals)
+}
+
+// withHost gives settings as they are used.
+func withDefaults(s dataplane.HostSettings) dataplane.HostSettings {
+	s.Mark = cmp.Or(s.Mark, dataplane.DefaultMark)
+	return s
+}

@@ -1,0 +1,114 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/tierwall/tierwall/internal/engine"
+	"github.com/tierwall/tierwall/internal/lab"
+	"github.com/tierwall/tierwall/policy"
+	"github.com/tierwall/tierwall/selector"
+)
+
+// BenchmarkHostConnections measures TCP connections per second, one after the
+// other, from a pod's namespace to the node itself: without tables, and with a host
+// endpoint of 1, and of 1,000 policies, each with peers of its own. They take turns
+// in one run, since only their ratios say anything; figures are medians of rounds.
+func BenchmarkHostConnections(b *testing.B) {
+	const round = 500
+	counts := []int{0, 1, 1000}
+	var ends []*connEnds
+	for _, n := range counts {
+		l := newLab(b)
+		addHost(b, l, "a", localAddr(0).String())
+		if n > 0 {
+			dp, err := New(Options{NetNS: nodeNS(l), KeepConnections: true})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { _ = dp.Close() })
+			apply(b, dp, flush(hostPolicies(n), nil, policy.FixedTiers()))
+		}
+		ends = append(ends, nodeConnEnds(b, l))
+	}
+	rates := make([][]float64, len(counts))
+	looping := true
+	for i := 0; looping || i < 20; i++ {
+		looping = looping && b.Loop()
+		for k := range counts {
+			j := (i + k) % len(counts)
+			rates[j] = append(rates[j], ends[j].measure(b, round))
+		}
+	}
+	median := func(list []float64) float64 { return slices.Sorted(slices.Values(list))[len(list)/2] }
+	for j, n := range counts {
+		b.ReportMetric(median(rates[j]), fmt.Sprintf("conn/s:%d", n))
+	}
+	ratios := make([]float64, len(rates[1]))
+	for i := range ratios {
+		ratios[i] = 100 * rates[2][i] / rates[1][i]
+	}
+	b.ReportMetric(median(ratios), "%of1policy")
+	b.ReportMetric(0, "ns/op")
+}
+
+// hostPolicies gives an engine with a host endpoint and so many policies for it,
+// the last of which lets the client in.
+func hostPolicies(n int) *engine.Engine {
+	e := onNodeA()
+	add := func(o policy.Object) { e.Apply(policy.Change{Key: o.ObjectKey(), Object: o}) }
+	tcp := policy.TCP
+	for i := range n {
+		app := fmt.Sprintf("app-%d", i)
+		match, err := selector.Parse("app == '" + app + "'")
+		if err != nil {
+			panic(err)
+		}
+		add(&policy.Policy{
+			Key: policy.Key{Kind: policy.KindGlobalNetworkPolicy, Name: app}, Tier: "default", Order: float64(i), Selector: selector.All(),
+			Types: [2]bool{policy.Ingress: true},
+			Rules: [2][]policy.Rule{policy.Ingress: {{
+				Action: policy.Allow, Protocol: &tcp, Source: policy.Peer{Entities: &policy.Entities{Selector: match}},
+				Destination: policy.Peer{Ports: &policy.Ports{Ranges: []policy.PortRange{{First: connPort, Last: connPort}}}},
+			}}},
+		})
+		addr := remoteAddr(i)
+		if i == n-1 {
+			addr = localAddr(0)
+		}
+		add(&policy.Endpoint{
+			Key: policy.Key{Kind: policy.KindPod, Namespace: "ns", Name: app}, Node: "elsewhere", Addrs: []netip.Addr{addr},
+			Labels: selector.Labels{{Key: "app", Value: app}}, Profile: "kns.ns",
+		})
+	}
+	add(&policy.Endpoint{
+		Key: policy.Key{Kind: policy.KindHostEndpoint, Name: "h"}, Node: "node-a", Interface: policy.AllInterfaces, Host: &policy.Host{},
+	})
+	return e
+}
+
+// nodeConnEnds are a client and a server on the node.
+func nodeConnEnds(b *testing.B, l *lab.Lab) *connEnds {
+	e := &connEnds{l, netip.AddrPortFrom(l.Node().Addr4(), connPort)}
+	listener, err := l.Node().Listen("tcp", e.to.String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err == nil {
+				_ = c.Close()
+			}
+		}
+	}()
+	return e
+}

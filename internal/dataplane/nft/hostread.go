@@ -1,0 +1,90 @@
+package nft
+
+import (
+	"strings"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+var _ dataplane.HostDecider = (*Kernel)(nil)
+
+// isOurHook reports whether a base chain may be where it is.
+func isOurHook(c chainSpec) bool {
+	for _, b := range hostBases {
+		if c.name == hostName(b.hook) {
+			return c.hook == b.kernel
+		}
+	}
+	return c.hook == hookForward
+}
+
+// DecideHost walks the kernel's chains of a hook as a packet does that came by
+// the interface, or leaves by it, failsafes and the node's own pods aside.
+func (k *Kernel) DecideHost(at dataplane.PointKey, f policy.Flow) dataplane.Verdict {
+	f.Src, f.Dst = f.Src.Unmap(), f.Dst.Unmap()
+	dir := at.Hook.Direction()
+	w := walk{kernel: k, packet: newPacket(f), iface: at.Interface, direction: int(dir)}
+	w.verdicts = [2]dataplane.Verdict{{Allow: true}, {Allow: true}}
+	chain := hostFamily(at.Hook, w.packet.family)
+	if !k.hooked(at.Hook, chain) {
+		return dataplane.Verdict{Allow: true}
+	}
+	goes := verdict{}
+	if links := k.sets[hostLinks(at.Hook, w.packet.family)]; links != nil {
+		goes, _ = links.find([]byte(ifKey(at.Interface)))
+	}
+	if goes.code == 0 {
+		at.Interface, at.Family = policy.AllInterfaces, policy.FamilyOf(f.Src)
+		goes = goTo(pointName(at))
+	}
+	if goes.code == codeGoto {
+		w.chain(goes.chain, 0)
+	}
+	return w.verdicts[dir]
+}
+
+// hooked reports whether packets come to the chain of a hook at all.
+func (k *Kernel) hooked(h policy.Hook, chain string) bool {
+	for _, b := range k.bases {
+		for _, name := range []string{b.name, forwardChain + "4", forwardChain + "6"} {
+			if b.hook == hookForward != (h == policy.HookForwardIn || h == policy.HookForwardOut) {
+				continue
+			}
+			for _, r := range k.chains[name] {
+				for _, e := range r.exprs {
+					if e.verdict.chain == chain {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
+}
+
+// DecideHost decides a flow by the tables that should be in force.
+func (b *Dataplane) DecideHost(at dataplane.PointKey, f policy.Flow) dataplane.Verdict {
+	return b.state.DecideHost(at, f)
+}
+
+// Points lists the points that the kernel's chains are of, in no order. Their node
+// is not known there.
+func (k *Kernel) Points() []dataplane.PointKey {
+	var list []dataplane.PointKey
+	for _, h := range policy.Hooks {
+		for family, f := range []policy.Family{policy.IPv4, policy.IPv6} {
+			at := dataplane.PointKey{Hook: h, Interface: policy.AllInterfaces, Family: f}
+			if _, ok := k.chains[pointName(at)]; ok {
+				list = append(list, at)
+			}
+			if links := k.sets[hostLinks(h, family)]; links != nil {
+				for key := range links.elements {
+					at.Interface = strings.TrimRight(key, "\x00")
+					list = append(list, at)
+				}
+			}
+		}
+	}
+	return list
+}

@@ -1,0 +1,342 @@
+// Package learn watches the answers of DNS servers on their way to clients, keeps
+// what they state of names in use, and holds each answer up until that is in force.
+//
+// The answers wait in a queue of the kernel's. One goroutine reads them; the agent's
+// loop asks with Flush what has changed for the model, and says with InForce that it
+// is in the kernel. An answer that brings nothing new goes at once. None is held up
+// for longer than a client would wait: whatever happens to the agent, names resolve.
+package learn
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/tierwall/tierwall/internal/dns"
+	"github.com/tierwall/tierwall/internal/nfqueue"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// Config says how a Learner works.
+type Config struct {
+	// NetNS is a file that stands for a network namespace; empty is the caller's.
+	NetNS string
+	// Queue is the number of the kernel's queue.
+	Queue uint16
+	// Journal is the file that keeps facts from one agent to the next; empty: none.
+	Journal string
+	Limits  dns.Limits
+	// Patience is how long an answer is held up at most.
+	Patience time.Duration
+	// News is called when Flush has something to say; it must not wait. It may be
+	// called from any goroutine.
+	News func()
+	// Observe is told how long each answer waited that had to; nil: nobody is.
+	Observe func(time.Duration)
+	Log     *slog.Logger
+
+	now func() time.Time
+}
+
+const (
+	// DefaultQueue is a number that others are unlikely to use.
+	DefaultQueue = 21553
+	// DefaultPatience is well below the five seconds after which resolvers ask again.
+	DefaultPatience = time.Second
+	// room is how many answers may wait; beyond that they pass.
+	room = 4096
+	// reopenPause is between two tries to open the queue.
+	reopenPause = 2 * time.Second
+)
+
+// Stats sums up what a Learner did.
+type Stats struct {
+	dns.Counts
+	Domains int // in use
+	// Answers are the packets that were read; Useless those without addresses,
+	// Malformed those that could not be read as messages.
+	Answers, Useless, Malformed uint64
+	// Held are those that had to wait, and Late those that went without what they
+	// state being in force.
+	Held, Late uint64
+	// Lost are those that passed unread, since there was no room for them.
+	Lost uint64
+	// Waiting are held up at this moment.
+	Waiting int
+	// Failure is why answers are not read at present; empty if they are, or need not be.
+	Failure string
+	// Unsaved is why facts are not kept for the next agent.
+	Unsaved string
+}
+
+// Learner learns. Its methods may be called from any goroutine.
+type Learner struct {
+	cfg Config
+
+	mu      sync.Mutex
+	table   *dns.Table
+	journal *dns.Journal
+	stats   Stats
+	queue   *nfqueue.Queue // nil while it is not open
+	waiting []held
+	// flushed is the generation of the last Flush, inForce what the kernel holds.
+	flushed, inForce uint64
+	restored         int
+
+	// Of the reading goroutine.
+	answer  dns.Answer
+	streams dns.Streams
+}
+
+// held is an answer that waits.
+type held struct {
+	id         uint32
+	generation uint64
+	since      time.Time
+}
+
+// New makes a Learner with what an earlier one has kept. That its file cannot be
+// read is said in Stats: names are learned anew then.
+func New(cfg Config) *Learner {
+	if cfg.Limits == (dns.Limits{}) {
+		cfg.Limits = dns.DefaultLimits
+	}
+	if cfg.Patience == 0 {
+		cfg.Patience = DefaultPatience
+	}
+	if cfg.now == nil {
+		cfg.now = time.Now
+	}
+	if cfg.News == nil {
+		cfg.News = func() {}
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	l := &Learner{cfg: cfg, table: dns.NewTable(cfg.Limits)}
+	if cfg.Journal == "" {
+		return l
+	}
+	journal, saved, err := dns.OpenJournal(cfg.Journal)
+	if err != nil {
+		l.stats.Unsaved = err.Error()
+		cfg.Log.Error("addresses that were learned before cannot be read; they are learned again when names are resolved", "error", err)
+	}
+	l.journal = journal
+	l.table.Restore(saved, cfg.now())
+	l.restored = l.table.Counts().Facts
+	return l
+}
+
+// SetDomains says what the domains of a set are now; nil for a set that is no more.
+// What it changes comes with the next Flush.
+func (l *Learner) SetDomains(key policy.Key, set *policy.Set) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.table.SetDomains(key, set)
+}
+
+// InUse reports whether any domain is in use: else there is nothing to learn.
+func (l *Learner) InUse() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.table.InUse()
+}
+
+// Flush gives out how the learned sets of the model have changed.
+func (l *Learner) Flush(change func(policy.Change)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flushed = l.table.Flush(change)
+	l.save()
+}
+
+// Each gives all learned sets of the model, for a model that is made anew, what the
+// next Flush would have said included.
+func (l *Learner) Each(yield func(policy.Change)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flushed = l.table.Flush(func(policy.Change) {})
+	l.table.Each(yield)
+	l.save()
+}
+
+// save writes down what is new. The caller holds mu.
+func (l *Learner) save() {
+	fresh := l.table.Fresh()
+	if l.journal == nil {
+		return
+	}
+	err := l.journal.Note(fresh, l.table.All)
+	switch {
+	case err == nil:
+		l.stats.Unsaved = ""
+	case l.stats.Unsaved == "":
+		l.cfg.Log.Error("learned addresses are not kept for the next start", "error", err)
+		fallthrough
+	default:
+		l.stats.Unsaved = err.Error()
+	}
+}
+
+// InForce says that the kernel holds what the last Flush or Each gave out. The
+// answers that waited for it go.
+func (l *Learner) InForce() {
+	l.mu.Lock()
+	l.inForce = l.flushed
+	l.release(func(h *held) bool { return h.generation <= l.inForce })
+}
+
+// release lets those of the waiting go that are ready. The caller holds mu, which
+// it gives back.
+func (l *Learner) release(ready func(*held) bool) {
+	now := l.cfg.now()
+	var ids []uint32
+	rest := l.waiting[:0]
+	for i := range l.waiting {
+		h := &l.waiting[i]
+		if !ready(h) {
+			rest = append(rest, *h)
+			continue
+		}
+		ids = append(ids, h.id)
+		if l.cfg.Observe != nil {
+			l.cfg.Observe(now.Sub(h.since))
+		}
+	}
+	l.waiting = rest
+	q := l.queue
+	l.mu.Unlock()
+	if len(ids) > 0 && q != nil {
+		l.accept(q, ids...)
+	}
+}
+
+func (l *Learner) accept(q *nfqueue.Queue, ids ...uint32) {
+	if err := q.Accept(ids...); err != nil && !errors.Is(err, os.ErrClosed) {
+		l.cfg.Log.Warn("answers of DNS servers were not let go", "answers", len(ids), "error", err)
+	}
+}
+
+// Due reports whether some fact may have expired.
+func (l *Learner) Due() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.table.Due(l.cfg.now())
+}
+
+// Expire forgets what has expired and is not in use any more: the rest holds for
+// another while. It reports whether Flush has something to say.
+func (l *Learner) Expire(inUse func(netip.Addr) bool, while time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.table.Expire(l.cfg.now(), inUse, while)
+}
+
+// Known gives every fact, by name and address.
+func (l *Learner) Known() []dns.Saved {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.table.All()
+}
+
+// Restored gives how many facts an earlier agent has left.
+func (l *Learner) Restored() int { return l.restored }
+
+// Stats sums up.
+func (l *Learner) Stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.stats
+	s.Counts, s.Domains, s.Waiting = l.table.Counts(), l.table.Domains(), len(l.waiting)
+	if l.queue != nil {
+		s.Lost += l.queue.Lost()
+	}
+	return s
+}
+
+// Close closes the journal, with what was learned last. What Run holds ends with
+// its context.
+func (l *Learner) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.save()
+	return l.journal.Close()
+}
+
+// Run reads answers until the context ends. While the queue cannot be opened, or
+// read, answers pass without being learned; it is tried again.
+func (l *Learner) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := l.read(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		l.mu.Lock()
+		if l.stats.Failure == "" {
+			l.cfg.Log.Error("answers of DNS servers cannot be read, so the addresses of domains are not learned; trying again", "error", err)
+		}
+		l.stats.Failure = err.Error()
+		l.mu.Unlock()
+		select {
+		case <-ctx.Done():
+		case <-time.After(reopenPause):
+		}
+	}
+}
+
+// read opens the queue and reads it until that fails or the context ends.
+func (l *Learner) read(ctx context.Context) error {
+	q, err := nfqueue.Open(l.cfg.NetNS, l.cfg.Queue, room)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.queue, l.stats.Failure = q, ""
+	l.mu.Unlock()
+	done := make(chan struct{})
+	go l.hurry(ctx, q, done)
+	for err == nil {
+		err = q.Receive(func(p nfqueue.Packet) { l.packet(q, p) })
+	}
+	close(done)
+	l.mu.Lock()
+	l.stats.Lost += q.Lost()
+	l.queue, l.waiting = nil, nil
+	l.mu.Unlock()
+	return errors.Join(err, q.Close())
+}
+
+// hurry lets answers go that have waited for too long, and closes the queue at the
+// end, which ends the reading.
+func (l *Learner) hurry(ctx context.Context, q *nfqueue.Queue, done <-chan struct{}) {
+	tick := time.NewTicker(l.cfg.Patience / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			// Those that wait are let go, not dropped: what they state will be known
+			// to the next agent, from the journal.
+			l.mu.Lock()
+			l.release(func(*held) bool { return true })
+			_ = q.Close() // the reader tells
+			return
+		case <-done:
+			return
+		case <-tick.C:
+		}
+		now := l.cfg.now()
+		l.mu.Lock()
+		l.release(func(h *held) bool {
+			late := now.Sub(h.since) >= l.cfg.Patience
+			if late {
+				l.stats.Late++
+			}
+			return late
+		})
+	}
+}

@@ -1,0 +1,54 @@
+package learn
+
+import (
+	"errors"
+
+	"github.com/tierwall/tierwall/internal/dns"
+	"github.com/tierwall/tierwall/internal/nfqueue"
+)
+
+// packet looks at one packet: it goes at once, or waits for what it states.
+func (l *Learner) packet(q *nfqueue.Queue, p nfqueue.Packet) {
+	l.mu.Lock()
+	generation := l.learn(p.Payload)
+	wait := generation > l.inForce
+	if wait {
+		l.stats.Held++
+		l.waiting = append(l.waiting, held{p.ID, generation, l.cfg.now()})
+	}
+	news := wait && generation > l.flushed
+	l.mu.Unlock()
+	if !wait {
+		l.accept(q, p.ID)
+	}
+	if news {
+		l.cfg.News()
+	}
+}
+
+// learn takes in what a packet states, and gives the generation that it has to wait
+// for; 0 for none. The caller holds mu.
+func (l *Learner) learn(b []byte) (generation uint64) {
+	l.stats.Answers++
+	p, ok := dns.ParsePacket(b)
+	if !ok {
+		l.stats.Malformed++
+		return 0
+	}
+	now := l.cfg.now()
+	message := func(msg []byte) uint64 {
+		switch err := l.answer.Parse(msg); {
+		case errors.Is(err, dns.ErrNoAnswer):
+			l.stats.Useless++
+		case err != nil:
+			l.stats.Malformed++
+		default:
+			return l.table.Learn(l.answer.Facts, p.Dst, now)
+		}
+		return 0
+	}
+	if p.TCP {
+		return l.streams.Add(&p, now, message)
+	}
+	return message(p.Payload)
+}

@@ -1,0 +1,163 @@
+package dns
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"time"
+)
+
+// Streams puts the messages together that servers send over TCP, each with its
+// length before it. It sees one direction only. Its memory is bounded: in what it
+// has no room for, no messages are found. The zero value is ready.
+type Streams struct {
+	open map[streamKey]*stream
+	held int // bytes
+}
+
+type streamKey struct{ server, client netip.AddrPort }
+
+// stream is one connection, from its beginning on: who has not seen that does not
+// know where messages begin.
+type stream struct {
+	next  uint32 // the sequence number of what comes next
+	buf   []byte // of a message that is not whole yet
+	early []segment
+	seen  time.Time
+	ended bool
+	// generation is the latest of what its messages have brought.
+	generation uint64
+}
+
+// segment is what came before something that it follows.
+type segment struct {
+	seq  uint32
+	data []byte
+}
+
+const (
+	maxStreams  = 1024
+	maxHeld     = 8 << 20 // bytes, of all streams
+	maxBuffered = 2 + 1<<16
+	maxEarly    = 16 // segments
+	streamIdle  = 30 * time.Second
+)
+
+// Add takes in a packet and hands out the messages that are whole with it, which are
+// valid until the next packet. message gives the generation of what the message
+// brings, and Add that which has to be in force before the packet may go: a server
+// that gets no acknowledgement sends the end of a message again, while the first copy
+// waits, and that one must not pass before it.
+func (s *Streams) Add(p *Packet, now time.Time, message func([]byte) uint64) (generation uint64) {
+	key := streamKey{netip.AddrPortFrom(p.Src, p.SrcPort), netip.AddrPortFrom(p.Dst, p.DstPort)}
+	st := s.open[key]
+	if p.Flags&flagSYN != 0 {
+		s.drop(key)
+		if st = s.begin(key, now); st == nil {
+			return 0
+		}
+		st.next = p.Seq + 1
+		return 0
+	}
+	if st == nil {
+		return 0
+	}
+	st.seen = now
+	if len(p.Payload) > 0 && !st.ended {
+		st.ended = !s.take(st, p.Seq, p.Payload, func(msg []byte) { st.generation = max(st.generation, message(msg)) })
+	}
+	if st.ended = st.ended || p.Flags&(flagFIN|flagRST) != 0; st.ended {
+		s.empty(st)
+	}
+	if len(p.Payload) == 0 {
+		return 0
+	}
+	return st.generation
+}
+
+// begin makes room for a stream, if need be by dropping those that are idle or have
+// ended.
+func (s *Streams) begin(key streamKey, now time.Time) *stream {
+	if s.open == nil {
+		s.open = map[streamKey]*stream{}
+	}
+	if len(s.open) >= maxStreams {
+		for k, st := range s.open {
+			if st.ended || now.Sub(st.seen) > streamIdle {
+				s.drop(k)
+			}
+		}
+		if len(s.open) >= maxStreams {
+			return nil
+		}
+	}
+	st := &stream{seen: now}
+	s.open[key] = st
+	return st
+}
+
+func (s *Streams) drop(key streamKey) {
+	st := s.open[key]
+	if st == nil {
+		return
+	}
+	s.empty(st)
+	delete(s.open, key)
+}
+
+// empty gives up what a stream holds of messages that are not whole.
+func (s *Streams) empty(st *stream) {
+	s.held -= len(st.buf)
+	for _, e := range st.early {
+		s.held -= len(e.data)
+	}
+	st.buf, st.early = nil, nil
+}
+
+// take takes in what comes at a sequence number; false if the stream is given up.
+func (s *Streams) take(st *stream, seq uint32, data []byte, message func([]byte)) bool {
+	switch ahead := int32(seq - st.next); {
+	case ahead > 0:
+		if len(st.early) >= maxEarly || s.held+len(data) > maxHeld {
+			return false
+		}
+		st.early = append(st.early, segment{seq, append([]byte(nil), data...)})
+		s.held += len(data)
+		return true
+	case ahead < 0:
+		again := -int64(ahead)
+		if again >= int64(len(data)) {
+			return true
+		}
+		data = data[again:]
+	}
+	if !s.append(st, data, message) {
+		return false
+	}
+	for i := range st.early {
+		if e := st.early[i]; int32(e.seq-st.next) <= 0 {
+			st.early = append(st.early[:i], st.early[i+1:]...)
+			s.held -= len(e.data)
+			return s.take(st, e.seq, e.data, message)
+		}
+	}
+	return true
+}
+
+// append goes on in a stream.
+func (s *Streams) append(st *stream, data []byte, message func([]byte)) bool {
+	st.next += uint32(len(data)) //nolint:gosec // of one packet
+	s.held += len(data)
+	st.buf = append(st.buf, data...)
+	rest := st.buf
+	for len(rest) >= 2 {
+		n := 2 + int(binary.BigEndian.Uint16(rest))
+		if len(rest) < n {
+			break
+		}
+		message(rest[2:n])
+		rest = rest[n:]
+	}
+	s.held -= len(st.buf) - len(rest)
+	st.buf = append(st.buf[:0], rest...)
+	return len(rest) < maxBuffered && s.held <= maxHeld
+}

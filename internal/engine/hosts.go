@@ -1,0 +1,179 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// Host endpoints. A workload's side of a connection is one address, so that its
+// programs know what is true of it. At a host endpoint the local side may be any
+// address: there is a program for the classes of which none of the facts is true
+// that rules ask of that side, and one more for every other class whose rules differ.
+
+// hostTable is the host endpoints that programs are made for, and what the last
+// flush gave out for them.
+type hostTable struct {
+	locals map[policy.Key]*local
+	points map[dataplane.PointKey]hostPoint
+	dirty  bool
+}
+
+// hostPoint is a point with the programs that it holds.
+type hostPoint struct {
+	dataplane.HostPoint
+	programs []uint32
+}
+
+func newHostTable() hostTable {
+	return hostTable{locals: map[policy.Key]*local{}, points: map[dataplane.PointKey]hostPoint{}}
+}
+
+var families = [2]policy.Family{policy.IPv4, policy.IPv6}
+
+// settleHosts gives the points of host endpoints their programs, if anything
+// changed that these depend on.
+func (e *Engine) settleHosts() {
+	if !e.hosts.dirty {
+		return
+	}
+	e.hosts.dirty = false
+	now := map[dataplane.PointKey]hostPoint{}
+	for _, l := range e.actingHosts() {
+		for _, hook := range policy.Hooks {
+			for _, family := range families {
+				p := e.pointOf(l, hook, family)
+				now[p.PointKey] = p
+			}
+		}
+	}
+	dropUngoverned(now)
+	for _, p := range now {
+		if was, ok := e.hosts.points[p.PointKey]; !ok || !was.Equal(p.HostPoint) {
+			e.out.SetHosts = append(e.out.SetHosts, p.HostPoint)
+		}
+	}
+	for key, was := range e.hosts.points {
+		if _, stays := now[key]; !stays {
+			e.out.DelHosts = append(e.out.DelHosts, key)
+		}
+		for _, id := range was.programs {
+			e.programs.byID[id].refs--
+			e.dirty.programs[id] = struct{}{}
+		}
+	}
+	slices.SortFunc(e.out.SetHosts, func(a, b dataplane.HostPoint) int { return a.Compare(b.PointKey) })
+	slices.SortFunc(e.out.DelHosts, dataplane.PointKey.Compare)
+	e.hosts.points = now
+}
+
+// actingHosts gives the host endpoints that act, one for each interface. One whose
+// interface nobody knows does not.
+func (e *Engine) actingHosts() []*local {
+	var list []*local
+	for _, l := range e.hosts.locals {
+		if l.endpoint.Interface != "" {
+			list = append(list, l)
+		}
+	}
+	slices.SortFunc(list, func(a, b *local) int {
+		return cmp.Or(strings.Compare(a.endpoint.Node, b.endpoint.Node),
+			strings.Compare(a.endpoint.Interface, b.endpoint.Interface), policy.CompareHosts(a.endpoint, b.endpoint))
+	})
+	return slices.CompactFunc(list, func(a, b *local) bool {
+		return a.endpoint.Node == b.endpoint.Node && a.endpoint.Interface == b.endpoint.Interface
+	})
+}
+
+// dropUngoverned leaves out the points of hooks at which no endpoint of the node
+// governs. Where some do, those that do not keep all interfaces' endpoint away.
+func dropUngoverned(points map[dataplane.PointKey]hostPoint) {
+	governed := map[dataplane.PointKey]bool{}
+	hook := func(k dataplane.PointKey) dataplane.PointKey {
+		k.Interface = ""
+		return k
+	}
+	for k, p := range points {
+		if p.Governs() {
+			governed[hook(k)] = true
+		}
+	}
+	for k := range points {
+		if !governed[hook(k)] {
+			delete(points, k)
+		}
+	}
+}
+
+// pointOf makes the programs of a host endpoint at one hook, and holds them.
+func (e *Engine) pointOf(l *local, hook policy.Hook, family policy.Family) hostPoint {
+	var p hostPoint
+	p.PointKey = dataplane.PointKey{Node: l.endpoint.Node, Hook: hook, Interface: l.endpoint.Interface, Family: family}
+	base := e.programOf(l, hook, family, nil)
+	if base == 0 {
+		return p // whether it governs does not depend on the class
+	}
+	p.Base = dataplane.ProgramID(base)
+	p.programs = append(p.programs, base)
+	e.ownClasses(l, hook).Iterate(func(id uint32) bool {
+		c := e.classes.byID[dataplane.ClassID(id)]
+		if c.family != family {
+			return true
+		}
+		program := e.programOf(l, hook, family, c.facts)
+		if program == base {
+			e.programs.byID[program].refs--
+			return true
+		}
+		p.programs = append(p.programs, program)
+		p.Programs = append(p.Programs, dataplane.ClassProgram{Class: c.id, Program: dataplane.ProgramID(program)})
+		return true
+	})
+	return p
+}
+
+// ownClasses gives the classes of which something is true that the rules of a
+// host endpoint ask of the local side.
+func (e *Engine) ownClasses(l *local, hook policy.Hook) *roaring.Bitmap {
+	all := roaring.New()
+	for _, id := range e.identities.at(l.identity).local.ordered {
+		en := e.policies.at(id)
+		if !en.policy.Host.ActsAt(hook) {
+			continue
+		}
+		for _, id := range en.force.rules[hook.Direction()] {
+			r := e.rules.at(id)
+			if r.own != 0 {
+				all.Or(e.facts.at(r.own).classes)
+			}
+			for _, name := range r.names(true) {
+				for _, f := range e.facts.names.at(name).facts {
+					all.Or(e.facts.at(f).classes)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// setHost notes the state of a host endpoint that programs are made for; nil if it
+// is none, or none any more.
+func (e *Engine) setHost(key policy.Key, l *local) {
+	if _, was := e.hosts.locals[key]; !was && l == nil {
+		return
+	}
+	e.hosts.dirty = true
+	if l == nil {
+		delete(e.hosts.locals, key)
+	} else {
+		e.hosts.locals[key] = l
+	}
+}
+
+// touchHosts has the points looked at again: classes came, went, or have other facts.
+func (e *Engine) touchHosts() { e.hosts.dirty = e.hosts.dirty || len(e.hosts.locals) > 0 }

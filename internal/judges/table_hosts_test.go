@@ -1,0 +1,205 @@
+package judges
+
+import (
+	"strings"
+
+	"github.com/tierwall/tierwall/policy"
+)
+
+// labelled gives a manifest labels.
+func labelled(label, manifest string) string {
+	return strings.Replace(manifest, "metadata: {", "metadata: {labels: {"+label+"}, ", 1)
+}
+
+// Section 7: host endpoints. The office, the world and node-2 are outside of node-1.
+var hostRows = []hostRow{
+	{row: row{
+		name: "without a host endpoint nothing of the host is governed",
+		objects: gnp("deny", `
+			selector: role == 'host'
+			types: [Ingress, Egress]`),
+		flows: `
+			office -> node-1 TCP 80 Allow
+			node-1 -> office UDP 99 Allow
+			web    -> node-1 TCP 80 Allow`,
+	}},
+	{row: row{
+		name:    "default deny once there is one, failsafes aside",
+		objects: hep("all", "*"),
+		flows: `
+			office -> node-1 TCP 22,179,6443 Allow # one cannot lock oneself out
+			office -> node-1 UDP 68          Allow
+			office -> node-1 TCP 80          Deny
+			office -> node-1 ping            Deny
+			office -> node-1 UDP 22          Deny
+			node-1 -> office UDP 53,67       Allow
+			node-1 -> office TCP 6443,2379   Allow
+			node-1 -> office TCP 22          Deny
+			node-1 -> node-2 ping            Deny
+			node-1 -> web    TCP 80          Allow # its own pods
+			web    -> node-1 TCP 80          Allow
+			office -> web    TCP 80          Allow # routed: no policy with applyOnForward
+			web    -> office TCP 80          Allow
+			office -> world  TCP 80          Allow`,
+	}},
+	{row: row{
+		name: "policy of a host endpoint, both directions",
+		objects: hep("all", "*") + gnp("host", `
+			selector: role == 'host'
+			types: [Ingress, Egress]
+			ingress:
+			- {action: Allow, protocol: TCP, source: {selector: role == 'partner', namespaceSelector: all()}, destination: {ports: [80]}}
+			- {action: Allow, protocol: ICMP}
+			- {action: Deny, protocol: TCP, destination: {ports: [22]}}
+			egress:
+			- {action: Allow, protocol: UDP, destination: {nets: [198.51.100.0/24], ports: ["7000:7010"]}}`),
+		flows: `
+			office -> node-1 TCP 80 Allow
+			world  -> node-1 TCP 80 Deny
+			office -> node-1 TCP 81 Deny
+			office -> node-1 TCP 22 Allow # a failsafe stands above policy
+			office -> node-1 ping v4 Allow
+			office -> node-1 ping v6 Deny
+			node-1 -> world    UDP 7005 v4 Allow
+			node-1 -> world    UDP 7005 v6 Deny
+			node-1 -> world    UDP 7011 Deny
+			node-1 -> stranger UDP 7005 v4 Allow
+			node-1 -> office   UDP 7005 Deny
+			node-1 -> office   UDP 53 Allow
+			office -> web      TCP 80 Allow`,
+	}},
+	{row: row{
+		name: "one interface, and all others",
+		objects: hep("all", "*") + hep("office", "l-office") + gnp("all", `
+			selector: has(role)
+			types: [Ingress]
+			ingress: [{action: Allow, protocol: TCP, destination: {ports: [80]}}]`) +
+			labelled("role: host, side: office", object("projectcalico.org/v3", "HostEndpoint", "world", "node: node-1\ninterfaceName: l-world")) +
+			gnp("world", `
+			selector: side == 'office'
+			order: 1
+			types: [Ingress, Egress]
+			ingress: [{action: Deny, protocol: TCP, destination: {ports: [80]}}, {action: Allow, protocol: TCP}]
+			egress: [{action: Allow}]`),
+		flows: `
+			office   -> node-1 TCP 80 Allow
+			office   -> node-1 TCP 81 Deny
+			world    -> node-1 TCP 80 Deny
+			world    -> node-1 TCP 81 Allow
+			stranger -> node-1 TCP 80 Allow # by that of all interfaces
+			node-1   -> world  TCP 80 Allow
+			node-1   -> office TCP 80 Deny`,
+	}},
+	{row: row{
+		name: "only one interface is governed",
+		objects: hep("office", "l-office") + gnp("deny", `
+			selector: role == 'host'
+			applyOnForward: true
+			types: [Ingress]
+			ingress: [{action: Allow, protocol: TCP, destination: {ports: [80]}}]`),
+		flows: `
+			office -> node-1 TCP 80 Allow
+			office -> node-1 TCP 81 Deny
+			world  -> node-1 TCP 81 Allow
+			node-1 -> world  TCP 81 Allow
+			node-1 -> office TCP 81 Deny # nothing allows its egress
+			office -> web    TCP 80 Allow
+			office -> web    TCP 81 Deny
+			world  -> web    TCP 81 Allow
+			web    -> office TCP 81 Allow`,
+	}},
+	{row: row{
+		name: "applyOnForward: what is routed, and pods' own policy as well",
+		objects: hep("all", "*") + gnp("forward", `
+			selector: all()
+			applyOnForward: true
+			order: 1
+			types: [Ingress, Egress]
+			ingress:
+			- {action: Allow, protocol: TCP, destination: {selector: app == 'web', ports: [80, 81]}}
+			- {action: Deny, protocol: TCP, destination: {ports: [82]}}
+			egress:
+			- {action: Deny, protocol: UDP, source: {selector: app == 'db'}}
+			- {action: Allow}`) + np("shop/web", `
+			selector: app == 'web'
+			order: 0
+			types: [Ingress]
+			ingress:
+			- {action: Deny, protocol: TCP, destination: {ports: [81]}}
+			- {action: Pass}`),
+		flows: `
+			office -> web TCP 80 Allow
+			office -> web TCP 81 Deny # the pod says so
+			office -> web TCP 82 Deny
+			office -> db  TCP 80 Deny # the end of the tier, at the host
+			office -> db  TCP 22 Deny # failsafes are the host's own
+			db  -> office UDP 9  Deny
+			web -> office UDP 9  Allow
+			web -> db     TCP 80 Deny # at the pod: within the host, no host endpoint is asked
+			node-1 -> office TCP 80 Allow
+			office -> node-1 TCP 80 Deny`,
+	}},
+	{row: row{
+		name: "a selector denotes host endpoints by their addresses",
+		objects: hep("all", "*") + gnp("web", `
+			selector: app == 'web'
+			types: [Egress]
+			egress: [{action: Deny, destination: {selector: role == 'far'}}, {action: Allow}]`) +
+			labelled("role: far", object("projectcalico.org/v3", "HostEndpoint", "far", "node: node-2\ninterfaceName: '*'\nexpectedIPs: [192.0.2.2, 'fd00:a::2']")) + gnp("far", `
+			selector: role == 'far'
+			types: [Ingress, Egress]
+			ingress: [{action: Allow}]
+			egress: [{action: Allow}]`) + gnp("host", `
+			selector: role == 'host'
+			types: [Ingress, Egress]
+			ingress: [{action: Allow, source: {selector: role == 'far'}}]
+			egress: [{action: Allow, protocol: TCP, destination: {selector: role == 'far', ports: [http]}}]`),
+		flows: `
+			web    -> node-2 TCP 80 Deny
+			web    -> office TCP 80 Allow
+			node-2 -> node-1 TCP 80 Allow
+			office -> node-1 TCP 80 Deny`,
+	}},
+	{row: row{
+		name: "a tier that passes on, and nothing behind it: routed packets go on, the host's own do not",
+		objects: tier("edge", "{order: 1, defaultAction: Pass}") + hep("all", "*") + gnp("edge.pass", `
+			tier: edge
+			selector: role == 'host'
+			applyOnForward: true
+			types: [Ingress]
+			ingress: [{action: Deny, protocol: TCP, destination: {ports: [81]}}]`),
+		flows: `
+			office -> web    TCP 80 Allow
+			office -> web    TCP 81 Deny
+			office -> node-1 TCP 80 Deny`,
+	}},
+	{toHost: policy.Deny, row: row{
+		name:    "pods to their own host: Drop",
+		objects: hep("all", "*"),
+		flows: `
+			web    -> node-1 TCP 80 Deny
+			web    -> node-1 ping   Deny
+			node-1 -> web    TCP 80 Allow
+			web    -> db     TCP 80 Allow
+			web    -> node-2 TCP 80 Allow`,
+	}},
+	{toHost: policy.Deny, row: row{
+		name: "pods to their own host: Drop, without any host endpoint",
+		flows: `
+			web    -> node-1 TCP 80 Deny
+			office -> node-1 TCP 80 Allow
+			node-1 -> web    TCP 80 Allow`,
+	}},
+	{toHost: policy.Pass, row: row{
+		name: "pods to their own host: the host's policy decides",
+		objects: hep("all", "*") + gnp("host", `
+			selector: role == 'host'
+			types: [Ingress]
+			ingress: [{action: Allow, protocol: TCP, source: {selector: app == 'web'}, destination: {ports: [80]}}]`),
+		flows: `
+			web -> node-1 TCP 80 Allow
+			web -> node-1 TCP 81 Deny
+			db  -> node-1 TCP 80 Deny
+			db  -> node-1 TCP 22 Allow`,
+	}},
+}

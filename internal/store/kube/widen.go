@@ -1,0 +1,73 @@
+package kube
+
+import (
+	"context"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
+
+	"github.com/tierwall/tierwall/policy"
+)
+
+// An agent of a large cluster follows its own node only: the heartbeats of all others
+// would reach every agent. Once a policy selects nodes as peers, it follows all.
+
+// widen has all objects of a kind followed of which only one was: the kind is not
+// read until all of them are. Watch does it, when widened is closed.
+func (g *gather) widen(st *state) {
+	if st == nil || st.kind.only == "" || st.widening {
+		return
+	}
+	st.widening, st.synced = true, false
+	close(st.widened)
+}
+
+// selectsNodes reports whether an object is a policy with nodes among its peers.
+func selectsNodes(object any) bool {
+	set := func(s *metav1.LabelSelector) bool { return s != nil }
+	switch o := object.(type) {
+	case *v1alpha2.ClusterNetworkPolicy:
+		return slices.ContainsFunc(o.Spec.Egress, func(r v1alpha2.ClusterNetworkPolicyEgressRule) bool {
+			return slices.ContainsFunc(r.To, func(p v1alpha2.ClusterNetworkPolicyEgressPeer) bool { return set(p.Nodes) })
+		})
+	case *v1alpha1.AdminNetworkPolicy:
+		return slices.ContainsFunc(o.Spec.Egress, func(r v1alpha1.AdminNetworkPolicyEgressRule) bool {
+			return slices.ContainsFunc(r.To, func(p v1alpha1.AdminNetworkPolicyEgressPeer) bool { return set(p.Nodes) })
+		})
+	case *v1alpha1.BaselineAdminNetworkPolicy:
+		return slices.ContainsFunc(o.Spec.Egress, func(r v1alpha1.BaselineAdminNetworkPolicyEgressRule) bool {
+			return slices.ContainsFunc(r.To, func(p v1alpha1.BaselineAdminNetworkPolicyEgressPeer) bool { return set(p.Nodes) })
+		})
+	}
+	return false
+}
+
+// followWidening follows the one object of a kind, and all when they are wanted.
+func (g *gather) followWidening(ctx context.Context, st *state, follow func(context.Context, *state)) {
+	narrow, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		follow(narrow, st)
+	}()
+	select {
+	case <-ctx.Done():
+		<-done
+		return
+	case <-st.widened:
+	}
+	cancel()
+	<-done
+	g.mu.Lock()
+	st.kind.only, st.widening = "", false
+	g.mu.Unlock()
+	follow(ctx, st)
+}
+
+// isNarrow reports whether only one object of the kind is followed.
+func (k *kind) isNarrow() bool {
+	return k.only != "" && (k.key == policy.KindNode || k.key == policy.KindService)
+}

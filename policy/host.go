@@ -1,0 +1,144 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Hook is where, on its way through a host, a packet meets policy of host
+// endpoints.
+type Hook uint8
+
+// The hooks, in the order in which a packet meets them on its way in, and out.
+const (
+	// HookRawIn sees every packet that comes in, before connections are tracked.
+	HookRawIn Hook = iota + 1
+	// HookPreDNAT sees what begins a connection, before addresses are translated.
+	HookPreDNAT
+	// HookInput sees what is for the host's own processes.
+	HookInput
+	// HookForwardIn and HookForwardOut see what is routed through the host, as
+	// it comes in and as it leaves.
+	HookForwardIn
+	HookForwardOut
+	// HookRawOut sees every packet that the host's own processes send.
+	HookRawOut
+	// HookOutput sees the connections that the host's own processes begin.
+	HookOutput
+)
+
+// Hooks lists them all.
+var Hooks = []Hook{HookRawIn, HookPreDNAT, HookInput, HookForwardIn, HookForwardOut, HookRawOut, HookOutput}
+
+var hookNames = map[Hook]string{
+	HookRawIn: "untracked-in", HookPreDNAT: "pre-dnat", HookInput: "input", HookForwardIn: "forward-in",
+	HookForwardOut: "forward-out", HookRawOut: "untracked-out", HookOutput: "output",
+}
+
+// String gives the hook as tables and traces name it.
+func (h Hook) String() string { return hookNames[h] }
+
+// Direction gives the direction of the policies that act at the hook.
+func (h Hook) Direction() Direction {
+	if h == HookForwardOut || h == HookRawOut || h == HookOutput {
+		return Egress
+	}
+	return Ingress
+}
+
+// Raw reports whether the hook is before connection tracking.
+func (h Hook) Raw() bool { return h == HookRawIn || h == HookRawOut }
+
+// Early reports whether other hooks of the host follow for the same packet:
+// there the end of a tier is Pass, whatever the tier says, and what no rule
+// decides goes on.
+func (h Hook) Early() bool { return h.Raw() || h == HookPreDNAT }
+
+// Profiles reports whether profiles decide at the hook what no policy decides.
+func (h Hook) Profiles() bool { return h == HookInput || h == HookOutput }
+
+// ActsAt reports whether the policy acts at a hook of the host endpoints that it
+// selects, if it governs the hook's direction.
+func (o HostOptions) ActsAt(h Hook) bool {
+	switch {
+	case o.PreDNAT:
+		return h == HookPreDNAT
+	case o.DoNotTrack:
+		return h.Raw()
+	case h == HookForwardIn || h == HookForwardOut:
+		return o.ApplyOnForward
+	}
+	return h == HookInput || h == HookOutput
+}
+
+// ActsOnWorkloads reports whether the policy acts at workloads that it selects.
+func (o HostOptions) ActsOnWorkloads() bool { return !o.PreDNAT && !o.DoNotTrack }
+
+// HostSettings are what the administrator of hosts decides for all of them.
+type HostSettings struct {
+	// FailsafeIn and FailsafeOut are always open at host endpoints: what a mistake
+	// in policy could not be mended without.
+	FailsafeIn, FailsafeOut []Failsafe
+	// EndpointToHost is what becomes of connections of workloads to their own
+	// host: Allow, Deny, or Pass, which asks the policy of the host's endpoints.
+	// 0 is Allow.
+	EndpointToHost Action
+}
+
+// Failsafe is a port that is always open.
+type Failsafe struct {
+	Protocol Protocol // TCP, UDP or SCTP
+	Port     uint16
+}
+
+// String gives "TCP 22".
+func (f Failsafe) String() string { return fmt.Sprintf("%s %d", f.Protocol, f.Port) }
+
+// DefaultFailsafes gives those that are in force where nobody says otherwise:
+// remote login, DHCP, DNS, BGP, etcd and the API server.
+func DefaultFailsafes() (in, out []Failsafe) {
+	tcp := func(ports ...uint16) []Failsafe {
+		var list []Failsafe
+		for _, p := range ports {
+			list = append(list, Failsafe{TCP, p})
+		}
+		return list
+	}
+	in = append(tcp(22, 179, 2379, 2380, 5473, 6443, 6666, 6667), Failsafe{UDP, 68})
+	out = append(tcp(179, 2379, 2380, 5473, 6443, 6666, 6667), Failsafe{UDP, 53}, Failsafe{UDP, 67})
+	return in, out
+}
+
+// Failsafes gives those of a direction.
+func (s *HostSettings) Failsafes(dir Direction) []Failsafe {
+	if dir == Egress {
+		return s.FailsafeOut
+	}
+	return s.FailsafeIn
+}
+
+// Failsafe gives the failsafe that keeps a connection open at a hook. Before
+// connection tracking the replies to one count as well.
+func (s *HostSettings) Failsafe(h Hook, f Flow) (Failsafe, bool) {
+	list := s.Failsafes(h.Direction())
+	if i := slices.Index(list, Failsafe{f.Protocol, f.DstPort}); i >= 0 {
+		return list[i], true
+	}
+	if !h.Raw() {
+		return Failsafe{}, false
+	}
+	list = s.Failsafes(1 - h.Direction())
+	if i := slices.Index(list, Failsafe{f.Protocol, f.SrcPort}); i >= 0 {
+		return list[i], true
+	}
+	return Failsafe{}, false
+}
+
+// IsNeighbourDiscovery reports whether the flow is of the ICMPv6 types without
+// which no IPv6 address can be reached at all. Host endpoints never stop them.
+func (f Flow) IsNeighbourDiscovery() bool {
+	return f.Protocol == ICMPv6 && 133 <= f.ICMPType && f.ICMPType <= 136
+}
+
+// CompareHosts orders the host endpoints of one interface: the first acts.
+func CompareHosts(a, b *Endpoint) int { return a.Key.Compare(b.Key) }
