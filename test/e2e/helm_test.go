@@ -3,6 +3,7 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -53,23 +54,26 @@ func TestHelm(t *testing.T) {
 	chart, err := filepath.Abs(chartDir)
 	must(t, err)
 	before := traces(t, c)
-	release := []string{"tierwall", chart, "-n", stage.SystemNamespace, "--set", "image.repository=" + stage.Repository, "--set", "image.tag=" + stage.Dev}
-	helmRun := func(command string, more ...string) string {
+	helmChart := func(command, chart string, more ...string) {
 		t.Helper()
-		out, err := run(append(append([]string{command}, release...), more...)...)
+		_, err := run(append([]string{command, "tierwall", chart, "-n", stage.SystemNamespace,
+			"--set", "image.repository=" + stage.Repository, "--set", "image.tag=" + stage.Dev}, more...)...)
 		must(t, err)
-		return out
 	}
-	helmRun("install", "--create-namespace", "--wait", "--timeout=3m")
+	helmRun := func(command string, more ...string) {
+		t.Helper()
+		helmChart(command, chart, more...)
+	}
+	helmChart("install", olderChart(t), "--create-namespace", "--wait", "--timeout=3m")
 	enforced(t, c)
 	_, err = admin(c).Resource(globalNetworkPolicies).Create(ctx, policyIn(globalNetworkPolicies, "", "default", "default.mine"), metav1.CreateOptions{})
 	must(t, err)
 
-	// An upgrade brings new definitions too: one that has been meddled with is put right.
-	_, err = c.Kubectl(ctx, "patch", "crd", "tiers.projectcalico.org", "--type=json", `-p=[{"op":"replace","path":"/spec/names/shortNames","value":["old"]}]`)
-	must(t, err)
+	// An upgrade brings new definitions too.
+	orderIs(t, c, orderBefore)
 	helmRun("upgrade", "--wait", "--timeout=3m", "--set", "agent.args={--debug}")
 	enforced(t, c)
+	orderIs(t, c, orderNow)
 	set, err := kubernetes.NewForConfigOrDie(c.Config()).AppsV1().DaemonSets(stage.SystemNamespace).Get(ctx, "tierwall-agent", metav1.GetOptions{})
 	must(t, err)
 	if args := set.Spec.Template.Spec.Containers[0].Args; !slices.Contains(args, "--debug") {
@@ -107,9 +111,37 @@ func TestHelm(t *testing.T) {
 	gone(t, c, before)
 }
 
+// olderChart is the chart as it could have been before: one definition explains a field in other words.
+func olderChart(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "tierwall")
+	must(t, os.CopyFS(dir, os.DirFS(chartDir)))
+	file := filepath.Join(dir, "files/crds/projectcalico.org_globalnetworkpolicies.yaml")
+	text, err := os.ReadFile(file)
+	must(t, err)
+	older := strings.Replace(string(text), orderNow, orderBefore, 1)
+	if older == string(text) {
+		t.Fatalf("%s does not say %q", file, orderNow)
+	}
+	must(t, os.WriteFile(file, []byte(older), 0o644))
+	return dir
+}
+
+// How the definition of global policies begins to explain spec.order.
+const orderNow, orderBefore = "Order among the policies", "Place among the policies"
+
+func orderIs(t *testing.T, c *cluster.Cluster, want string) {
+	t.Helper()
+	got := kubectl(t, c, "get", "crd", "globalnetworkpolicies.projectcalico.org", "-o",
+		"jsonpath={.spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.order.description}")
+	if !strings.HasPrefix(got, want) {
+		t.Errorf("the definition says of spec.order %q, expected %q", got, want)
+	}
+}
+
 // testDeadNode holds that a node that cannot be cleaned stops the uninstallation, which
 // then can be gone back on, with agents that enforce.
-func testDeadNode(t *testing.T, c *cluster.Cluster, run func(...string) (string, error), helmRun func(string, ...string) string) {
+func testDeadNode(t *testing.T, c *cluster.Cluster, run func(...string) (string, error), helmRun func(string, ...string)) {
 	ctx := t.Context()
 	helmRun("upgrade", "--wait", "--timeout=3m", "--set", "cleanup.timeoutSeconds=10")
 	must(t, c.Daemon("kubelet-n2").Stop(ctx))

@@ -176,6 +176,7 @@ func TestManifest(t *testing.T) {
 	confined(t, c)
 
 	t.Run("restart", func(t *testing.T) { testRestart(t, c, manifest) })
+	t.Run("workstation", func(t *testing.T) { testWorkstation(t, c, before, manifest) })
 
 	_, err := admin(c).Resource(globalNetworkPolicies).Create(ctx, policyIn(globalNetworkPolicies, "", "default", "default.deny"), metav1.CreateOptions{})
 	must(t, err)
@@ -191,6 +192,41 @@ func TestManifest(t *testing.T) {
 	gone(t, c, before)
 	t.Logf("kubectl delete: %s", time.Since(begun).Round(100*time.Millisecond))
 	startsPod(t, c, "without")
+}
+
+// testWorkstation takes tierwall off the nodes by the command at a workstation, and goes back on it.
+func testWorkstation(t *testing.T, c *cluster.Cluster, before map[string]string, manifest string) {
+	ctx := t.Context()
+	uninstall := func(args ...string) (string, error) {
+		cmd := c.ControlPlane().Command(ctx, filepath.Join(stage.Binary(t), "tierwall"), append([]string{"uninstall", "--kubeconfig", c.Kubeconfig()}, args...)...)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	out, err := uninstall("--timeout=3m")
+	if err != nil || !strings.Contains(out, "2 nodes are clean: nothing is enforced any more.") {
+		t.Fatalf("tierwall uninstall: %v\n%s", err, out)
+	}
+	for what, is := range traces(t, c) {
+		onNode := strings.HasPrefix(what, "n1 ") || strings.HasPrefix(what, "n2 ")
+		if onNode && before[what] != is {
+			t.Errorf("on a node that is clean: %s: %s\nbefore: %s", what, is, before[what])
+		}
+	}
+	startsPod(t, c, "cleaned")
+	// To have it done again changes nothing, and to install again brings it back.
+	if out, err := uninstall("--timeout=3m"); err != nil {
+		t.Errorf("once more: %v\n%s", err, out)
+	}
+	must(t, c.Apply(ctx, manifest))
+	enforced(t, c)
+	set, err := kubernetes.NewForConfigOrDie(c.Config()).AppsV1().DaemonSets(stage.SystemNamespace).Get(ctx, "tierwall-agent", metav1.GetOptions{})
+	must(t, err)
+	if err := plain(set); err != nil {
+		t.Errorf("after going back: %v", err)
+	}
+	if out, err := uninstall("--namespace=nowhere"); err != nil || !strings.Contains(out, "there is no agent in namespace nowhere") {
+		t.Errorf("where there is none: %v\n%s", err, out)
+	}
 }
 
 // testRestart ends agents in all the ways in which they end while tierwall is

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -49,6 +50,25 @@ func KillAgent(t testing.TB, n *cluster.Node) {
 	if err != nil {
 		t.Fatalf("%s: %v", n.Name(), err)
 	}
+}
+
+// PauseAgent stops the agent of a node as it is, until the function is called or the test ends: it is there, and does nothing.
+func PauseAgent(t testing.TB, n *cluster.Node) (resume func()) {
+	t.Helper()
+	pid, err := AgentProcess(n)
+	if err == nil {
+		err = syscall.Kill(pid, syscall.SIGSTOP)
+	}
+	if err != nil {
+		t.Fatalf("%s: pause the agent: %v", n.Name(), err)
+	}
+	resume = sync.OnceFunc(func() {
+		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+			t.Errorf("%s: resume the agent: %v", n.Name(), err)
+		}
+	})
+	t.Cleanup(resume)
+	return resume
 }
 
 // AwaitAgents waits until the agents of all nodes are ready.

@@ -97,6 +97,9 @@ type PodSpec struct {
 	Labels map[string]string
 	Args   []string // of agnhost
 	Shell  string   // a script for /bin/sh, instead of Args
+
+	// HostNetwork has it in the node's network: no network plugin is called for it, and Pod has no namespace for it.
+	HostNetwork bool
 }
 
 func (p PodSpec) object(namespace string) *corev1.Pod {
@@ -108,6 +111,7 @@ func (p PodSpec) object(namespace string) *corev1.Pod {
 		ObjectMeta: metav1.ObjectMeta{Name: p.Name, Namespace: namespace, Labels: p.Labels},
 		Spec: corev1.PodSpec{
 			NodeName:                      fmt.Sprintf("n%d", p.Node),
+			HostNetwork:                   p.HostNetwork,
 			TerminationGracePeriodSeconds: new(int64),
 			EnableServiceLinks:            new(bool),
 			AutomountServiceAccountToken:  new(bool),

@@ -72,11 +72,24 @@ func buildImage(t testing.TB, version string) string {
 	}
 	atExit(func() { _ = os.RemoveAll(dir) })
 	binary := filepath.Join(dir, "tierwall")
-	goCommand(t, root(), "build", "-trimpath",
-		"-ldflags=-s -w -X github.com/tierwall/tierwall/internal/cli.version="+version, "-o", binary, "./cmd/tierwall")
+	buildBinary(t, binary, version)
 	goCommand(t, filepath.Join(root(), "tools"), "run", "./image", "-o", dir, "-name", Repository+":"+version, "-version", version,
 		"-license", filepath.Join(root(), "LICENSE"), "linux/"+runtime.GOARCH+"="+binary)
 	return filepath.Join(dir, "tierwall-linux-"+runtime.GOARCH+".tar")
+}
+
+// Binary builds tierwall from the sources as they are, and gives a directory with it: to run it where no image is.
+func Binary(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	buildBinary(t, filepath.Join(dir, "tierwall"), Dev)
+	return dir
+}
+
+func buildBinary(t testing.TB, path, version string) {
+	t.Helper()
+	goCommand(t, root(), "build", "-trimpath",
+		"-ldflags=-s -w -X github.com/tierwall/tierwall/internal/cli.version="+version, "-o", path, "./cmd/tierwall")
 }
 
 func goCommand(t testing.TB, dir string, args ...string) {
@@ -135,12 +148,18 @@ var installed = map[*cluster.Cluster]string{}
 // cannot run in parallel.
 func Install(t testing.TB, c *cluster.Cluster, version string) {
 	t.Helper()
-	if installed[c] == version {
-		return
+	if installed[c] != version {
+		InstallEdited(t, c, version, func(manifest string) string { return manifest })
+		installed[c] = version
 	}
+}
+
+// InstallEdited is Install with another manifest than the shipped one, for a cluster that the test does not share.
+func InstallEdited(t testing.TB, c *cluster.Cluster, version string, edit func(manifest string) string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*Patience)
 	defer cancel()
-	archive, manifest := Image(t, version), Manifest(t, version)
+	archive, manifest := Image(t, version), edit(Manifest(t, version))
 	if err := c.LoadImage(ctx, archive); err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +173,6 @@ func Install(t testing.TB, c *cluster.Cluster, version string) {
 			t.Fatal(err)
 		}
 	}
-	installed[c] = version
 }
 
 // applyAll applies manifests among which are definitions that others of them need.

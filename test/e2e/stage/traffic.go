@@ -27,14 +27,16 @@ type Server struct {
 	udp  net.PacketConn
 	tcp  net.Listener
 
-	mu   sync.Mutex
-	seen map[netip.Addr]int // datagrams and connections, by the sender's address
+	mu     sync.Mutex
+	seen   map[netip.Addr]int // datagrams and connections, by the sender's address
+	live   map[net.Conn]bool
+	closed bool
 }
 
 // Serve starts a server in a place, at an address of it. It ends with the test.
 func Serve(t testing.TB, where Place, addr netip.Addr, port uint16) *Server {
 	t.Helper()
-	s := &Server{Addr: netip.AddrPortFrom(addr, port), seen: map[netip.Addr]int{}}
+	s := &Server{Addr: netip.AddrPortFrom(addr, port), seen: map[netip.Addr]int{}, live: map[net.Conn]bool{}}
 	err := where.Do(func() (err error) {
 		if s.udp, err = net.ListenPacket("udp", s.Addr.String()); err != nil {
 			return err
@@ -51,6 +53,7 @@ func Serve(t testing.TB, where Place, addr netip.Addr, port uint16) *Server {
 	t.Cleanup(func() {
 		_ = s.udp.Close()
 		_ = s.tcp.Close()
+		s.hangUp()
 		all.Wait()
 	})
 	return s
@@ -113,12 +116,38 @@ func (s *Server) accept(all *sync.WaitGroup) {
 			return
 		}
 		s.count(conn.RemoteAddr())
+		if !s.keep(conn) {
+			return
+		}
 		all.Go(func() {
 			defer func() { _ = conn.Close() }()
 			_, _ = io.Copy(conn, io.LimitReader(conn, 1<<30)) // until the client ends, or the test
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			delete(s.live, conn)
 		})
-		// A client that is gone without a word must not keep the test waiting.
-		time.AfterFunc(10*Patience, func() { _ = conn.Close() })
+	}
+}
+
+// keep remembers a connection, so that it can be ended at the end: a client whose connection was cut ends without a word.
+func (s *Server) keep(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		_ = conn.Close()
+		return false
+	}
+	s.live[conn] = true
+	return true
+}
+
+// hangUp ends all connections, and those that come.
+func (s *Server) hangUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for conn := range s.live {
+		_ = conn.Close()
 	}
 }
 

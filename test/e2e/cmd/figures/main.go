@@ -36,10 +36,10 @@ func main() {
 	span := flag.Duration("span", 30*time.Second, "how long CPU is measured")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, s, *changes, *rate, *span); err != nil {
+	err := run(ctx, s, *changes, *rate, *span)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "figures:", err)
-		stop()
 		os.Exit(1)
 	}
 }

@@ -209,7 +209,10 @@ func (c *SCTPConn) handle(k chunk) {
 	case typeShutdown:
 		c.peerDone = true
 		c.wake()
-		if c.acked == c.secrets.LocalTSN { // else it asks again, when it has what is under way
+		// Else it asks again: when it has what is under way, and when the program here has
+		// read what came. Until then it may have something to say: a peer that answers and
+		// ends at once must not make a slow client's first message fail.
+		if c.acked == c.secrets.LocalTSN && len(c.received) == 0 {
 			c.reply(typeShutdownAck, nil)
 		}
 	case typeShutdownAck:

@@ -24,7 +24,7 @@ func listen(t *testing.T, address string) *SCTPListener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
 			c, err := l.AcceptSCTP()
@@ -92,7 +92,7 @@ func TestServerEnds(t *testing.T) {
 		c, err := l.AcceptSCTP()
 		if err == nil {
 			_, _ = c.Write([]byte("bye"))
-			c.Close()
+			_ = c.Close()
 		}
 	}()
 	c, err := DialSCTP("sctp", nil, a)
@@ -100,8 +100,14 @@ func TestServerEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	// As agnhost's client: it writes, though the server may be about to end.
-	_, _ = c.Write([]byte("hostname\n"))
+	// As agnhost's client, and a slow one: it writes when the server has answered already, and
+	// wants to end.
+	if err := c.until(time.Now().Add(patience), func() bool { return len(c.received) > 0 && c.peerDone }, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write([]byte("hostname\n")); err != nil {
+		t.Fatal(err)
+	}
 	b := make([]byte, 10)
 	if n, err := c.Read(b); err != nil || string(b[:n]) != "bye" {
 		t.Fatalf("read %q, %v", b[:n], err)
