@@ -207,7 +207,15 @@ func testReports(t *testing.T, c *cluster.Cluster) {
 		if _, err := agent.Resource(secrets).List(ctx, metav1.ListOptions{}); !apierrors.IsForbidden(err) {
 			t.Errorf("the agent of %s reads secrets: %v", node, err)
 		}
-		for _, kind := range append(tieredKinds, calico("tiers"), calico("networksets"), calico("globalnetworksets"), calico("hostendpoints")) {
+		// What is only staged never comes near the kernel, so that agents have no right to it.
+		for _, kind := range []schema.GroupVersionResource{stagedPolicies, stagedGlobalPolicies} {
+			if _, err := agent.Resource(kind).List(ctx, metav1.ListOptions{}); !apierrors.IsForbidden(err) {
+				t.Errorf("the agent of %s reads %s: %v", node, kind.Resource, err)
+			}
+		}
+		for _, kind := range []schema.GroupVersionResource{
+			networkPolicies, globalNetworkPolicies, calico("tiers"), calico("networksets"), calico("globalnetworksets"), calico("hostendpoints"),
+		} {
 			if _, err := agent.Resource(kind).List(ctx, metav1.ListOptions{}); err != nil {
 				t.Errorf("the agent of %s reads %s: %v", node, kind.Resource, err)
 			}
