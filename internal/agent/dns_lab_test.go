@@ -186,13 +186,7 @@ func (h *dnsHost) serve(on *lab.Host, addr string) {
 // onNode runs a program in the node's network namespace.
 func (h *dnsHost) onNode(stdin, name string, args ...string) {
 	h.t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		if os.Getenv("CI") == "true" {
-			h.t.Fatal(err)
-		}
-		h.t.Skip(err)
-	}
-	cmd := exec.Command(name, args...)
+	cmd := exec.Command(lab.RequireProgram(h.t, name), args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var out []byte
 	err := h.lab.Node().Do(func() (err error) {

@@ -42,41 +42,15 @@ func (a *agent) watchLinks(ctx context.Context) <-chan struct{} {
 	if a.cfg.Links == nil {
 		return nil
 	}
-	changed, out := make(chan struct{}, 1), make(chan struct{})
-	go func() {
-		err := a.cfg.Links.Watch(ctx, func(neighboursOnly bool) {
-			if neighboursOnly && !a.unknownLinks() {
-				return
-			}
-			select {
-			case changed <- struct{}{}:
-			default: // one is waiting already
+	return signals(ctx, linkCalm, func(ctx context.Context, changed func()) error {
+		return a.cfg.Links.Watch(ctx, func(neighboursOnly bool) {
+			if !neighboursOnly || a.unknownLinks() {
+				changed()
 			}
 		})
-		if err != nil && ctx.Err() == nil {
-			a.log.Error("new interfaces of pods are only found when pods change", "error", err)
-		}
-	}()
-	go func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-changed:
-			}
-			select {
-			case out <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
-			select {
-			case <-time.After(linkCalm):
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return out
+	}, func(err error) {
+		a.log.Error("new interfaces of pods are only found when pods change", "error", err)
+	})
 }
 
 func (a *agent) onLinks(ctx context.Context, in *inputs) {

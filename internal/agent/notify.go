@@ -24,38 +24,9 @@ func (a *agent) notifications(ctx context.Context) <-chan struct{} {
 	if a.cfg.Meddling == nil {
 		return nil
 	}
-	changed, out := make(chan struct{}, 1), make(chan struct{})
-	go func() {
-		err := a.cfg.Meddling(ctx, func() {
-			select {
-			case changed <- struct{}{}:
-			default: // one is waiting already
-			}
-		})
-		if err != nil && ctx.Err() == nil {
-			a.log.Warn("changes by others are only found at the next check", "error", err, "every", a.cfg.CheckInterval)
-		}
-	}()
-	go func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-changed:
-			}
-			select {
-			case out <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
-			select {
-			case <-time.After(calm):
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return out
+	return signals(ctx, calm, a.cfg.Meddling, func(err error) {
+		a.log.Warn("changes by others are only found at the next check", "error", err, "every", a.cfg.CheckInterval)
+	})
 }
 
 // Attributes and groups of the kernel's nftables notifications.

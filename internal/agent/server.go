@@ -1,17 +1,15 @@
 package agent
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/tierwall/tierwall/internal/serve"
 )
 
 // listen opens the address for metrics, health and status; nil for an empty
@@ -37,32 +35,10 @@ func listen(addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// stopTimeout is how long requests under way may take when the agent ends.
-const stopTimeout = 2 * time.Second
-
 // serve answers requests until stop is called.
 func (a *agent) serve(l net.Listener) (stop func()) {
-	s := &http.Server{
-		Handler:           localOnly(a.handler()),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    1 << 14,
-	}
-	go func() {
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			a.log.Error("serve metrics and health", "error", err)
-		}
-	}()
 	a.log.Info("serving metrics, health and status", "address", l.Addr().String())
-	return func() {
-		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-		defer cancel()
-		if s.Shutdown(ctx) != nil {
-			_ = s.Close()
-		}
-	}
+	return serve.HTTP(l, localOnly(a.handler()), a.log)
 }
 
 func (a *agent) handler() http.Handler {

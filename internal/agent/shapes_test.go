@@ -103,12 +103,7 @@ spec:
 // TestShapes runs an agent on nodes as network plugins make them: it finds by which interface each pod is reached, real
 // packets are decided as policy says, and no pod gets through under another's address.
 func TestShapes(t *testing.T) {
-	if _, err := exec.LookPath("ip"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skipf("SKIPPED, NOTHING TESTED: %v", err)
-	}
+	lab.RequireProgram(t, "ip")
 	for name, s := range shapes {
 		t.Run(name, func(t *testing.T) { s.test(t) })
 	}

@@ -1,12 +1,13 @@
 package agent
 
 import (
-	"os"
 	"os/exec"
 	"regexp"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tierwall/tierwall/internal/lab"
 )
 
 // stagedYAML holds staged policies of all kinds that would turn everything around.
@@ -52,13 +53,7 @@ endpoints: [{addresses: [10.0.0.1]}]
 // TestStagedLeavesNothingInTheKernel checks that what the kernel holds is the same,
 // to the letter, with staged policies and without.
 func TestStagedLeavesNothingInTheKernel(t *testing.T) {
-	nft, err := exec.LookPath("nft")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	nft := lab.RequireProgram(t, "nft")
 	var dumps [2][]byte
 	links := regexp.MustCompile(`"tw\d+"`)
 	for i, name := range []string{"without", "with"} {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tierwall/tierwall/internal/cni/wire"
+	"github.com/tierwall/tierwall/internal/serve"
 )
 
 const (
@@ -58,7 +59,7 @@ func Listen(cfg ServerConfig) (*Server, error) {
 	if err := os.MkdirAll(filepath.Dir(cfg.Socket), 0o755); err != nil {
 		return nil, fmt.Errorf("CNI socket: %w", err)
 	}
-	listener, err := listen(cfg.Socket)
+	listener, err := serve.Unix(cfg.Socket, 0o600, -1)
 	if err != nil {
 		return nil, fmt.Errorf("CNI socket: %w", err)
 	}
@@ -75,32 +76,6 @@ func Listen(cfg ServerConfig) (*Server, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	return s, nil
-}
-
-// listen makes the socket with another name first: at its own name there is never
-// one that other users could open.
-func listen(path string) (*net.UnixListener, error) {
-	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != os.ModeSocket {
-		return nil, fmt.Errorf("%s: something else is there: move it away, or name another path", path)
-	}
-	tmp := path + ".new"
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: tmp, Net: "unix"})
-	if err != nil {
-		return nil, err
-	}
-	l.SetUnlinkOnClose(false)
-	err = os.Chmod(tmp, 0o600)
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err != nil {
-		_ = os.Remove(tmp)
-		return nil, errors.Join(err, l.Close())
-	}
-	return l, nil
 }
 
 // Records gives the pods that have started on this host and not ended, ordered by

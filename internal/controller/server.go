@@ -1,14 +1,13 @@
 package controller
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/tierwall/tierwall/internal/serve"
 )
 
 // listen opens the address for metrics and health; nil for an empty one.
@@ -26,36 +25,14 @@ func listen(addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// stopTimeout is how long requests under way may take at the end; leaseTolerance
-// is how long a Lease may be overdue before the process is called unhealthy.
-const (
-	stopTimeout    = 2 * time.Second
-	leaseTolerance = 20 * time.Second
-)
+// leaseTolerance is how long a Lease may be overdue before the process is called
+// unhealthy.
+const leaseTolerance = 20 * time.Second
 
 // serve answers requests until stop is called.
 func (c *controller) serve(l net.Listener) (stop func()) {
-	s := &http.Server{
-		Handler:           c.handler(),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    1 << 14,
-	}
-	go func() {
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			c.cfg.Log.Error("serve metrics and health", "error", err)
-		}
-	}()
 	c.cfg.Log.Info("serving metrics and health", "address", l.Addr().String())
-	return func() {
-		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-		defer cancel()
-		if s.Shutdown(ctx) != nil {
-			_ = s.Close()
-		}
-	}
+	return serve.HTTP(l, c.handler(), c.cfg.Log)
 }
 
 func (c *controller) handler() http.Handler {

@@ -86,7 +86,7 @@ func BenchmarkDecide(b *testing.B) {
 // BenchmarkServe asks over a socket, as proxies do. Client and server share the machine.
 func BenchmarkServe(b *testing.B) {
 	s, asks := benchState()
-	server, conn := serve(b, s)
+	server, conn := served(b, s)
 	server.Ready()
 	client := authv3.NewAuthorizationClient(conn)
 	for _, atOnce := range []int{1, 8, 64} {

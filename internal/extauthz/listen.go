@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"github.com/tierwall/tierwall/internal/serve"
 	"net"
 	"net/netip"
 	"os"
@@ -72,37 +73,9 @@ func (c *Config) listen() (net.Listener, error) {
 	if !isUnix {
 		return net.Listen("tcp", c.Address)
 	}
-	return listenUnix(path, c.Group)
-}
-
-// listenUnix makes the socket with another name first: at its own name there is
-// never one that others could open, and proxies that hold the old one find the
-// new one when they connect again.
-func listenUnix(path string, group int) (net.Listener, error) {
-	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != os.ModeSocket {
-		return nil, fmt.Errorf("--ext-authz: %s: something else is there: move it away, or name another path", path)
-	}
-	tmp := path + ".new"
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: tmp, Net: "unix"})
+	l, err := serve.Unix(path, socketMode, c.Group)
 	if err != nil {
-		return nil, err
-	}
-	l.SetUnlinkOnClose(false)
-	if err = os.Chmod(tmp, 0); err == nil && group >= 0 {
-		err = os.Chown(tmp, -1, group)
-	}
-	if err == nil {
-		err = os.Chmod(tmp, socketMode)
-	}
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err != nil {
-		_ = os.Remove(tmp)
-		return nil, errors.Join(err, l.Close())
+		return nil, fmt.Errorf("--ext-authz: %w", err)
 	}
 	return l, nil
 }

@@ -51,8 +51,8 @@ func testState() *State {
 	return s
 }
 
-// serve starts a server at a socket, and gives a client of it.
-func serve(t testing.TB, state *State) (*Server, *grpc.ClientConn) {
+// served starts a server at a socket, and gives a client of it.
+func served(t testing.TB, state *State) (*Server, *grpc.ClientConn) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "authz.sock")
 	s, err := Listen(Config{Address: "unix:" + path, Group: -1}, state, slog.New(slog.DiscardHandler))
@@ -107,7 +107,7 @@ func headersIn(r *authv3.CheckResponse) map[string]string {
 
 func TestCheck(t *testing.T) {
 	state := testState()
-	server, conn := serve(t, state)
+	server, conn := served(t, state)
 	client := authv3.NewAuthorizationClient(conn)
 	with := func(r *authv3.CheckRequest, change func(*authv3.AttributeContext)) *authv3.CheckRequest {
 		change(r.Attributes)
@@ -188,7 +188,7 @@ func TestCheck(t *testing.T) {
 // TestChangeIsInForceAtOnce checks that a request is judged by the policy there is.
 func TestChangeIsInForceAtOnce(t *testing.T) {
 	state := testState()
-	server, conn := serve(t, state)
+	server, conn := served(t, state)
 	server.Ready()
 	client := authv3.NewAuthorizationClient(conn)
 	ok := func() bool {
@@ -238,7 +238,7 @@ func TestTraceID(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	server, conn := serve(t, testState())
+	server, conn := served(t, testState())
 	health := grpc_health_v1.NewHealthClient(conn)
 	is := func(want grpc_health_v1.HealthCheckResponse_ServingStatus) {
 		t.Helper()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"net/netip"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -21,14 +20,7 @@ import (
 // their own on the node.
 func (s *stage) nat(t *testing.T, rules string) {
 	t.Helper()
-	path, err := exec.LookPath("nft")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("the program nft is needed")
-		}
-		t.Skip("SKIPPED: the program nft is needed")
-	}
-	cmd := exec.CommandContext(context.Background(), path, "-f", "-")
+	cmd := exec.CommandContext(context.Background(), lab.RequireProgram(t, "nft"), "-f", "-")
 	cmd.Stdin = strings.NewReader("table inet nat { chain prerouting { type nat hook prerouting priority dstnat;\n" + rules + "\n}\n}\n")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -130,3 +130,18 @@ func Require(t TB) {
 	}
 	t.Skipf("SKIPPED, NOTHING TESTED: this test needs network namespaces: %v", err)
 }
+
+// RequireProgram gives the path of a program of the machine, and skips the test
+// where it is missing, loudly. With CI=true in the environment it fails it instead.
+func RequireProgram(t TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("this test needs the program %s, and CI must have it: %v", name, err)
+	}
+	t.Skipf("SKIPPED, NOTHING TESTED: this test needs the program %s: %v", name, err)
+	return ""
+}

@@ -84,10 +84,7 @@ func addHost(t testing.TB, l *lab.Lab, name string, addrs ...string) *lab.Host {
 // stockNFT runs the nft program in the node, and skips the test where there is none.
 func stockNFT(t testing.TB, l *lab.Lab, script string) string {
 	t.Helper()
-	if _, err := exec.LookPath("nft"); err != nil {
-		t.Skip("SKIPPED: needs the nft program")
-	}
-	cmd := exec.Command("nft", "-f", "-")
+	cmd := exec.Command(lab.RequireProgram(t, "nft"), "-f", "-")
 	cmd.Stdin = strings.NewReader(script)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
