@@ -2,14 +2,17 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tierwall/tierwall/internal/conntrack"
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/dataplane/nft"
 	"github.com/tierwall/tierwall/internal/dns"
 	"github.com/tierwall/tierwall/internal/dns/learn"
 	"github.com/tierwall/tierwall/policy"
@@ -49,6 +52,9 @@ type names struct {
 	metrics *namesMetrics
 	news    chan struct{}
 
+	pulseMu sync.Mutex
+	pulses  *nft.Pulse // nil: not opened yet
+
 	// Of the loop alone.
 	service []netip.Addr  // the addresses of the cluster's DNS service
 	tap     dataplane.Tap // in force
@@ -77,6 +83,7 @@ func (a *agent) newNames(cfg *DNS, namespace uint64) {
 	n.Learner = learn.New(learn.Config{
 		Queue: n.cfg.Queue, Journal: namesPath(dir, namespace), Limits: cfg.Limits, Log: a.log,
 		Observe: func(d time.Duration) { n.metrics.delay.Observe(d.Seconds()) },
+		Pulse: n.pulse, PulseInterval: nft.PulseInterval,
 		News: func() {
 			select {
 			case n.news <- struct{}{}:
@@ -85,6 +92,32 @@ func (a *agent) newNames(cfg *DNS, namespace uint64) {
 		},
 	})
 	a.names = n
+}
+
+// Close closes what is open of them.
+func (n *names) Close() error {
+	n.pulseMu.Lock()
+	defer n.pulseMu.Unlock()
+	err := n.Learner.Close()
+	if n.pulses != nil {
+		err = errors.Join(err, n.pulses.Close())
+		n.pulses = nil
+	}
+	return err
+}
+
+// pulse says that answers are read. The socket for it is opened when it is needed.
+func (n *names) pulse() error {
+	n.pulseMu.Lock()
+	defer n.pulseMu.Unlock()
+	if n.pulses == nil {
+		p, err := nft.OpenPulse("")
+		if err != nil {
+			return err
+		}
+		n.pulses = p
+	}
+	return n.pulses.Beat()
 }
 
 func namesPath(dir string, namespace uint64) string {
@@ -244,4 +277,5 @@ func (a *agent) setTap(ctx context.Context) {
 		a.log.Info("answers of these DNS servers are trusted", "servers", fmt.Sprint(tap.Servers))
 	}
 	n.tap, n.tapped, n.failure = tap, true, ""
+	n.Beat()
 }

@@ -210,7 +210,12 @@ func (h *dnsHost) dial(ctx context.Context, network string, to netip.AddrPort) (
 
 // resolve asks a server over udp or tcp, once, and gives the addresses.
 func (h *dnsHost) resolve(network, server, name string, typ uint16) ([]netip.Addr, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	return h.resolveWithin(network, server, name, typ, 10*time.Second)
+}
+
+// resolveWithin asks once, and waits so long for the answer.
+func (h *dnsHost) resolveWithin(network, server, name string, typ uint16, within time.Duration) ([]netip.Addr, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	conn, err := h.dial(ctx, network, netip.AddrPortFrom(netip.MustParseAddr(server), 53))
 	if err != nil {
@@ -221,7 +226,7 @@ func (h *dnsHost) resolve(network, server, name string, typ uint16) ([]netip.Add
 	q.SetQuestion(dns.Fqdn(name), typ)
 	q.SetEdns0(4096, false)
 	c := &dns.Conn{Conn: conn, UDPSize: 4096}
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(within))
 	if err := c.WriteMsg(q); err != nil {
 		return nil, err
 	}

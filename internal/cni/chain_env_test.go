@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/containernetworking/cni/libcni"
+	"github.com/containernetworking/cni/pkg/invoke"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -80,9 +81,11 @@ func newRuntimeNode(t testing.TB) *runtimeNode {
 	if err := errors.Join(os.Mkdir(bin, 0o755), os.Symlink(self, filepath.Join(bin, wire.PluginType))); err != nil {
 		t.Fatal(err)
 	}
+	// Given, since what makes it when it is missing is not for several goroutines.
+	exec := &invoke.DefaultExec{RawExec: &invoke.RawExec{Stderr: os.Stderr}}
 	return &runtimeNode{
 		t: t, node: l.Node(), dir: dir,
-		cni: libcni.NewCNIConfigWithCacheDir([]string{bin, plugins}, filepath.Join(dir, "cache"), nil),
+		cni: libcni.NewCNIConfigWithCacheDir([]string{bin, plugins}, filepath.Join(dir, "cache"), exec),
 	}
 }
 

@@ -24,8 +24,13 @@ type Queue struct {
 	mu sync.Mutex
 	w  nfnl.Writer
 
+	idle  atomic.Bool   // everything has been received
+	idled atomic.Uint64 // how often
+
 	next atomic.Uint32 // the number of the packet that should come next
 	lost atomic.Uint64
+
+	seen uint64 // of idled, by KeepsUp
 }
 
 const (
@@ -63,6 +68,7 @@ func open(number uint16, room int) (*Queue, error) {
 	}
 	q := &Queue{number: number, file: os.NewFile(uintptr(fd), "netfilter queue"), buf: make([]byte, datagram)}
 	q.next.Store(1)
+	q.idle.Store(true)
 	return q, nil
 }
 
@@ -121,6 +127,12 @@ func (q *Queue) Receive(each func(Packet)) error {
 	var rerr error
 	if err := raw.Read(func(fd uintptr) bool {
 		n, _, rerr = unix.Recvfrom(int(fd), q.buf, unix.MSG_DONTWAIT)
+		if none := errors.Is(rerr, unix.EAGAIN); none {
+			q.idled.Add(1)
+			q.idle.Store(true)
+		} else {
+			q.idle.Store(false)
+		}
 		return !errors.Is(rerr, unix.EAGAIN) && !errors.Is(rerr, unix.EINTR)
 	}); err != nil {
 		return err
@@ -169,6 +181,16 @@ func (q *Queue) Accept(ids ...uint32) error {
 		}
 	}
 	return nil
+}
+
+// KeepsUp reports whether at some moment since the last call everything had been
+// received, or is now: whoever reads the queue does, and fast enough. Only one
+// goroutine may call it.
+func (q *Queue) KeepsUp() bool {
+	n := q.idled.Load()
+	was := q.seen
+	q.seen = n
+	return n != was || q.idle.Load()
 }
 
 // Lost gives how many packets passed because the socket had no room for them.

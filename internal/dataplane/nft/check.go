@@ -100,6 +100,7 @@ type comparison struct {
 	elements map[string]map[element]bool
 	seen     map[string]int // rules of a chain, addresses of a mark
 	marks    map[string]markSet
+	brief    map[string]bool // sets whose elements come from packets
 	findings []string
 	more     int
 }
@@ -114,6 +115,7 @@ func newComparison() *comparison {
 	return &comparison{
 		chains: map[string]chainSpec{}, rules: map[string][]rule{}, sets: map[string]setSpec{},
 		elements: map[string]map[element]bool{}, seen: map[string]int{}, marks: map[string]markSet{},
+		brief: map[string]bool{},
 	}
 }
 
@@ -135,7 +137,7 @@ func (l *layout) comparison() (*comparison, error) {
 	return c, l.emit(c)
 }
 
-func (c *comparison) addSet(s setSpec) { c.sets[s.name] = s }
+func (c *comparison) addSet(s setSpec) { c.sets[s.name], c.brief[s.name] = s, s.brief }
 
 func (c *comparison) addBaseChain(s chainSpec, rules []rule) {
 	c.chains[s.name], c.rules[s.name] = s, rules
@@ -204,6 +206,9 @@ func (c *comparison) visitSet(s setSpec, err error) error {
 }
 
 func (c *comparison) visitElement(set string, e element, err error) error {
+	if c.brief[set] {
+		return nil // packets put it there
+	}
 	if err != nil {
 		c.find("set %s: %v", set, err)
 		return nil

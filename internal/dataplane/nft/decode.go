@@ -95,6 +95,8 @@ func readExpr(list nfnl.Attrs) (expr, error) {
 		ok = a.Get(unix.NFTA_LOG_QTHRESHOLD).Uint16() == 1
 	case "queue", "target":
 		return readQueue(name, a)
+	case "dynset":
+		return readRefresh(a)
 	default:
 		return expr{}, fmt.Errorf("expression %q is none of ours", name)
 	}
@@ -177,6 +179,10 @@ func readSet(a nfnl.Attrs) (setSpec, error) {
 		verdicts: flags&unix.NFT_SET_MAP != 0,
 		interval: flags&unix.NFT_SET_INTERVAL != 0,
 		size:     a.Get(unix.NFTA_SET_DESC).Attrs().Get(unix.NFTA_SET_DESC_SIZE).Uint32(),
+	}
+	const brief = unix.NFT_SET_TIMEOUT | unix.NFT_SET_EVAL
+	if flags&brief == brief {
+		s.brief, flags = true, flags&^brief
 	}
 	if other := flags &^ (unix.NFT_SET_MAP | unix.NFT_SET_INTERVAL); other != 0 {
 		return s, fmt.Errorf("has flags %#x, which are none of ours", other)

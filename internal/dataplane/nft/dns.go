@@ -25,6 +25,10 @@ import (
 //	                     ct original ip daddr @servers4 ip daddr @clients4 counter queue
 //	chain output       without connection tracking: udp sport 53 ip saddr @servers4
 //	                     ip daddr @clients4 counter queue (and so on)
+//	chain pulse        (of this host's packets) meta mark, udp: update @reader, drop
+//
+// Packets are queued only while there is an element in the set reader, which lasts
+// for pulseSpan: see Pulse.
 //
 // Whom a client has asked is what connection tracking says: an answer that comes from
 // a pod behind a service passes before the service's address is put in its place, and
@@ -37,11 +41,15 @@ const (
 	tapSuffix  = "-dns"
 	answers    = "answers"
 	tapOutput  = "output"
+	tapPulse   = "pulse"
+	tapReader  = "reader"
 	tapComment = "answers of DNS servers"
 
 	hookInput       = 1 // NF_INET_LOCAL_IN
 	hookOutput      = 3 // NF_INET_LOCAL_OUT
 	hookPostrouting = 4 // NF_INET_POST_ROUTING
+
+	pulsePriority = -310 // before connection tracking and all that filters
 
 	tapPriority = 90 // behind filters, before addresses of sources are translated
 
@@ -166,6 +174,7 @@ func (c *tapContent) emit(out sink) {
 			out.addSet(addrSet(name, family))
 		}
 	}
+	out.addSet(setSpec{name: tapReader, keyType: inetProto, keyLen: 1, size: readerRoom, brief: true})
 	for _, e := range slices.SortedFunc(maps.Keys(c.entries), compareEntries) {
 		out.addElement(e.set, element{key: e.key})
 	}
@@ -178,18 +187,21 @@ func (c *tapContent) emit(out sink) {
 				[]expr{{kind: ctOriginal, register: reg1, key: ctProtoDst}, is(0, dnsPort)},
 				[]expr{{kind: ctOriginal, register: reg1, key: [...]uint32{ctDstIP, ctDstIP6}[family]}, inSet(serversName(family))},
 				[]expr{address(family, destination), inSet(clientsName(family))},
+				isRead(),
 			)))
 			untracked = append(untracked, c.enqueue(join(
 				isFamily(family), isProtocol(p), hasState(stateUntracked),
 				[]expr{payload(transportHeader, 0, 2), is(0, dnsPort)},
 				[]expr{address(family, source), inSet(serversName(family))},
 				[]expr{address(family, destination), inSet(clientsName(family))},
+				isRead(),
 			)))
 		}
 	}
 	out.addChain(chainRules{name: answers, rules: tracked})
 	out.addBaseChain(chainSpec{name: "postrouting", base: true, hook: hookPostrouting, priority: tapPriority}, []rule{always(jumpTo(answers))})
 	out.addBaseChain(chainSpec{name: "input", base: true, hook: hookInput, priority: tapPriority}, []rule{always(jumpTo(answers))})
+	out.addBaseChain(chainSpec{name: tapPulse, base: true, hook: hookOutput, priority: pulsePriority}, []rule{pulseRule()})
 	out.addBaseChain(chainSpec{name: tapOutput, base: true, hook: hookOutput, priority: tapPriority}, untracked)
 }
 

@@ -66,7 +66,17 @@ func TestTap(t *testing.T) {
 	}
 	setTap(t, b, tapOf("10.96.0.10 fd00:96::a", "10.9.0.1 fd00::1"))
 	whole("first", "table inet tierwall-dns", "ct direction reply ct original proto-dst 53 ct original ip daddr @servers4 ip daddr @clients4",
-		"ct original ip6 daddr @servers6", "queue num 4040 bypass", "10.96.0.10", "fd00:96::a", "type filter hook output priority")
+		"ct original ip6 daddr @servers6", "queue num 4040 bypass", "10.96.0.10", "fd00:96::a", "type filter hook output priority",
+		"flags dynamic,timeout", "update @reader { meta l4proto & ip timeout 2s } drop")
+	pulse, err := OpenPulse(nodeNS(l))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = pulse.Close() }()
+	if err := pulse.Beat(); err != nil {
+		t.Error(err)
+	}
+	whole("with a reader", "timeout 2s expires")
 	setTap(t, b, tapOf("10.96.0.10 192.0.2.53", "10.9.0.2"))
 	whole("changed", "192.0.2.53", "10.9.0.2")
 	if text := list(); strings.Contains(text, "10.9.0.1") {

@@ -17,6 +17,16 @@ const (
 	targetRev  = 2 // NFTA_TARGET_REV
 	targetInfo = 3 // NFTA_TARGET_INFO
 
+	// Of linux/netfilter/nf_tables.h.
+	dynsetName      = 1 // NFTA_DYNSET_SET_NAME
+	dynsetID        = 2 // NFTA_DYNSET_SET_ID
+	dynsetOperation = 3 // NFTA_DYNSET_OP
+	dynsetKey       = 4 // NFTA_DYNSET_SREG_KEY
+	dynsetTimeout   = 6 // NFTA_DYNSET_TIMEOUT
+	dynsetPad       = 8 // NFTA_DYNSET_PAD
+	dynsetFlags     = 9 // NFTA_DYNSET_FLAGS
+	dynsetUpdate    = 1 // NFT_DYNSET_OP_UPDATE
+
 	nfqueueTarget   = "NFQUEUE"
 	nfqueueRevision = 3
 	nfqueueInfo     = 8 // bytes of xt_NFQ_info_v3, padded
@@ -34,6 +44,11 @@ func writeTapExpr(w *nfnl.Writer, e expr) {
 		w.Uint16(unix.NFTA_QUEUE_NUM, uint16(e.key))
 		w.Uint16(unix.NFTA_QUEUE_TOTAL, 1)
 		w.Uint16(unix.NFTA_QUEUE_FLAGS, queueBypass)
+	case refresh:
+		w.String(dynsetName, e.set)
+		w.Uint32(dynsetOperation, dynsetUpdate)
+		w.Uint32(dynsetKey, e.register)
+		w.Uint64(dynsetTimeout, uint64(e.key))
 	case queueTarget:
 		info := make([]byte, nfqueueInfo)
 		binary.NativeEndian.PutUint16(info, uint16(e.key))
@@ -61,4 +76,14 @@ func readQueue(name string, a nfnl.Attrs) (expr, error) {
 		return expr{}, foreign
 	}
 	return expr{kind: queueTarget, key: uint32(binary.NativeEndian.Uint16(info))}, only(a, `expression "target"`, targetName, targetRev, targetInfo)
+}
+
+// readRefresh reads the expression by which packets put themselves into a set.
+func readRefresh(a nfnl.Attrs) (expr, error) {
+	timeout := a.Get(dynsetTimeout).Uint64()
+	e := expr{kind: refresh, register: a.Get(dynsetKey).Uint32(), set: a.Get(dynsetName).String(), key: uint32(timeout)}
+	if a.Get(dynsetOperation).Uint32() != dynsetUpdate || uint64(e.key) != timeout || a.Get(dynsetFlags).Uint32() != 0 {
+		return expr{}, fmt.Errorf("expression %q is used in a way that is none of ours", "dynset")
+	}
+	return e, only(a, `expression "dynset"`, dynsetName, dynsetID, dynsetOperation, dynsetKey, dynsetTimeout, dynsetPad, dynsetFlags)
 }

@@ -18,7 +18,7 @@ var exprNames = map[kind]string{
 	inRange: "range", lookup: "lookup", verdictMap: "lookup", counter: "counter", immediate: "immediate",
 	bitwiseOr: "bitwise", metaStore: "meta", noTrack: "notrack",
 	ctOriginal: "ct", queueTo: "queue", queueTarget: "target",
-	limitRate: "limit", logTo: "log",
+	limitRate: "limit", logTo: "log", refresh: "dynset",
 }
 
 // writeRule appends the message that adds a rule to the end of a chain.
@@ -50,7 +50,7 @@ func writeExpr(w *nfnl.Writer, e expr, r rule) {
 	case ctLoad:
 		w.Uint32(unix.NFTA_CT_KEY, e.key)
 		w.Uint32(unix.NFTA_CT_DREG, e.register)
-	case ctOriginal, queueTo, queueTarget:
+	case ctOriginal, queueTo, queueTarget, refresh:
 		writeTapExpr(w, e)
 	case payloadLoad:
 		w.Uint32(unix.NFTA_PAYLOAD_DREG, e.register)
@@ -232,6 +232,9 @@ func writeSet(w *nfnl.Writer, table tableID, s setSpec) {
 	flags := uint32(0)
 	if s.interval {
 		flags |= unix.NFT_SET_INTERVAL
+	}
+	if s.brief {
+		flags |= unix.NFT_SET_TIMEOUT | unix.NFT_SET_EVAL
 	}
 	if s.verdicts {
 		flags |= unix.NFT_SET_MAP

@@ -30,6 +30,7 @@ const (
 	bitwiseOr   // sets the bits of data
 	metaStore   // register -> key
 	noTrack     // the packet belongs to no connection
+	refresh     // puts the register into the set for key milliseconds more
 	logTo       // tells NFLOG group key of a packet's first length bytes, with prefix data
 )
 
@@ -232,6 +233,8 @@ type setSpec struct {
 	// size is the most elements that the set can hold; 0 is no limit, with a
 	// table that grows. The kernel looks up faster in one that does not.
 	size uint32
+	// brief says that packets put elements in, which last for a while.
+	brief bool
 }
 
 // element is one element of a set. In interval sets one element begins an

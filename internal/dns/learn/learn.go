@@ -35,6 +35,11 @@ type Config struct {
 	// News is called when Flush has something to say; it must not wait. It may be
 	// called from any goroutine.
 	News func()
+	// Pulse is called often while answers are read, and as fast as they come: if it is
+	// not, no more of them should wait here. Nil: nobody is told.
+	Pulse func() error
+	// PulseInterval is how often; zero: a quarter of Patience.
+	PulseInterval time.Duration
 	// Observe is told how long each answer waited that had to; nil: nobody is.
 	Observe func(time.Duration)
 	Log     *slog.Logger
@@ -107,6 +112,9 @@ func New(cfg Config) *Learner {
 	}
 	if cfg.Patience == 0 {
 		cfg.Patience = DefaultPatience
+	}
+	if cfg.PulseInterval == 0 {
+		cfg.PulseInterval = cfg.Patience / 4
 	}
 	if cfg.now == nil {
 		cfg.now = time.Now
@@ -298,6 +306,7 @@ func (l *Learner) read(ctx context.Context) error {
 	l.mu.Lock()
 	l.queue, l.stats.Failure = q, ""
 	l.mu.Unlock()
+	l.beat(q)
 	done := make(chan struct{})
 	go l.hurry(ctx, q, done)
 	for err == nil {
@@ -314,7 +323,7 @@ func (l *Learner) read(ctx context.Context) error {
 // hurry lets answers go that have waited for too long, and closes the queue at the
 // end, which ends the reading.
 func (l *Learner) hurry(ctx context.Context, q *nfqueue.Queue, done <-chan struct{}) {
-	tick := time.NewTicker(l.cfg.Patience / 4)
+	tick := time.NewTicker(l.cfg.PulseInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -338,5 +347,36 @@ func (l *Learner) hurry(ctx context.Context, q *nfqueue.Queue, done <-chan struc
 			}
 			return late
 		})
+		// That lock was to be had, and what waited has gone.
+		l.beat(q)
+	}
+}
+
+// Beat says at once that answers are read: after what lets them wait was made anew.
+func (l *Learner) Beat() {
+	l.mu.Lock()
+	q := l.queue
+	l.mu.Unlock()
+	if q != nil && l.cfg.Pulse != nil {
+		_ = l.cfg.Pulse() // said again soon, and what fails then is told
+	}
+}
+
+// beat says that answers are read, unless they come faster than they are.
+func (l *Learner) beat(q *nfqueue.Queue) {
+	if l.cfg.Pulse == nil || !q.KeepsUp() {
+		return
+	}
+	err := l.cfg.Pulse()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case err == nil:
+		l.stats.Failure = ""
+	case l.stats.Failure == "":
+		l.cfg.Log.Error("answers of DNS servers cannot be held up, so the addresses of domains are not learned; trying again", "error", err)
+		fallthrough
+	default:
+		l.stats.Failure = err.Error()
 	}
 }

@@ -1,0 +1,107 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tierwall/tierwall/internal/nfnl"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// A process that hangs holds its queue open, and all that is put into it. So answers
+// are queued only while their reader says, again and again, that it is at work: by a
+// packet that a chain of ours takes. The packet puts an element into a set that lets
+// answers be queued, and which the kernel forgets when no further packet comes. That
+// is no change of the tables, which would cost whoever reads them.
+const (
+	// PulseInterval is how often a reader of answers should say that it is at work.
+	PulseInterval = 250 * time.Millisecond
+	// pulseSpan is how long answers go on being queued without that. Resolvers ask
+	// again after some seconds.
+	pulseSpan = 8 * PulseInterval
+	// pulseMark marks the packets that say so. Only who may administer the network
+	// can set a mark.
+	pulseMark = 0x74775053
+	// readerRoom is how many elements may be in the set: one, and those that have
+	// expired and are not cleared away yet.
+	readerRoom = 64
+)
+
+// pulseRule takes the packets of a Pulse.
+func pulseRule() rule {
+	mark := make([]byte, 4)
+	putNativeUint32(mark, pulseMark)
+	return when(join(
+		[]expr{{kind: metaLoad, register: reg1, key: metaMark}, is(mark...)},
+		isProtocol(policy.UDP),
+		anyPacket(),
+		[]expr{{kind: refresh, register: reg1, set: tapReader, key: uint32(pulseSpan.Milliseconds())}},
+	), drop)
+}
+
+// isRead matches while the queue has a reader that is at work.
+func isRead() []expr { return append(anyPacket(), inSet(tapReader)) }
+
+// anyPacket loads a byte that is the same for all packets: the key of the set's one
+// element.
+func anyPacket() []expr {
+	return []expr{
+		{kind: metaLoad, register: reg1, key: metaL4Proto},
+		{kind: bitwiseAnd, register: reg1, length: 1, data: "\x00"},
+	}
+}
+
+// Pulse says that the reader of answers is at work. Its methods may be called from
+// any goroutine.
+type Pulse struct {
+	mu sync.Mutex
+	fd int // -1: closed
+}
+
+// OpenPulse opens one in the network namespace that a file stands for; empty is the
+// caller's. It needs CAP_NET_ADMIN there.
+func OpenPulse(netns string) (*Pulse, error) {
+	p := &Pulse{fd: -1}
+	err := nfnl.InNamespace(netns, func() (err error) {
+		if p.fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
+			return err
+		}
+		return unix.SetsockoptInt(p.fd, unix.SOL_SOCKET, unix.SO_MARK, pulseMark)
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("pulse of the reader of DNS answers: %w", err), p.Close())
+	}
+	return p, nil
+}
+
+// Beat lets answers be queued for two seconds more; there should be one in each
+// PulseInterval. Without the table for answers nothing happens.
+func (p *Pulse) Beat() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fd < 0 {
+		return nil
+	}
+	const discard = 9 // where the packet would go if nobody took it
+	err := unix.Sendto(p.fd, nil, 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: discard})
+	if err == nil || errors.Is(err, unix.EPERM) { // taken by the chain
+		return nil
+	}
+	return fmt.Errorf("pulse of the reader of DNS answers: %w", err)
+}
+
+// Close ends it.
+func (p *Pulse) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fd < 0 {
+		return nil
+	}
+	fd := p.fd
+	p.fd = -1
+	return unix.Close(fd)
+}
