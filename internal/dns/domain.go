@@ -48,16 +48,16 @@ func ParseDomain(text string) (Domain, error) {
 	case text == "":
 		return Domain{}, errors.New(`is empty: expected a name such as "www.example.com" or "*.example.com"`)
 	case text == "*" || text == "*.":
-		return Domain{}, fmt.Errorf("%q is every name there is: a rule without domains allows that", text)
+		return Domain{}, fmt.Errorf("%q is every name there is: a rule without domains allows that", shorten(text))
 	case name == "":
-		return Domain{}, fmt.Errorf(`%q has no name: expected one such as "www.example.com" or "*.example.com"`, text)
+		return Domain{}, fmt.Errorf(`%q has no name: expected one such as "www.example.com" or "*.example.com"`, shorten(text))
 	case !isASCII(text):
-		return Domain{}, fmt.Errorf(`%q has characters that names in DNS do not have: write it as DNS knows it, in ASCII, each such part beginning with "xn--"`, text)
+		return Domain{}, fmt.Errorf(`%q has characters that names in DNS do not have: write it as DNS knows it, in ASCII, each such part beginning with "xn--"`, shorten(text))
 	case strings.Contains(name, "*"):
-		return Domain{}, fmt.Errorf(`%q: "*" can only stand for whole parts of a name, and only at its beginning, as in "*.example.com"`, text)
+		return Domain{}, fmt.Errorf(`%q: "*" can only stand for whole parts of a name, and only at its beginning, as in "*.example.com"`, shorten(text))
 	}
 	if _, err := netip.ParseAddr(text); err == nil {
-		return Domain{}, fmt.Errorf("%q is an address, no name: write it in nets", text)
+		return Domain{}, fmt.Errorf("%q is an address, no name: write it in nets", shorten(text))
 	}
 	if err := checkName(name); err != nil {
 		return Domain{}, fmt.Errorf("%q %w", shorten(text), err)
@@ -81,7 +81,7 @@ func checkName(name string) error {
 		case len(label) > maxLabel:
 			return fmt.Errorf("has a part of %d characters: a part has at most %d", len(label), maxLabel)
 		case label[0] == '-' || label[len(label)-1] == '-':
-			return fmt.Errorf("has the part %q: a part neither begins nor ends with '-'", label)
+			return fmt.Errorf("has the part %q: a part neither begins nor ends with '-'", shorten(label))
 		}
 		for i := range len(label) {
 			if !isNameByte(label[i]) {

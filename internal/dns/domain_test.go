@@ -78,13 +78,13 @@ func TestHoldsLikeTheReference(t *testing.T) {
 // FuzzParseDomain: whatever is accepted has a form that is accepted as itself, and
 // holds names only.
 func FuzzParseDomain(f *testing.F) {
-	for _, s := range []string{"a.example", "*.b.example.", "*", "*.", "", ".", "a..b", "A.B", "bücher.de", strings.Repeat("a.", 127) + "a"} {
+	for _, s := range []string{"a.example", "*.b.example.", "*", "*.", "", ".", "a..b", "A.B", "bücher.de", strings.Repeat("a.", 127) + "a", strings.Repeat("\x02", 3000) + "\xff"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		d, err := ParseDomain(text)
 		if err != nil {
-			if err.Error() == "" || len(err.Error()) > 2000+2*len(text) {
+			if err.Error() == "" || len(err.Error()) > 1000 {
 				t.Errorf("%q: %v", text, err)
 			}
 			return
