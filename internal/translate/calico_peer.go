@@ -17,10 +17,11 @@ func (r *calicoRule) peer(name string, in *v3.EntityRule, protocol *policy.Proto
 			r.add(at(field+".notNets", i), "%s is every address of its family, so the rule would match nothing: remove the rule, or exclude less", text)
 		}
 	}
-	domains := r.domainPeer(field, name, in)
+	nets := r.oneFamily(field+".nets", in.Nets)
+	domains := r.domainPeer(field, name, in, nets)
 	entities := r.entities(field, in)
 	if domains != nil {
-		entities = domains
+		entities, nets = domains, nil // which are in its set
 	}
 	if service := r.service(field, name, in, protocol); service != nil {
 		entities = service
@@ -28,7 +29,7 @@ func (r *calicoRule) peer(name string, in *v3.EntityRule, protocol *policy.Proto
 	return policy.Peer{
 		Entities:    r.learned(name, entities),
 		NotEntities: r.notEntities(field, in),
-		Nets:        r.oneFamily(field+".nets", in.Nets),
+		Nets:        nets,
 		NotNets:     r.oneFamily(field+".notNets", in.NotNets),
 		Ports:       r.ports(field+".ports", in.Ports, protocol),
 		NotPorts:    r.ports(field+".notPorts", in.NotPorts, protocol),

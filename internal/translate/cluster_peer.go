@@ -111,7 +111,7 @@ func (c *clusterPolicy) domainNames(field string, action policy.Action, texts []
 		c.add(field, "is for %s rules only: which addresses a name has is only known once it was asked for", c.spec.accept)
 		return policy.Peer{}
 	}
-	entities, set := domainEntities(&c.problems, field, texts)
+	entities, set := domainEntities(&c.problems, field, texts, nil)
 	if set != nil {
 		c.sets = append(c.sets, set)
 	}

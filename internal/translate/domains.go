@@ -3,6 +3,7 @@ package translate
 import (
 	"crypto/sha256"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -31,19 +32,26 @@ func (ps *problems) domains(field string, texts []string) []string {
 	return slices.Compact(out)
 }
 
-// domainEntities translates the domains of a rule: what the rule selects, and the
-// set that it selects, which goes to parsed.sets. Both are nil if there are none
-// or something is wrong with one. Rules that name the same domains share the set.
-func domainEntities(ps *problems, field string, texts []string) (*policy.Entities, *policy.Set) {
+// domainEntities translates the domains of a rule, and the nets that may be the
+// destination instead: what the rule selects, and the set that it selects, which goes
+// to parsed.sets. Both are nil if there are no domains or something is wrong with one.
+// Rules that name the same share the set.
+func domainEntities(ps *problems, field string, texts []string, nets []netip.Prefix) (*policy.Entities, *policy.Set) {
 	before := len(*ps)
 	domains := ps.domains(field, texts)
 	if len(domains) == 0 || len(*ps) > before {
 		return nil, nil
 	}
-	name := domainsName(domains)
+	var parts []string
+	for _, n := range nets {
+		parts = append(parts, n.String())
+	}
+	slices.Sort(parts)
+	name := domainsName(slices.Concat(domains, parts))
 	set := &policy.Set{
 		Key:     policy.Key{Kind: policy.KindDomains, Name: name},
 		Labels:  selector.NewLabels(map[string]string{labelDomains: name}),
+		Nets:    nets,
 		Domains: domains,
 		Private: true,
 	}
@@ -51,9 +59,13 @@ func domainEntities(ps *problems, field string, texts []string) (*policy.Entitie
 	if len(domains) > 1 {
 		what = "domains "
 	}
+	or := ""
+	if len(parts) > 0 {
+		or = " or " + strings.Join(parts, ", ")
+	}
 	return &policy.Entities{
 		Selector: selector.Equals(labelDomains, name), Learned: true, Private: true,
-		Text: what + strings.Join(domains, ", "),
+		Text: what + strings.Join(domains, ", ") + or,
 	}, set
 }
 
@@ -67,8 +79,10 @@ func domainsName(domains []string) string {
 	return fmt.Sprintf("%s,...(%d)#%x", domains[0], len(domains), sha256.Sum256([]byte(name)))
 }
 
-// domainPeer translates the domains of one side of a rule, nil for none.
-func (r *calicoRule) domainPeer(field, side string, in *v3.EntityRule) *policy.Entities {
+// domainPeer translates the domains of one side of a rule, nil for none. Nets beside
+// them are further destinations, as they are in a network set with both: no address
+// has to be in a net and belong to a name as well.
+func (r *calicoRule) domainPeer(field, side string, in *v3.EntityRule, nets []netip.Prefix) *policy.Entities {
 	if len(in.Domains) == 0 {
 		return nil
 	}
@@ -85,7 +99,6 @@ func (r *calicoRule) domainPeer(field, side string, in *v3.EntityRule) *policy.E
 		name string
 		set  bool
 	}{
-		{"nets", len(in.Nets) > 0},
 		{"selector", !blank(in.Selector)},
 		{"notSelector", !blank(in.NotSelector)},
 		{"namespaceSelector", !blank(in.NamespaceSelector)},
@@ -96,7 +109,7 @@ func (r *calicoRule) domainPeer(field, side string, in *v3.EntityRule) *policy.E
 			r.add(field+"."+other.name, "cannot stand beside domains: write a rule for each")
 		}
 	}
-	entities, set := domainEntities(&r.problems, at, in.Domains)
+	entities, set := domainEntities(&r.problems, at, in.Domains, nets)
 	if set != nil {
 		r.sets = append(r.sets, set)
 	}

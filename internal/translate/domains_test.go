@@ -1,6 +1,7 @@
 package translate_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -47,6 +48,22 @@ spec: {egress: [{action: Allow, destination: {domains: ["*.b.example", a_b.examp
 	}
 }
 
+// TestNetsBesideDomains: either will do, as in a network set that holds both.
+func TestNetsBesideDomains(t *testing.T) {
+	m := load(t, egressPolicy+`{action: Allow, destination: {nets: [8.8.8.8/32, 1.1.1.1/32], domains: [b.example, a.example]}}`)
+	set := domainSet("a.example", "b.example", "1.1.1.1/32", "8.8.8.8/32")
+	set.Domains, set.Nets = []string{"a.example", "b.example"}, []netip.Prefix{netip.MustParsePrefix("8.8.8.8/32"), netip.MustParsePrefix("1.1.1.1/32")}
+	diff(t, "sets", []*policy.Set{set}, m.Sets)
+	peer := m.Policies[0].Rules[policy.Egress][0].Destination
+	want := policy.Peer{Entities: &policy.Entities{Selector: selector.Equals("rule:domains", set.Key.Name), Learned: true, Private: true}}
+	diff(t, "destination", want, peer)
+	if got, want := peer.Entities.Text, "domains a.example, b.example or 1.1.1.1/32, 8.8.8.8/32"; got != want {
+		t.Errorf("says %q, want %q", got, want)
+	}
+	diff(t, "findings", []string{"6: spec.egress[0].destination.nets[1]: is IPv6, but spec.egress[0].destination.nets[0] is IPv4: write a rule for each, since one rule cannot match both"},
+		findings(t, egressPolicy+`{action: Allow, destination: {nets: [8.8.8.8/32, 2001:db8::/64], domains: [a.example]}}`))
+}
+
 func TestDomainsOfSet(t *testing.T) {
 	m := load(t, `apiVersion: projectcalico.org/v3
 kind: NetworkSet
@@ -91,9 +108,8 @@ func TestDomainErrors(t *testing.T) {
 	for _, tt := range []struct{ yaml, want string }{
 		{`{action: Deny, destination: {domains: [a.example]}}`, "6: spec.egress[0].destination.domains: domains are for Allow rules only, but the action is Deny: which addresses a name has is only known once it was asked for, so nothing else can rely on it"},
 		{`{action: Allow, source: {domains: [a.example]}}`, "6: spec.egress[0].source.domains: domains are for the destination of egress rules only: remove them"},
-		{`{action: Allow, destination: {domains: [a.example], nets: [10.0.0.0/8], selector: has(a), namespaceSelector: all(), serviceAccounts: {names: [x]}}}`,
+		{`{action: Allow, destination: {domains: [a.example], selector: has(a), namespaceSelector: all(), serviceAccounts: {names: [x]}}}`,
 			"6: spec.egress[0].destination.namespaceSelector: cannot stand beside domains: write a rule for each\n" +
-				"6: spec.egress[0].destination.nets: cannot stand beside domains: write a rule for each\n" +
 				"6: spec.egress[0].destination.selector: cannot stand beside domains: write a rule for each\n" +
 				"6: spec.egress[0].destination.serviceAccounts: cannot stand beside domains: write a rule for each"},
 		{`{action: Allow, destination: {domains: ["*", "*.", "a.*.example", "w*.example", "", ".", "*.*.example"]}}`,
