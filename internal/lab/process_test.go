@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -72,7 +73,10 @@ func TestHelper(t *testing.T) {
 		fmt.Printf("\nenter %s\n", world(t).Host("web").EnterCommand())
 	}
 	fmt.Printf("\nready %d\n", os.Getpid())
-	select {} // until killed
+	// Until killed. Somebody who waits for a signal is no deadlock.
+	never := make(chan os.Signal, 1)
+	signal.Notify(never, syscall.SIGUSR2)
+	<-never
 }
 
 // startHelper starts TestHelper, waits until it is ready and gives the process's
