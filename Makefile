@@ -27,6 +27,11 @@ demo: build ## decide over real packets on this machine, and compare
 test: vet ## vet, then all tests
 	$(GO) test -timeout 20m $(PKGS)
 	$(GO) -C tools test ./generate ./crdtest
+	$(GO) -C tools/httpdocs test ./...
+
+.PHONY: docs-test
+docs-test: ## what docs/http.md tells Envoy and Istio, held against their own types
+	$(GO) -C tools/httpdocs test ./...
 
 .PHONY: vet
 vet: ## go vet
@@ -39,7 +44,7 @@ race: ## all tests under the race detector (needs a C compiler)
 .PHONY: lint
 lint: $(GOLANGCI) ## gofmt and golangci-lint, at its pinned version
 	$(GOLANGCI) run $(PKGS)
-	for module in tools test/e2e test/e2e/parts/sctp; do (cd $$module && $(CURDIR)/$(GOLANGCI) run ./...) || exit 1; done
+	for module in tools tools/httpdocs test/e2e test/e2e/parts/sctp; do (cd $$module && $(CURDIR)/$(GOLANGCI) run ./...) || exit 1; done
 
 $(GOLANGCI):
 	@mkdir -p .tools

@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"cmp"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,10 +12,11 @@ import (
 
 // Difference is a pair of ends of which another is allowed after a change.
 type Difference struct {
-	Src    string    `json:"src"`
-	Dst    string    `json:"dst"`
-	Before []Allowed `json:"before"` // empty: nothing
-	After  []Allowed `json:"after"`
+	Src     string    `json:"src"`
+	Dst     string    `json:"dst"`
+	Domains []string  `json:"domains,omitempty"` // of Dst, if it is domains
+	Before  []Allowed `json:"before"`            // empty: nothing
+	After   []Allowed `json:"after"`
 }
 
 // Diff says what changes between two models of the same endpoints: all pairs of
@@ -24,29 +26,41 @@ type Difference struct {
 func Diff(before, after *policy.Model, opts ReachOptions) ([]Difference, []string, error) {
 	// Which endpoints of a workload are alike may be another question before and
 	// after: so all are looked at singly, and put together in the end.
-	a, err := Reach(before, ReachOptions{Pods: true})
+	if before == nil || after == nil {
+		return nil, nil, errors.New("diff: there is no model")
+	}
+	// A domain that only one of them refers to is to the other one an address like any.
+	domains := slices.Concat(domainsOf(before, opts.Known), domainsOf(after, opts.Known))
+	slices.Sort(domains)
+	domains = slices.Compact(domains)
+	all := ReachOptions{Pods: true, Known: opts.Known}
+	a, err := reachOf(before, all, domains)
 	if err != nil {
 		return nil, nil, err
 	}
-	b, err := Reach(after, ReachOptions{Pods: true})
+	b, err := reachOf(after, all, domains)
 	if err != nil {
 		return nil, nil, err
 	}
-	d := &differ{known: map[[2]string]*[2][]Allowed{}, single: singles(before.Endpoints, a.Pairs, b.Pairs)}
+	d := &differ{
+		known: map[[2]string]*[2][]Allowed{}, single: singles(before, a.Pairs, b.Pairs),
+		domains: map[[2]string]*domainSides{},
+	}
 	d.ranges[0], d.ranges[1] = map[[2]string][]rangeSpan{}, map[[2]string][]rangeSpan{}
-	d.take(0, a.Pairs)
-	d.take(1, b.Pairs)
+	d.take(0, a)
+	d.take(1, b)
 	var held []netip.Addr
 	for _, ep := range before.Endpoints {
 		for _, addr := range ep.Addrs {
 			held = append(held, addr.Unmap())
 		}
 	}
+	held = append(held, newHosts(before, nil).heldAddrs()...)
 	slices.SortFunc(held, netip.Addr.Compare)
-	out := d.differences(slices.Compact(held))
+	out := append(d.differences(slices.Compact(held)), d.ofDomains()...)
 	if !opts.Pods {
-		out = collapseEnds(out, before.Endpoints, func(p *Difference) *string { return &p.Src })
-		out = collapseEnds(out, before.Endpoints, func(p *Difference) *string { return &p.Dst })
+		out = collapseEnds(out, before.Endpoints, func(p *Difference) (end, other *string) { return &p.Src, &p.Dst })
+		out = collapseEnds(out, before.Endpoints, func(p *Difference) (end, other *string) { return &p.Dst, &p.Src })
 	}
 	slices.SortFunc(out, func(x, y Difference) int { return cmp.Or(compareEnds(x.Src, y.Src), compareEnds(x.Dst, y.Dst)) })
 	notes := a.Notes
@@ -60,9 +74,10 @@ func Diff(before, after *policy.Model, opts ReachOptions) ([]Difference, []strin
 
 // differ lays two lists of pairs side by side: 0 is before, 1 after.
 type differ struct {
-	single map[string][]string          // endpoints that either lists by their addresses: the names
-	known  map[[2]string]*[2][]Allowed  // of endpoints
-	ranges [2]map[[2]string][]rangeSpan // of an endpoint, as the source or as the destination; the other is ""
+	single  map[string][]string          // endpoints that either lists by their addresses: the names
+	known   map[[2]string]*[2][]Allowed  // of endpoints
+	domains map[[2]string]*domainSides   // of an endpoint and a domain
+	ranges  [2]map[[2]string][]rangeSpan // of an endpoint, as the source or as the destination; the other is ""
 }
 
 // rangeSpan is what is allowed between an endpoint and a range.
@@ -72,7 +87,7 @@ type rangeSpan struct {
 }
 
 // singles finds the endpoints whose addresses are listed singly, as "key (address)".
-func singles(endpoints []*policy.Endpoint, lists ...[]Pair) map[string][]string {
+func singles(m *policy.Model, lists ...[]Pair) map[string][]string {
 	single := map[string]bool{}
 	for _, pairs := range lists {
 		for i := range pairs {
@@ -84,9 +99,14 @@ func singles(endpoints []*policy.Endpoint, lists ...[]Pair) map[string][]string 
 		}
 	}
 	out := map[string][]string{} // of all addresses: one that reaches nothing is in no list
-	for _, ep := range endpoints {
-		if key := ep.Key.String(); single[key] {
-			for _, a := range ep.Addrs {
+	hosts := newHosts(m, nil)
+	for _, ep := range m.Endpoints {
+		if key := endName(ep.Key); single[key] {
+			addrs := ep.Addrs
+			if ep.Host != nil {
+				addrs = hosts.addrsOf(ep)
+			}
+			for _, a := range addrs {
 				out[key] = append(out[key], key+" ("+a.String()+")")
 			}
 		}
@@ -94,10 +114,14 @@ func singles(endpoints []*policy.Endpoint, lists ...[]Pair) map[string][]string 
 	return out
 }
 
-func (d *differ) take(side int, pairs []Pair) {
-	for i := range pairs {
-		p := &pairs[i]
+func (d *differ) take(side int, r *Reachability) {
+	for i := range r.Pairs {
+		p := &r.Pairs[i]
 		for _, src := range d.names(p.Src) {
+			if p.Domains != nil {
+				d.takeDomains(side, src, p, r.asWorld[[2]string{p.Src, p.Dst}])
+				continue
+			}
 			for _, dst := range d.names(p.Dst) {
 				d.add(side, src, dst, ofFamily(ofFamily(p.Allowed, src), dst))
 			}
@@ -168,8 +192,8 @@ func rangeOf(end string) (first, last netip.Addr, is bool) {
 // differences gives what is not the same; held are the addresses of endpoints, sorted.
 func (d *differ) differences(held []netip.Addr) (out []Difference) {
 	for key, sides := range d.known {
-		if !slices.Equal(sides[0], sides[1]) {
-			out = append(out, Difference{key[0], key[1], sides[0], sides[1]})
+		if !sameAllowed(sides[0], sides[1]) {
+			out = append(out, Difference{Src: key[0], Dst: key[1], Before: sides[0], After: sides[1]})
 		}
 	}
 	ends := map[[2]string]bool{}
@@ -184,7 +208,7 @@ func (d *differ) differences(held []netip.Addr) (out []Difference) {
 				continue // Reach lists a range with what lies between its parts
 			}
 			text := addrRange{first: p.first, last: p.last}.String()
-			row := Difference{key[0], key[1], p.sides[0], p.sides[1]}
+			row := Difference{Src: key[0], Dst: key[1], Before: p.sides[0], After: p.sides[1]}
 			if key[0] == "" {
 				row.Src = text
 			} else {
@@ -216,7 +240,7 @@ func laySpans(a, b []rangeSpan) (out []part) {
 	cuts = slices.Compact(cuts)
 	for i, first := range cuts {
 		p := part{first: first, sides: [2][]Allowed{allowedAt(a, first), allowedAt(b, first)}}
-		if slices.Equal(p.sides[0], p.sides[1]) {
+		if sameAllowed(p.sides[0], p.sides[1]) {
 			continue
 		}
 		// A span ends where the next part begins, or at the end of the family.
@@ -224,7 +248,7 @@ func laySpans(a, b []rangeSpan) (out []part) {
 			p.last = cuts[i+1].Prev()
 		}
 		if n := len(out); n > 0 && out[n-1].last.Next() == first &&
-			slices.Equal(out[n-1].sides[0], p.sides[0]) && slices.Equal(out[n-1].sides[1], p.sides[1]) {
+			sameAllowed(out[n-1].sides[0], p.sides[0]) && sameAllowed(out[n-1].sides[1], p.sides[1]) {
 			out[n-1].last = p.last
 			continue
 		}
@@ -252,54 +276,6 @@ func lastOf(a netip.Addr) netip.Addr {
 		all[i] = 255
 	}
 	return netip.AddrFrom16(all)
-}
-
-// collapseEnds puts the endpoints of a workload together where all of them differ alike.
-func collapseEnds(list []Difference, endpoints []*policy.Endpoint, end func(*Difference) *string) []Difference {
-	workloads, members := map[string]string{}, map[string]int{}
-	for _, ep := range endpoints {
-		if ep.Owner != (policy.Key{}) {
-			workloads[ep.Key.String()] = ep.Owner.String()
-			members[ep.Owner.String()]++
-		}
-	}
-	groups := map[string][]int{} // rows that differ only in which endpoint of a workload it is
-	keyOf := func(d *Difference) (string, bool) {
-		row := *d
-		workload, found := workloads[*end(&row)]
-		*end(&row) = workload
-		return row.Src + "\x00" + row.Dst + "\x00" + textOf(row.Before) + "\x00" + textOf(row.After), found
-	}
-	for i := range list {
-		if k, found := keyOf(&list[i]); found {
-			groups[k] = append(groups[k], i)
-		}
-	}
-	var out []Difference
-	for i := range list {
-		k, found := keyOf(&list[i])
-		workload := workloads[*end(&list[i])]
-		if !found || len(groups[k]) != members[workload] {
-			out = append(out, list[i])
-			continue
-		}
-		if groups[k][0] == i {
-			row := list[i]
-			*end(&row) = workload
-			if row.Src != row.Dst {
-				out = append(out, row)
-			}
-		}
-	}
-	return out
-}
-
-func textOf(list []Allowed) string {
-	var b strings.Builder
-	for _, a := range list {
-		b.WriteString(a.Family + " " + a.Protocol + " " + a.Ports + " " + a.Types + ";")
-	}
-	return b.String()
 }
 
 // compareEnds orders endpoints by name, and ranges after them, ascending.

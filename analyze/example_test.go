@@ -45,7 +45,7 @@ func ExampleReach() {
 		fmt.Printf("%s -> %s %+v\n", p.Src, p.Dst, p.Allowed)
 	}
 	// Output:
-	// shop/Pod/web -> shop/Pod/db [{Protocol:TCP Ports:5432 Types: Family:}]
-	// shop/Pod/web -> 0.0.0.0-255.255.255.255 [{Protocol:All Ports: Types: Family:}]
-	// 0.0.0.0-255.255.255.255 -> shop/Pod/web [{Protocol:All Ports: Types: Family:}]
+	// shop/Pod/web -> shop/Pod/db [TCP 5432]
+	// shop/Pod/web -> 0.0.0.0-255.255.255.255 [All]
+	// 0.0.0.0-255.255.255.255 -> shop/Pod/web [All]
 }

@@ -45,7 +45,7 @@ type icmpRun struct {
 
 // splitAt gives the lowest ephemeral source port at which a row does not allow
 // what it allows at the lowest of all; 0 if there is none.
-func splitAt(row dataplane.Row) uint16 {
+func (d *deciders) splitAt(row dataplane.Row) uint16 {
 	var starts []uint16
 	for _, r := range row {
 		if r.Src.First > lowestEphemeral && r.FirstProtocol == r.LastProtocol && r.FirstProtocol.HasPorts() {
@@ -56,10 +56,10 @@ func splitAt(row dataplane.Row) uint16 {
 		return 0
 	}
 	slices.Sort(starts)
-	lowest := allowedBy(row, lowestEphemeral)
+	lowest := d.allowedBy(row, lowestEphemeral)
 	want := key(lowest.entries())
 	for _, port := range slices.Compact(starts) {
-		if set := allowedBy(row, port); key(set.entries()) != want {
+		if set := d.allowedBy(row, port); key(set.entries()) != want {
 			return port
 		}
 	}
@@ -68,12 +68,17 @@ func splitAt(row dataplane.Row) uint16 {
 
 // allowedBy gives the set that a row allows to connections from a source port.
 func allowedBy(row dataplane.Row, srcPort uint16) l4 {
+	return holding(row, srcPort, func(r dataplane.Region) bool { return r.Allow })
+}
+
+// holding gives what some regions of a row hold of connections from a source port.
+func holding(row dataplane.Row, srcPort uint16, wanted func(dataplane.Region) bool) l4 {
 	var set l4
 	ports := map[policy.Protocol][]span{}
 	types := map[policy.Protocol]*[256][]span{}
 	for _, r := range row {
 		switch {
-		case !r.Allow:
+		case !wanted(r):
 		case r.FirstProtocol != r.LastProtocol || !r.FirstProtocol.HasPorts() && !r.FirstProtocol.IsICMP():
 			for p := int(r.FirstProtocol); p <= int(r.LastProtocol); p++ {
 				set.full[p] = true

@@ -80,15 +80,16 @@ func typesText(runs []icmpRun) string {
 	return strings.Join(words, ",")
 }
 
-// key gives a text that equal entries, and no others, have.
-func key(entries []Allowed) string {
-	var b strings.Builder
-	for _, e := range entries {
-		b.WriteString(e.Protocol)
-		b.WriteByte(' ')
-		b.WriteString(e.Ports)
-		b.WriteString(e.Types)
-		b.WriteByte(';')
+// String gives "TCP 80,443", "ICMP 8/0", "IPv6 All", "TCP 80 (GET /items/...)".
+func (a Allowed) String() string {
+	words := make([]string, 0, 4)
+	for _, w := range []string{a.Family, a.Protocol, a.Ports + a.Types} {
+		if w != "" {
+			words = append(words, w)
+		}
 	}
-	return b.String()
+	if a.HTTP != nil {
+		words = append(words, "("+requests(a.HTTP).String()+")")
+	}
+	return strings.Join(words, " ")
 }

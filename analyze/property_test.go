@@ -87,7 +87,17 @@ func (a *answer) allows(src, dst string, f policy.Flow) bool {
 			a.t.Fatalf("some entries have a family, some not: %v", entries)
 		}
 		return (e.Family == "" || e.Family == family) && protocolIn(e.Protocol, f.Protocol) &&
-			(e.Ports == "" || numberIn(e.Ports, int(f.DstPort))) && (e.Types == "" || typeIn(e.Types, int(f.ICMPType), int(f.ICMPCode)))
+			(e.Ports == "" || numberIn(e.Ports, int(f.DstPort))) && (e.Types == "" || typeIn(e.Types, int(f.ICMPType), int(f.ICMPCode))) &&
+			requestIn(e.HTTP, f.HTTP)
+	})
+}
+
+// requestIn reports whether a listed entry allows a request; a connection of which
+// none is known is let through.
+func requestIn(list []analyze.Requests, q *policy.HTTPRequest) bool {
+	return list == nil || q == nil || slices.ContainsFunc(list, func(r analyze.Requests) bool {
+		return (len(r.Methods) == 0 || slices.Contains(r.Methods, q.Method)) &&
+			(len(r.Paths) == 0 || slices.ContainsFunc(r.Paths, func(p analyze.Path) bool { return policy.HTTPPath(p).Matches(q.Path) }))
 	})
 }
 
@@ -170,7 +180,9 @@ func TestReachSaysWhatEvaluateSays(t *testing.T) {
 		holders := holdersOf(m)
 		var flows []policy.Flow
 		for range 6 {
-			flows = append(flows, modeltest.Flows(m).Draw(t, "flow"))
+			f := modeltest.Flows(m).Draw(t, "flow")
+			f.HTTP = modeltest.Requests().Draw(t, "request")
+			flows = append(flows, f)
 		}
 		for _, src := range holders {
 			for _, dst := range holders {
@@ -191,7 +203,7 @@ func TestReachSaysWhatEvaluateSays(t *testing.T) {
 					}
 					want := ev.Evaluate(f)
 					if got := a.allows(srcName, dstName, f); got != (want.Verdict == policy.Allow) {
-						t.Fatalf("%+v, %q to %q: listed as %v: %v; evaluate says egress %v by %v, ingress %v by %v", f, srcName, dstName, got,
+						t.Fatalf("%+v %+v, %q to %q: listed as %v: %v; evaluate says egress %v by %v, ingress %v by %v", f, f.HTTP, srcName, dstName, got,
 							a.pairs[[2]string{srcName, dstName}], want.Egress.Verdict, want.Egress.By, want.Ingress.Verdict, want.Ingress.By)
 					}
 				}

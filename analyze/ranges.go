@@ -19,17 +19,27 @@ type addrRange struct {
 func (r addrRange) String() string { return r.first.String() + "-" + r.last.String() }
 
 // addRanges finds the ranges of the outside world, of those families that
-// endpoints have.
+// endpoints have. Stand-ins of domains are no part of it.
 func (r *reach) addRanges(endpoints []*policy.Endpoint) {
 	var held [2][]netip.Addr
 	isHeld := map[netip.Addr]bool{}
+	hold := func(a netip.Addr) {
+		if a = a.Unmap(); !isHeld[a] {
+			isHeld[a] = true
+			held[familyOf(a)] = append(held[familyOf(a)], a)
+		}
+	}
 	for _, ep := range endpoints {
 		for _, a := range ep.Addrs {
-			if a = a.Unmap(); !isHeld[a] {
-				isHeld[a] = true
-				held[familyOf(a)] = append(held[familyOf(a)], a)
-			}
+			hold(a)
 		}
+	}
+	for _, a := range r.hosts.heldAddrs() {
+		hold(a)
+	}
+	has := [2]bool{len(held[0]) > 0, len(held[1]) > 0}
+	for _, a := range r.standIns.all() {
+		hold(a)
 	}
 	var nets [2][]classNet
 	for n, class := range r.nets {
@@ -41,7 +51,7 @@ func (r *reach) addRanges(endpoints []*policy.Endpoint) {
 		}
 	}
 	for family := range nets {
-		if len(held[family]) == 0 {
+		if !has[family] {
 			continue
 		}
 		slices.SortFunc(held[family], netip.Addr.Compare)
@@ -64,7 +74,8 @@ func (r *reach) addRange(family int, x addrRange) {
 	*list = append(*list, x)
 }
 
-// alike reports whether every program answers two classes the same.
+// alike reports whether every program answers two classes the same, and whether
+// hosts ask their workloads the same about both.
 func (r *reach) alike(a, b int32) bool {
 	if a == b {
 		return true
@@ -72,7 +83,7 @@ func (r *reach) alike(a, b int32) bool {
 	x, y := make([]int32, len(r.programs)), make([]int32, len(r.programs))
 	r.askers(a, x)
 	r.askers(b, y)
-	return slices.Equal(x, y)
+	return slices.Equal(x, y) && r.hosts.alike(a, b)
 }
 
 // familyOf gives 0 for IPv4, 1 for IPv6.

@@ -11,10 +11,11 @@ import (
 // tables are the engine's tables with what each row allows as a number, so that
 // pairs are looked up in arrays.
 type tables struct {
-	sets     []l4             // by number: what rows allow, and what pairs do
+	sets     []grant          // by number: what rows allow, and what pairs do
 	entries  [][]Allowed      // of each set
 	numbers  map[string]int32 // of sets, by key
 	inter    map[uint64]int32 // of two sets, by both numbers
+	early    earlyTables      // what rows before the last hook of a host say
 	programs []program        // 0 is "none": it allows all
 	cells    [][]cell         // by class: the programs that do not answer it as their base
 	classes  map[dataplane.ClassID]int32
@@ -30,7 +31,7 @@ const nothing, everything = 0, 1
 
 // program is what the policies of one direction say to some endpoints.
 type program struct {
-	base  int32  // the set that it allows to classes without a cell
+	base  int32  // the set that it allows to classes without a cell; an early row's number
 	cells []cell // its other is a class
 }
 
@@ -40,7 +41,7 @@ type cell struct {
 }
 
 // newTables reads the first delta of an engine; nil is that of an empty model.
-func newTables(d *dataplane.Delta) *tables {
+func newTables(d *dataplane.Delta, http *httpRules) *tables {
 	if d == nil {
 		d = &dataplane.Delta{}
 	}
@@ -53,30 +54,34 @@ func newTables(d *dataplane.Delta) *tables {
 		addrs:   d.SetAddrs,
 		nets:    d.SetNets,
 	}
-	var all l4
-	for p := range all.full {
-		all.full[p] = true
-	}
-	t.number(l4{})
-	t.number(all)
+	t.number(grant{})
+	t.number(everythingAllowed())
+	deciders := newDeciders(d.AddDeciders, http)
 	rows := make(map[dataplane.RowID]int32, len(d.AddRows))
 	for _, id := range slices.Sorted(maps.Keys(d.AddRows)) {
-		rows[id] = t.number(allowedBy(d.AddRows[id], lowestEphemeral))
-		if port := splitAt(d.AddRows[id]); port != 0 && (t.splitAt == 0 || port < t.splitAt) {
+		rows[id] = t.number(deciders.allowedBy(d.AddRows[id], lowestEphemeral))
+		if port := deciders.splitAt(d.AddRows[id]); port != 0 && (t.splitAt == 0 || port < t.splitAt) {
 			t.splitAt = port
 		}
 	}
+	t.early = newEarlyTables(d, deciders)
 	for i, id := range d.AddClasses {
 		t.classes[id] = int32(i)
 	}
 	t.programs = append(t.programs, program{base: everything})
+	number := func(p dataplane.ProgramID, row dataplane.RowID) int32 {
+		if t.early.programs[p] {
+			return t.early.rows[row]
+		}
+		return rows[row]
+	}
 	for _, p := range d.SetPrograms {
 		t.byID[p.ID] = int32(len(t.programs))
-		t.programs = append(t.programs, program{base: rows[p.Base]})
+		t.programs = append(t.programs, program{base: number(p.ID, p.Base)})
 	}
 	t.cells = make([][]cell, len(d.AddClasses))
 	for _, c := range d.SetCells {
-		p, class, set := t.byID[c.Program], t.classes[c.Class], rows[c.Row]
+		p, class, set := t.byID[c.Program], t.classes[c.Class], number(c.Program, c.Row)
 		if set != t.programs[p].base {
 			t.programs[p].cells = append(t.programs[p].cells, cell{class, set})
 			t.cells[class] = append(t.cells[class], cell{p, set})
@@ -89,7 +94,7 @@ func newTables(d *dataplane.Delta) *tables {
 }
 
 // number gives the number of a set.
-func (t *tables) number(s l4) int32 {
+func (t *tables) number(s grant) int32 {
 	entries := s.entries()
 	k := key(entries)
 	n, ok := t.numbers[k]
@@ -115,7 +120,7 @@ func (t *tables) both(a, b int32) int32 {
 	k := uint64(min(a, b))<<32 | uint64(max(a, b))
 	n, ok := t.inter[k]
 	if !ok {
-		n = t.number(intersect(&t.sets[a], &t.sets[b]))
+		n = t.number(both(&t.sets[a], &t.sets[b]))
 		t.inter[k] = n
 	}
 	return n

@@ -5,21 +5,36 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/policy"
 )
 
 // reach is a computation of Reach under way.
 type reach struct {
 	*tables
-	ranges [2][]addrRange // by family
-	points [2][]point     // by family
-	units  []unit
+	hosts    *hosts         // nil without host endpoints
+	ranges   [2][]addrRange // by family
+	points   [2][]point     // by family
+	units    []unit         // workloads, then hosts
+	standIns standIns       // of domains
+	seen     map[point]bool // those in points
+	scratch  [2]view
+	// allDomains has domains listed also where they are treated like any address.
+	allDomains bool
+	asWorld    map[[2]string]bool // see Reachability
 }
 
 // point is what decides about an address: what its egress and ingress programs
-// say, and its class as a peer.
+// say, its class as a peer, and what its host says.
 type point struct {
 	egress, ingress, class int32
+	// node is the number of the node that the address is on, or that has it (host);
+	// 0 if no host endpoint of it has a say.
+	node int32
+	host bool
+	out  [2]int32 // programs of its host's hooks for what leaves: without tracking, last
+	in   [3]int32 // for what comes in: without tracking, before DNAT, last
+	pre  int32    // number of what its host asks of it, a workload, before DNAT; 0: nothing
 }
 
 // ends is what decides about an endpoint: a point for each family.
@@ -33,101 +48,183 @@ type unit struct {
 	key  policy.Key
 	addr netip.Addr // set where the endpoint's addresses of one family differ
 	ends ends
+	host bool
+	// at are the nodes with host endpoints that it is on, each with one of its
+	// endpoints there; the number 0 is all other nodes.
+	at []located
+}
+
+// located is an endpoint of a unit on a node.
+type located struct {
+	node int32
+	ends ends
 }
 
 // name gives the unit's name: that of its endpoint or workload, with the
 // address in parentheses if the unit is one of several addresses that differ.
 func (u *unit) name() string {
 	if u.addr.IsValid() {
-		return u.key.String() + " (" + u.addr.String() + ")"
+		return endName(u.key) + " (" + u.addr.String() + ")"
 	}
-	return u.key.String()
+	return endName(u.key)
 }
 
-// addUnits finds the units: workloads whose endpoints are alike, and endpoints.
+// endName gives the name of an end: "namespace/Kind/name", and "host/name" for the
+// host of a host endpoint.
+func endName(k policy.Key) string {
+	if k.Kind == policy.KindHostEndpoint {
+		return "host/" + k.Name
+	}
+	return k.String()
+}
+
+// on reports whether the unit has endpoints on a node, and elsewhere.
+func (u *unit) on(node int32) (there *located, elsewhere bool) {
+	for i := range u.at {
+		if u.at[i].node == node {
+			there = &u.at[i]
+		} else {
+			elsewhere = true
+		}
+	}
+	return there, elsewhere
+}
+
+// addUnits finds the units: workloads whose endpoints are alike, endpoints, hosts.
 func (r *reach) addUnits(endpoints []*policy.Endpoint, pods bool) {
-	r.addPoints(endpoints)
-	members := map[policy.Key][]unit{}
+	var workloads []*policy.Endpoint
+	var list []unit // of hosts
 	for _, ep := range endpoints {
+		if ep.Host == nil {
+			workloads = append(workloads, ep)
+			r.addPoints(ep.Addrs, "")
+		} else {
+			addrs := r.hosts.addrsOf(ep)
+			r.addPoints(addrs, ep.Interface)
+		}
+	}
+	for _, ep := range endpoints {
+		if ep.Host == nil {
+			continue
+		}
+		if addrs := r.hosts.addrsOf(ep); len(addrs) > 0 {
+			list = append(list, r.unitsOf(ep, addrs, ep.Interface, nil)...)
+		}
+	}
+	slices.SortFunc(list, compareUnits)
+	members := map[policy.Key][]unit{}
+	for _, ep := range workloads {
 		workload := ep.Key
 		if !pods && ep.Owner != (policy.Key{}) {
 			workload = ep.Owner
 		}
-		members[workload] = append(members[workload], r.unitsOf(ep)...)
+		members[workload] = append(members[workload], r.unitsOf(ep, ep.Addrs, "", list)...)
 	}
-	for workload, list := range members {
-		r.units = append(r.units, r.collapse(workload, list)...)
+	for workload, of := range members {
+		r.units = append(r.units, r.collapse(workload, of, list)...)
 	}
-	slices.SortFunc(r.units, func(a, b unit) int {
-		return cmp.Or(a.key.Compare(b.key), a.addr.Compare(b.addr))
-	})
+	slices.SortFunc(r.units, compareUnits)
+	r.units = append(r.units, list...)
+}
+
+func compareUnits(a, b unit) int {
+	return cmp.Or(a.key.Compare(b.key), a.addr.Compare(b.addr))
 }
 
 // addPoints finds the distinct points, against which any two are compared.
-func (r *reach) addPoints(endpoints []*policy.Endpoint) {
-	seen := map[point]bool{}
-	for _, ep := range endpoints {
-		for _, a := range ep.Addrs {
-			p := r.pointOf(a)
-			if !seen[p] {
-				seen[p] = true
-				r.points[familyOf(a.Unmap())] = append(r.points[familyOf(a.Unmap())], p)
-			}
+func (r *reach) addPoints(addrs []netip.Addr, iface string) {
+	for _, a := range addrs {
+		family, p := familyOf(a.Unmap()), r.pointOf(a, iface)
+		if !r.seen[p] {
+			r.seen[p] = true
+			r.points[family] = append(r.points[family], p)
 		}
 	}
 }
 
 // unitsOf gives the units of one endpoint: one, unless it has several addresses
-// of a family which are not alike.
-func (r *reach) unitsOf(ep *policy.Endpoint) []unit {
-	var e ends
+// of a family which are not alike. Hosts are those that it may be on.
+func (r *reach) unitsOf(ep *policy.Endpoint, addrs []netip.Addr, iface string, hosts []unit) []unit {
+	u := unit{key: ep.Key, host: ep.Host != nil}
 	differ := false
-	for _, a := range ep.Addrs {
-		family, p := familyOf(a.Unmap()), r.pointOf(a)
-		if !e.has[family] {
-			e.has[family], e.point[family] = true, p
+	for _, a := range addrs {
+		family, p := familyOf(a.Unmap()), r.pointOf(a, iface)
+		if !u.ends.has[family] {
+			u.ends.has[family], u.ends.point[family] = true, p
 		}
-		differ = differ || !r.samePoint(family, e.point[family], p)
+		first := u.ends.point[family]
+		differ = differ || !r.samePoint(family, first, p) || r.nodeOf(a) != r.nodeOf(addrs[0]) ||
+			!r.sameAtHome(r.at(family, first, a), r.at(family, p, a), hosts) || u.host && r.decidesAtHome() && (first.in != p.in || first.class != p.class)
 	}
 	if !differ {
-		return []unit{{key: ep.Key, ends: e}}
+		return []unit{r.locate(u, addrs)}
 	}
 	var out []unit
-	for _, a := range ep.Addrs {
-		var e ends
+	for _, a := range addrs {
+		one := unit{key: ep.Key, addr: a, host: u.host}
 		family := familyOf(a.Unmap())
-		e.has[family], e.point[family] = true, r.pointOf(a)
-		out = append(out, unit{key: ep.Key, addr: a, ends: e})
+		one.ends.has[family], one.ends.point[family] = true, r.pointOf(a, iface)
+		out = append(out, r.locate(one, []netip.Addr{a}))
 	}
 	return out
 }
 
-func (r *reach) pointOf(a netip.Addr) point {
-	a = a.Unmap()
-	l := r.locals[a]
-	return point{r.byID[l.Egress], r.byID[l.Ingress], r.classOf(a)}
+// locate notes on which node a unit of one endpoint is, if some have host endpoints.
+func (r *reach) locate(u unit, addrs []netip.Addr) unit {
+	if r.hosts != nil && len(addrs) > 0 {
+		u.at = []located{{r.nodeOf(addrs[0]), u.ends}}
+	}
+	return u
 }
 
-// classOf gives the class of an address: its own, or that of the longest net.
-func (r *reach) classOf(a netip.Addr) int32 {
+// nodeOf gives the number of the node that an address is on, 0 if that has no host
+// endpoints. Of several endpoints that claim an address one has it.
+func (r *reach) nodeOf(a netip.Addr) int32 {
+	if r.hosts == nil {
+		return 0
+	}
+	node, _ := r.hosts.place(a.Unmap())
+	return r.hosts.numbers[node]
+}
+
+// pointOf gives the point of an address. iface is the interface of the host that
+// is meant; empty if none is.
+func (r *reach) pointOf(a netip.Addr, iface string) point {
+	a = a.Unmap()
+	l := r.locals[a]
+	class, _ := r.classAt(a)
+	p := point{egress: r.byID[l.Egress], ingress: r.byID[l.Ingress], class: class}
+	if r.hosts == nil {
+		return p
+	}
+	if ep := r.hosts.holders[a]; ep == nil || ep.Host != nil {
+		p.egress, p.ingress = 0, 0
+	}
+	r.setHooks(&p, a, iface)
+	return p
+}
+
+// classAt gives the class of an address: its own, or that of the longest net.
+func (r *reach) classAt(a netip.Addr) (int32, dataplane.ClassID) {
 	if class, ok := r.addrs[a]; ok {
-		return r.classes[class]
+		return r.classes[class], class
 	}
 	for bits := a.BitLen(); bits >= 0; bits-- {
 		if n, err := a.Prefix(bits); err == nil {
 			if class, ok := r.nets[n]; ok {
-				return r.classes[class]
+				return r.classes[class], class
 			}
 		}
 	}
-	return 0
+	return 0, 0
 }
 
 // collapse makes one unit of a workload's members if they are alike.
-func (r *reach) collapse(workload policy.Key, members []unit) []unit {
+func (r *reach) collapse(workload policy.Key, members, hosts []unit) []unit {
 	first := members[0]
+	at := first.at
 	for _, u := range members[1:] {
-		if u.ends.has != first.ends.has {
+		if u.ends.has != first.ends.has || u.addr.IsValid() {
 			return members
 		}
 		for family, has := range u.ends.has {
@@ -135,6 +232,60 @@ func (r *reach) collapse(workload policy.Key, members []unit) []unit {
 				return members
 			}
 		}
+		for _, l := range u.at {
+			i := slices.IndexFunc(at, func(o located) bool { return o.node == l.node })
+			if i < 0 {
+				at = append(slices.Clip(at), l)
+			} else if !r.sameAtHome(&at[i], &l, hosts) {
+				return members
+			}
+		}
 	}
-	return []unit{{key: workload, ends: first.ends}}
+	slices.SortFunc(at, func(a, b located) int { return cmp.Compare(a.node, b.node) })
+	return []unit{{key: workload, ends: first.ends, at: at}}
 }
+
+// at gives a point as an endpoint with one address on the node of that.
+func (r *reach) at(family int, p point, a netip.Addr) *located {
+	l := &located{node: r.nodeOf(a)}
+	l.ends.has[family], l.ends.point[family] = true, p
+	return l
+}
+
+// decidesAtHome reports whether policy of some host decides what its own workloads
+// send to it.
+func (r *reach) decidesAtHome() bool {
+	return r.hosts != nil && (r.hosts.settings.EndpointToHost == policy.Pass || len(r.hosts.pre) > 1)
+}
+
+// sameAtHome reports whether two endpoints on a node reach the same of it.
+func (r *reach) sameAtHome(a, b *located, hosts []unit) bool {
+	if !r.decidesAtHome() || a.node == 0 {
+		return true
+	}
+	for i := range hosts {
+		h := &hosts[i]
+		for family := range h.ends.has {
+			if h.at[0].node == a.node && r.atHome(family, a, h) != r.atHome(family, b, h) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// atHome gives what an endpoint may send to its own host; nothing where that is
+// always the same.
+func (r *reach) atHome(family int, l *located, host *unit) int32 {
+	asked := l.ends.point[0].pre != 0 || l.ends.point[1].pre != 0
+	switch {
+	case !l.ends.has[family] || !host.ends.has[family]:
+		return none
+	case r.hosts.settings.EndpointToHost != policy.Pass && !asked:
+		return nothing
+	}
+	return r.toOwnHost(&l.ends.point[family], &host.ends.point[family])
+}
+
+// homeName names a unit's endpoints on one node, where there are others elsewhere.
+func homeName(name, node string) string { return name + " (on " + node + ")" }

@@ -80,20 +80,20 @@ func (c *connection) walk(dir policy.Direction, ep *policy.Endpoint, hook policy
 			continue
 		}
 		trace := policy.TierTrace{Tier: t.Name}
-		var by *policy.Decider
+		asked := t.Policies[len(t.Policies)-1]
+		var by *policy.Rule
 		for _, p := range t.Policies {
 			var pt policy.PolicyTrace
-			pt, trace.Outcome, by = c.ask(p, dir)
+			pt, by = c.ask(p, dir)
 			if c.words {
 				trace.Policies = append(trace.Policies, pt)
 			}
 			if by != nil {
+				trace.Outcome, asked = by.Action, p
 				break
 			}
 		}
 		if by == nil {
-			last := t.Policies[len(t.Policies)-1].Key
-			by = decider(t.Name, last, policy.EndOfTier)
 			if trace.AtEnd, trace.Outcome = true, t.DefaultAction; hook.Early() {
 				trace.Outcome = policy.Pass
 			}
@@ -102,7 +102,7 @@ func (c *connection) walk(dir policy.Direction, ep *policy.Endpoint, hook policy
 			d.Trace = append(d.Trace, trace)
 		}
 		if trace.Outcome != policy.Pass {
-			d.Verdict, d.By = trace.Outcome, by
+			d.Verdict, d.By = trace.Outcome, decider(asked, by)
 			return d, true, true
 		}
 		governed = true
@@ -138,10 +138,9 @@ func profile(d policy.Decision, ep *policy.Endpoint, governed bool) policy.Decis
 	return d
 }
 
-// ask goes through the rules of one policy. The decider is nil if no rule ends
-// the policy; otherwise the action is that of the rule which does, the last one
-// of the trace.
-func (c *connection) ask(p *policy.Policy, dir policy.Direction) (policy.PolicyTrace, policy.Action, *policy.Decider) {
+// ask goes through the rules of one policy. It gives the rule that ends the policy,
+// the last one of the trace; nil if none does.
+func (c *connection) ask(p *policy.Policy, dir policy.Direction) (policy.PolicyTrace, *policy.Rule) {
 	pt := policy.PolicyTrace{Key: p.Key, Order: p.Order}
 	for i := range p.Rules[dir] {
 		r := &p.Rules[dir][i]
@@ -150,12 +149,17 @@ func (c *connection) ask(p *policy.Policy, dir policy.Direction) (policy.PolicyT
 			pt.Rules = append(pt.Rules, policy.RuleTrace{Index: r.Index, Action: r.Action, Matched: why == "", Why: why})
 		}
 		if why == "" && r.Action != policy.Log {
-			return pt, r.Action, decider(p.Tier, p.Key, r.Index)
+			return pt, r
 		}
 	}
-	return pt, 0, nil
+	return pt, nil
 }
 
-func decider(tier string, k policy.Key, rule int) *policy.Decider {
-	return &policy.Decider{Tier: tier, Kind: k.Kind, Namespace: k.Namespace, Name: k.Name, Rule: rule}
+// decider names a rule of a policy, or without one the end of its tier.
+func decider(p *policy.Policy, r *policy.Rule) *policy.Decider {
+	by := &policy.Decider{Tier: p.Tier, Kind: p.Key.Kind, Namespace: p.Key.Namespace, Name: p.Key.Name, Rule: policy.EndOfTier}
+	if r != nil {
+		by.Rule = r.Index
+	}
+	return by
 }

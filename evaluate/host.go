@@ -25,19 +25,28 @@ type HostIndex interface {
 }
 
 // hosts adds what hosts say: of connections that begin or end there, and of
-// those that are routed through the hosts of the two ends.
+// those that are routed: through the hosts of the two ends, and through one between
+// them, which is named or was asked for the destination before it was translated.
 func (c *connection) hosts(res *policy.Result) {
 	index, ok := c.index.(HostIndex)
 	if !ok || !index.HasHosts() {
 		return
 	}
 	src, dst := c.placeOf(index, policy.Egress), c.placeOf(index, policy.Ingress)
+	decided := src.node != "" && !src.host && c.beforeDNAT(index, src.node, res)
 	if src.node != "" && src.node == dst.node {
 		// Within one host only what a workload sends to the host itself is asked of.
-		if dst.host && !src.host {
+		if dst.host && !src.host && !decided {
 			c.fromOwnWorkload(index, dst.node, res)
 		}
 		return
+	}
+	through := *c // as the node sees it that routes it on
+	if c.Through != "" {
+		// The interfaces are that one's.
+		there := *c
+		there.In, there.Out = "", ""
+		c = &there
 	}
 	switch {
 	case src.host:
@@ -45,17 +54,19 @@ func (c *connection) hosts(res *policy.Result) {
 	case src.node != "":
 		c.atHost(index, src.node, c.Out, res, policy.HookForwardOut)
 	}
-	if c.Before.IsValid() {
-		if asked := index.NodeAt(c.Before.Unmap()); asked != "" && asked != dst.node {
-			if asked != src.node { // the node that the client asked routes it on
-				if !c.atHost(index, asked, c.In, res, policy.HookRawIn, policy.HookPreDNAT, policy.HookForwardIn) {
-					c.atHost(index, asked, "", res, policy.HookForwardOut)
-				}
-			}
-			translated := *c
-			translated.Before, translated.BeforePort, translated.In = netip.Addr{}, 0, ""
-			c = &translated
+	router := c.Through
+	if c.Before.IsValid() && router == "" {
+		if router = index.NodeAt(c.Before.Unmap()); router != "" && router != dst.node {
+			through.Out = "" // it is that of the source's host
 		}
+	}
+	if router != "" && router != dst.node {
+		if router != src.node && !through.atHost(index, router, through.In, res, policy.HookRawIn, policy.HookPreDNAT, policy.HookForwardIn) {
+			through.atHost(index, router, through.Out, res, policy.HookForwardOut)
+		}
+		translated := *c
+		translated.Before, translated.BeforePort, translated.In = netip.Addr{}, 0, ""
+		c = &translated
 	}
 	switch {
 	case dst.host:
@@ -82,6 +93,19 @@ func (c *connection) placeOf(index HostIndex, dir policy.Direction) place {
 	}
 	node := index.NodeAt(addr)
 	return place{node, node != ""}
+}
+
+// beforeDNAT asks about what a workload sends, before anything else does: what comes
+// in by its interface is new to its host as well. That is for the endpoint of all
+// interfaces, as a rule. It reports whether the host has no more to say.
+func (c *connection) beforeDNAT(index HostIndex, node string, res *policy.Result) (decided bool) {
+	iface := c.holders[policy.Egress].Interface
+	if iface == "" {
+		iface = policy.AllInterfaces
+	}
+	before := len(res.Hosts)
+	c.atHost(index, node, iface, res, policy.HookPreDNAT)
+	return len(res.Hosts) > before && res.Hosts[before].Verdict != policy.Pass
 }
 
 // fromOwnWorkload decides what a workload sends to the host that it runs on.

@@ -77,7 +77,7 @@ func hostModel(t *testing.T) *policy.Model {
 }
 
 func TestHostEndpoints(t *testing.T) {
-	const n1, other1, n2, podA, podB, podC, world = "192.0.2.1", "198.51.100.1", "192.0.2.2", "10.0.0.1", "10.0.0.2", "10.0.1.1", "203.0.113.9"
+	const n1, other1, n2, podA, podB, podC, world, other = "192.0.2.1", "198.51.100.1", "192.0.2.2", "10.0.0.1", "10.0.0.2", "10.0.1.1", "203.0.113.9", "203.0.113.77"
 	for _, c := range []struct {
 		name     string
 		from, to string
@@ -102,14 +102,34 @@ func TestHostEndpoints(t *testing.T) {
 		{"what the host may not send", n1, world, 90, nil, "Deny; egress plain -1; eth0 untracked-out Pass"},
 		{"routed to a pod: applyOnForward", world, podA, 90, nil, "Allow; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Allow forward 0"},
 		{"and denied", world, podA, 80, nil, "Deny; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Deny forward -1"},
-		{"no such policy for egress: a pod gets out", podA, world, 80, nil, "Allow; ; "},
-		{"to a pod of a node without host endpoints", podA, podC, 80, nil, "Allow; ; "},
+		{"no such policy for egress: a pod gets out", podA, world, 80, nil, "Allow; ; all pre-dnat Pass"},
+		{"to a pod of a node without host endpoints", podA, podC, 80, nil, "Allow; ; all pre-dnat Pass"},
 		{"to a pod of another node that has some", podC, podA, 80, nil, "Deny; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Deny forward -1"},
-		{"within the node", podA, podB, 80, nil, "Allow; ; "},
+		{"within the node", podA, podB, 80, nil, "Allow; ; all pre-dnat Pass"},
+		{"a NodePort that a pod of the node asks for", podA, podB, 80, func(_ *policy.Model, f *policy.Flow) {
+			f.Before, f.BeforePort = netip.MustParseAddr(n1), 30001
+		}, "Deny; ; all pre-dnat Deny early 1"},
+		{"and one that it may ask for", podA, podB, 80, func(_ *policy.Model, f *policy.Flow) {
+			f.Before, f.BeforePort = netip.MustParseAddr(n1), 30000
+		}, "Allow; ; all pre-dnat Allow early 0"},
+		{"what a pod asks for anywhere", podA, world, 30001, nil, "Deny; ; all pre-dnat Deny early 1"},
+		{"a pod's own interface is not that of all", podA, world, 30001, func(m *policy.Model, _ *policy.Flow) {
+			v := *m.Endpoints[0]
+			v.Interface = "eth9"
+			m.Endpoints[0] = &v
+		}, "Allow; ; "},
+		{"a pod and its node, before DNAT", podA, n1, 30001, nil, "Deny; ; all pre-dnat Deny early 1"},
+		{"a pod and its node: Drop, but allowed before DNAT", podA, n1, 30000, func(m *policy.Model, _ *policy.Flow) { m.Host.EndpointToHost = policy.Deny }, "Allow; ; all pre-dnat Allow early 0"},
 		{"a node and its pod", n1, podA, 99, nil, "Allow; ; "},
-		{"a pod and its node", podA, n1, 99, nil, "Allow; ; "},
-		{"a pod and its node: Drop", podA, n1, 99, func(m *policy.Model, _ *policy.Flow) { m.Host.EndpointToHost = policy.Deny }, "Deny; ingress  -1; "},
-		{"a pod and its node: Return", podA, n1, 80, func(m *policy.Model, _ *policy.Flow) { m.Host.EndpointToHost = policy.Pass }, "Allow; ingress plain 0; "},
+		{"a pod and its node", podA, n1, 99, nil, "Allow; ; all pre-dnat Pass"},
+		{"a pod and its node: Drop", podA, n1, 99, func(m *policy.Model, _ *policy.Flow) { m.Host.EndpointToHost = policy.Deny }, "Deny; ingress  -1; all pre-dnat Pass"},
+		{"a pod and its node: Return", podA, n1, 80, func(m *policy.Model, _ *policy.Flow) { m.Host.EndpointToHost = policy.Pass }, "Allow; ingress plain 0; all pre-dnat Pass"},
+		{"a node that is known by its host endpoint only, and its pod", n1, podA, 99, func(m *policy.Model, _ *policy.Flow) {
+			m.Nodes = nil
+			m.Policies = append(m.Policies, &policy.Policy{
+				Key: policy.Key{Kind: policy.KindGlobalNetworkPolicy, Name: "pods"}, Tier: "default", Types: [2]bool{true, true},
+			})
+		}, "Allow; ; "},
 		{"a pod and another node", podC, n1, 99, nil, "Deny; ingress plain -1; eth0 untracked-in Pass, eth0 pre-dnat Pass"},
 		{"a node's own addresses", n1, other1, 99, nil, "Allow; ; "},
 		{"a NodePort, by the port outside", world, podA, 80, func(_ *policy.Model, f *policy.Flow) {
@@ -121,6 +141,30 @@ func TestHostEndpoints(t *testing.T) {
 		{"a NodePort of another node for a pod of this one", world, podA, 80, func(_ *policy.Model, f *policy.Flow) {
 			f.Before, f.BeforePort = netip.MustParseAddr(n2), 30000
 		}, "Deny; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Deny forward -1"},
+		{"transit: nobody is asked where no node is named", world, other, 90, nil, "Allow; ; "},
+		{"transit: by the interface that it comes in by", world, other, 90, func(_ *policy.Model, f *policy.Flow) {
+			f.Through, f.In, f.Out = "n1", "eth0", "eth1"
+		}, "Allow; ; eth0 untracked-in Pass, eth0 pre-dnat Pass, eth0 forward-in Allow forward 0"},
+		{"transit: denied as it comes in", world, other, 80, func(_ *policy.Model, f *policy.Flow) { f.Through = "n1" },
+			"Deny; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Deny forward -1"},
+		{"transit: denied as it leaves", world, other, 90, func(m *policy.Model, f *policy.Flow) {
+			v := *m.Policies[1]
+			v.Types, v.Rules[policy.Egress] = [2]bool{true, true}, []policy.Rule{{Action: policy.Deny}}
+			m.Policies[1] = &v
+			f.Through, f.In, f.Out = "n1", "eth1", "eth0"
+		}, "Deny; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Allow forward 0, eth0 forward-out Deny forward 0"},
+		{"transit: allowed before DNAT", world, other, 30000, func(_ *policy.Model, f *policy.Flow) { f.Through = "n1" },
+			"Allow; ; all untracked-in Pass, all pre-dnat Allow early 0"},
+		{"transit: without tracking nothing else is asked", world, other, 53, func(_ *policy.Model, f *policy.Flow) { f.Through = "n1" },
+			"Allow; ; all untracked-in Allow raw 0"},
+		{"transit: what was asked for is the router's to see", world, other, 80, func(_ *policy.Model, f *policy.Flow) {
+			f.Through, f.Before, f.BeforePort = "n1", netip.MustParseAddr("198.51.100.200"), 30001
+		}, "Deny; ; all untracked-in Pass, all pre-dnat Deny early 1"},
+		{"transit: the interfaces are the router's, and not those of the ends' hosts", podC, world, 90, func(m *policy.Model, f *policy.Flow) {
+			m.Endpoints[1] = hostOn(m.Endpoints[1], "n2")
+			f.Through, f.In, f.Out = "n1", "eth1", "eth1"
+		}, "Allow; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Allow forward 0"},
+		{"transit: a node without host endpoints", world, other, 80, func(_ *policy.Model, f *policy.Flow) { f.Through = "n2" }, "Allow; ; "},
 		{"a pod of a node that is a failsafe's port is no host", world, podA, 22, nil, "Deny; ; all forward-in Deny forward -1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -134,6 +178,13 @@ func TestHostEndpoints(t *testing.T) {
 			}
 		})
 	}
+}
+
+// hostOn gives a version of a host endpoint on another node.
+func hostOn(ep *policy.Endpoint, node string) *policy.Endpoint {
+	v := *ep
+	v.Node = node
+	return &v
 }
 
 // summary gives a result in a line.

@@ -70,11 +70,17 @@ func (s *scan) Holder(addr netip.Addr) *policy.Endpoint {
 	return holder
 }
 
+// isHostOf reports whether the holder of an address is the host that a workload runs
+// on: a host without a Node object has the addresses of its host endpoints.
+func isHostOf(ep, holder *policy.Endpoint) bool {
+	return ep.Node != "" && holder != nil && holder.Host != nil && holder.Node == ep.Node
+}
+
 // OnNode implements Index.
 func (s *scan) OnNode(ep *policy.Endpoint, addr netip.Addr) bool {
 	return slices.ContainsFunc(s.model.Nodes, func(n *policy.Node) bool {
 		return n.Name == ep.Node && slices.Contains(n.Addrs, addr)
-	})
+	}) || isHostOf(ep, s.Holder(addr))
 }
 
 // Tiers implements Index.

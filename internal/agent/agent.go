@@ -146,6 +146,9 @@ type agent struct {
 	lastCut  time.Time
 	ifNames  map[netip.Addr]string // interfaces of this host, as host endpoints were placed by
 	warned   []string              // of host endpoints
+	// apiServerAt is cfg.APIServer as policy for this host is asked about it: translated, if it is a Service's.
+	apiServerAt     netip.AddrPort
+	apiServerSought time.Time
 	// cutNow says that endpoints here have other addresses: before somebody is told
 	// that policy holds for one, connections of who had its address before are cut.
 	cutNow bool

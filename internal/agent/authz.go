@@ -3,8 +3,6 @@ package agent
 import (
 	"context"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/tierwall/tierwall/internal/extauthz"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/policy"
@@ -110,20 +108,4 @@ func (a *agent) authzStatus() *AuthzStatus {
 	}
 	c := a.authz.server.Counts()
 	return &AuthzStatus{Address: a.cfg.ExtAuthz.Address, Allowed: c.Allowed, Denied: c.Denied, Refused: c.Refused}
-}
-
-var authzDesc = prometheus.NewDesc("tierwall_ext_authz_requests_total",
-	"Requests that proxies asked about, by verdict; refused are those that were denied without policy being asked.", []string{"verdict"}, nil)
-
-type authzCollector struct{ server *extauthz.Server }
-
-// Describe implements prometheus.Collector.
-func (c authzCollector) Describe(out chan<- *prometheus.Desc) { out <- authzDesc }
-
-// Collect implements prometheus.Collector.
-func (c authzCollector) Collect(out chan<- prometheus.Metric) {
-	n := c.server.Counts()
-	for verdict, count := range map[string]uint64{"allow": n.Allowed, "deny": n.Denied, "refused": n.Refused} {
-		out <- prometheus.MustNewConstMetric(authzDesc, prometheus.CounterValue, float64(count), verdict)
-	}
 }

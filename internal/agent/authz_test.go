@@ -61,7 +61,13 @@ spec:
 	if st := r.status().ExtAuthz; st == nil || st.Allowed == 0 || st.Denied == 0 || st.Address != "unix:"+socket {
 		t.Errorf("status says %+v", st)
 	}
-	if _, m := r.get("/metrics"); !strings.Contains(m, `tierwall_ext_authz_requests_total{verdict="deny"}`) {
-		t.Error("requests are not counted")
+	_, m := r.get("/metrics")
+	for _, want := range []string{
+		`tierwall_ext_authz_requests_total{verdict="deny"}`, `tierwall_ext_authz_refused_total{reason="unknown-destination"} 0`,
+		"tierwall_ext_authz_unreadable_total 0", "tierwall_ext_authz_connections 1", `tierwall_ext_authz_decision_seconds_bucket{le="+Inf"}`,
+	} {
+		if !strings.Contains(m, want) {
+			t.Errorf("the metrics lack %s", want)
+		}
 	}
 }

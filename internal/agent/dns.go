@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tierwall/tierwall/internal/conntrack"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/dataplane/nft"
 	"github.com/tierwall/tierwall/internal/dns"
@@ -83,7 +82,7 @@ func (a *agent) newNames(cfg *DNS, namespace uint64) {
 	n.Learner = learn.New(learn.Config{
 		Queue: n.cfg.Queue, Journal: namesPath(dir, namespace), Limits: cfg.Limits, Log: a.log,
 		Observe: func(d time.Duration) { n.metrics.delay.Observe(d.Seconds()) },
-		Pulse: n.pulse, PulseInterval: nft.PulseInterval,
+		Pulse:   n.pulse, PulseInterval: nft.PulseInterval,
 		News: func() {
 			select {
 			case n.news <- struct{}{}:
@@ -183,12 +182,7 @@ func (a *agent) expireNames(ctx context.Context) {
 
 // connectionsTo gives the addresses that connections of this network namespace go to.
 func connectionsTo(ctx context.Context) (map[netip.Addr]struct{}, error) {
-	table, err := conntrack.Open("")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = table.Close() }()
-	entries, err := table.Entries(ctx)
+	entries, err := liveConnections(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -1,13 +1,16 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/tierwall/tierwall/internal/conntrack"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -133,13 +136,13 @@ func (a *agent) hostNotes() []string {
 
 // warnOfHosts says what host endpoints would be no good for: one that is not
 // enforced, and one that would cut this agent off the API server.
-func (a *agent) warnOfHosts() {
+func (a *agent) warnOfHosts(ctx context.Context) {
 	a.mu.RLock()
 	notes := a.hostNotes()
 	a.mu.RUnlock()
-	if a.apiServerCut() {
+	if a.apiServerCut(ctx) {
 		notes = append(notes, fmt.Sprintf("a host endpoint of this node denies new connections to the API server at %s: allow them, or add --failsafe-out tcp:%d",
-			a.cfg.APIServer, a.cfg.APIServer.Port()))
+			a.apiServerAt, a.apiServerAt.Port()))
 	}
 	for _, n := range notes {
 		if !slices.Contains(a.warned, n) {
@@ -152,15 +155,50 @@ func (a *agent) warnOfHosts() {
 // stated is a dataplane that can say what should be in force.
 type stated interface{ State() *dataplane.State }
 
+// apiServerLook is the least time between two looks at the kernel's connections for
+// where the API server is.
+const apiServerLook = 10 * time.Second
+
 // apiServerCut reports whether the tables deny this host's connections to the
 // API server.
-func (a *agent) apiServerCut() bool {
+func (a *agent) apiServerCut(ctx context.Context) bool {
+	asked := a.cfg.APIServer
 	s, ok := a.dataplane.(stated)
-	if !ok || !a.cfg.APIServer.IsValid() || !s.State().HasPoints() {
+	if !ok || !asked.IsValid() || !s.State().HasPoints() {
 		return false
 	}
-	to := a.cfg.APIServer
-	routes, err := netlink.RouteGet(net.IP(to.Addr().AsSlice()))
+	if !a.apiServerAt.IsValid() {
+		a.apiServerAt = asked
+	}
+	if !a.deniesOut(s.State(), asked, a.apiServerAt) {
+		return false
+	}
+	// The address may be a Service's: what policy is asked about is what it was
+	// translated to, and that the agent's own connections tell. To look through all of
+	// the kernel's is not for each change.
+	if time.Since(a.apiServerSought) < apiServerLook {
+		return true
+	}
+	a.apiServerSought = time.Now()
+	entries, err := liveConnections(ctx)
+	if err != nil {
+		return true
+	}
+	for i := range entries {
+		if f := entries[i].Flow; f.Protocol == policy.TCP && entries[i].Asked() == asked {
+			a.apiServerAt = netip.AddrPortFrom(f.Dst, f.DstPort)
+			if !a.deniesOut(s.State(), asked, a.apiServerAt) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// deniesOut reports whether the tables deny new connections of this host to a
+// server that it asks for at one address, and that is at another.
+func (a *agent) deniesOut(s *dataplane.State, asked, at netip.AddrPort) bool {
+	routes, err := netlink.RouteGet(net.IP(at.Addr().AsSlice()))
 	if err != nil || len(routes) == 0 {
 		return false // it is not reached anyway
 	}
@@ -169,13 +207,16 @@ func (a *agent) apiServerCut() bool {
 	if err != nil || !ok || link.Attrs().Name == "lo" {
 		return false
 	}
-	f := policy.Flow{Src: from.Unmap(), Dst: to.Addr(), Protocol: policy.TCP, SrcPort: 49152, DstPort: to.Port()}
-	for _, hook := range []policy.Hook{policy.HookRawOut, policy.HookOutput} {
-		if _, open := a.cfg.Host.Failsafe(hook, f); open {
+	for _, step := range []struct {
+		hook policy.Hook
+		to   netip.AddrPort
+	}{{policy.HookRawOut, asked}, {policy.HookOutput, at}} { // the first is before addresses are translated
+		f := policy.Flow{Src: from.Unmap(), Dst: step.to.Addr(), Protocol: policy.TCP, SrcPort: 49152, DstPort: step.to.Port()}
+		if _, open := a.cfg.Host.Failsafe(step.hook, f); open {
 			return false
 		}
-		v := s.State().DecideHost(dataplane.PointKey{Node: a.cfg.Node, Hook: hook, Interface: link.Attrs().Name}, f)
-		if v.Governed && v.Decider != 0 && (hook == policy.HookOutput || !v.Allow) {
+		v := s.DecideHost(dataplane.PointKey{Node: a.cfg.Node, Hook: step.hook, Interface: link.Attrs().Name}, f)
+		if v.Governed && v.Decider != 0 && (step.hook == policy.HookOutput || !v.Allow) {
 			return !v.Allow
 		}
 		if v.Governed && v.Decider != 0 {
@@ -183,4 +224,14 @@ func (a *agent) apiServerCut() bool {
 		}
 	}
 	return false
+}
+
+// liveConnections gives those that the kernel tracks in this network namespace.
+func liveConnections(ctx context.Context) ([]conntrack.Entry, error) {
+	table, err := conntrack.Open("")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = table.Close() }()
+	return table.Entries(ctx)
 }

@@ -91,6 +91,13 @@ func TestHostEndpointByAddress(t *testing.T) {
 	if reaches(82) {
 		t.Error("port 82 is open")
 	}
+	// A change of it does not take it off its interface.
+	h.write("host.yaml", strings.Replace(hostYAML, "role: host", "role: host, more: x", 1))
+	h.write("more.yaml", strings.NewReplacer("name: host", "name: more", "role == 'host'", "more == 'x'", "81", "83").Replace(hostPolicyYAML))
+	h.eventually("its further policy is in force", func() bool { return reaches(83) })
+	if reaches(82) {
+		t.Error("port 82 is open after a change of the host endpoint")
+	}
 	out := h.start("verify")
 	if code := out.wait(t); code != 0 {
 		t.Fatalf("verify ends with %d", code)

@@ -20,7 +20,20 @@ func OpenKernel(log *slog.Logger, logging nft.Logging, host dataplane.HostSettin
 
 // ReadBack reads what the kernel holds, whoever wrote it.
 func ReadBack(ctx context.Context) (dataplane.FlowDecider, error) {
-	return nft.Read(ctx, nft.Options{})
+	k, err := nft.Read(ctx, nft.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return readKernel{k}, nil
+}
+
+// readKernel is what this network namespace's kernel holds.
+type readKernel struct{ *nft.Kernel }
+
+// TapDifferences lists what the kernel's table for answers of DNS servers has otherwise
+// than a tap would have it.
+func (readKernel) TapDifferences(ctx context.Context, t dataplane.Tap) ([]string, error) {
+	return nft.CompareTap(ctx, nft.Options{}, t)
 }
 
 // ErrNotPrivileged says that this process may not program the kernel.

@@ -110,7 +110,7 @@ func (a *agent) settle(ctx context.Context, in *inputs, err error) {
 			in.relook.Reset(relookInterval)
 		}
 		a.cut(ctx, in, a.cutNow)
-		a.warnOfHosts()
+		a.warnOfHosts(ctx)
 		a.reporter.changed()
 		return
 	}

@@ -28,7 +28,7 @@ func (a *agent) take(b store.Batch) report {
 			moved := a.view.apply(c)
 			a.relink, a.cutNow = a.relink || moved, a.cutNow || moved
 			a.retap = a.retap || moved
-			a.engine.Apply(c)
+			a.engine.Apply(a.place(c))
 			a.noteDomains(c)
 			a.tellAuthz(c)
 		},
@@ -113,7 +113,7 @@ func (a *agent) rebuild(ctx context.Context) error {
 		a.flushNames()
 	} else {
 		a.engine = newEngine(a.cfg.Node)
-		a.translator.Each(func(c policy.Change) { a.engine.Apply(c) })
+		a.translator.Each(func(c policy.Change) { a.engine.Apply(a.place(c)) })
 		a.eachName()
 	}
 	a.fresh = false

@@ -71,7 +71,14 @@ func Verify(ctx context.Context, cfg Config, readBack func(context.Context) (dat
 		model.Endpoints[i] = placed(ep, cfg.Node, names).(*policy.Endpoint)
 	}
 	model.Sets = append(model.Sets, learned...)
-	report, err := verify.Run(ctx, verify.Input{Model: model, Tables: tables, Kernel: kernel, IsLocal: isLocal, Progress: progress})
+	model.Host = cfg.Host.HostSettings
+	atTap, err := tapDifferences(ctx, cfg, t, kernel, listing.Resources)
+	if err != nil {
+		return nil, findings, err
+	}
+	report, err := verify.Run(ctx, verify.Input{
+		Model: model, Tables: tables, Kernel: kernel, IsLocal: isLocal, Mark: cfg.Host.Mark, Structure: atTap, Progress: progress,
+	})
 	if err == nil && report.Decisions == 0 {
 		nodes := map[string]bool{}
 		for _, ep := range model.Endpoints {

@@ -172,11 +172,13 @@ func (p *policyConverter) lose(field, of, format string, args ...any) {
 
 // add gives a policy a name, and its place.
 func (p *policyConverter) add(gnp *v3.GlobalNetworkPolicy) {
-	prefix := "ccnp."
+	prefix := "ccnp-"
 	if p.from.Key.Namespace != "" {
-		prefix = "cnp." + p.from.Key.Namespace + "."
+		prefix = "cnp-" + p.from.Key.Namespace + "-"
 	}
-	key := p.free(policy.Key{Kind: policy.KindGlobalNetworkPolicy, Name: gnp.Spec.Tier + "." + prefix + p.from.Key.Name + gnp.Name})
+	// A name has one dot, behind its tier.
+	name := strings.ReplaceAll(prefix+p.from.Key.Name+gnp.Name, ".", "-")
+	key := p.free(policy.Key{Kind: policy.KindGlobalNetworkPolicy, Name: gnp.Spec.Tier + "." + name})
 	gnp.Name = key.Name
 	gnp.TypeMeta = metav1.TypeMeta{APIVersion: v3.GroupVersion, Kind: key.Kind}
 	p.Resources = append(p.Resources, store.Resource{Key: key, Object: gnp, Origin: p.from.Origin})
@@ -190,15 +192,19 @@ func (p *policyConverter) add(gnp *v3.GlobalNetworkPolicy) {
 func (p *policyConverter) rule(field string, r *Rule) {
 	selector, ok := p.subject(field, r)
 	deny, allow, soft := p.of(selector, denyOrder), p.of(selector, allowOrder), p.of(selector, softOrder)
-	deny.Name, soft.Name = ".deny", ".allow"
+	deny.Name, soft.Name = "-deny", "-allow"
 	for _, d := range directions(field, r) {
 		denied := p.rules(&d, v3.Deny, d.deny)
 		allowed := p.rules(&d, v3.Allow, d.allow)
 		if len(denied) > 0 {
 			add(&deny, d.direction, denied)
 		}
-		switch byDefault := len(d.allow)+len(d.deny) > 0; {
-		case d.defaultDeny != nil && *d.defaultDeny, d.defaultDeny == nil && byDefault:
+		switch hasRules := len(d.allow)+len(d.deny) > 0; {
+		case !hasRules && d.defaultDeny != nil && *d.defaultDeny:
+			// Cilium has nothing there to which it could fasten the default.
+			name := strings.ToLower(d.direction.String())
+			p.Notes = append(p.Notes, note(p.from.At(field+".enableDefaultDeny."+name, "has no effect in Cilium, since the rule has no %s section: to deny by default write %s: [{}]", name, name)))
+		case hasRules && (d.defaultDeny == nil || *d.defaultDeny):
 			add(&allow, d.direction, allowed)
 		case len(allowed) > 0:
 			add(&soft, d.direction, allowed)

@@ -62,11 +62,14 @@ func TestMeaning(t *testing.T) {
 	}{
 		{"no policy", "", web, []string{db, other, node, outside}},
 		{"an empty rule denies by default", cnp("p", `endpointSelector: {}, ingress: [{}]`), web, nil},
-		{"a list without rules does nothing", cnp("p", `endpointSelector: {}, ingress: []`), web, []string{db, other, node, outside}},
+		{"a default deny without a section does nothing", cnp("p", `endpointSelector: {}, enableDefaultDeny: {ingress: true}, egress: [{toEntities: [all]}]`), web, []string{db, other, node, outside}},
+		{"rules of requests that are given and empty demand nothing", cnp("p", `endpointSelector: {}, ingress: [{toPorts: [{ports: [{port: "80", protocol: TCP}], rules: {http: []}}]}]`), web, []string{db, other, node, outside}},
 		{"the other direction stays open", cnp("p", `endpointSelector: {}, egress: [{}]`), web, []string{other, node, outside}}, // db is in a, too
 		{"who is not selected stays open", cnp("p", `endpointSelector: {matchLabels: {app: db}}, ingress: [{}]`), web, []string{db, other, node, outside}},
 		{"an empty selector is the policy's namespace", cnp("p", `endpointSelector: {}, ingress: [{fromEndpoints: [{}]}]`), web, []string{db}},
 		{"of a clusterwide one it is all pods", ccnp("p", `endpointSelector: {}, ingress: [{fromEndpoints: [{}]}]`), web, []string{db, other}},
+		{"the API server is of the cluster", cnp("p", `endpointSelector: {}, ingress: [{fromEntities: [cluster]}]`) +
+			"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: kubernetes, namespace: default, labels: {kubernetes.io/service-name: kubernetes}}\naddressType: IPv4\nendpoints: [{addresses: [203.0.113.1]}]\n", web, all[1:]},
 		{"no selectors are nobody", cnp("p", `endpointSelector: {}, ingress: [{fromEndpoints: []}]`), web, nil},
 		{"ports without peers are for all", cnp("p", `endpointSelector: {}, ingress: [{toPorts: [{ports: [{port: "80"}]}]}]`), web, []string{db, other, node, outside}},
 		{"a range", cnp("p", `endpointSelector: {}, ingress: [{toPorts: [{ports: [{port: "70", endPort: 90, protocol: TCP}]}]}]`), web, []string{db, other, node, outside}},
@@ -131,7 +134,6 @@ func TestLost(t *testing.T) {
 	port := `toPorts: [{ports: [{port: "80", protocol: TCP}], `
 	tests := []struct{ policy, want string }{
 		{in(`authentication: {mode: required}, fromEndpoints: [{}]`), `spec.ingress[0].authentication: that peers authenticate (mode "required") cannot be expressed` + allowed},
-		{in(`fromRequires: [{}]`), `spec.ingress[0].fromRequires: what is demanded of the peers of other rules cannot be expressed` + allowed},
 		{in(`fromNodes: [{}]`), `spec.ingress[0].fromNodes: nodes by their labels cannot be expressed` + allowed},
 		{out(`toGroups: [{aws: {labels: {a: b}}}]`), `spec.egress[0].toGroups: groups of a cloud provider cannot be expressed` + allowed},
 		{out(`toServices: [{k8sService: {serviceName: s, namespace: n}}]`), `spec.egress[0].toServices: services without regard to their ports cannot be expressed: name the endpoints behind them` + allowed},
@@ -143,6 +145,8 @@ func TestLost(t *testing.T) {
 		{in(`fromEndpoints: [{matchLabels: {io.cilium.k8s.policy.cluster: c}}]`), `spec.ingress[0].fromEndpoints[0].matchLabels.io.cilium.k8s.policy.cluster: the cluster of a pod cannot be expressed` + allowed},
 		{in(`fromEndpoints: [{matchLabels: {"container:x": c}}]`), `spec.ingress[0].fromEndpoints[0].matchLabels.container:x: labels of source "container" cannot be expressed` + allowed},
 		{in(port + `rules: {http: [{path: "/v[0-9]+/.*"}]}}]`), `spec.ingress[0].toPorts[0].rules.http[0].path: "/v[0-9]+/.*" cannot be expressed: only a whole path can, or the beginning of one as in /public/.*` + allowed},
+		{in(port + `rules: {http: [{path: "/public.*"}]}}]`), `spec.ingress[0].toPorts[0].rules.http[0].path: "/public.*" cannot be expressed: only a whole path can, or the beginning of one as in /public/.*` + allowed},
+		{in(port + `rules: {http: [{path: "/a%2Fb"}]}}]`), `spec.ingress[0].toPorts[0].rules.http[0].path: "/a%2Fb" can be read in several ways: it has an encoded '/', and no request that has such a path matches any rule here` + allowed},
 		{in(port + `rules: {http: [{host: x}]}}]`), `spec.ingress[0].toPorts[0].rules.http[0].host: the host of requests cannot be expressed` + allowed},
 		{in(port + `rules: {http: [{headers: [x]}]}}]`), `spec.ingress[0].toPorts[0].rules.http[0].headers: headers of requests cannot be expressed` + allowed},
 		{in(port + `rules: {http: [{method: "GE.*"}]}}]`), `spec.ingress[0].toPorts[0].rules.http[0].method: "GE.*" cannot be expressed: only methods can, and several as in GET|HEAD` + allowed},
@@ -185,6 +189,13 @@ func TestInvalid(t *testing.T) {
 	in := func(rule string) string { return cnp("p", `endpointSelector: {}, ingress: [{`+rule+`}]`) }
 	tests := []struct{ policy, want string }{
 		{"apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: a}\n", `spec: is missing: a policy has spec or specs`},
+		{cnp("p", `endpointSelector: {}, ingress: []`), `spec: has no rules, and Cilium refuses it: to deny by default write an empty one, such as ingress: [{}]`},
+		{in(`fromRequires: [{}]`), `spec.ingress[0].fromRequires: is no part of Cilium's API any more, and narrows what other rules allow: add what it demands to fromEndpoints of those rules`},
+		{in(`toPorts: [{ports: [{port: "80"}], rules: {http: [{}]}}]`), `spec.ingress[0].toPorts[0].ports[0].protocol: "": rules for requests need TCP`},
+		{in(`toPorts: [{ports: [{port: "0", protocol: TCP}], rules: {http: [{}]}}]`), `spec.ingress[0].toPorts[0].ports[0].port: rules for requests need a port that is not 0`},
+		{in(`toPorts: [{ports: [{port: "53", protocol: UDP}], rules: {dns: [{matchPattern: "*"}]}}]`), `spec.ingress[0].toPorts[0].rules.dns: is for egress only`},
+		{in(`toPorts: [{ports: [{port: "80", protocol: GRE}]}]`), `spec.ingress[0].toPorts[0].ports[0].port: GRE has no ports: expected 0`},
+		{in(`fromCIDRSet: [{cidr: 10.0.0.0/16, except: [10.0.0.0/8]}]`), `spec.ingress[0].fromCIDRSet[0].except[0]: 10.0.0.0/16 does not contain 10.0.0.0/8`},
 		{cnp("p", `ingress: [{}]`), `spec: has neither endpointSelector nor nodeSelector: expected one of them`},
 		{cnp("p", `nodeSelector: {}, ingress: [{}]`), `spec.nodeSelector: is for CiliumClusterwideNetworkPolicy only`},
 		{ccnp("p", `nodeSelector: {}, endpointSelector: {}, ingress: [{}]`), `spec.nodeSelector: cannot stand beside endpointSelector: write a rule for each`},
@@ -195,7 +206,7 @@ func TestInvalid(t *testing.T) {
 		{in(`fromEntities: [wrold]`), `spec.ingress[0].fromEntities[0]: "wrold" is no entity: expected all, world, cluster, host, remote-node, kube-apiserver, init, health, unmanaged, ingress or none`},
 		{in(`toPorts: [{ports: [{port: "70000"}]}]`), `spec.ingress[0].toPorts[0].ports[0].port: "70000" is no port: expected a number from 0 to 65535, or a name of at most 15 letters`},
 		{in(`toPorts: [{ports: [{port: "80", endPort: 70}]}]`), `spec.ingress[0].toPorts[0].ports[0].endPort: 70: expected a number from 80 to 65535`},
-		{in(`toPorts: [{ports: [{port: "80", protocol: TPC}]}]`), `spec.ingress[0].toPorts[0].ports[0].protocol: "TPC": expected TCP, UDP, SCTP, VRRP, IGMP or ANY`},
+		{in(`toPorts: [{ports: [{port: "80", protocol: TPC}]}]`), `spec.ingress[0].toPorts[0].ports[0].protocol: "TPC": expected TCP, UDP, SCTP, VRRP, IGMP, GRE, IPIP, IPV6, ESP, AH or ANY`},
 		{in(`icmps: [{fields: [{type: Ping}]}]`), `spec.ingress[0].icmps[0].fields[0].type: "Ping" is no type of ICMP: expected a number from 0 to 255, or a name such as EchoRequest`},
 		{in(`fromEndpoints: [{matchExpressions: [{key: a, operator: In}]}]`), `spec.ingress[0].fromEndpoints[0].matchExpressions[0].values: is empty: In needs values`},
 		{cnp("p", `endpointSelector: {}, egress: [{toFQDNs: [{}]}]`), `spec.egress[0].toFQDNs[0]: expected either matchName or matchPattern`},
@@ -220,14 +231,14 @@ func TestNames(t *testing.T) {
 		ccnp("a.p", `endpointSelector: {}, ingress: [{}]`)+ccnp("p.deny", `endpointSelector: {}, ingress: [{}]`)+
 		"apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: q, namespace: a}\nspecs: [{endpointSelector: {}, ingress: [{}]}, {endpointSelector: {}, egress: [{}]}]\n---\n"+
 		"apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: cilium}\n---\n"+
-		"apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: default.cnp.a.p}\n")
+		"apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: default.cnp-a-p}\n")
 	var got []string
 	for _, r := range result.Resources {
 		got = append(got, fmt.Sprint(r.Key))
 	}
 	if d := cmp.Diff([]string{
-		"Tier/cilium-2", "GlobalNetworkSet/cilium-node", "GlobalNetworkPolicy/cilium-2.cnp.a.p.deny", "GlobalNetworkPolicy/default.ccnp.a.p",
-		"GlobalNetworkPolicy/default.ccnp.p.deny", "GlobalNetworkPolicy/default.cnp.a.p-2", "GlobalNetworkPolicy/default.cnp.a.q", "GlobalNetworkPolicy/default.cnp.a.q-2",
+		"Tier/cilium-2", "GlobalNetworkSet/cilium-node", "GlobalNetworkPolicy/cilium-2.cnp-a-p-deny", "GlobalNetworkPolicy/default.ccnp-a-p",
+		"GlobalNetworkPolicy/default.ccnp-p-deny", "GlobalNetworkPolicy/default.cnp-a-p-2", "GlobalNetworkPolicy/default.cnp-a-q", "GlobalNetworkPolicy/default.cnp-a-q-2",
 	}, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}

@@ -144,7 +144,9 @@ func (r *ruleConverter) check() {
 		}
 	}
 	if len(r.requires) > 0 {
-		r.loseAll(r.word+"Requires", "what is demanded of the peers of other rules cannot be expressed")
+		// To leave it out would allow what other rules, of other policies as well,
+		// allow without it.
+		r.invalid(r.field+"."+r.word+"Requires", "is no part of Cilium's API any more, and narrows what other rules allow: add what it demands to %sEndpoints of those rules", r.word)
 	}
 	if len(r.groups) > 0 {
 		r.loseAll(r.word+"Groups", "groups of a cloud provider cannot be expressed")

@@ -1,41 +1,52 @@
 package cilium
 
 import (
+	"strconv"
 	"strings"
 
 	v3 "github.com/tierwall/tierwall/api/v3"
+	"github.com/tierwall/tierwall/internal/httppath"
 	"github.com/tierwall/tierwall/policy"
 )
 
-// requests gives what is demanded of requests: one of these, where nil is nothing.
-// Without ok the ports are to be left out: that they are open for some requests is
-// not to open them for all.
-func (r *ruleConverter) requests(field string, l7 *L7Rules) (out []*v3.HTTPMatch, ok bool) {
-	if l7 == nil || l7.HTTP == nil && l7.Kafka == nil && l7.DNS == nil && l7.L7 == nil && l7.L7Proto == "" {
+// requests gives what is demanded of requests at some ports: one of these, where
+// nil is nothing. Without ok the ports are to be left out: that they are open for
+// some requests is not to open them for all.
+func (r *ruleConverter) requests(field string, p *PortRule) (out []*v3.HTTPMatch, ok bool) {
+	l7 := p.Rules
+	// Lists that are given and empty demand nothing.
+	if l7 == nil || len(l7.HTTP)+len(l7.Kafka)+len(l7.DNS)+len(l7.L7) == 0 && l7.L7Proto == "" {
 		return []*v3.HTTPMatch{nil}, true
 	}
+	ports := field + ".ports"
+	field += ".rules"
 	at := r.field + "." + field
 	switch {
 	case r.action == v3.Deny:
 		r.invalid(at, "are for rules that allow")
 		return nil, false
-	case l7.Kafka != nil:
+	case len(l7.HTTP) > 0 && len(l7.DNS) > 0:
+		r.invalid(at+".dns", "cannot stand beside http: write a rule for each")
+		return nil, false
+	case len(l7.DNS) > 0 && r.direction == policy.Ingress:
+		r.invalid(at+".dns", "is for egress only")
+		return nil, false
+	case !r.arePortsOfRequests(ports, p.Ports, len(l7.DNS) > 0):
+		return nil, false
+	case len(l7.Kafka) > 0:
 		r.losePart(field+".kafka", "what Kafka's messages say cannot be expressed")
 		return nil, false
-	case l7.L7 != nil || l7.L7Proto != "":
+	case len(l7.L7) > 0 || l7.L7Proto != "":
 		r.losePart(field+".l7proto", "protocol %q of requests cannot be expressed", l7.L7Proto)
 		return nil, false
-	case l7.DNS != nil:
+	case len(l7.DNS) > 0:
 		// The pattern for all names is how names are made known to toFQDNs.
 		for i := range l7.DNS {
-			if l7.DNS[i].MatchPattern == "*" {
+			if pattern := l7.DNS[i].MatchPattern; pattern != "" && strings.Trim(pattern, "*") == "" {
 				return []*v3.HTTPMatch{nil}, true
 			}
 		}
 		r.losePart(field+".dns", "which names may be looked up cannot be expressed, but for all of them (matchPattern: \"*\")")
-		return nil, false
-	case len(l7.HTTP) == 0:
-		r.losePart(field+".http", "is empty, which matches no request")
 		return nil, false
 	case r.direction == policy.Egress:
 		r.losePart(field+".http", "what HTTP requests of egress say cannot be expressed: demand it of ingress")
@@ -47,6 +58,29 @@ func (r *ruleConverter) requests(field string, l7 *L7Rules) (out []*v3.HTTPMatch
 		}
 	}
 	return out, len(out) > 0
+}
+
+// arePortsOfRequests refuses ports at which Cilium reads no requests.
+func (r *ruleConverter) arePortsOfRequests(field string, ports []PortProtocol, isDNS bool) bool {
+	before := r.isInvalid
+	r.isInvalid = false
+	for i := range ports {
+		at := r.field + "." + field + "[" + strconv.Itoa(i) + "]"
+		protocol := strings.ToUpper(ports[i].Protocol)
+		if n, err := strconv.Atoi(ports[i].Port); err == nil && n == 0 {
+			r.invalid(at+".port", "rules for requests need a port that is not 0")
+		}
+		switch {
+		case protocol == "TCP" || isDNS && (protocol == "UDP" || protocol == "" || protocol == "ANY"):
+		case isDNS:
+			r.invalid(at+".protocol", "%q: rules for DNS need TCP, UDP or ANY", ports[i].Protocol)
+		default:
+			r.invalid(at+".protocol", "%q: rules for requests need TCP", ports[i].Protocol)
+		}
+	}
+	fine := !r.isInvalid
+	r.isInvalid = before || !fine
+	return fine
 }
 
 // http converts one HTTP rule; without ok it is left out.
@@ -76,6 +110,10 @@ func (r *ruleConverter) http(field string, h *HTTPRule) (*v3.HTTPMatch, bool) {
 		path, ok := pathOf(h.Path)
 		if !ok {
 			r.losePart(field+".path", "%q cannot be expressed: only a whole path can, or the beginning of one as in /public/.*", h.Path)
+			return nil, false
+		}
+		if _, err := httppath.Normalize(path.Exact + path.Prefix); err != nil && path != (v3.HTTPPath{}) {
+			r.losePart(field+".path", "%q %v, and no request that has such a path matches any rule here", h.Path, err)
 			return nil, false
 		}
 		if path != (v3.HTTPPath{}) {
@@ -110,6 +148,8 @@ func pathOf(expr string) (v3.HTTPPath, bool) {
 		return v3.HTTPPath{}, true // every path begins so
 	case !strings.HasPrefix(path, "/"):
 		return v3.HTTPPath{}, false
+	case isPrefix && !strings.HasSuffix(path, "/"):
+		return v3.HTTPPath{}, false // "/public.*" is "/publications" as well, which no prefix here is
 	case isPrefix:
 		return v3.HTTPPath{Prefix: path}, true
 	}

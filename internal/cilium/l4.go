@@ -60,7 +60,7 @@ func (r *ruleConverter) portRule(field string, p *PortRule) []l4 {
 		r.losePart(field+".ports", "is empty, which matches no connection")
 		return nil
 	}
-	requests, ok := r.requests(field+".rules", p.Rules)
+	requests, ok := r.requests(field, p)
 	byProtocol := map[string][]v3.Port{}
 	whole := map[string]bool{}
 	var order []string
@@ -106,17 +106,19 @@ func (r *ruleConverter) port(field string, p *PortProtocol) (port v3.Port, proto
 		protocols = anyOf
 	case "TCP", "UDP", "SCTP":
 		protocols = []string{name}
-	case "VRRP", "IGMP":
-		protocols = []string{map[string]string{"VRRP": "112", "IGMP": "2"}[name]}
+	case "VRRP", "IGMP", "GRE", "IPIP", "IPV6", "ESP", "AH":
+		protocols = []string{withoutPorts[name]}
 	case "ICMP", "ICMPV6":
 		r.losePart(field+".protocol", "%s among ports cannot be expressed: write icmps", p.Protocol)
 		return "", nil, false
 	default:
-		r.invalid(at+".protocol", "%q: expected TCP, UDP, SCTP, VRRP, IGMP or ANY", p.Protocol)
+		r.invalid(at+".protocol", "%q: expected TCP, UDP, SCTP, VRRP, IGMP, GRE, IPIP, IPV6, ESP, AH or ANY", p.Protocol)
 		return "", nil, false
 	}
 	n, err := strconv.ParseUint(p.Port, 10, 16)
 	switch {
+	case p.Port == "" && p.EndPort == 0 && !hasPorts(protocols[0]):
+		return "", protocols, true
 	case p.Port == "":
 		r.invalid(at+".port", "is missing: expected a number, 0 for all, or a name")
 	case err != nil && !isPortName(p.Port):
@@ -140,6 +142,9 @@ func (r *ruleConverter) port(field string, p *PortProtocol) (port v3.Port, proto
 	}
 	return "", nil, false
 }
+
+// withoutPorts are the numbers of protocols that have no ports, by their names.
+var withoutPorts = map[string]string{"VRRP": "112", "IGMP": "2", "GRE": "47", "IPIP": "4", "IPV6": "41", "ESP": "50", "AH": "51"}
 
 func hasPorts(protocol string) bool { return slices.Contains(anyOf, protocol) }
 

@@ -114,7 +114,7 @@ func (r *ruleConverter) entity(field, name string) []peer {
 	case "world-ipv6":
 		return []peer{{EntityRule: v3.EntityRule{Nets: []string{"::/0"}, NotSelector: r.inside()}, family: policy.IPv6}}
 	case "cluster":
-		return []peer{{EntityRule: v3.EntityRule{Selector: r.inside()}}}
+		return append([]peer{{EntityRule: v3.EntityRule{Selector: r.inside()}}}, r.set(entityServer, r.servers)...)
 	case "host":
 		if r.action == v3.Deny {
 			r.losePart(field, "a node and the pods on it always reach each other")
@@ -185,9 +185,9 @@ func (r *ruleConverter) cidrRule(field string, c *CIDRRule) []peer {
 		switch {
 		case err != nil:
 			r.invalid(at, "%q is no CIDR: expected one such as 192.0.2.0/24", text)
-		case !net.Contains(e.Addr()):
+		case !net.Contains(e.Addr()) || e.Bits() < net.Bits():
 			r.invalid(at, "%s does not contain %s", net, text)
-		case e.Bits() <= net.Bits():
+		case e.Bits() == net.Bits():
 			return nil // all of it
 		default:
 			except = append(except, e)

@@ -170,6 +170,9 @@ func drawRule(t *rapid.T) cilium.Rule {
 	if rapid.Bool().Draw(t, "deny") {
 		r.IngressDeny, r.EgressDeny = ingress(true), egress(true)
 	}
+	if len(r.Ingress)+len(r.IngressDeny)+len(r.Egress)+len(r.EgressDeny) == 0 {
+		r.Ingress = []cilium.IngressRule{{}} // one that has none is not valid
+	}
 	for _, to := range []**bool{&r.EnableDefaultDeny.Ingress, &r.EnableDefaultDeny.Egress} {
 		if v := sample(t, "default deny", "", "", "true", "false"); v != "" {
 			b := v == "true"

@@ -71,10 +71,8 @@ func (r *reference) decides(self *pod, dir policy.Direction, peer netip.Addr, f 
 			explicit = spec.EnableDefaultDeny.Egress
 			allow, deny = fromEgress(spec.Egress), fromEgress(spec.EgressDeny)
 		}
-		if explicit != nil {
-			byDefault = byDefault || *explicit
-		} else {
-			byDefault = byDefault || len(allow)+len(deny) > 0
+		if len(allow)+len(deny) > 0 {
+			byDefault = byDefault || explicit == nil || *explicit
 		}
 		for _, s := range deny {
 			if r.matches(s, namespace, dir, peer, f) {
@@ -174,7 +172,7 @@ func (r *reference) isPeer(s section, namespace string, peer netip.Addr) bool {
 				return true
 			}
 		case "cluster":
-			if !world {
+			if !world || slices.Contains(r.servers, peer) {
 				return true
 			}
 		case "remote-node":

@@ -136,6 +136,9 @@ func (p *policyConverter) subject(field string, r *Rule) (parts, bool) {
 	case r.EndpointSelector == nil && r.NodeSelector == nil:
 		p.invalid(field, "has neither endpointSelector nor nodeSelector: expected one of them")
 		return parts{}, false
+	case len(r.Ingress)+len(r.IngressDeny)+len(r.Egress)+len(r.EgressDeny) == 0:
+		p.invalid(field, "has no rules, and Cilium refuses it: to deny by default write an empty one, such as ingress: [{}]")
+		return parts{}, false
 	case r.EndpointSelector != nil && r.NodeSelector != nil:
 		p.invalid(field+".nodeSelector", "cannot stand beside endpointSelector: write a rule for each")
 		return parts{}, false

@@ -142,7 +142,8 @@ func pattern(text string) (domain string, ok bool) {
 	if !strings.Contains(text, "*") {
 		return text, true
 	}
-	rest, found := strings.CutPrefix(text, "**.")
+	stars, rest, found := strings.Cut(text, ".")
+	found = found && len(stars) > 1 && strings.Trim(stars, "*") == ""
 	return "*." + rest, found && rest != "" && !strings.Contains(rest, "*")
 }
 

@@ -116,6 +116,10 @@ func (o *convertOptions) report(w io.Writer, in *input, r *cilium.Result) error 
 			return err
 		}
 	}
+	if r.Converted+len(r.Invalid) == 0 {
+		_, err := fmt.Fprintf(w, "%s no policies of Cilium: nothing was converted\n", in.from)
+		return err
+	}
 	lost := "all of it"
 	if n := len(r.Lost); n > 0 {
 		lost = count(n, "part") + " left out"

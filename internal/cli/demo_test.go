@@ -38,7 +38,7 @@ func TestDemoCommand(t *testing.T) {
 		"  then the API gives up its first address\n",
 		"ok  web-ns/app-1  203.0.113.10   TCP 443     Deny    cut     out  default: end of tier\n",
 		"ok  web-ns/plain  203.0.113.10   TCP 443     Allow   lives   no policy\n",
-		"1 scenario, 16 connections in ",
+		"1 scenario, 17 connections in ",
 		"agree on all of them.\n",
 	} {
 		if !strings.Contains(out, want) {

@@ -42,13 +42,17 @@ An end of the connection is one of
   host/NAME              a HostEndpoint: its host, by that interface
 
 Where host endpoints are on the way, what these say is part of the answer, with
-the failsafes that agents have if no flag says otherwise.
+the failsafes that agents have if no flag says otherwise. The hosts of the two ends
+are always asked; --through names one that routes a connection of others on.
 
 A connection comes from an ephemeral port (49152-65535) unless --source-port says
 which one. Rules that tell ephemeral ports apart are reported.
 
 With --pending the same connection is decided a second time, as if all staged
 policies were in force: the answer says whether the verdict would be another.
+
+Of a cluster all that policy is made of is read. With -n a user who may read only
+that namespace, and what is in none, can ask about connections within it.
 
 Exit code 0: allowed. 1: denied. 2: no answer, because something is wrong. With
 --pending it is that of the pending verdict.`,
@@ -68,6 +72,10 @@ Exit code 0: allowed. 1: denied. 2: no answer, because something is wrong. With
   tierwall explain -f policies/ --from web/frontend-1 --to web/api --port 8080 \
     --http-method GET --http-path /items
 
+  # May it pass through the gateway node-1, in by eth0 and out by eth1?
+  tierwall explain -f hosts/ --from 203.0.113.7 --to 198.51.100.9 --port 443 \
+    --through node/node-1 --interface eth0,eth1
+
   # Does a rule with domains let it through? Say what the name resolves to
   tierwall explain -f policies/ --from web/frontend-1 --to api.example.com \
     --resolve api.example.com=198.51.100.7 --port 443
@@ -79,12 +87,14 @@ Exit code 0: allowed. 1: denied. 2: no answer, because something is wrong. With
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	o.input.register(cmd)
-	cmd.Flags().StringVar(&o.from, "from", "", "where the connection comes from: NAMESPACE/NAME, NAMESPACE/KIND/NAME, ADDRESS or node/NAME")
+	cmd.Flags().StringVar(&o.from, "from", "", "where the connection comes from: NAMESPACE/NAME, NAMESPACE/KIND/NAME, ADDRESS, node/NAME or host/NAME")
 	cmd.Flags().StringVar(&o.to, "to", "", "where it goes, written in the same ways")
 	for _, flag := range []string{"from", "to"} {
 		_ = cmd.RegisterFlagCompletionFunc(flag, o.completeEnd)
 	}
 	o.flow.register(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("http-method", cobra.FixedCompletions(httpMethods, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("endpoint-to-host", cobra.FixedCompletions([]string{"Accept", "Drop", "Return"}, cobra.ShellCompDirectiveNoFileComp))
 	o.resolve.register(cmd.Flags())
 	cmd.Flags().BoolVar(&o.pending, "pending", false, "decide it also as if the staged policies were in force")
 	addOutputFlag(cmd, &o.output, "text", "json")
@@ -104,7 +114,7 @@ func (o *explainOptions) run(cmd *cobra.Command) error {
 	if err := o.resolve.parse(); err != nil {
 		return usageError(cmd, err)
 	}
-	o.input.names = &o.resolve
+	o.input.names, o.input.partly = &o.resolve, true
 	o.input.standInIPv6 = o.flow.family == 6 || isIPv6(o.from) || isIPv6(o.to)
 	in, err := o.input.load(cmd)
 	if err != nil {
@@ -112,10 +122,11 @@ func (o *explainOptions) run(cmd *cobra.Command) error {
 	}
 	x, err := explain(in.resolver(), o.from, o.to, &o.flow)
 	if err != nil {
-		return exitWith(exitFailed, err)
+		return exitWith(exitFailed, in.narrowedError(err))
 	}
 	x.place = in.place
 	x.notes = append(x.notes, x.serviceNotes(in.findings)...)
+	x.notes = append(x.notes, in.narrowedNotes(x)...)
 	if note := o.resolve.domainNote(x); note != "" {
 		x.notes = append(x.notes, note)
 	}
@@ -148,7 +159,7 @@ func (o *explainOptions) print(stdout, stderr io.Writer, x *explanation) error {
 	}
 	if x.pending != nil {
 		return printJSON(stdout, pendingJSON{
-			x.json(), explainJSON(x.pending.result), x.pending.result.Verdict != x.result.Verdict,
+			x.json(), x.pending.json(), x.pending.result.Verdict != x.result.Verdict,
 		})
 	}
 	return printJSON(stdout, x.json())
@@ -184,6 +195,10 @@ func explain(r resolver, from, to string, o *flowOptions) (*explanation, error) 
 	if err := x.connect(src, dst, o); err != nil {
 		return nil, err
 	}
+	if err := o.host.passThrough(x, r); err != nil {
+		return nil, fmt.Errorf("--through %s: %w", o.host.through, err)
+	}
+	o.host.noteUnused(x, r)
 	model := o.host.inModel(r.model)
 	judge := evaluate.New(model)
 	x.result = judge.Evaluate(x.flow)

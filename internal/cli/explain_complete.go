@@ -44,7 +44,7 @@ func (o *explainOptions) completeEnd(cmd *cobra.Command, _ []string, word string
 		if ep.Key.Kind == policy.KindPod {
 			names = append(names, ep.Key.Namespace+"/"+ep.Key.Name)
 		} else {
-			names = append(names, ep.Key.String())
+			names = append(names, writtenEnd(ep.Key))
 		}
 	}
 	for _, n := range in.Model.Nodes {

@@ -73,8 +73,7 @@ func (r resolver) resolve(text string) (end, error) {
 	case len(parts) == 1 && r.namespace != "":
 		return r.endpointEnd(r.namespace, "", text)
 	case len(parts) == 1:
-		return end{}, fmt.Errorf("a name needs its namespace (NAMESPACE/NAME); an IP address or node/NAME will do as well%s",
-			atMost(namesEndingIn(r.model, text)))
+		return end{}, needsNamespace(r.model, text)
 	}
 	return end{}, fmt.Errorf("too many slashes: expected NAMESPACE/NAME or NAMESPACE/KIND/NAME")
 }

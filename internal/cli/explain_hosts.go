@@ -15,16 +15,18 @@ import (
 
 // hostFlow are the flags that say what host endpoints see of a connection.
 type hostFlow struct {
-	iface, before, toHost string
+	iface, before, through string
+	toHostFlag
 
-	beforeDNAT     netip.AddrPort // parsed
-	endpointToHost policy.Action
+	beforeDNAT netip.AddrPort // parsed
+	in, out    string
 }
 
 func (o *hostFlow) register(f *pflag.FlagSet) {
-	f.StringVar(&o.iface, "interface", "", "interface of the host by which the connection comes in or leaves (default: that of the host endpoint that expects the address, else that of all interfaces)")
+	f.StringVar(&o.iface, "interface", "", "interface of the host by which the connection comes in or leaves, or IN,OUT where these are two (default: that of the host endpoint that expects the address, else that of all interfaces)")
+	f.StringVar(&o.through, "through", "", "node/NAME or host/NAME that routes the connection on, where neither end is on it")
 	f.StringVar(&o.before, "before-dnat", "", "ADDRESS:PORT that the client connects to, before the node translates it: for policy with preDNAT")
-	f.StringVar(&o.toHost, "endpoint-to-host", "Accept", "what agents do with connections of pods to their own host: Accept, Drop or Return")
+	o.toHostFlag.register(f)
 }
 
 func (o *hostFlow) parse() error {
@@ -35,32 +37,20 @@ func (o *hostFlow) parse() error {
 		}
 		o.beforeDNAT = a
 	}
-	switch strings.ToLower(o.toHost) {
-	case "accept":
-		o.endpointToHost = policy.Allow
-	case "drop":
-		o.endpointToHost = policy.Deny
-	case "return":
-		o.endpointToHost = policy.Pass
-	default:
-		return fmt.Errorf("--endpoint-to-host %s: expected Accept, Drop or Return", o.toHost)
+	o.in, o.out = o.iface, o.iface
+	if in, out, two := strings.Cut(o.iface, ","); two {
+		if o.in, o.out = in, out; in == "" || out == "" || strings.Contains(out, ",") {
+			return fmt.Errorf("--interface %s: expected one interface, or two as in eth0,eth1: it comes in by the first, and leaves by the second", o.iface)
+		}
 	}
-	return nil
-}
-
-// inModel gives the model with what agents have by their flags.
-func (o *hostFlow) inModel(m *policy.Model) *policy.Model {
-	v := *m
-	v.Host.FailsafeIn, v.Host.FailsafeOut = policy.DefaultFailsafes()
-	v.Host.EndpointToHost = o.endpointToHost
-	return &v
+	return o.toHostFlag.parse()
 }
 
 // apply puts into the flow what is known of interfaces and translation.
 func (o *hostFlow) apply(x *explanation) {
 	x.flow.In, x.flow.Out = x.dst.iface, x.src.iface
 	if o.iface != "" {
-		x.flow.In, x.flow.Out = o.iface, o.iface
+		x.flow.In, x.flow.Out = o.in, o.out
 	}
 	if o.beforeDNAT.IsValid() {
 		x.flow.Before, x.flow.BeforePort = o.beforeDNAT.Addr(), o.beforeDNAT.Port()
@@ -77,10 +67,7 @@ func (r resolver) hostEnd(name string) (end, error) {
 		if names = append(names, "host/"+ep.Key.Name); ep.Key.Name != name {
 			continue
 		}
-		e := end{name: "host/" + name, addrs: ep.Addrs, endpoint: ep}
-		if ep.Interface != policy.AllInterfaces {
-			e.iface = ep.Interface
-		}
+		e := end{name: "host/" + name, addrs: ep.Addrs, endpoint: ep, iface: ep.Interface}
 		for _, n := range r.model.Nodes {
 			if n.Name == ep.Node && len(e.addrs) == 0 {
 				e.addrs = n.Addrs
@@ -99,8 +86,8 @@ func (r resolver) hostEnd(name string) (end, error) {
 }
 
 // hasHost reports whether a node has a host endpoint.
-func (p *explainPrinter) hasHost(e end) bool {
-	return slices.ContainsFunc(p.model.Endpoints, func(ep *policy.Endpoint) bool {
+func (x *explanation) hasHost(e end) bool {
+	return slices.ContainsFunc(x.model.Endpoints, func(ep *policy.Endpoint) bool {
 		return ep.Host != nil && "node/"+ep.Node == e.name
 	})
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -24,6 +25,9 @@ func (o *httpFlow) register(f *pflag.FlagSet) {
 	f.StringVar(&o.path, "http-path", "", "and of this path, as in /api/items (/ where only the method is given)")
 }
 
+// httpMethods are the usual ones.
+var httpMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"}
+
 // parse checks the flags, and brings the path into the form that rules compare.
 func (o *httpFlow) parse(protocol policy.Protocol) error {
 	if o.method == "" && o.path == "" {
@@ -38,6 +42,9 @@ func (o *httpFlow) parse(protocol policy.Protocol) error {
 	}
 	if strings.ContainsAny(o.request.Method, " \t/") {
 		return fmt.Errorf("--http-method %q: expected a method such as GET", o.method)
+	}
+	if upper := strings.ToUpper(o.method); upper != o.method && slices.Contains(httpMethods, upper) {
+		return fmt.Errorf("--http-method %s: methods are told apart by case; did you mean %s?", o.method, upper)
 	}
 	if o.path == "" {
 		return nil

@@ -14,6 +14,8 @@ type (
 		HTTP    *httpJSON    `json:"http,omitempty"`
 		Egress  decisionJSON `json:"egress"`
 		Ingress decisionJSON `json:"ingress"`
+		// Through is the node that routes the connection on, where one was named.
+		Through string `json:"through,omitempty"`
 		// Hosts are the host endpoints on the way, in the order in which a packet meets them.
 		Hosts []hostJSON `json:"hosts,omitempty"`
 	}
@@ -29,7 +31,9 @@ type (
 	decisionJSON struct {
 		Verdict   string       `json:"verdict"`
 		DecidedBy *deciderJSON `json:"decidedBy"` // null where nothing governs
-		Trace     []tierJSON   `json:"trace"`
+		// Reason says why nothing does; absent where something decided.
+		Reason string     `json:"reason,omitempty"`
+		Trace  []tierJSON `json:"trace"`
 	}
 	deciderJSON struct {
 		Tier      string `json:"tier"`
@@ -71,6 +75,9 @@ func explainJSON(r policy.Result) resultJSON {
 func (x *explanation) json() resultJSON {
 	out := explainJSON(x.result)
 	out.HTTP = (*httpJSON)(x.flow.HTTP)
+	out.Through = x.flow.Through
+	out.Egress.Reason = x.undecided(policy.Egress)
+	out.Ingress.Reason = x.undecided(policy.Ingress)
 	return out
 }
 

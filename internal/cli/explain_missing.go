@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tierwall/tierwall/internal/dns"
 	"github.com/tierwall/tierwall/internal/suggest"
 	"github.com/tierwall/tierwall/internal/translate"
 	"github.com/tierwall/tierwall/policy"
@@ -33,16 +34,16 @@ func (r resolver) noSuchEndpoint(namespace, kind, name string) error {
 			if k == (policy.Key{}) {
 				continue
 			}
-			written := k.String()
+			written := writtenEnd(k)
 			if kind == "" && k.Kind == policy.KindPod {
 				written = k.Namespace + "/" + k.Name
 			}
 			all = append(all, written)
-			if k.Namespace == namespace {
+			if k.Namespace == namespace && k.Kind != policy.KindHostEndpoint {
 				here = append(here, k.Name)
 			}
-			if k.Name == name && !slices.Contains(elsewhere, k.String()) {
-				elsewhere = append(elsewhere, k.String())
+			if full := writtenEnd(k); k.Name == name && !slices.Contains(elsewhere, full) {
+				elsewhere = append(elsewhere, full)
 			}
 		}
 	}
@@ -102,16 +103,36 @@ func namesEndingIn(m *policy.Model, name string) []string {
 	var names []string
 	for _, ep := range m.Endpoints {
 		if ep.Key.Name == name {
-			names = append(names, ep.Key.String())
+			names = append(names, writtenEnd(ep.Key))
 		}
 	}
 	return names
 }
 
+// writtenEnd gives an endpoint as --from and --to take it.
+func writtenEnd(k policy.Key) string {
+	if k.Kind == policy.KindHostEndpoint {
+		return "host/" + k.Name
+	}
+	return k.String()
+}
+
+// needsNamespace says what a word without a slash lacks. One with a dot may have
+// been meant as a name in DNS.
+func needsNamespace(m *policy.Model, text string) error {
+	hint := atMost(namesEndingIn(m, text))
+	if d, err := dns.ParseDomain(text); hint == "" && err == nil && !d.Below && strings.Contains(text, ".") {
+		hint = fmt.Sprintf("; if it is a name in DNS, say which address the source got for it: --resolve %s=ADDRESS", text)
+	}
+	return fmt.Errorf("a name needs its namespace (NAMESPACE/NAME); an IP address or node/NAME will do as well%s", hint)
+}
+
 func namespaces(m *policy.Model) []string {
 	var names []string
 	for _, ep := range m.Endpoints {
-		names = append(names, ep.Key.Namespace)
+		if ep.Key.Namespace != "" {
+			names = append(names, ep.Key.Namespace)
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

@@ -63,6 +63,15 @@ func (f *resolveFlag) learn(m *policy.Model) {
 	})
 }
 
+// all gives the names.
+func (f *resolveFlag) all() []string {
+	var out []string
+	for _, fact := range f.facts {
+		out = append(out, fact.Name)
+	}
+	return out
+}
+
 // named gives the addresses of a name; none if nothing is known of it.
 func (f *resolveFlag) named(text string) []netip.Addr {
 	d, err := dns.ParseDomain(text)

@@ -36,8 +36,8 @@ func (p *explainPrinter) printf(format string, args ...any) { fmt.Fprintf(&p.b, 
 // summary prints the verdict on a line of its own, and one line for each end
 // that brought it about.
 func (p *explainPrinter) summary() {
-	p.printf("%s  %s -> %s, %s\n", p.outcome(p.result.Verdict, strings.ToUpper(verdictWord(p.result.Verdict))),
-		p.bold(named(p.src)), p.bold(named(p.dst)), p.connection())
+	p.printf("%s  %s -> %s%s, %s\n", p.outcome(p.result.Verdict, strings.ToUpper(verdictWord(p.result.Verdict))),
+		p.bold(named(p.src)), p.bold(named(p.dst)), p.through(), p.connection())
 	if p.result.Egress.By == nil && p.result.Ingress.By == nil && len(p.result.Hosts) == 0 {
 		p.printf("  %s\n", p.ungoverned())
 	}
@@ -84,13 +84,6 @@ func isDerivedLabel(key string) bool {
 	return strings.HasPrefix(key, "pcns.") || strings.HasPrefix(key, "pcsa.")
 }
 
-func (p *explainPrinter) decision(dir policy.Direction) policy.Decision {
-	if dir == policy.Egress {
-		return p.result.Egress
-	}
-	return p.result.Ingress
-}
-
 // end prints the trace of one direction.
 func (p *explainPrinter) end(dir policy.Direction) {
 	title, self, d := "Egress from "+p.src.name, p.src, p.decision(dir)
@@ -98,14 +91,13 @@ func (p *explainPrinter) end(dir policy.Direction) {
 		title, self = "Ingress to "+p.dst.name, p.dst
 	}
 	p.printf("\n%s: %s", p.bold(title), p.outcome(d.Verdict, verdictWord(d.Verdict)))
-	if why := p.exempt(self); d.By == nil && why != "" {
-		p.printf(", %s\n", why)
-		return
-	}
-	if d.By == nil {
-		p.printf(", no policy applies to its %s", dir)
+	if why := p.undecided(dir); why != "" {
+		p.printf(", %s", why)
 	}
 	p.printf("\n")
+	if d.By == nil && p.exempt(self) != "" {
+		return
+	}
 	traced := d.Trace
 	for _, t := range slices.SortedFunc(slices.Values(p.model.Tiers), policy.CompareTiers) {
 		if len(traced) == 0 && d.By != nil && d.By.Kind != policy.KindProfile || p.isOpen(d) {
@@ -179,9 +171,6 @@ func (p *explainPrinter) profile(d policy.Decision) {
 	p.printf("  %s\n", p.outcome(d.Verdict, text))
 }
 
-// nodeAndPod is why a node reaches its pods, and they it.
-const nodeAndPod = "a node and the pods on it always reach each other"
-
 // ungoverned says why neither end decides anything, for the first lines: what is
 // exempt is so whichever policies there are.
 func (p *explainPrinter) ungoverned() string {
@@ -192,27 +181,6 @@ func (p *explainPrinter) ungoverned() string {
 		return nodeAndPod + ", whatever the policies say"
 	}
 	return "no policy governs either end"
-}
-
-// exempt says why policy has no say at an end, or gives "" where it has.
-func (p *explainPrinter) exempt(self end) string {
-	peer := p.dst
-	if self.addr == p.dst.addr {
-		peer = p.src
-	}
-	switch {
-	case p.flow.Src == p.flow.Dst:
-		return "an endpoint always reaches itself"
-	case self.isNode && p.hasHost(self):
-		return ""
-	case self.isNode:
-		return "a node is no endpoint, policy has no say"
-	case self.endpoint == nil:
-		return "no endpoint has this address, policy has no say"
-	case peer.isNode && peer.name == "node/"+self.endpoint.Node:
-		return nodeAndPod
-	}
-	return ""
 }
 
 // decider names what decided, in words, with its place.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
@@ -20,7 +21,8 @@ import (
 
 // apiserver is the script command `apiserver FILE`: it serves the objects of a
 // file as an API server would, and writes a kubeconfig for it: context "here" in
-// namespace shop, context "nobody" of a user who may read nothing.
+// namespace shop, context "nobody" of a user who may read nothing, context "part"
+// of one who may read what is in shop, and what is in no namespace but nodes.
 func apiserver(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: apiserver FILE")
@@ -40,10 +42,11 @@ func apiserver(ts *testscript.TestScript, neg bool, args []string) {
 kind: Config
 current-context: here
 clusters: [{name: fake, cluster: {server: %q, certificate-authority-data: %q}}]
-users: [{name: me, user: {token: mine}}, {name: nobody, user: {token: none}}]
+users: [{name: me, user: {token: mine}}, {name: nobody, user: {token: none}}, {name: part, user: {token: part}}]
 contexts:
 - {name: here, context: {cluster: fake, user: me, namespace: shop}}
 - {name: nobody, context: {cluster: fake, user: nobody}}
+- {name: part, context: {cluster: fake, user: part}}
 `, server.URL, base64.StdEncoding.EncodeToString(authority))
 	file := ts.MkAbs("kubeconfig")
 	ts.Check(writeFile(file, config))
@@ -54,10 +57,11 @@ contexts:
 type fakeAPI struct{ objects []map[string]any }
 
 func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Authorization") != "Bearer mine" {
+	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if token != "mine" && (token != "part" || !ofShop(r.URL.Path)) {
 		answer(w, http.StatusForbidden, map[string]any{
 			"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": http.StatusForbidden,
-			"message": `User "nobody" cannot list it`,
+			"message": `User "` + cmp.Or(map[string]string{"part": "part"}[token], "nobody") + `" cannot list it`,
 		})
 		return
 	}
@@ -76,6 +80,13 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		f.list(w, r, parts)
 	}
+}
+
+// ofShop reports whether a path is of namespace shop, or of what is in none; nodes aside.
+func ofShop(path string) bool {
+	return strings.Contains(path+"/", "/namespaces/shop/") || !slices.ContainsFunc(files.Kinds(), func(k files.KindInfo) bool {
+		return (k.Namespaced || k.Kind == "Namespace" || k.Kind == "Node") && strings.HasSuffix(path, "/"+resourceName(k))
+	})
 }
 
 // list answers GET /api/v1/pods, /apis/GROUP/VERSION/namespaces/NS/KIND and the like.

@@ -30,6 +30,9 @@ type inputFlags struct {
 	// aPart says that the command looks at each object by itself, so that one
 	// namespace of a cluster will do. A connection has peers in all of them.
 	aPart bool
+	// partly says that the command can do with one namespace of a cluster, that of -n,
+	// where the user may read no other, and tells what it does not know then.
+	partly bool
 	// names is what is known of names of DNS; nil: nothing.
 	names *resolveFlag
 }
@@ -70,6 +73,7 @@ type input struct {
 	translated []store.Resource       // with what Cilium's policies among the resources were converted to
 	findings   []store.Finding        // errors and notes, sorted by place
 	names      *resolveFlag           // what is known of names of DNS; nil: nothing
+	narrowed   []string               // kinds that were read in the namespace to look at only, since the user may read no more
 }
 
 // whence says where manifests were read, for sentences about it.

@@ -50,6 +50,9 @@ func (f *inputFlags) list(cmd *cobra.Command) (*input, store.Listing, error) {
 		if f.aPart {
 			f.store.KubeOptions.Namespace = in.scope
 		}
+		if f.partly && f.namespace != "" {
+			f.store.KubeOptions.Fallback, f.store.KubeOptions.Narrowed = f.namespace, in.narrowing()
+		}
 	}
 	listing, err := readStore(cmd.Context(), f.store)
 	if err != nil {

@@ -17,7 +17,14 @@ type reachOptions struct {
 	pods     bool
 	pending  bool
 	from, to string
+	resolve  resolveFlag
+	toHost   toHostFlag
 	output   string
+}
+
+// options says how the answer is to be.
+func (o *reachOptions) options() analyze.ReachOptions {
+	return analyze.ReachOptions{Pods: o.pods, Known: o.resolve.all()}
 }
 
 func newReachCommand() *cobra.Command {
@@ -35,15 +42,24 @@ else than the others; --pods lists all of them singly. The outside world is
 listed as ranges of addresses, each of addresses that all policies treat alike;
 a range speaks of those of its addresses that no pod or workload holds.
 
-Pairs of which nothing is allowed are left out. So is what is always allowed: a
-pod to itself (without --pods, a workload to itself), and a node and its pods.
+Hosts with a HostEndpoint are listed as host/NAME, by its interface, and what
+host endpoints say of traffic that is routed through their hosts counts for pods.
+Domains that policies allow are listed as destinations, "domain api.example.com":
+what is allowed to the addresses that they have, which are not known here, as far
+as no policy names these by nets. --resolve says what addresses a name has.
+Connections of which rules let only some HTTP requests through are followed by
+these: "TCP 8080 (GET /items/...)".
+
+Pairs of which nothing is allowed are left out. So is what is always the same: a
+pod to itself (without --pods, a workload to itself), and a node and its pods,
+but for what pods begin to their own host with --endpoint-to-host Return.
 Connections come from ephemeral source ports (49152-65535); where rules tell
 those apart, the answer is that of the lowest, and a note says so.
 
 --from and --to show a part: NAMESPACE, NAMESPACE/NAME, NAMESPACE/KIND/NAME,
-an ADDRESS, or a CIDR for the ranges that it meets. Of a cluster, without either,
-the connections from and to the namespace of -n or of kubectl's context are shown;
--A shows all.
+host/NAME, an ADDRESS, a CIDR for the ranges that it meets, or (--to) a domain.
+Of a cluster, without either, the connections from and to the namespace of -n or
+of kubectl's context are shown; -A shows all.
 
 With --pending only what would change is listed, if all staged policies were in
 force: what is allowed now, and what would be then.
@@ -58,6 +74,10 @@ Exit code 0: here is the answer. 2: no answer, because something is wrong.`,
   # What can the namespace web reach in the outside world?
   tierwall reach -f policies/ --from web --to 0.0.0.0/0
 
+  # What can reach the hosts of nodes, and which names may the namespace shop call?
+  tierwall reach -f policies/ --to host/node-1
+  tierwall reach -f policies/ --from shop --to '*.example.com'
+
   # Of a live cluster: what reaches, and is reached from, the namespace shop
   tierwall reach --store kube -n shop
 
@@ -70,8 +90,10 @@ Exit code 0: here is the answer. 2: no answer, because something is wrong.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&o.pods, "pods", false, "list pods singly, not as their workloads")
 	flags.BoolVar(&o.pending, "pending", false, "list what the staged policies would change")
-	flags.StringVar(&o.from, "from", "", "only connections from here: NAMESPACE, NAMESPACE/NAME, NAMESPACE/KIND/NAME, ADDRESS or CIDR")
-	flags.StringVar(&o.to, "to", "", "only connections to here, written in the same ways")
+	flags.StringVar(&o.from, "from", "", "only connections from here: NAMESPACE, NAMESPACE/NAME, NAMESPACE/KIND/NAME, host/NAME, ADDRESS or CIDR")
+	flags.StringVar(&o.to, "to", "", "only connections to here, written in the same ways, or a domain")
+	o.resolve.register(flags)
+	o.toHost.register(flags)
 	addOutputFlag(cmd, &o.output, "table", "json")
 	return cmd
 }
@@ -80,12 +102,22 @@ func (o *reachOptions) run(cmd *cobra.Command) error {
 	if err := checkOutput(cmd, o.output, "table", "json"); err != nil {
 		return err
 	}
+	if err := o.resolve.parse(); err != nil {
+		return usageError(cmd, err)
+	}
+	if err := o.toHost.parse(); err != nil {
+		return usageError(cmd, err)
+	}
+	o.input.names = &o.resolve
 	in, err := o.input.load(cmd)
 	if err != nil {
 		return err
 	}
 	ends := in.resolver()
 	from, err := newEndFilter(ends, o.from)
+	if err == nil && from.domains != nil {
+		err = fmt.Errorf("a domain is a destination only")
+	}
 	if err != nil {
 		return exitWith(exitFailed, fmt.Errorf("--from %s: %w", o.from, err))
 	}
@@ -98,7 +130,9 @@ func (o *reachOptions) run(cmd *cobra.Command) error {
 	if o.pending {
 		r, changes, err = o.changes(in)
 	} else {
-		r, err = analyze.Reach(in.Model, analyze.ReachOptions{Pods: o.pods})
+		options := o.options()
+		options.AllDomains = to.domains != nil
+		r, err = analyze.Reach(o.toHost.inModel(in.Model), options)
 	}
 	if err != nil {
 		return exitWith(exitFailed, err)
@@ -112,7 +146,9 @@ func (o *reachOptions) run(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	wanted := func(p *analyze.Pair) bool { return from.matches(p.Src) && to.matches(p.Dst) }
+	wanted := func(p *analyze.Pair) bool {
+		return from.matches(p.Src) && (to.matches(p.Dst) || to.matchesDomain(p.Domains))
+	}
 	if in.scope != "" && from.all && to.all {
 		inside := namespaceFilter(in.Model, in.scope)
 		wanted = func(p *analyze.Pair) bool { return inside.matches(p.Src) || inside.matches(p.Dst) }
@@ -123,7 +159,7 @@ func (o *reachOptions) run(cmd *cobra.Command) error {
 	if o.pending {
 		shown := make([]analyze.Difference, 0, len(changes))
 		for _, c := range changes {
-			if wanted(&analyze.Pair{Src: c.Src, Dst: c.Dst}) {
+			if wanted(&analyze.Pair{Src: c.Src, Dst: c.Dst, Domains: c.Domains}) {
 				shown = append(shown, c)
 			}
 		}
@@ -169,9 +205,20 @@ func printReach(w io.Writer, pairs []analyze.Pair) error {
 	}
 	rows := make([][]string, len(pairs))
 	for i, p := range pairs {
-		rows[i] = []string{p.Src, p.Dst, allowedText(p.Allowed)}
+		rows[i] = []string{p.Src, dstText(p.Dst, p.Domains), allowedText(p.Allowed)}
 	}
 	return printTable(w, []string{"FROM", "TO", "ALLOWED"}, rows)
+}
+
+// maxDomains keeps a column narrow.
+const maxDomains = 3
+
+// dstText gives a destination, of many domains the first few.
+func dstText(end string, domains []string) string {
+	if more := len(domains) - maxDomains; more > 0 {
+		return fmt.Sprintf("domains %s and %d more", strings.Join(domains[:maxDomains], ", "), more)
+	}
+	return end
 }
 
 // allowedText gives "TCP 80,443; UDP 53", by family where the families differ:
@@ -187,10 +234,8 @@ func allowedText(list []analyze.Allowed) string {
 			family = a.Family
 			b.WriteString(family + ": ")
 		}
-		b.WriteString(a.Protocol)
-		if detail := a.Ports + a.Types; detail != "" {
-			b.WriteString(" " + detail)
-		}
+		a.Family = ""
+		b.WriteString(a.String())
 	}
 	return b.String()
 }

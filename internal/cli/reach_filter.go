@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tierwall/tierwall/internal/dns"
 	"github.com/tierwall/tierwall/internal/suggest"
 	"github.com/tierwall/tierwall/internal/translate"
 	"github.com/tierwall/tierwall/policy"
@@ -13,9 +14,10 @@ import (
 
 // endFilter says which ends of pairs a user wants to see.
 type endFilter struct {
-	all   bool
-	names map[string]bool // of endpoints and their workloads
-	net   netip.Prefix    // ranges that meet it; invalid: none
+	all     bool
+	names   map[string]bool // of endpoints and their workloads
+	net     netip.Prefix    // ranges that meet it; invalid: none
+	domains map[string]bool // of those that policies refer to
 }
 
 // newEndFilter reads --from or --to of reach; "" is everything.
@@ -28,8 +30,14 @@ func newEndFilter(r resolver, text string) (endFilter, error) {
 	if addr, err := netip.ParseAddr(text); err == nil {
 		addr = addr.Unmap().WithZone("")
 		f.net = netip.PrefixFrom(addr, addr.BitLen())
+		node := ""
+		for _, n := range m.Nodes {
+			if slices.Contains(n.Addrs, addr) {
+				node = n.Name
+			}
+		}
 		for _, ep := range m.Endpoints {
-			if slices.Contains(ep.Addrs, addr) {
+			if slices.Contains(ep.Addrs, addr) || ep.Host != nil && node != "" && ep.Node == node {
 				f.add(ep, addr)
 			}
 		}
@@ -40,6 +48,17 @@ func newEndFilter(r resolver, text string) (endFilter, error) {
 		return f, nil
 	}
 	if err := almostAddress(text); err != nil {
+		return f, err
+	}
+	if name, is := strings.CutPrefix(text, "host/"); is && strings.Count(text, "/") == 1 {
+		e, err := r.hostEnd(name)
+		if err != nil {
+			return f, err
+		}
+		f.add(e.endpoint, e.addrs...)
+		return f, nil
+	}
+	if found, err := f.takeDomain(r, text); found || err != nil {
 		return f, err
 	}
 	namespace, kind, name, err := splitEnd(m, text)
@@ -100,18 +119,69 @@ func splitEnd(m *policy.Model, text string) (namespace, kind, name string, err e
 // add takes in all names that an endpoint may be listed under, with some of its
 // addresses where those differ.
 func (f *endFilter) add(ep *policy.Endpoint, addrs ...netip.Addr) {
-	f.names[ep.Key.String()] = true
+	key := ep.Key.String()
+	if ep.Host != nil {
+		key = "host/" + ep.Key.Name
+	}
+	f.names[key] = true
 	if ep.Owner != (policy.Key{}) {
 		f.names[ep.Owner.String()] = true
 	}
 	for _, a := range addrs {
-		f.names[ep.Key.String()+" ("+a.String()+")"] = true
+		f.names[key+" ("+a.String()+")"] = true
 	}
+}
+
+// takeDomain has a domain wanted, if that is what the text is: one of DNS that no
+// namespace is called like. Of a name that --resolve knows the addresses are wanted.
+func (f *endFilter) takeDomain(r resolver, text string) (bool, error) {
+	d, err := dns.ParseDomain(text)
+	if err != nil || !strings.Contains(text, ".") || slices.Contains(namespaces(r.model), text) {
+		return false, nil
+	}
+	if addrs := r.names.named(text); len(addrs) > 0 {
+		if len(addrs) > 1 {
+			return true, fmt.Errorf("it has %d addresses: name one of them", len(addrs))
+		}
+		f.net = netip.PrefixFrom(addrs[0], addrs[0].BitLen())
+		return true, nil
+	}
+	f.domains = map[string]bool{}
+	narrowest := "" // of those that hold it
+	for _, s := range r.model.Sets {
+		for _, of := range s.Domains {
+			other, err := dns.ParseDomain(of)
+			if err != nil {
+				continue // translate has checked it
+			}
+			switch of = other.String(); {
+			case other == d || d.Below && d.Holds(of):
+				f.domains[of] = true
+			case other.Holds(d.String()) && len(of) > len(narrowest):
+				narrowest = of
+			}
+		}
+	}
+	if !f.domains[d.String()] && narrowest != "" {
+		f.domains[narrowest] = true
+	}
+	if len(f.domains) == 0 {
+		return true, fmt.Errorf("no policy and no set has this domain, nor one that it is below")
+	}
+	return true, nil
+}
+
+// matchesDomain reports whether one of some domains is wanted.
+func (f *endFilter) matchesDomain(domains []string) bool {
+	return slices.ContainsFunc(domains, func(d string) bool { return f.domains[d] })
 }
 
 // matches reports whether an end of a pair is wanted.
 func (f *endFilter) matches(end string) bool {
 	if f.all || f.names[end] {
+		return true
+	}
+	if name, _, on := strings.Cut(end, " (on "); on && f.names[name] {
 		return true
 	}
 	first, last, ok := strings.Cut(end, "-")

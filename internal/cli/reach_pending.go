@@ -10,7 +10,7 @@ import (
 // changes finds what the staged policies would change. Of the reachability there
 // are notes only.
 func (o *reachOptions) changes(in *input) (*analyze.Reachability, []analyze.Difference, error) {
-	list, notes, err := analyze.Diff(in.Model, o.input.pendingInput(in).Model, analyze.ReachOptions{Pods: o.pods})
+	list, notes, err := analyze.Diff(o.toHost.inModel(in.Model), o.toHost.inModel(o.input.pendingInput(in).Model), o.options())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -35,7 +35,7 @@ func (o *reachOptions) printChanges(w io.Writer, changes []analyze.Difference) e
 	}
 	rows := make([][]string, len(changes))
 	for i, c := range changes {
-		rows[i] = []string{c.Src, c.Dst, allowedOrNothing(c.Before), allowedOrNothing(c.After)}
+		rows[i] = []string{c.Src, dstText(c.Dst, c.Domains), allowedOrNothing(c.Before), allowedOrNothing(c.After)}
 	}
 	return printTable(w, []string{"FROM", "TO", "NOW", "PENDING"}, rows)
 }

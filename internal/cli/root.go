@@ -68,6 +68,8 @@ The commands that analyze read manifests from files (-f), from a cluster
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
 	root.CompletionOptions.DisableDefaultCmd = true
+	root.Version = readBuildInfo().String() // --version, as people try it first
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddGroup(groups...)
 	root.SetHelpCommandGroupID(groupOther)
 	for _, c := range commands {

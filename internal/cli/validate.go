@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -24,8 +25,9 @@ func newValidateCommand() *cobra.Command {
 that selectors, ports and CIDRs are right, that tiers exist and names are unique.
 
 Every finding is a line: file:line: Kind namespace/name: field: what is wrong and
-what would be right. Notes, on objects that decide nothing here, go to standard
-error. What is read from a cluster or from etcd has its version in place of a line.
+what would be right. Notes, on objects that decide nothing here and on what is valid
+but probably not meant, go to standard error. What is read from a cluster or from etcd
+has its version in place of a line.
 
 Of a cluster the namespace of -n or of kubectl's context is checked, and what is in
 none; -A checks all.
@@ -59,6 +61,8 @@ func (o *validateOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	in.findings = append(in.findings, in.lint()...)
+	slices.SortStableFunc(in.findings, store.Finding.Compare)
 	in.narrow()
 	show := printFindings
 	if o.output == "json" {

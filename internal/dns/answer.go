@@ -123,8 +123,10 @@ func (a *Answer) records(p *dnsmessage.Parser) error {
 			if a.aliases == nil {
 				a.aliases = map[string]alias{}
 			}
-			// A name has one alias; of several, only the first counts.
-			if to, ok := normalName(&r.CNAME); ok && a.aliases[name].name == "" {
+			// A name has one alias; of several, only the first counts. One that leads to
+			// what is no name of a host ("") leads to no address.
+			if _, has := a.aliases[name]; !has {
+				to, _ := normalName(&r.CNAME)
 				a.aliases[name] = alias{to, h.TTL}
 			}
 		default:

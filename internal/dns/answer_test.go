@@ -75,6 +75,8 @@ func TestParseAnswer(t *testing.T) {
 		{"truncated", answer(t, "a.example.", miekg.TypeA, func(m *miekg.Msg) { m.Truncated = true }, "a.example. 60 IN A 192.0.2.1"), []Fact{factOf("a.example", "192.0.2.1", 60)}, nil},
 		{"an alias of itself", answer(t, "a.example.", miekg.TypeA, nil, "a.example. 60 IN CNAME b.example.", "b.example. 60 IN CNAME a.example.", "a.example. 60 IN A 192.0.2.1"), nil, ErrNoAnswer},
 		{"an alias that leads nowhere", answer(t, "a.example.", miekg.TypeA, nil, "a.example. 60 IN CNAME b.example."), nil, ErrNoAnswer},
+		{"an alias that is no name of a host, and an address beside it", answer(t, "a.example.", miekg.TypeA, nil, "a.example. 60 IN A 192.0.2.1", "a.example. 60 IN CNAME *.example."), nil, ErrNoAnswer},
+		{"only the first of two aliases", answer(t, "a.example.", miekg.TypeA, nil, "a.example. 60 IN CNAME \\032.example.", "a.example. 60 IN CNAME b.example.", "b.example. 60 IN A 192.0.2.1"), nil, ErrNoAnswer},
 		{"addresses that are nobody's", answer(t, "a.example.", miekg.TypeA, nil, "a.example. 60 IN A 0.0.0.0", "a.example. 60 IN A 127.0.0.1", "a.example. 60 IN A 224.0.0.1"), nil, ErrNoAnswer},
 		{"a question", answer(t, "a.example.", miekg.TypeA, func(m *miekg.Msg) { m.Response = false }, "a.example. 60 IN A 192.0.2.1"), nil, ErrNoAnswer},
 		{"no such name", answer(t, "a.example.", miekg.TypeA, func(m *miekg.Msg) { m.Rcode = miekg.RcodeNameError }, "a.example. 60 IN A 192.0.2.1"), nil, ErrNoAnswer},

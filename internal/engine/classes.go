@@ -200,7 +200,6 @@ func (e *Engine) form(g *group) {
 		e.dirty.newClasses = append(e.dirty.newClasses, c.id)
 	}
 	if c.key != g.key || c.isNew {
-		e.touchHosts()
 		e.setFacts(c, g.facts)
 		c.key = g.key
 	}
@@ -228,6 +227,7 @@ func (e *Engine) setFacts(c *class, facts []uint32) {
 		} else {
 			f.classes.Remove(uint32(c.id))
 		}
+		e.hosts.touch(id, f.name)
 		e.programsOf(id).Iterate(func(p uint32) bool {
 			e.dirty.cells[cellKey{p, c.id}] = struct{}{}
 			return true
@@ -237,7 +237,6 @@ func (e *Engine) setFacts(c *class, facts []uint32) {
 }
 
 func (e *Engine) dropClass(c *class) {
-	e.touchHosts()
 	e.setFacts(c, nil)
 	if e.classes.byKey[c.key] == c {
 		delete(e.classes.byKey, c.key)

@@ -76,7 +76,7 @@ func (e *Engine) Flush() *dataplane.Delta {
 			continue
 		}
 		for _, l := range e.identities.at(who).local.endpoints {
-			for _, a := range l.addrs {
+			for _, a := range l.claims { // a host endpoint may hold the address of a workload
 				e.dirty.addrs[a] = struct{}{}
 			}
 		}
@@ -85,6 +85,7 @@ func (e *Engine) Flush() *dataplane.Delta {
 
 	e.settlePrograms()
 	e.settleHosts()
+	e.settleNew()
 	e.settleCells()
 	e.giveNets()
 	e.giveAddrs()
@@ -228,8 +229,8 @@ func (e *Engine) givePrograms() {
 			e.dropProgram(id, p)
 			continue
 		}
-		if p.isNew {
-			p.isNew = false
+		if p.isNew || p.rebase {
+			p.isNew, p.rebase = false, false
 			e.out.SetPrograms = append(e.out.SetPrograms, dataplane.Program{ID: p.id, Base: p.base})
 		}
 	}

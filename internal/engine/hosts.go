@@ -22,6 +22,9 @@ type hostTable struct {
 	locals map[policy.Key]*local
 	points map[dataplane.PointKey]hostPoint
 	dirty  bool
+	// own and ownNames are the facts, and the names of ports, that rules ask of the
+	// local side: classes of which others become true or false change no point.
+	own, ownNames map[uint32]struct{}
 }
 
 // hostPoint is a point with the programs that it holds.
@@ -31,7 +34,10 @@ type hostPoint struct {
 }
 
 func newHostTable() hostTable {
-	return hostTable{locals: map[policy.Key]*local{}, points: map[dataplane.PointKey]hostPoint{}}
+	return hostTable{
+		locals: map[policy.Key]*local{}, points: map[dataplane.PointKey]hostPoint{},
+		own: map[uint32]struct{}{}, ownNames: map[uint32]struct{}{},
+	}
 }
 
 var families = [2]policy.Family{policy.IPv4, policy.IPv6}
@@ -39,37 +45,47 @@ var families = [2]policy.Family{policy.IPv4, policy.IPv6}
 // settleHosts gives the points of host endpoints their programs, if anything
 // changed that these depend on.
 func (e *Engine) settleHosts() {
-	if !e.hosts.dirty {
+	t := &e.hosts
+	if !t.dirty {
 		return
 	}
-	e.hosts.dirty = false
-	now := map[dataplane.PointKey]hostPoint{}
+	t.dirty = false
+	clear(t.own)
+	clear(t.ownNames)
+	before := e.programs.last
+	var list []*hostPoint
 	for _, l := range e.actingHosts() {
 		for _, hook := range policy.Hooks {
+			own := e.ownClasses(l, hook)
 			for _, family := range families {
-				p := e.pointOf(l, hook, family)
-				now[p.PointKey] = p
+				p := e.pointOf(l, hook, family, own)
+				list = append(list, &p)
 			}
 		}
 	}
-	dropUngoverned(now)
-	for _, p := range now {
-		if was, ok := e.hosts.points[p.PointKey]; !ok || !was.Equal(p.HostPoint) {
-			e.out.SetHosts = append(e.out.SetHosts, p.HostPoint)
-		}
-	}
-	for key, was := range e.hosts.points {
-		if _, stays := now[key]; !stays {
-			e.out.DelHosts = append(e.out.DelHosts, key)
-		}
+	list = withoutUngoverned(list)
+	for _, was := range t.points {
 		for _, id := range was.programs {
 			e.programs.byID[id].refs--
 			e.dirty.programs[id] = struct{}{}
 		}
 	}
+	e.succeed(list, before)
+	now := make(map[dataplane.PointKey]hostPoint, len(list))
+	for _, p := range list {
+		now[p.PointKey] = *p
+		if was, ok := t.points[p.PointKey]; !ok || !was.Equal(p.HostPoint) {
+			e.out.SetHosts = append(e.out.SetHosts, p.HostPoint)
+		}
+	}
+	for key := range t.points {
+		if _, stays := now[key]; !stays {
+			e.out.DelHosts = append(e.out.DelHosts, key)
+		}
+	}
 	slices.SortFunc(e.out.SetHosts, func(a, b dataplane.HostPoint) int { return a.Compare(b.PointKey) })
 	slices.SortFunc(e.out.DelHosts, dataplane.PointKey.Compare)
-	e.hosts.points = now
+	t.points = now
 }
 
 // actingHosts gives the host endpoints that act, one for each interface. One whose
@@ -90,28 +106,25 @@ func (e *Engine) actingHosts() []*local {
 	})
 }
 
-// dropUngoverned leaves out the points of hooks at which no endpoint of the node
+// withoutUngoverned leaves out the points of hooks at which no endpoint of the node
 // governs. Where some do, those that do not keep all interfaces' endpoint away.
-func dropUngoverned(points map[dataplane.PointKey]hostPoint) {
+func withoutUngoverned(points []*hostPoint) []*hostPoint {
 	governed := map[dataplane.PointKey]bool{}
 	hook := func(k dataplane.PointKey) dataplane.PointKey {
 		k.Interface = ""
 		return k
 	}
-	for k, p := range points {
+	for _, p := range points {
 		if p.Governs() {
-			governed[hook(k)] = true
+			governed[hook(p.PointKey)] = true
 		}
 	}
-	for k := range points {
-		if !governed[hook(k)] {
-			delete(points, k)
-		}
-	}
+	return slices.DeleteFunc(points, func(p *hostPoint) bool { return !governed[hook(p.PointKey)] })
 }
 
-// pointOf makes the programs of a host endpoint at one hook, and holds them.
-func (e *Engine) pointOf(l *local, hook policy.Hook, family policy.Family) hostPoint {
+// pointOf makes the programs of a host endpoint at one hook, and holds them. own are
+// the classes for which they may not be the base.
+func (e *Engine) pointOf(l *local, hook policy.Hook, family policy.Family, own *roaring.Bitmap) hostPoint {
 	var p hostPoint
 	p.PointKey = dataplane.PointKey{Node: l.endpoint.Node, Hook: hook, Interface: l.endpoint.Interface, Family: family}
 	base := e.programOf(l, hook, family, nil)
@@ -120,7 +133,7 @@ func (e *Engine) pointOf(l *local, hook policy.Hook, family policy.Family) hostP
 	}
 	p.Base = dataplane.ProgramID(base)
 	p.programs = append(p.programs, base)
-	e.ownClasses(l, hook).Iterate(func(id uint32) bool {
+	own.Iterate(func(id uint32) bool {
 		c := e.classes.byID[dataplane.ClassID(id)]
 		if c.family != family {
 			return true
@@ -149,9 +162,11 @@ func (e *Engine) ownClasses(l *local, hook policy.Hook) *roaring.Bitmap {
 		for _, id := range en.force.rules[hook.Direction()] {
 			r := e.rules.at(id)
 			if r.own != 0 {
+				e.hosts.own[r.own] = struct{}{}
 				all.Or(e.facts.at(r.own).classes)
 			}
 			for _, name := range r.names(true) {
+				e.hosts.ownNames[name] = struct{}{}
 				for _, f := range e.facts.names.at(name).facts {
 					all.Or(e.facts.at(f).classes)
 				}
@@ -175,5 +190,14 @@ func (e *Engine) setHost(key policy.Key, l *local) {
 	}
 }
 
-// touchHosts has the points looked at again: classes came, went, or have other facts.
-func (e *Engine) touchHosts() { e.hosts.dirty = e.hosts.dirty || len(e.hosts.locals) > 0 }
+// touch has the points looked at again if a fact that begins or ceases to be true of
+// a class is one that they depend on. name is that of a port's fact, else 0.
+func (t *hostTable) touch(fact, name uint32) {
+	if t.dirty {
+		return
+	}
+	_, t.dirty = t.own[fact]
+	if name != 0 && !t.dirty {
+		_, t.dirty = t.ownNames[name]
+	}
+}

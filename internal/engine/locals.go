@@ -12,7 +12,8 @@ import (
 type local struct {
 	endpoint *policy.Endpoint
 	identity uint32
-	addrs    []netip.Addr
+	addrs    []netip.Addr // at which it is dispatched to
+	claims   []netip.Addr // all that it claims: addrs, or those of a host endpoint
 }
 
 // localAddr is an address of local endpoints: the first of them acts.
@@ -34,7 +35,7 @@ func (e *Engine) setLocal(key policy.Key, id, was uint32, ep *policy.Endpoint, a
 	}
 	e.setHost(key, nil)
 	if ep != nil && e.isLocal(ep) && (len(addrs) > 0 || ep.Host != nil) {
-		l := &local{endpoint: ep, identity: en.identity, addrs: addrs}
+		l := &local{endpoint: ep, identity: en.identity, addrs: addrs, claims: addrs}
 		if ep.Host != nil {
 			l.addrs = nil // it is not dispatched to by address
 			e.setHost(key, l)

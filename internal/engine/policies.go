@@ -178,8 +178,8 @@ func (e *Engine) settlePolicies() {
 			en.force.refs++
 		}
 		e.dirty.released = append(e.dirty.released, old...)
-		e.touchHosts()
 		for _, l := range in.endpoints {
+			e.hosts.dirty = e.hosts.dirty || l.endpoint.Host != nil
 			for _, a := range l.addrs {
 				e.dirty.addrs[a] = struct{}{}
 			}

@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/RoaringBitmap/roaring/v2"
-
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -19,12 +17,13 @@ type program struct {
 	key      string
 	dir      policy.Direction
 	hook     policy.Hook // of a host endpoint; 0: of workloads
-	rules    []tierRule  // in order, up to the first that decides everything
-	ends     []uint32    // the ends of tiers and the profile: rules of the program, of no policy
-	governed bool        // a policy applies
-	own      []uint32    // the port facts of the local side that the rules look up
-	refs     int         // local addresses
-	isNew    bool        // not given out yet
+	family   policy.Family
+	rules    []tierRule // in order, up to the first that decides everything
+	ends     []uint32   // the ends of tiers and the profile: rules of the program, of no policy
+	governed bool       // a policy applies
+	own      []uint32   // the port facts of the local side that the rules look up
+	refs     int        // local addresses
+	isNew    bool       // not given out yet
 
 	facts []uint32 // conditions on the peer, sorted
 	names []uint32 // port names looked up at the peer
@@ -33,8 +32,9 @@ type program struct {
 	always []int
 	byFact map[uint32][]int
 
-	base  dataplane.RowID
-	cells map[dataplane.ClassID]dataplane.RowID
+	base   dataplane.RowID
+	cells  map[dataplane.ClassID]dataplane.RowID
+	rebase bool // the base is to be computed again, since the program became another
 }
 
 // tierRule is a rule with the number of its tier.
@@ -106,7 +106,7 @@ func (e *Engine) programOf(l *local, hook policy.Hook, family policy.Family, fac
 
 // hold fills in a new program, or gives an equal one that there is.
 func (e *Engine) hold(p *program, l *local, family policy.Family, facts []uint32) uint32 {
-	p.refs, p.isNew = 1, true
+	p.refs, p.isNew, p.family = 1, true, family
 	ids := e.rulesFor(p, l, family, facts)
 	if !p.governed && (l.endpoint.Profile != "" || p.hook != 0 && !p.hook.Profiles()) {
 		e.releaseEnds(p)
@@ -249,11 +249,28 @@ func (p *program) encode(family policy.Family, rules []uint32) string {
 	return string(b)
 }
 
-// addProgram takes a new program in. Its rows follow in settleCells.
+// addProgram takes a new program in. What it depends on follows in settleNew, its
+// rows in settleCells.
 func (e *Engine) addProgram(p *program) uint32 {
 	e.programs.last++
 	id := e.programs.last
 	p.id = dataplane.ProgramID(id)
+	e.programs.byID[id] = p
+	e.programs.byKey[p.key] = id
+	e.dirty.programs[id] = struct{}{}
+	return id
+}
+
+// settleNew has facts know the new programs that depend on them, and marks their cells.
+func (e *Engine) settleNew() {
+	for _, id := range sortedKeys(e.dirty.programs) {
+		if p := e.programs.byID[id]; p != nil && p.isNew && p.refs > 0 && p.cells == nil {
+			e.fileProgram(id, p)
+		}
+	}
+}
+
+func (e *Engine) fileProgram(id uint32, p *program) {
 	p.cells = map[dataplane.ClassID]dataplane.RowID{}
 	p.byFact = map[uint32][]int{}
 	for i, r := range p.rules {
@@ -269,28 +286,33 @@ func (e *Engine) addProgram(p *program) uint32 {
 	p.facts = slices.Compact(p.facts)
 	slices.Sort(p.names)
 	p.names = slices.Compact(p.names)
-
-	mark := func(classes *roaring.Bitmap) {
-		classes.Iterate(func(c uint32) bool {
-			e.dirty.cells[cellKey{id, dataplane.ClassID(c)}] = struct{}{}
-			return true
-		})
-	}
 	for _, f := range p.facts {
 		e.facts.at(f).programs.Add(id)
-		mark(e.facts.at(f).classes)
 	}
 	for _, n := range p.names {
-		name := e.facts.names.at(n)
-		name.programs.Add(id)
-		for _, f := range name.facts {
-			mark(e.facts.at(f).classes)
+		e.facts.names.at(n).programs.Add(id)
+	}
+	e.markCells(p)
+}
+
+// markCells marks all cells that a program may have.
+func (e *Engine) markCells(p *program) {
+	for _, f := range p.facts {
+		e.markCellsOf(p, f)
+	}
+	for _, n := range p.names {
+		for _, f := range e.facts.names.at(n).facts {
+			e.markCellsOf(p, f)
 		}
 	}
-	e.programs.byID[id] = p
-	e.programs.byKey[p.key] = id
-	e.dirty.programs[id] = struct{}{}
-	return id
+}
+
+// markCellsOf marks the cells of the classes of which a fact is true.
+func (e *Engine) markCellsOf(p *program, fact uint32) {
+	e.facts.at(fact).classes.Iterate(func(c uint32) bool {
+		e.dirty.cells[cellKey{uint32(p.id), dataplane.ClassID(c)}] = struct{}{}
+		return true
+	})
 }
 
 // dropProgram forgets a program that no local address has any more.

@@ -31,7 +31,7 @@ func (tb *tables) canonical() []string {
 		out = append(out, "class "+classes[id])
 	}
 	for _, d := range tb.deciders {
-		out = append(out, fmt.Sprintf("decider %v %v %q", d.Direction, d.By, d.Logs))
+		out = append(out, fmt.Sprintf("decider %v %v %q %v", d.Direction, d.By, d.Logs, d.Skips))
 	}
 	rows := map[dataplane.RowID]string{}
 	for id, row := range tb.rows {
@@ -51,6 +51,14 @@ func (tb *tables) canonical() []string {
 	for _, l := range tb.locals {
 		out = append(out, fmt.Sprintf("local %v on %q egress %s ingress %s", l.Addr, l.Interface, programs[l.Egress], programs[l.Ingress]))
 	}
+	for _, p := range tb.points {
+		var of []string
+		for _, x := range p.Programs {
+			of = append(of, classes[x.Class]+" "+programs[x.Program])
+		}
+		slices.Sort(of)
+		out = append(out, fmt.Sprintf("point %v base %s classes %v", p.PointKey, programs[p.Base], of))
+	}
 	slices.Sort(out)
 	return out
 }
@@ -61,7 +69,7 @@ func (tb *tables) rowText(row dataplane.Row) string {
 		by := "nobody"
 		if r.Decider != 0 {
 			d := tb.deciders[r.Decider]
-			by = fmt.Sprintf("%v/%v/%q", d.Direction, d.By, d.Logs)
+			by = fmt.Sprintf("%v/%v/%q/%v", d.Direction, d.By, d.Logs, d.Skips)
 		}
 		fmt.Fprintf(&b, "[%d-%d %d-%d %d-%d %v %s]", r.FirstProtocol, r.LastProtocol, r.Dst.First, r.Dst.Last, r.Src.First, r.Src.Last, r.Allow, by)
 	}

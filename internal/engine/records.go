@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net/netip"
+
+	"github.com/google/btree"
 
 	"github.com/tierwall/tierwall/internal/compact"
 	"github.com/tierwall/tierwall/internal/dataplane"
@@ -21,11 +24,25 @@ func addrOf[K addrKey](k K) netip.Addr {
 	return netip.Addr{}
 }
 
+// lessKey orders keys by their addresses.
+func lessKey[K addrKey](a, b K) bool {
+	switch a := any(a).(type) {
+	case [4]byte:
+		b := any(b).([4]byte)
+		return binary.BigEndian.Uint32(a[:]) < binary.BigEndian.Uint32(b[:])
+	case [16]byte:
+		b := any(b).([16]byte)
+		return bytes.Compare(a[:], b[:]) < 0
+	}
+	return false
+}
+
 // record is an address that endpoints hold or a source lists by itself.
 type record[K addrKey] struct {
 	addr       K
 	state      uint32 // the atom, 0 if the record is gone at the next flush, and marks
 	next, prev uint32 // the other records of the atom
+	beside     uint32 // the next record of the block
 	holder     uint32 // the endpoint; 0 for none
 }
 
@@ -43,7 +60,8 @@ type recordTable[K addrKey] struct {
 	byAddr  compact.Index
 	hash    func(K) uint64
 	key     func(netip.Addr) K
-	blocks  map[K]uint16 // how many records there are in each block: see blockOf
+	blocks  map[K]uint32     // the first record of each block that has any: see blockOf
+	order   *btree.BTreeG[K] // these blocks, by their addresses
 	changes []recordChange
 }
 
@@ -54,7 +72,7 @@ type recordChange struct {
 }
 
 func newRecordTable[K addrKey](hash func(K) uint64, key func(netip.Addr) K) *recordTable[K] {
-	t := &recordTable[K]{hash: hash, key: key, blocks: map[K]uint16{}}
+	t := &recordTable[K]{hash: hash, key: key, blocks: map[K]uint32{}, order: btree.NewG(32, lessKey[K])}
 	t.byAddr = compact.NewIndex(func(r uint32) uint64 { return hash(t.recs.At(r).addr) })
 	return t
 }
@@ -78,7 +96,12 @@ func (t *recordTable[K]) of(k K) uint32 {
 		r = t.recs.Add()
 		*t.recs.At(r) = record[K]{addr: k}
 		t.byAddr.AddMissed(h, r)
-		t.blocks[blockOf(k)]++
+		block := blockOf(k)
+		first, ok := t.blocks[block]
+		if !ok {
+			t.order.ReplaceOrInsert(block)
+		}
+		t.recs.At(r).beside, t.blocks[block] = first, r
 	}
 	return r
 }
@@ -147,9 +170,25 @@ func (t *recordTable[K]) unlink(e *Engine, from, next, prev uint32) {
 func (t *recordTable[K]) drop(r uint32) {
 	k := t.recs.At(r).addr
 	t.byAddr.Remove(t.hash(k), r)
-	block := blockOf(k)
-	if t.blocks[block]--; t.blocks[block] == 0 {
-		delete(t.blocks, block)
-	}
+	t.leaveBlock(r, blockOf(k))
 	t.recs.Drop(r)
+}
+
+// leaveBlock takes a record out of the list of its block.
+func (t *recordTable[K]) leaveBlock(r uint32, block K) {
+	next := t.recs.At(r).beside
+	first := t.blocks[block]
+	switch {
+	case first != r:
+		at := first
+		for t.recs.At(at).beside != r {
+			at = t.recs.At(at).beside
+		}
+		t.recs.At(at).beside = next
+	case next != 0:
+		t.blocks[block] = next
+	default:
+		delete(t.blocks, block)
+		t.order.Delete(block)
+	}
 }

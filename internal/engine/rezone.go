@@ -3,13 +3,11 @@ package engine
 import (
 	"net/netip"
 	"slices"
-
-	"github.com/gaissmai/bart"
 )
 
 // rezoneAddrs moves the addresses, of one family, that lie in the nets that moved.
-// The work grows with the number of these addresses and of blocks that they lie
-// in, but not with the width of the nets.
+// The work grows with the number of these addresses, and neither with the width of
+// the nets nor with the number of other addresses.
 func rezoneAddrs[K addrKey](e *Engine, t *recordTable[K], moved map[netip.Prefix]struct{}) {
 	var nets []netip.Prefix
 	for p := range moved {
@@ -17,56 +15,36 @@ func rezoneAddrs[K addrKey](e *Engine, t *recordTable[K], moved map[netip.Prefix
 			nets = append(nets, p)
 		}
 	}
-	if len(nets) == 0 {
-		return
-	}
 	slices.SortFunc(nets, comparePrefixes)
-	blocks, wide := map[K]struct{}{}, &bart.Lite{}
+	var last netip.Prefix // the wider one comes first
 	for _, p := range nets {
-		switch width := p.Addr().BitLen() - p.Bits(); {
-		case width <= blockBits:
-			for a := p.Addr(); p.Contains(a); a = a.Next() {
-				rezone(e, t, t.key(a))
-			}
-		case width <= 2*blockBits && 1<<(width-blockBits) <= len(t.blocks):
-			for a := p.Addr(); p.Contains(a); a = pastBlock(a) {
-				if k := t.key(a); t.blocks[k] > 0 {
-					blocks[k] = struct{}{}
-				}
-			}
-		default:
-			wide.Insert(p)
+		if last.IsValid() && last.Overlaps(p) {
+			continue
 		}
-	}
-	if wide.Size() > 0 {
-		for k := range t.blocks {
-			if wide.Contains(addrOf(k)) {
-				blocks[k] = struct{}{}
-			}
+		last = p
+		if p.Addr().BitLen()-p.Bits() <= blockBits {
+			rezoneBlock(e, t, blockOf(t.key(p.Addr())), p)
+			continue
 		}
-	}
-	if len(blocks)<<blockBits > 4*t.byAddr.Len() {
-		// Blocks hold few of many addresses: a look at all is less.
-		t.byAddr.Each(func(r uint32) {
-			k := t.recs.At(r).addr
-			if _, in := blocks[blockOf(k)]; in {
-				placeRecord(e, t, r, addrOf(k))
+		t.order.AscendGreaterOrEqual(t.key(p.Addr()), func(block K) bool {
+			if !p.Contains(addrOf(block)) {
+				return false
 			}
+			rezoneBlock(e, t, block, p)
+			return true
 		})
-		return
-	}
-	for _, k := range sortedFunc(blocks, func(a, b K) int { return addrOf(a).Compare(addrOf(b)) }) {
-		for i := range 1 << blockBits {
-			k[len(k)-1] = byte(i)
-			rezone(e, t, k)
-		}
 	}
 }
 
-// rezone moves one address, if it is one that an endpoint has or a source lists.
-func rezone[K addrKey](e *Engine, t *recordTable[K], k K) {
-	if r := t.find(k); r != 0 {
-		placeRecord(e, t, r, addrOf(k))
+// rezoneBlock moves the addresses of a block that lie in a net.
+func rezoneBlock[K addrKey](e *Engine, t *recordTable[K], block K, p netip.Prefix) {
+	for r := t.blocks[block]; r != 0; {
+		rec := t.recs.At(r)
+		next := rec.beside
+		if addr := addrOf(rec.addr); p.Contains(addr) {
+			placeRecord(e, t, r, addr)
+		}
+		r = next
 	}
 }
 
@@ -79,15 +57,3 @@ func blockOf[K addrKey](k K) K {
 
 // blockBits is the number of bits in which the addresses of a block differ.
 const blockBits = 8
-
-// pastBlock gives the first address after the block of an address.
-func pastBlock(a netip.Addr) netip.Addr {
-	if a.Is4() {
-		b := a.As4()
-		b[3] = 255
-		return netip.AddrFrom4(b).Next()
-	}
-	b := a.As16()
-	b[15] = 255
-	return netip.AddrFrom16(b).Next()
-}

@@ -48,10 +48,13 @@ func (e *Engine) settleCells() {
 	cache := map[string]dataplane.RowID{}
 	for _, id := range sortedKeys(e.dirty.programs) {
 		p := e.programs.byID[id]
-		if p == nil || p.refs == 0 || !p.isNew || p.base != 0 {
+		if p == nil || p.refs == 0 || !p.rebase && (!p.isNew || p.base != 0) {
 			continue
 		}
+		was := p.base
 		p.base = e.holdRow(e.makeRow(p, nil))
+		p.rebase = p.rebase && p.base != was // given out if it is another one
+		e.releaseRow(was)
 	}
 	for _, key := range sortedFunc(e.dirty.cells, func(a, b cellKey) int {
 		return cmp.Or(cmp.Compare(a.program, b.program), cmp.Compare(a.class, b.class))
@@ -67,7 +70,7 @@ func (e *Engine) settleCells() {
 // program and the facts that matter to it.
 func (e *Engine) settleCell(p *program, class dataplane.ClassID, cache map[string]dataplane.RowID) {
 	var row dataplane.RowID
-	if c := e.classes.byID[class]; c != nil {
+	if c := e.classes.byID[class]; c != nil && c.family == p.family {
 		facts := e.relevant(p, c)
 		key := binary.LittleEndian.AppendUint32(nil, uint32(p.id))
 		for _, f := range facts {

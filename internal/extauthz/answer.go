@@ -54,6 +54,7 @@ func policyText(by *policy.Decider) string {
 		return "no policy"
 	}
 	var b strings.Builder
+	b.Grow(len(by.Kind) + len(by.Namespace) + len(by.Name) + len(by.Tier) + len(" /  end of tier "))
 	b.WriteString(by.Kind)
 	if by.Name != "" {
 		b.WriteByte(' ')

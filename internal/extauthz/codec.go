@@ -3,6 +3,7 @@ package extauthz
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/encoding"
@@ -54,7 +55,19 @@ const (
 // checker is what the service needs.
 type checker interface {
 	check(ctx context.Context, q *Question) *Answer
+	unreadable(err error)
 }
+
+// call is the memory that a question takes. Nothing of an answer points into it.
+type call struct {
+	question Question
+	request  Request
+}
+
+var calls = sync.Pool{New: func() any { return &call{} }}
+
+func (c *call) marshal() []byte            { return c.question.marshal() }
+func (c *call) unmarshal(raw []byte) error { return c.question.read(raw, &c.request) }
 
 // service describes Envoy's service to gRPC.
 var service = grpc.ServiceDesc{
@@ -63,11 +76,13 @@ var service = grpc.ServiceDesc{
 	Methods: []grpc.MethodDesc{{
 		MethodName: checkMethod,
 		Handler: func(srv any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-			q := &Question{}
-			if err := decode(q); err != nil {
+			c := calls.Get().(*call)
+			defer calls.Put(c)
+			if err := decode(c); err != nil {
+				srv.(checker).unreadable(err)
 				return nil, err
 			}
-			return srv.(checker).check(ctx, q), nil
+			return srv.(checker).check(ctx, &c.question), nil
 		},
 	}},
 	Metadata: "envoy/service/auth/v3/external_auth.proto",

@@ -5,13 +5,16 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"github.com/tierwall/tierwall/internal/serve"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/tierwall/tierwall/internal/serve"
 )
 
 // Config says where a server listens, and whom it answers.
@@ -31,6 +34,10 @@ type Config struct {
 // socketMode lets root and one group open the socket.
 const socketMode = 0o660
 
+// maxPath is how long the path of a socket may be, less what its name has while it
+// is made.
+const maxPath = 107 - len(".new")
+
 // unixPrefix begins the address of a socket.
 const unixPrefix = "unix:"
 
@@ -48,6 +55,8 @@ func (c *Config) Check() error {
 		return errors.New("--ext-authz-cert, --ext-authz-key and --ext-authz-client-ca belong together: TLS without knowing the client would answer anyone")
 	case isUnix && !strings.HasPrefix(path, "/"):
 		return fmt.Errorf("--ext-authz %s: expected unix: and a path that begins with '/'", c.Address)
+	case isUnix && len(path) > maxPath:
+		return fmt.Errorf("--ext-authz %s: the path of a socket has at most %d bytes, this one %d", c.Address, maxPath, len(path))
 	case isUnix && files > 0:
 		return fmt.Errorf("--ext-authz %s: a socket has no TLS: who may open it is said by its group", c.Address)
 	case isUnix:
@@ -71,13 +80,29 @@ func (c *Config) listen() (net.Listener, error) {
 	}
 	path, isUnix := strings.CutPrefix(c.Address, unixPrefix)
 	if !isUnix {
-		return net.Listen("tcp", c.Address)
+		l, err := net.Listen("tcp", c.Address)
+		return l, c.failed(err)
 	}
 	l, err := serve.Unix(path, socketMode, c.Group)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("--ext-authz %s: the folder %s does not exist: create it, and let only proxies into it", c.Address, filepath.Dir(path))
+	}
 	if err != nil {
-		return nil, fmt.Errorf("--ext-authz: %w", err)
+		return nil, c.failed(err)
 	}
 	return l, nil
+}
+
+// failed says which address an error is about.
+func (c *Config) failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err // the rest of it names the address again
+	}
+	return fmt.Errorf("--ext-authz %s: cannot listen there: %w", c.Address, err)
 }
 
 // tls gives the configuration of TLS; nil for none.
@@ -108,10 +133,11 @@ func (r *reader) current() (*tls.Config, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var times [3]time.Time
+	flags := [...]string{"cert", "key", "client-ca"}
 	for i, name := range []string{r.cfg.CertFile, r.cfg.KeyFile, r.cfg.ClientCA} {
 		info, err := os.Stat(name)
 		if err != nil {
-			return r.made, r.unless(err)
+			return r.made, r.unless(fmt.Errorf("--ext-authz-%s: %w", flags[i], err))
 		}
 		times[i] = info.ModTime()
 	}

@@ -15,7 +15,10 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-func TestMain(m *testing.M) { modeltest.Main(m, 300, 3000) }
+func TestMain(m *testing.M) {
+	beServer() // if this process is one
+	modeltest.Main(m, 300, 3000)
+}
 
 // ask makes the request of a proxy for a flow over TCP or UDP.
 func ask(f policy.Flow) *authv3.CheckRequest {

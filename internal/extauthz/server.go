@@ -4,7 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"sync/atomic"
+	"strings"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -26,22 +26,25 @@ const (
 	handshakeTime  = 5 * time.Second
 	idleTime       = 30 * time.Minute
 	stopTime       = 5 * time.Second
+
+	streamWindow = 64 << 10
+	connWindow   = 1 << 20
 )
+
+// streamWorkers are goroutines that answer: their stacks have grown already. More
+// than these get one of their own each. One costs some 10 KB.
+const streamWorkers = 64
 
 // Server answers proxies.
 type Server struct {
 	state    *State
+	address  string // as configured
 	listener net.Listener
 	grpc     *grpc.Server
 	health   *health.Server
 	log      *slog.Logger
-
-	allowed, denied, refused atomic.Uint64
+	counters counters
 }
-
-// Counts are how many requests were answered in which way. Refused are those
-// that were denied without policy being asked: see State.Decide.
-type Counts struct{ Allowed, Denied, Refused uint64 }
 
 // Listen makes a server that decides by a state.
 func Listen(cfg Config, state *State, log *slog.Logger) (*Server, error) {
@@ -57,15 +60,16 @@ func Listen(cfg Config, state *State, log *slog.Logger) (*Server, error) {
 	opts := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxHeaderListSize(maxHeaderList), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(handshakeTime), grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTime}),
-		grpc.NumStreamWorkers(4), grpc.ForceServerCodecV2(newCodec()),
+		grpc.NumStreamWorkers(streamWorkers), grpc.ForceServerCodecV2(newCodec()),
+		// Fixed, so that what a connection may send before it is read is bounded, and
+		// nothing is spent on finding out how much that could be.
+		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(connWindow),
 	}
 	if tls != nil {
 		opts = append(opts, grpc.Creds(credentials.NewTLS(tls)))
 	}
-	s := &Server{
-		state: state, listener: netutil.LimitListener(l, maxConnections), grpc: grpc.NewServer(opts...),
-		health: health.NewServer(), log: log,
-	}
+	s := &Server{state: state, address: cfg.Address, grpc: grpc.NewServer(opts...), health: health.NewServer(), log: log}
+	s.listener = counting{netutil.LimitListener(l, maxConnections), &s.counters.connections}
 	s.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	s.grpc.RegisterService(&service, s)
 	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
@@ -73,7 +77,12 @@ func Listen(cfg Config, state *State, log *slog.Logger) (*Server, error) {
 }
 
 // Addr is where the server listens.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+func (s *Server) Addr() net.Addr {
+	if path, isUnix := strings.CutPrefix(s.address, unixPrefix); isUnix {
+		return &net.UnixAddr{Name: path, Net: "unix"} // the listener knows the name that it was made by
+	}
+	return s.listener.Addr()
+}
 
 // Ready says that the state is complete, also to who asks for the server's health.
 func (s *Server) Ready() {
@@ -100,23 +109,26 @@ func (s *Server) Serve(ctx context.Context) error {
 func (s *Server) Close() { s.grpc.Stop(); _ = s.listener.Close() }
 
 // Counts gives what was answered so far.
-func (s *Server) Counts() Counts {
-	return Counts{s.allowed.Load(), s.denied.Load(), s.refused.Load()}
-}
+func (s *Server) Counts() Counts { return s.counters.counts() }
 
 // check answers one request.
 func (s *Server) check(_ context.Context, q *Question) *Answer {
+	began := time.Now()
 	res, err := s.state.Decide(q)
 	trace := traceID(q)
+	s.counters.answered(res.Verdict, err, time.Since(began))
 	switch {
 	case err != nil:
-		s.refused.Add(1)
 		s.log.Debug("a request was refused", "why", err, "trace", trace)
+		return denied(&res, err, trace)
 	case res.Verdict == policy.Allow:
-		s.allowed.Add(1)
 		return allowed(&res, trace)
-	default:
-		s.denied.Add(1)
 	}
-	return denied(&res, err, trace)
+	return denied(&res, nil, trace)
+}
+
+// unreadable notes a message that is no question.
+func (s *Server) unreadable(err error) {
+	s.counters.unreadable.Add(1)
+	s.log.Debug("a message is no question", "why", err)
 }

@@ -13,10 +13,12 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/status"
 
 	"github.com/tierwall/tierwall/internal/modeltest"
@@ -180,10 +182,31 @@ func TestCheck(t *testing.T) {
 			}
 		})
 	}
-	if c := server.Counts(); c.Allowed != 6 || c.Allowed+c.Denied+c.Refused != 23 {
+	c := server.Counts()
+	by := map[string]uint64{"not-ready": 1, "identity": 2, "unknown-destination": 1, "malformed": 7}
+	if c.Allowed != 6 || c.Allowed+c.Denied+c.Refused != 23 || c.Took.Count != 23 || c.Took.Sum <= 0 || c.Connections != 1 || c.Unreadable != 0 {
 		t.Errorf("counts %+v", c)
 	}
+	if d := cmp.Diff(by, c.RefusedBy); d != "" {
+		t.Errorf("refused (-want +got):\n%s", d)
+	}
+	raw := mem.SliceBuffer("\x0a\x05no")
+	if err := conn.Invoke(t.Context(), "/"+serviceName+"/"+checkMethod, raw, &raw, grpc.ForceCodecV2(asIs{})); status.Code(err) != codes.Internal {
+		t.Errorf("a message that is no question: %v", err)
+	}
+	if n := server.Counts().Unreadable; n != 1 {
+		t.Errorf("%d unreadable messages, want 1", n)
+	}
 }
+
+// asIs is a codec of messages that are bytes already.
+type asIs struct{}
+
+func (asIs) Name() string { return "proto" }
+
+func (asIs) Marshal(v any) (mem.BufferSlice, error) { return mem.BufferSlice{v.(mem.SliceBuffer)}, nil }
+
+func (asIs) Unmarshal(mem.BufferSlice, any) error { return nil }
 
 // TestChangeIsInForceAtOnce checks that a request is judged by the policy there is.
 func TestChangeIsInForceAtOnce(t *testing.T) {
@@ -280,8 +303,18 @@ func TestSocket(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(Config{Address: "unix:" + file, Group: -1}, NewState("n"), nil); err == nil || !strings.Contains(err.Error(), "something else is there") {
-		t.Errorf("a file at the path: %v", err)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	for address, want := range map[string]string{
+		"unix:" + file: "something else is there", "unix:" + dir + "/no/authz.sock": "/no does not exist: create it",
+		taken.Addr().String(): "--ext-authz " + taken.Addr().String() + ": cannot listen there: bind: address already in use",
+	} {
+		if _, err := Listen(Config{Address: address, Group: -1}, NewState("n"), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", address, err, want)
+		}
 	}
 }
 
@@ -298,6 +331,7 @@ func TestConfig(t *testing.T) {
 		{with(none, "[::1]:9098"), ""},
 		{with(tls, "10.0.0.1:9098"), ""},
 		{with(none, "unix:authz.sock"), "begins with '/'"},
+		{with(none, "unix:/"+strings.Repeat("a", 103)), "at most 103 bytes, this one 104"},
 		{with(none, "localhost:9098"), "an IP address and a port"},
 		{with(none, "/run/authz.sock"), "an IP address and a port"},
 		{with(none, "0.0.0.0:9098"), "needs --ext-authz-cert"},

@@ -83,8 +83,11 @@ func (s index) Holder(addr netip.Addr) *policy.Endpoint { return s.holders[addr]
 
 // OnNode implements evaluate.Index.
 func (s index) OnNode(ep *policy.Endpoint, addr netip.Addr) bool {
-	node, found := s.nodes[addr]
-	return found && node == ep.Node
+	if node, found := s.nodes[addr]; found && node == ep.Node {
+		return true
+	}
+	host := s.holders[addr]
+	return ep.Node != "" && host != nil && host.Host != nil && host.Node == ep.Node
 }
 
 // Tiers implements evaluate.Index.

@@ -40,41 +40,56 @@ type Answer struct {
 	Body    string      // likewise
 }
 
-// fields visits the fields of a message. Those of other types than expected are
-// an error, unknown ones are passed over.
-func fields(what string, raw []byte, visit func(number protowire.Number, typ protowire.Type, text []byte, n uint64) error) error {
-	for len(raw) > 0 {
-		number, typ, size := protowire.ConsumeTag(raw)
-		if size < 0 {
-			return fmt.Errorf("%s: %w", what, protowire.ParseError(size))
+// scan goes through the fields of a message, one by one. Fields of other types
+// than expected are passed over by who reads, as unknown ones are.
+type scan struct {
+	rest []byte
+	key  uint64 // of the present field: its number and type
+	text []byte // if it is of bytes
+	n    uint64 // if it is a varint
+	size int    // what was consumed of the last one; negative: it is broken
+}
+
+// next reads the next field. At the end, and at what is none, it reports false.
+func (r *scan) next() bool {
+	if len(r.rest) == 0 {
+		return false
+	}
+	if r.rest[0] < 0x80 && r.rest[0]>>3 != 0 { // as nearly all are
+		r.key, r.size = uint64(r.rest[0]), 1
+	} else {
+		var number protowire.Number
+		var typ protowire.Type
+		if number, typ, r.size = protowire.ConsumeTag(r.rest); r.size < 0 {
+			return false
 		}
-		raw = raw[size:]
-		var text []byte
-		var n uint64
-		switch typ {
-		case protowire.BytesType:
-			text, size = protowire.ConsumeBytes(raw)
-		case protowire.VarintType:
-			n, size = protowire.ConsumeVarint(raw)
-		default:
-			size = protowire.ConsumeFieldValue(number, typ, raw)
-		}
-		if size < 0 {
-			return fmt.Errorf("%s: %w", what, protowire.ParseError(size))
-		}
-		raw = raw[size:]
-		if err := visit(number, typ, text, n); err != nil {
-			return err
-		}
+		r.key = protowire.EncodeTag(number, typ)
+	}
+	r.rest = r.rest[r.size:]
+	switch typ := protowire.Type(r.key & 7); typ {
+	case protowire.BytesType:
+		r.text, r.size = protowire.ConsumeBytes(r.rest)
+	case protowire.VarintType:
+		r.n, r.size = protowire.ConsumeVarint(r.rest)
+	default:
+		r.size = protowire.ConsumeFieldValue(protowire.Number(r.key>>3), typ, r.rest) //nolint:gosec // it was one
+	}
+	if r.size < 0 {
+		return false
+	}
+	r.rest = r.rest[r.size:]
+	return true
+}
+
+// err says what was wrong with the message, after its end.
+func (r *scan) err(what string) error {
+	if r.size < 0 {
+		return fmt.Errorf("%s: %w", what, protowire.ParseError(r.size))
 	}
 	return nil
 }
 
-// key is a field with its type, to be switched over.
-func key(number protowire.Number, typ protowire.Type) uint64 {
-	return protowire.EncodeTag(number, typ)
-}
-
+// Fields with their types, as a scan has them.
 const (
 	message1 = 1<<3 | uint64(protowire.BytesType)
 	message2 = 2<<3 | uint64(protowire.BytesType)
@@ -94,108 +109,169 @@ func setText(to *string, text []byte) error {
 	return nil
 }
 
+// setMethod takes a method in; those that nearly all requests have need no memory.
+func setMethod(to *string, text []byte) error {
+	for _, known := range [...]string{"GET", "POST", "PUT", "HEAD", "DELETE", "PATCH", "OPTIONS"} {
+		if string(text) == known {
+			*to = known
+			return nil
+		}
+	}
+	return setText(to, text)
+}
+
 // unmarshal reads a CheckRequest.
-func (q *Question) unmarshal(raw []byte) error {
+func (q *Question) unmarshal(raw []byte) error { return q.read(raw, &Request{}) }
+
+// read does the same; a request of HTTP is put where its caller says.
+func (q *Question) read(raw []byte, request *Request) error {
 	*q = Question{}
-	return fields("CheckRequest", raw, func(number protowire.Number, typ protowire.Type, text []byte, _ uint64) error {
-		if key(number, typ) != message1 {
-			return nil
+	r := scan{rest: raw}
+	for r.next() {
+		if r.key != message1 {
+			continue
 		}
-		return fields("attributes", text, func(number protowire.Number, typ protowire.Type, text []byte, _ uint64) error {
-			switch key(number, typ) {
-			case message1:
-				return q.Source.unmarshal(text)
-			case message2:
-				return q.Destination.unmarshal(text)
-			case message4:
-				return q.unmarshalRequest(text)
-			}
-			return nil
-		})
-	})
+		if err := q.readAttributes(r.text, request); err != nil {
+			return err
+		}
+	}
+	return r.err("CheckRequest")
 }
 
-func (p *Peer) unmarshal(raw []byte) error {
-	return fields("peer", raw, func(number protowire.Number, typ protowire.Type, text []byte, _ uint64) error {
-		switch key(number, typ) {
+func (q *Question) readAttributes(raw []byte, request *Request) error {
+	r := scan{rest: raw}
+	for r.next() {
+		var err error
+		switch r.key {
 		case message1:
-			return fields("address", text, func(number protowire.Number, typ protowire.Type, text []byte, _ uint64) error {
-				if key(number, typ) != message1 { // a pipe, or an address of Envoy's own
-					p.Address, p.Port, p.UDP = "", 0, false
-					return nil
-				}
-				return p.unmarshalSocket(text)
-			})
-		case message4:
-			return setText(&p.Principal, text)
-		}
-		return nil
-	})
-}
-
-func (p *Peer) unmarshalSocket(raw []byte) error {
-	return fields("socket address", raw, func(number protowire.Number, typ protowire.Type, text []byte, n uint64) error {
-		switch key(number, typ) {
-		case number1:
-			p.UDP = n == 1
+			err = q.Source.read(r.text)
 		case message2:
-			return setText(&p.Address, text)
-		case number3:
-			p.Port = uint32(n) //nolint:gosec // as protobuf has it
+			err = q.Destination.read(r.text)
+		case message4:
+			err = q.readRequest(r.text, request)
 		}
-		return nil
-	})
+		if err != nil {
+			return err
+		}
+	}
+	return r.err("attributes")
 }
 
-func (q *Question) unmarshalRequest(raw []byte) error {
-	return fields("request", raw, func(number protowire.Number, typ protowire.Type, text []byte, _ uint64) error {
-		if key(number, typ) != message2 {
-			return nil
+func (p *Peer) read(raw []byte) error {
+	r := scan{rest: raw}
+	for r.next() {
+		var err error
+		switch r.key {
+		case message1:
+			err = p.readAddress(r.text)
+		case message4:
+			err = setText(&p.Principal, r.text)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return r.err("peer")
+}
+
+func (p *Peer) readAddress(raw []byte) error {
+	r := scan{rest: raw}
+	for r.next() {
+		if r.key != message1 { // a pipe, or an address of Envoy's own
+			p.Address, p.Port, p.UDP = "", 0, false
+			continue
+		}
+		if err := p.readSocket(r.text); err != nil {
+			return err
+		}
+	}
+	return r.err("address")
+}
+
+func (p *Peer) readSocket(raw []byte) error {
+	r := scan{rest: raw}
+	for r.next() {
+		switch r.key {
+		case number1:
+			p.UDP = r.n == 1
+		case message2:
+			if err := setText(&p.Address, r.text); err != nil {
+				return err
+			}
+		case number3:
+			p.Port = uint32(r.n) //nolint:gosec // as protobuf has it
+		}
+	}
+	return r.err("socket address")
+}
+
+func (q *Question) readRequest(raw []byte, request *Request) error {
+	r := scan{rest: raw}
+	for r.next() {
+		if r.key != message2 {
+			continue
 		}
 		if q.HTTP == nil {
-			q.HTTP = &Request{}
+			*request = Request{}
+			q.HTTP = request
 		}
-		return q.HTTP.unmarshal(text)
-	})
-}
-
-func (r *Request) unmarshal(raw []byte) error {
-	return fields("HTTP request", raw, func(number protowire.Number, typ protowire.Type, text []byte, _ uint64) error {
-		switch key(number, typ) {
-		case message2:
-			return setText(&r.Method, text)
-		case message3: // an entry of the map of headers
-			return r.unmarshalHeader(text)
-		case message4:
-			return setText(&r.Path, text)
-		case headers: // a list of them, where the proxy sends that
-			return fields("header map", text, func(number protowire.Number, typ protowire.Type, text []byte, _ uint64) error {
-				if key(number, typ) != message1 {
-					return nil
-				}
-				return r.unmarshalHeader(text)
-			})
+		if err := q.HTTP.read(r.text); err != nil {
+			return err
 		}
-		return nil
-	})
-}
-
-// unmarshalHeader reads a name (1) and a value (2, or raw 3), of either form.
-func (r *Request) unmarshalHeader(raw []byte) error {
-	var name, value []byte
-	err := fields("header", raw, func(number protowire.Number, typ protowire.Type, text []byte, _ uint64) error {
-		switch key(number, typ) {
-		case message1:
-			name = text
-		case message2, message3:
-			value = text
-		}
-		return nil
-	})
-	if string(name) == headerTraceparent && len(value) > 0 {
-		r.Traceparent = string(value)
 	}
-	return err
+	return r.err("request")
+}
+
+func (h *Request) read(raw []byte) error {
+	r := scan{rest: raw}
+	for r.next() {
+		var err error
+		switch r.key {
+		case message2:
+			err = setMethod(&h.Method, r.text)
+		case message3: // an entry of the map of headers
+			err = h.readHeader(r.text)
+		case message4:
+			err = setText(&h.Path, r.text)
+		case headers: // a list of them, where the proxy sends that
+			err = h.readHeaders(r.text)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return r.err("HTTP request")
+}
+
+func (h *Request) readHeaders(raw []byte) error {
+	r := scan{rest: raw}
+	for r.next() {
+		if r.key != message1 {
+			continue
+		}
+		if err := h.readHeader(r.text); err != nil {
+			return err
+		}
+	}
+	return r.err("header map")
+}
+
+// readHeader reads a name (1) and a value (2, or raw 3), of either form.
+func (h *Request) readHeader(raw []byte) error {
+	var name, value []byte
+	r := scan{rest: raw}
+	for r.next() {
+		switch r.key {
+		case message1:
+			name = r.text
+		case message2, message3:
+			value = r.text
+		}
+	}
+	if string(name) == headerTraceparent && len(value) > 0 {
+		h.Traceparent = string(value)
+	}
+	return r.err("header")
 }
 
 // appendMessage appends a message as a field of another.

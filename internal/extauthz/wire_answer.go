@@ -10,27 +10,52 @@ const overwrite = 2
 
 // marshal writes a CheckResponse.
 func (a *Answer) marshal() []byte {
-	inner := make([]byte, 0, 256)
 	code, field := codes.OK, protowire.Number(3)
+	inner := 0
+	for _, h := range a.Headers {
+		inner += protowire.SizeBytes(sizeOfHeader(h)) + 1
+	}
+	var status int
 	if !a.Allowed {
 		code, field = codes.PermissionDenied, 2
-		inner = appendMessage(inner, 1, appendNumber(nil, 1, uint64(a.Status))) //nolint:gosec // a status of HTTP
+		status = sizeOfNumber(uint64(a.Status)) //nolint:gosec // a status of HTTP
+		inner += 1 + protowire.SizeBytes(status) + sizeOfText(a.Body)
+	}
+	sized := sizeOfNumber(uint64(code))
+	out := make([]byte, 0, 2+protowire.SizeBytes(sized)+protowire.SizeBytes(inner))
+	out = appendNumber(appendLength(out, 1, sized), 1, uint64(code))
+	out = appendLength(out, field, inner)
+	if !a.Allowed {
+		out = appendNumber(appendLength(out, 1, status), 1, uint64(a.Status)) //nolint:gosec // likewise
 	}
 	for _, h := range a.Headers {
-		size := sizeOfText(h[0]) + sizeOfText(h[1])
-		inner = protowire.AppendTag(inner, 2, protowire.BytesType)
-		inner = protowire.AppendVarint(inner, uint64(1+protowire.SizeBytes(size)+2)) //nolint:gosec // lengths
-		inner = protowire.AppendTag(inner, 1, protowire.BytesType)
-		inner = protowire.AppendVarint(inner, uint64(size)) //nolint:gosec // a length
-		inner = appendText(appendText(inner, 1, h[0]), 2, h[1])
-		inner = appendNumber(inner, 3, overwrite)
+		out = appendLength(out, 2, sizeOfHeader(h))
+		out = appendLength(out, 1, sizeOfText(h[0])+sizeOfText(h[1]))
+		out = appendText(appendText(out, 1, h[0]), 2, h[1])
+		out = appendNumber(out, 3, overwrite)
 	}
 	if !a.Allowed {
-		inner = appendText(inner, 3, a.Body)
+		out = appendText(out, 3, a.Body)
 	}
-	out := make([]byte, 0, len(inner)+16)
-	out = appendMessage(out, 1, appendNumber(nil, 1, uint64(code)))
-	return appendMessage(out, field, inner)
+	return out
+}
+
+// appendLength begins a message of a size as a field of another.
+func appendLength(b []byte, number protowire.Number, size int) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, number, protowire.BytesType), uint64(size)) //nolint:gosec // a length
+}
+
+// sizeOfHeader is that of a header with its action.
+func sizeOfHeader(h [2]string) int {
+	return 1 + protowire.SizeBytes(sizeOfText(h[0])+sizeOfText(h[1])) + sizeOfNumber(overwrite)
+}
+
+// sizeOfNumber is that of a number as a field with a number below 16.
+func sizeOfNumber(n uint64) int {
+	if n == 0 {
+		return 0
+	}
+	return 1 + protowire.SizeVarint(n)
 }
 
 // sizeOfText is that of a string as a field with a number below 16.
@@ -44,54 +69,68 @@ func sizeOfText(text string) int {
 // unmarshal reads a CheckResponse.
 func (a *Answer) unmarshal(raw []byte) error {
 	*a = Answer{}
-	return fields("CheckResponse", raw, func(number protowire.Number, typ protowire.Type, text []byte, _ uint64) error {
-		switch key(number, typ) {
-		case message2:
-			a.Allowed = false
-			return a.unmarshalInner(text)
-		case message3:
-			a.Allowed = true
-			return a.unmarshalInner(text)
+	r := scan{rest: raw}
+	for r.next() {
+		if r.key != message2 && r.key != message3 {
+			continue
 		}
-		return nil
-	})
+		a.Allowed = r.key == message3
+		if err := a.readInner(r.text); err != nil {
+			return err
+		}
+	}
+	return r.err("CheckResponse")
 }
 
-func (a *Answer) unmarshalInner(raw []byte) error {
-	return fields("answer", raw, func(number protowire.Number, typ protowire.Type, text []byte, _ uint64) error {
-		switch k := key(number, typ); {
-		case k == message1 && !a.Allowed:
-			return fields("status", text, func(number protowire.Number, typ protowire.Type, _ []byte, n uint64) error {
-				if key(number, typ) == number1 {
-					a.Status = int(n) //nolint:gosec // as protobuf has it
-				}
-				return nil
-			})
-		case k == message2:
-			return a.unmarshalHeader(text)
-		case k == message3 && !a.Allowed:
-			return setText(&a.Body, text)
+func (a *Answer) readInner(raw []byte) error {
+	r := scan{rest: raw}
+	for r.next() {
+		var err error
+		switch {
+		case r.key == message1 && !a.Allowed:
+			err = a.readStatus(r.text)
+		case r.key == message2:
+			err = a.readHeader(r.text)
+		case r.key == message3 && !a.Allowed:
+			err = setText(&a.Body, r.text)
 		}
-		return nil
-	})
+		if err != nil {
+			return err
+		}
+	}
+	return r.err("answer")
 }
 
-func (a *Answer) unmarshalHeader(raw []byte) error {
-	return fields("header", raw, func(number protowire.Number, typ protowire.Type, text []byte, _ uint64) error {
-		if key(number, typ) != message1 {
-			return nil
+func (a *Answer) readStatus(raw []byte) error {
+	r := scan{rest: raw}
+	for r.next() {
+		if r.key == number1 {
+			a.Status = int(r.n) //nolint:gosec // as protobuf has it
+		}
+	}
+	return r.err("status")
+}
+
+func (a *Answer) readHeader(raw []byte) error {
+	r := scan{rest: raw}
+	for r.next() {
+		if r.key != message1 {
+			continue
 		}
 		var h [2]string
-		err := fields("header", text, func(number protowire.Number, typ protowire.Type, text []byte, _ uint64) error {
-			switch key(number, typ) {
-			case message1:
-				return setText(&h[0], text)
-			case message2:
-				return setText(&h[1], text)
+		f := scan{rest: r.text}
+		for f.next() {
+			if f.key != message1 && f.key != message2 {
+				continue
 			}
-			return nil
-		})
+			if err := setText(&h[f.key>>3-1], f.text); err != nil {
+				return err
+			}
+		}
+		if err := f.err("header"); err != nil {
+			return err
+		}
 		a.Headers = append(a.Headers, h)
-		return err
-	})
+	}
+	return r.err("header")
 }

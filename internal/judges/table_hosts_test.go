@@ -173,6 +173,158 @@ var hostRows = []hostRow{
 			office -> web    TCP 81 Deny
 			office -> node-1 TCP 80 Deny`,
 	}},
+	{row: row{
+		name: "transit: neither end is on the host, which routes it on",
+		objects: hep("all", "*") + gnp("forward", `
+			selector: role == 'host'
+			applyOnForward: true
+			types: [Ingress, Egress]
+			ingress:
+			- {action: Allow, protocol: TCP, source: {selector: role == 'partner', namespaceSelector: all()}, destination: {ports: [80, 81]}}
+			- {action: Allow, protocol: UDP}
+			egress:
+			- {action: Deny, protocol: TCP, destination: {ports: [81]}}
+			- {action: Deny, protocol: UDP, destination: {nets: [198.51.100.99/32]}}
+			- {action: Deny, protocol: UDP, destination: {nets: ["fd00:c:9::99/128"]}}
+			- {action: Allow}`),
+		flows: `
+			office   -> world    TCP 80 Allow
+			office   -> world    TCP 81 Deny # as it leaves
+			office   -> world    TCP 82 Deny # as it comes in
+			office   -> world    TCP 22 Deny # failsafes are the host's own
+			office   -> world    ping   Deny
+			world    -> office   TCP 80 Deny # as it comes in: who begins it
+			world    -> node-2   UDP 9  Allow
+			world    -> stranger UDP 9  Deny
+			stranger -> world    UDP 9  Allow
+			node-2   -> office   UDP 9  Allow`,
+	}},
+	{row: row{
+		name: "transit: by which interface it comes in, and by which it leaves",
+		objects: hep("office", "l-office") +
+			labelled("side: world", object("projectcalico.org/v3", "HostEndpoint", "world", "node: node-1\ninterfaceName: l-world")) + gnp("office", `
+			selector: role == 'host'
+			applyOnForward: true
+			types: [Ingress]
+			ingress: [{action: Allow, protocol: TCP, destination: {ports: [80, 81]}}]`) + gnp("world", `
+			selector: side == 'world'
+			applyOnForward: true
+			types: [Egress]
+			egress: [{action: Allow, protocol: TCP, destination: {ports: [80, 82]}}]`),
+		flows: `
+			office   -> world    TCP 80 Allow
+			office   -> world    TCP 81 Deny # where it leaves
+			office   -> world    TCP 82 Deny # where it comes in
+			office   -> stranger TCP 81 Allow
+			stranger -> world    TCP 82 Allow
+			stranger -> world    TCP 81 Deny
+			world    -> office   TCP 83 Allow # nothing governs that direction
+			stranger -> node-2   TCP 83 Allow`,
+	}},
+	{row: row{
+		name: "transit: before DNAT, and the rest of the host's policy skipped",
+		objects: hep("all", "*") + gnp("early", `
+			selector: role == 'host'
+			applyOnForward: true
+			preDNAT: true
+			order: 1
+			types: [Ingress]
+			ingress:
+			- {action: Allow, protocol: TCP, destination: {ports: [80]}}
+			- {action: Deny, protocol: TCP, destination: {ports: [81]}}`) + gnp("forward", `
+			selector: role == 'host'
+			applyOnForward: true
+			types: [Ingress]
+			ingress: [{action: Allow, protocol: TCP, destination: {ports: [81, 82]}}]`),
+		flows: `
+			office -> world TCP 80 Allow
+			office -> world TCP 81 Deny
+			office -> world TCP 82 Allow
+			office -> world TCP 83 Deny`,
+	}},
+	{row: row{
+		name: "transit: without tracking, each direction by itself",
+		objects: hep("all", "*") + gnp("raw", `
+			selector: role == 'host'
+			applyOnForward: true
+			doNotTrack: true
+			order: 1
+			types: [Ingress, Egress]
+			ingress:
+			- {action: Allow, protocol: UDP, destination: {ports: [80]}}
+			- {action: Allow, protocol: UDP, source: {ports: [80]}}
+			- {action: Deny, protocol: UDP, destination: {ports: [81]}}`) + gnp("forward", `
+			selector: role == 'host'
+			applyOnForward: true
+			types: [Ingress, Egress]
+			ingress: [{action: Allow, protocol: UDP, destination: {ports: [81, 82]}}]
+			egress: [{action: Deny, protocol: UDP, destination: {ports: [80]}}, {action: Allow}]`),
+		flows: `
+			office -> world UDP 80 Allow # what leaves is not asked about either
+			office -> world UDP 81 Deny
+			office -> world UDP 82 Allow
+			office -> world UDP 83 Deny`,
+	}},
+	{row: row{
+		name: "what is allowed without tracking is not asked before DNAT either",
+		objects: hep("all", "*") + gnp("raw", `
+			selector: role == 'host'
+			applyOnForward: true
+			doNotTrack: true
+			types: [Ingress, Egress]
+			ingress: [{action: Allow, protocol: UDP, destination: {ports: [80]}}]
+			egress: [{action: Allow, protocol: UDP, source: {ports: [80]}}]`) + gnp("early", `
+			selector: role == 'host'
+			applyOnForward: true
+			preDNAT: true
+			types: [Ingress]
+			ingress: [{action: Deny, protocol: UDP, destination: {ports: [80, 81]}}]`),
+		flows: `
+			office -> node-1 UDP 80 Allow
+			office -> node-1 UDP 81 Deny`,
+	}},
+	{toHost: policy.Deny, row: row{
+		name: "before DNAT the node's own pods are asked as well",
+		objects: hep("all", "*") + gnp("early", `
+			selector: role == 'host'
+			applyOnForward: true
+			preDNAT: true
+			types: [Ingress]
+			ingress:
+			- {action: Allow, protocol: TCP, destination: {ports: [80]}}
+			- {action: Deny, protocol: TCP, destination: {ports: [81]}}
+			- {action: Deny, source: {selector: app == 'db'}, protocol: UDP}`),
+		flows: `
+			web    -> db     TCP 80 Allow
+			web    -> db     TCP 81 Deny
+			web    -> db     TCP 82 Allow
+			web    -> world  TCP 81 Deny
+			web    -> world  TCP 82 Allow
+			web    -> world  UDP 9  Allow
+			db     -> world  UDP 9  Deny
+			web    -> node-1 TCP 80 Allow # whatever --endpoint-to-host says
+			web    -> node-1 TCP 81 Deny
+			web    -> node-1 TCP 82 Deny
+			db     -> node-1 UDP 68 Deny # a failsafe, but not one of pods
+			node-1 -> web    TCP 81 Allow
+			office -> web    TCP 81 Deny`,
+	}},
+	{row: row{
+		name: "before DNAT at one interface: pods come in by another",
+		objects: hep("office", "l-office") + gnp("early", `
+			selector: role == 'host'
+			applyOnForward: true
+			preDNAT: true
+			types: [Ingress]
+			ingress: [{action: Deny}]`),
+		flows: `
+			web    -> db     TCP 80 Allow
+			web    -> node-1 TCP 80 Allow
+			office -> web    TCP 80 Deny
+			office -> node-1 TCP 22 Allow # a failsafe
+			office -> node-1 TCP 23 Deny
+			world  -> web    TCP 80 Allow`,
+	}},
 	{toHost: policy.Deny, row: row{
 		name:    "pods to their own host: Drop",
 		objects: hep("all", "*"),

@@ -149,7 +149,7 @@ func (f Finding) Compare(o Finding) int {
 		cmp.Compare(f.File, o.File),
 		cmp.Compare(f.Line, o.Line),
 		f.Key.Compare(o.Key),
-		cmp.Compare(f.Field, o.Field),
+		compareFields(f.Field, o.Field),
 		cmp.Compare(f.Message, o.Message),
 	)
 }

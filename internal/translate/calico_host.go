@@ -45,6 +45,11 @@ func translateHostEndpoint(h *v3.HostEndpoint) (*hostEndpoint, problems) {
 	if len(spec.Profiles) > 0 {
 		ep.Profile = spec.Profiles[0]
 	}
+	for i, name := range spec.Profiles {
+		if !isDNSName(name) {
+			ps.add(at("spec.profiles", i), "%q is no name of a profile: expected lower case letters, digits, '-' and '.', starting and ending with a letter or digit", name)
+		}
+	}
 	for i, text := range spec.ExpectedIPs {
 		a, err := parseAddr(text)
 		switch {

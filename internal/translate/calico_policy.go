@@ -39,9 +39,13 @@ func fromNetworkPolicy(s *v3.NetworkPolicySpec) *v3.GlobalNetworkPolicySpec {
 // refer to; the result is meaningless if there are problems.
 func translateCalicoPolicy(key policy.Key, spec *v3.GlobalNetworkPolicySpec) (*policy.Policy, []*policy.Set, problems) {
 	c := &calicoPolicy{key: key, spec: spec}
-	c.name(key.Name)
+	c.policyName(key)
 	for i, h := range spec.PerformanceHints {
-		c.word(at("spec.performanceHints", i), string(h), string(v3.AssumeNeededOnEveryNode))
+		field := at("spec.performanceHints", i)
+		c.word(field, string(h), string(v3.AssumeNeededOnEveryNode))
+		if slices.Contains(spec.PerformanceHints[:i], h) {
+			c.add(field, "%s is given twice: remove one", h)
+		}
 	}
 	p := &policy.Policy{
 		Key:      key,

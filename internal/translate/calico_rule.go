@@ -39,6 +39,9 @@ func (r *calicoRule) translate(index int) policy.Rule {
 	out.Source = r.peer("source", &r.rule.Source, out.Protocol)
 	out.Destination = r.peer("destination", &r.rule.Destination, out.Protocol)
 	r.checkFamilies(out.Family)
+	if m := r.rule.Metadata; m != nil {
+		r.annotations(r.field+".metadata.annotations", m.Annotations)
+	}
 	if out.Family == policy.AnyFamily && (out.Source.NotNets != nil || out.Destination.NotNets != nil) {
 		// CIDRs of one family make the rule one of that family, those that
 		// exclude as well: every address of the other family would pass them.

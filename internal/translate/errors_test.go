@@ -22,6 +22,7 @@ spec:
 	}{
 		{`{action: allow}`, `6: spec.ingress[0].action: "allow": expected Allow, Deny, Log or Pass; did you mean "Allow"?`},
 		{`{protocol: TCP}`, `6: spec.ingress[0].action: is missing: expected Allow, Deny, Log or Pass`},
+		{`{action: Allow, metadata: {annotations: {Example.com/ok: x, "...": y}}}`, `6: spec.ingress[0].metadata.annotations....: "..." is no valid key of an annotation: expected a name, or a DNS name, '/' and a name; a name has letters, digits, '-', '_' and '.', starts and ends with a letter or digit, at most 63`},
 		{`{action: Allow, ipVersion: 5}`, `6: spec.ingress[0].ipVersion: 5 is no IP version: expected 4 or 6`},
 		{`{action: Allow, protocol: tcp}`, `6: spec.ingress[0].protocol: "tcp" is no protocol: expected TCP, UDP, ICMP, ICMPv6, SCTP or UDPLite, or a number from 1 to 255; did you mean "TCP"?`},
 		{`{action: Allow, protocol: 256}`, `6: spec.ingress[0].protocol: "256" is no protocol: expected TCP, UDP, ICMP, ICMPv6, SCTP or UDPLite, or a number from 1 to 255`},
@@ -126,6 +127,32 @@ spec:
 8: spec.selector: global() can only be used as the whole namespaceSelector of a rule's source or destination
 9: spec.namespaceSelector: global() can only be used as the whole namespaceSelector of a rule's source or destination
 10: spec.performanceHints[0]: "Fast": expected AssumeNeededOnEveryNode`},
+		{"names, hints and annotations", `apiVersion: projectcalico.org/v3
+kind: GlobalNetworkPolicy
+metadata: {name: t.h.i.ng, annotations: {-a: b}}
+spec:
+  performanceHints: [AssumeNeededOnEveryNode, AssumeNeededOnEveryNode]
+`, `3: metadata.annotations.-a: "-a" is no valid key of an annotation: expected a name, or a DNS name, '/' and a name; a name has letters, digits, '-', '_' and '.', starts and ends with a letter or digit, at most 63
+3: metadata.name: "t.h.i.ng" has more than one dot: expected NAME or TIER.NAME
+5: spec.performanceHints[1]: AssumeNeededOnEveryNode is given twice: remove one`},
+		{"a staged policy of one that is gone, and more", `apiVersion: projectcalico.org/v3
+kind: StagedNetworkPolicy
+metadata: {name: p}
+spec:
+  stagedAction: Delete
+  tier: default
+  selector: a == 'b'
+  order: 0
+`, `7: spec.selector: has no effect beside stagedAction: Delete, by which the policy is gone: remove it
+8: spec.order: has no effect beside stagedAction: Delete, by which the policy is gone: remove it`},
+		{"one of Kubernetes' own", `apiVersion: projectcalico.org/v3
+kind: StagedKubernetesNetworkPolicy
+metadata: {name: p}
+spec:
+  stagedAction: Delete
+  podSelector: {}
+  policyTypes: [Ingress]
+`, `7: spec.policyTypes: has no effect beside stagedAction: Delete, by which the policy is gone: remove it`},
 		{"a tier", `apiVersion: projectcalico.org/v3
 kind: Tier
 metadata: {name: a.b}
@@ -159,12 +186,14 @@ metadata: {name: h}
 spec:
   interfaceName: an-interface-name-too-long
   expectedIPs: [192.0.2.0/24]
+  profiles: [kns.ok, .fun]
   ports: [{name: x, protocol: ICMP, port: 0}]
 `, `4: spec.node: is missing: expected the name of the host
 5: spec.interfaceName: "an-interface-name-too-long" is no interface's name: expected at most 15 characters without white space, '/' and ':', or "*" for all interfaces
 6: spec.expectedIPs[0]: "192.0.2.0/24" holds more than one address: expected a single one, such as "192.0.2.0/32"
-7: spec.ports[0].port: 0 is no port: expected a number from 1 to 65535
-7: spec.ports[0].protocol: "ICMP" has no ports: expected TCP, UDP or SCTP`},
+7: spec.profiles[1]: ".fun" is no name of a profile: expected lower case letters, digits, '-' and '.', starting and ending with a letter or digit
+8: spec.ports[0].port: 0 is no port: expected a number from 1 to 65535
+8: spec.ports[0].protocol: "ICMP" has no ports: expected TCP, UDP or SCTP`},
 		{"a host endpoint of no interface", `apiVersion: projectcalico.org/v3
 kind: HostEndpoint
 metadata: {name: h}
@@ -265,5 +294,13 @@ spec:
 				t.Errorf("the invalid object is in the model: %+v", m)
 			}
 		})
+	}
+}
+
+// TestMirroredNames checks that Kubernetes' own policies can be read as Calico's
+// tools list them.
+func TestMirroredNames(t *testing.T) {
+	if got := findings(t, `{apiVersion: projectcalico.org/v3, kind: NetworkPolicy, metadata: {name: knp.default.a.b}}`); len(got) > 0 {
+		t.Error(got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
@@ -101,6 +102,9 @@ func (t *Translator) parse(r *store.Resource) (parsed, problems) {
 	}
 	if key.Namespace != "" {
 		ps.shortName("metadata.namespace", key.Namespace, "namespace")
+	}
+	if o, ok := r.Object.(metav1.Object); ok {
+		ps.annotations("metadata.annotations", o.GetAnnotations())
 	}
 	return out, ps
 }

@@ -66,6 +66,8 @@ func TestPending(t *testing.T) {
 				now := draw(s, "staged spec")
 				switch action {
 				case "none":
+				case "Delete": // beside which nothing else may stand
+					write(&staged, s.staged, "projectcalico.org/v3", "stagedAction: Delete")
 				case "":
 					write(&staged, s.staged, "projectcalico.org/v3", now)
 				default:

@@ -22,6 +22,9 @@ func translateStaged(key policy.Key, kind string, action v3.StagedAction, spec *
 	stands := key
 	stands.Kind = kind
 	p, _, ps := translateCalicoPolicy(stands, spec) // what its rules refer to is not enforced either
+	if action == v3.StagedActionDelete {
+		ps.emptyBeside(*spec, "tier")
+	}
 	return &Staged{Key: key, Action: stagedAction(&ps, action), Policy: p}, ps
 }
 
@@ -30,6 +33,9 @@ func translateStagedKubernetes(key policy.Key, action v3.StagedAction, spec *net
 	stands := key
 	stands.Kind = policy.KindKubernetesNetworkPolicy
 	p, ps := translateKubernetesPolicy(stands, spec, texts)
+	if action == v3.StagedActionDelete {
+		ps.emptyBeside(*spec)
+	}
 	return &Staged{Key: key, Action: stagedAction(&ps, action), Policy: p}, ps
 }
 

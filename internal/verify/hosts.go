@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/tierwall/tierwall/evaluate"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -59,6 +60,9 @@ func (v *verifier) hosts(ctx context.Context) error {
 	}
 	tasks := v.hostTasks()
 	v.strayPoints(tasks)
+	if walked, ok := v.Kernel.(dataplane.HookDecider); ok {
+		return v.hooks(ctx, walked, tasks)
+	}
 	for _, t := range tasks {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -74,21 +78,20 @@ func (v *verifier) strayPoints(tasks []hostTask) {
 	if !ok {
 		return
 	}
-	known := map[dataplane.PointKey]bool{}
+	known, held := map[dataplane.PointKey]bool{}, map[dataplane.PointKey]bool{}
 	for _, t := range tasks {
 		t.at.Node = ""
 		known[t.at] = true
 	}
 	for _, at := range kernel.Points() {
-		if known[at] {
-			continue
+		held[at] = true
+		if !known[at] {
+			v.structure(fmt.Sprintf("the kernel has host endpoint %v, which is none of the store's", at))
 		}
-		v.report.Differences++
-		if len(v.report.First) < MaxDifferences {
-			v.report.First = append(v.report.First, Difference{
-				Direction: at.Hook.Direction(), Kernel: policy.Deny, Reference: policy.Allow,
-				Host: fmt.Sprintf("that is none of the store's (%v)", at),
-			})
+	}
+	for _, t := range tasks {
+		if t.at.Node = ""; t.point.Governs() && !held[t.at] {
+			v.structure(fmt.Sprintf("the kernel has no host endpoint %v, which is %s of the store", t.at, t.endpoint.Key.Name))
 		}
 	}
 }
@@ -138,13 +141,21 @@ func (v *verifier) hostFlows(t hostTask, yield func(policy.Flow)) {
 	}
 }
 
+// atHosts gives the reference for host endpoints.
+func (v *verifier) atHosts() *evaluate.Evaluator {
+	if v.hostReference == nil {
+		v.hostReference = evaluate.New(v.model)
+	}
+	return v.hostReference
+}
+
 func (v *verifier) compareHost(kernel dataplane.HostDecider, t hostTask, f policy.Flow) {
 	v.total++
 	got := policy.Allow
 	if d := kernel.DecideHost(t.at, f); d.Governed && !d.Allow {
 		got = policy.Deny
 	}
-	want, governed := v.reference.AtHost(t.at.Hook, t.endpoint, f)
+	want, governed := v.atHosts().AtHost(t.at.Hook, t.endpoint, f)
 	if !governed {
 		want.Verdict = policy.Allow
 	}

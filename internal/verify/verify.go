@@ -33,6 +33,11 @@ type Input struct {
 	Kernel dataplane.FlowDecider // the tables under test; called from several goroutines
 	// IsLocal says which host endpoints the tables are of; nil: all.
 	IsLocal func(*policy.Endpoint) bool
+	// Mark is the bit of the packet mark that hooks of host endpoints use; 0:
+	// dataplane.DefaultMark.
+	Mark uint32
+	// Structure is what is wrong elsewhere, one line each: differences too.
+	Structure []string
 	// Progress is called now and then with the number of decisions made and
 	// of all that there are; nil is fine.
 	Progress func(done, total int)
@@ -60,10 +65,16 @@ type Difference struct {
 	By        *policy.Decider  `json:"by,omitempty"` // who decides, by the reference
 	// Host is the host endpoint and its hook where it is one that disagrees.
 	Host string `json:"host,omitempty"`
+	// Structure says what is not as it should be where that is no verdict on a
+	// connection; nothing else is set then.
+	Structure string `json:"structure,omitempty"`
 }
 
 // String says it in one line.
 func (d Difference) String() string {
+	if d.Structure != "" {
+		return d.Structure
+	}
 	by := ""
 	if d.By != nil {
 		by = " by " + dataplane.DeciderText(*d.By)
@@ -103,8 +114,9 @@ type bounded interface{ Boundaries() dataplane.Boundaries }
 // Run makes all decisions twice and compares. It fails only if the context ends.
 func Run(ctx context.Context, in Input) (*Report, error) {
 	v := &verifier{Input: in, peers: representatives(in.Tables)}
-	v.reference = evaluate.New(reduced(in.Model, in.Tables, v.peers))
-	v.whole = sync.OnceValue(func() *evaluate.Evaluator { return evaluate.New(withoutNodes(in.Model)) })
+	v.model = reduced(in.Model, in.Tables, v.peers)
+	v.reference = workloads{evaluate.Plain(v.model)}
+	v.whole = sync.OnceValue(func() evaluate.Index { return workloads{evaluate.Plain(withoutNodes(in.Model))} })
 	if k, ok := in.Kernel.(bounded); ok {
 		v.bounds = k.Boundaries()
 	}
@@ -131,6 +143,9 @@ func Run(ctx context.Context, in Input) (*Report, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	for _, text := range in.Structure {
+		v.structure(text)
+	}
 	if err := v.hosts(ctx); err != nil {
 		return nil, err
 	}
@@ -141,14 +156,22 @@ func Run(ctx context.Context, in Input) (*Report, error) {
 	return &v.report, nil
 }
 
+// workloads is an index that knows nothing of hosts: what they say is asked at their
+// hooks, see hooks.go.
+type workloads struct{ evaluate.Index }
+
 type verifier struct {
 	Input
-	reference *evaluate.Evaluator        // knows the addresses that are asked about
-	whole     func() *evaluate.Evaluator // knows all
-	peers     map[dataplane.ClassID][]netip.Addr
-	bounds    dataplane.Boundaries
-	total     int
-	done      atomic.Int64
+	model     *policy.Model  // with the addresses that are asked about
+	reference evaluate.Index // of that model
+	whole     func() evaluate.Index
+
+	hostReference *evaluate.Evaluator
+
+	peers  map[dataplane.ClassID][]netip.Addr
+	bounds dataplane.Boundaries
+	total  int
+	done   atomic.Int64
 
 	mu     sync.Mutex
 	report Report
@@ -170,7 +193,7 @@ func (v *verifier) compare(f policy.Flow, dir policy.Direction, bound bool) {
 		if bound {
 			reference = v.whole()
 		}
-		want := reference.Evaluate(f)
+		want := evaluate.Decide(reference, f)
 		if ref = want.Egress; dir == policy.Ingress {
 			ref = want.Ingress
 		}

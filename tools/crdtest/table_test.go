@@ -100,7 +100,7 @@ func TestTable(t *testing.T) {
 		{egress(`{action: Allow, destination: {domains: ["*"]}}`), "domains[0]", "every name"},
 		{egress(`{action: Allow, destination: {domains: ["a.*.example"]}}`), "domains[0]", "only at its beginning"},
 		{egress(`{action: Allow, destination: {domains: [10.0.0.1]}}`), "-", "is an address, no name"},
-		{egress(`{action: Allow, destination: {domains: [a.example], nets: [10.0.0.0/8]}}`), "-", "cannot stand beside domains"},
+		{egress(`{action: Allow, destination: {domains: [a.example], selector: all()}}`), "-", "cannot stand beside domains"},
 		{egress(`{action: Allow, destination: {domains: ["a b"]}}`), "domains[0]", "has the character"},
 		{egress(`{action: Deny, destination: {domains: [a.example]}}`), "domains are for Allow rules only", "domains are for Allow rules only"},
 		{egress(`{action: Allow, source: {domains: [a.example]}}`), "domains are for the destination of egress rules only", "domains are for the destination of egress rules only"},

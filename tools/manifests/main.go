@@ -1,7 +1,8 @@
 // Command manifests brings up to date what is made from other files of the
 // repository: the chart's copies of the CustomResourceDefinitions, and the plain
 // manifests in deploy/. With -check it changes nothing, and fails if anything is
-// not up to date.
+// not up to date. With -values it only prints deploy/install.yaml as it would be with
+// further values of the chart, for tests.
 package main
 
 import (
@@ -18,7 +19,17 @@ import (
 func main() {
 	root := flag.String("root", "..", "the repository")
 	check := flag.Bool("check", false, "change nothing, fail if something is not up to date")
+	more := flag.String("values", "", "print the manifest with these values, as YAML, and do nothing else")
 	flag.Parse()
+	if *more != "" {
+		r, err := chart.Render(filepath.Join(*root, "charts/tierwall"), values+*more)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "manifests:", err)
+			os.Exit(1)
+		}
+		fmt.Print(chart.WithoutHelm(r.Manifest))
+		return
+	}
 	stale, err := update(*root, !*check)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "manifests:", err)

@@ -129,6 +129,7 @@ func (t *step) afterNets() {
 		}
 		var diff map[span]int
 		t.intervals[family], diff = reflatten(t.b.state, t.b.intervals[family], touched)
+		t.spans[family] = diff
 		for v, n := range diff {
 			for _, dir := range policy.Directions {
 				p := path{dir, family}

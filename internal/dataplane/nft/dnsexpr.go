@@ -32,6 +32,9 @@ const (
 	nfqueueInfo     = 8 // bytes of xt_NFQ_info_v3, padded
 )
 
+// queueFlags are those of queues that are written. Tests vary them.
+var queueFlags uint16 = queueBypass
+
 // writeTapExpr writes the expressions that only the tap of answers uses.
 func writeTapExpr(w *nfnl.Writer, e expr) {
 	switch e.kind {
@@ -43,7 +46,7 @@ func writeTapExpr(w *nfnl.Writer, e expr) {
 	case queueTo:
 		w.Uint16(unix.NFTA_QUEUE_NUM, uint16(e.key))
 		w.Uint16(unix.NFTA_QUEUE_TOTAL, 1)
-		w.Uint16(unix.NFTA_QUEUE_FLAGS, queueBypass)
+		w.Uint16(unix.NFTA_QUEUE_FLAGS, queueFlags)
 	case refresh:
 		w.String(dynsetName, e.set)
 		w.Uint32(dynsetOperation, dynsetUpdate)
@@ -53,7 +56,7 @@ func writeTapExpr(w *nfnl.Writer, e expr) {
 		info := make([]byte, nfqueueInfo)
 		binary.NativeEndian.PutUint16(info, uint16(e.key))
 		binary.NativeEndian.PutUint16(info[2:], 1) // queues
-		binary.NativeEndian.PutUint16(info[4:], queueBypass)
+		binary.NativeEndian.PutUint16(info[4:], queueFlags)
 		w.String(targetName, nfqueueTarget)
 		w.Uint32(targetRev, nfqueueRevision)
 		w.Bytes(targetInfo, info)

@@ -122,7 +122,7 @@ func (l *layout) emit(out sink) error {
 		}
 	}
 	l.emitClasses(out)
-	l.host.content.emit(out)
+	l.host.content.emit(l.ground(), out)
 	for _, d := range l.state.Deciders() {
 		_, denying, allowing, _ := l.state.Decider(d.ID)
 		if denying > 0 {

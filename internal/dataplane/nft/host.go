@@ -13,13 +13,13 @@ import (
 // endpoint governs at their hook. For the hook input ("host-input") and a family:
 //
 //	chain host-input   (base) not from lo; source check of pods; established; neighbour
-//	                   discovery; failsafes; what an early hook has let by; by family
-//	chain host-input4  from the node's own pods: --endpoint-to-host
+//	                   discovery; what an early hook has let by; --endpoint-to-host
+//	                   Drop; failsafes; by family
+//	chain host-input4  from the node's own pods: --endpoint-to-host Accept
 //	                   iifname vmap @host-input4-links (goto host-input4-at-eth0)
 //	                   goto host-input4-all (the endpoint of all other interfaces)
 //	chain host-input4-at-eth0   jump strict; a switch by the class of the local
-//	                   side: to a program, or straight to its only row
-//	chain host-input4-at-eth0-base   such a program: a switch by the class of the peer: goto row-N
+//	                   side, to a program (hostprogram.go)
 //
 // Forwarded packets come here from forward4: "jump host-forward-in4" before pods
 // are asked, "jump host-forward-out4" after. The two raw hooks and the one before
@@ -135,10 +135,15 @@ func (r *hostRender) baseRules(h policy.Hook) []rule {
 	}
 	discovery := expr{kind: inRange, register: reg1, data: "\x85", to: "\x88"} // 133 to 136
 	rules = append(rules, when(join(isProtocol(policy.ICMPv6), []expr{payload(transportHeader, 0, 1), discovery}), returns))
-	rules = append(rules, r.failsafeRules(h)...)
-	if r.hooks.skips() && !h.Early() {
+	if r.hooks.skips() && !h.Early() || h == policy.HookPreDNAT && r.hooks[policy.HookRawIn] {
 		rules = append(rules, r.skipRules(h)...)
 	}
+	if h == policy.HookInput && r.settings.EndpointToHost == policy.Deny {
+		for family := range familyDigit { // before failsafes, which are not for pods
+			rules = append(rules, denied(fromOwnPods(h, family), fromPodsComment))
+		}
+	}
+	rules = append(rules, r.failsafeRules(h)...)
 	for family := range familyDigit {
 		rules = append(rules, when(isFamily(family), goTo(hostFamily(h, family))))
 	}
@@ -179,22 +184,22 @@ func (r *hostRender) skipRules(h policy.Hook) []rule {
 	return []rule{when(marked, returns)}
 }
 
+// fromOwnPods matches packets that have a pod of this node at the other end.
+func fromOwnPods(h policy.Hook, family int) []expr {
+	return join(isFamily(family), []expr{address(family, 1-hostSide(h)), inSet(hereName(family))})
+}
+
 const fromPodsComment = "a pod to its own host"
 
 // familyRules are those of a hook's chain of one family. What has a pod of this
 // node at the other end is not asked: a node always reaches its pods, and what
-// pods send to their node is for the administrator to say.
+// pods send to their node is for the administrator to say. Before DNAT they are
+// asked like everybody, by the endpoint of all interfaces.
 func (r *hostRender) familyRules(h policy.Hook, family int, links bool, all string) []rule {
-	peer := 1 - hostSide(h)
-	own := join(isFamily(family), []expr{address(family, peer), inSet(hereName(family))})
 	var rules []rule
-	switch {
-	case h != policy.HookInput:
-		rules = append(rules, when(own, returns))
-	case r.settings.EndpointToHost == policy.Deny:
-		rules = append(rules, denied(own, fromPodsComment))
-	case r.settings.EndpointToHost != policy.Pass:
-		rules = append(rules, when(own, returns))
+	toHost := r.settings.EndpointToHost
+	if h != policy.HookPreDNAT && (h != policy.HookInput || toHost != policy.Pass && toHost != policy.Deny) {
+		rules = append(rules, when(fromOwnPods(h, family), returns))
 	}
 	if (h == policy.HookForwardIn || h == policy.HookForwardOut) && r.hooks.skips() {
 		rules = append(rules, r.skipRules(h)...)
@@ -256,9 +261,15 @@ type hostLayout struct {
 	content  *hostContent
 }
 
-// render derives the chains of host endpoints from the state.
+func (l *layout) ground() *ground { return &ground{l.slots, l.intervals} }
+
+// renderHost derives the chains of host endpoints from the state.
 func (l *layout) renderHost() {
-	l.host.content = renderHost(l.state, &l.host.settings, l.slots, l.intervals)
+	g := l.ground()
+	l.host.content = renderHost(l.state, &l.host.settings, g)
+	for id, at := range programsOf(l.state.Points()) {
+		l.host.content.programs[id] = newHostProgram(l.state, id, at, g)
+	}
 }
 
 // withHost gives settings as they are used.

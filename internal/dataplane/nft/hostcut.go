@@ -30,8 +30,18 @@ func (c cutter) DeniesHost(f policy.Flow, at conntrack.Place) bool {
 	if at.OwnDst {
 		egress, ingress = 0, policy.HookInput
 	}
+	if !at.OwnSrc && hooks[policy.HookPreDNAT] {
+		first := f
+		first.Dst, first.DstPort = at.Before.Addr(), at.Before.Port()
+		switch v := c.verdict(policy.HookPreDNAT, first, at.Via(f.Src)); {
+		case v.Governed && !v.Allow && c.denied(policy.HookPreDNAT, first, at.Via(f.Src)):
+			return true
+		case v.Governed && v.Allow && c.skips(v.Decider):
+			ingress = 0
+		}
+	}
 	switch {
-	case at.OwnDst && podSrc && c.host.settings.EndpointToHost != policy.Pass:
+	case at.OwnDst && podSrc && ingress != 0 && c.host.settings.EndpointToHost != policy.Pass:
 		return c.host.settings.EndpointToHost == policy.Deny
 	case podSrc && !at.OwnDst, podDst && at.OwnSrc:
 		ingress = 0
@@ -44,16 +54,6 @@ func (c cutter) DeniesHost(f policy.Flow, at conntrack.Place) bool {
 	}
 	if ingress == 0 {
 		return false
-	}
-	if hooks[policy.HookPreDNAT] && !podSrc {
-		first := f
-		first.Dst, first.DstPort = at.Before.Addr(), at.Before.Port()
-		switch v := c.verdict(policy.HookPreDNAT, first, at.Via(f.Src)); {
-		case v.Governed && !v.Allow && c.denied(policy.HookPreDNAT, first, at.Via(f.Src)):
-			return true
-		case v.Governed && v.Allow && c.skips(v.Decider):
-			return false
-		}
 	}
 	return hooks[ingress] && c.denied(ingress, f, at.Via(f.Src))
 }

@@ -27,6 +27,8 @@ const (
 	rankPointSet   = rankPoint + 40
 	rankProgram    = rankPointSet + 1
 	rankProgramSet = rankProgram + 40
+
+	rankProgramClass = rankProgramSet + 1
 )
 
 // hostSwitch tells the classes of one side apart.
@@ -41,9 +43,10 @@ type hostSwitch struct {
 	slots  []uint32                      // of the cells, sorted, once emitSwitch knows them
 }
 
-func renderHost(s *dataplane.State, settings *dataplane.HostSettings, slots [2]*slots, intervals [2][]interval) *hostContent {
+// renderHost makes all but the programs.
+func renderHost(s *dataplane.State, settings *dataplane.HostSettings, g *ground) *hostContent {
 	r := &hostRender{
-		state: s, settings: settings, slots: slots, intervals: intervals, hooks: hostHooksOf(s, settings),
+		state: s, settings: settings, slots: g.slots, intervals: g.intervals, hooks: hostHooksOf(s, settings),
 		out: newHostContent(),
 	}
 	r.out.hooks = r.hooks
@@ -115,42 +118,23 @@ func (r *hostRender) point(p dataplane.HostPoint) verdict {
 	side, name, family := hostSide(p.Hook), pointName(p.PointKey), familyIndex(p.Family)
 	sw := hostSwitch{
 		name: name, family: family, side: side, rank: rankPoint,
-		usual: r.program(p.Base, name+"-base", family, 1-side), cells: map[dataplane.ClassID]verdict{},
+		usual: r.program(p.Base), cells: map[dataplane.ClassID]verdict{},
 		strict: p.Governs() && !p.Hook.Early(),
 	}
-	made := map[dataplane.ProgramID]verdict{}
 	for _, x := range p.Programs {
-		goes, ok := made[x.Program]
-		if !ok {
-			goes = r.program(x.Program, fmt.Sprintf("%s-class-%d", name, x.Class), family, 1-side)
-			made[x.Program] = goes
-		}
-		sw.cells[x.Class] = goes
+		sw.cells[x.Class] = r.program(x.Program)
 	}
+	r.out.tells = r.out.tells || len(p.Programs) > 0
 	r.emitSwitch(sw, rankPointSet)
 	return goTo(sw.name)
 }
 
-// program makes the chain of a program, and says how to go there. Its name is that
-// of its place: a program gets another number with each change of a policy, and
-// little of it is another one then.
-func (r *hostRender) program(id dataplane.ProgramID, name string, family int, peer side) verdict {
+// program says how to go to a program.
+func (r *hostRender) program(id dataplane.ProgramID) verdict {
 	if id == 0 {
 		return returns
 	}
-	p := r.state.Program(id)
-	sw := hostSwitch{
-		name: name, family: family, side: peer, rank: rankProgram,
-		usual: goTo(rowName(p.Base)), cells: make(map[dataplane.ClassID]verdict, len(p.Cells)),
-	}
-	if len(p.Cells) == 0 {
-		return sw.usual
-	}
-	for class, row := range p.Cells {
-		sw.cells[class] = goTo(rowName(row))
-	}
-	r.emitSwitch(sw, rankProgramSet)
-	return goTo(name)
+	return goTo(hostProgramName(id))
 }
 
 // emitSwitch makes a switch: addresses with a class of their own by the digits of
@@ -238,6 +222,9 @@ type hostContent struct {
 	bases  []hostBaseChain
 	chains map[string]chainRules
 	sets   map[string]hostSet
+	tells  bool // some point tells classes of the local side apart
+	// programs are those that the points refer to. What is above does not hold theirs.
+	programs map[dataplane.ProgramID]*hostProgram
 }
 
 type hostBaseChain struct {
@@ -259,7 +246,9 @@ type hostElement struct {
 }
 
 func newHostContent() *hostContent {
-	return &hostContent{hooks: hostHooks{}, chains: map[string]chainRules{}, sets: map[string]hostSet{}}
+	return &hostContent{
+		hooks: hostHooks{}, chains: map[string]chainRules{}, sets: map[string]hostSet{}, programs: map[dataplane.ProgramID]*hostProgram{},
+	}
 }
 
 func (c *hostContent) addSet(s setSpec, r rank) {
@@ -277,8 +266,11 @@ func (e hostElement) each(give func(element)) {
 	}
 }
 
-// emit gives all of it.
-func (c *hostContent) emit(out sink) {
+// emit gives all of it, on its ground.
+func (c *hostContent) emit(g *ground, out sink) {
+	for _, p := range c.programs {
+		p.emit(g, out)
+	}
 	for _, s := range c.sets {
 		out.addSet(s.setSpec)
 		for e := range s.elements {
@@ -293,8 +285,8 @@ func (c *hostContent) emit(out sink) {
 	}
 }
 
-// step writes the way from one content to another into a batch; false if that
-// needs the whole table to change hands, since base chains come or go.
+// step writes the way from one content to another into a batch, programs aside;
+// false if that needs the whole table to change hands, since base chains come or go.
 func (c *hostContent) step(next *hostContent, out *batch) bool {
 	if len(c.hooks) != len(next.hooks) || slices.ContainsFunc(policy.Hooks, func(h policy.Hook) bool { return c.hooks[h] != next.hooks[h] }) {
 		return false

@@ -2,6 +2,7 @@ package nft
 
 import (
 	"encoding/binary"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -62,6 +63,9 @@ type walk struct {
 	iface     string // by which a packet comes to a host endpoint, or leaves
 	direction int    // which chain of paths the packet is in; -1: none
 	verdicts  [2]dataplane.Verdict
+	// real is set for a packet that goes all the way, and ends where it is dropped:
+	// see AtHook.
+	real *realPacket
 }
 
 // outcome is how a chain ends for a packet.
@@ -107,8 +111,14 @@ func (w *walk) chain(name string, depth int) outcome {
 // back in any case: the kernel ends with a packet that egress drops, but what
 // ingress would have said is asked as well.
 func (w *walk) jump(name string, depth int) outcome {
-	if strings.HasPrefix(name, "unknown-") || strings.HasPrefix(name, "host-") {
+	if strings.HasPrefix(name, "unknown-") || w.real == nil && strings.HasPrefix(name, "host-") {
 		return goOn // not what policy of the two ends says
+	}
+	if w.real != nil {
+		if slices.Contains(w.real.skips, name) {
+			return goOn
+		}
+		return w.chain(name, depth)
 	}
 	direction := w.direction
 	for _, p := range paths {
@@ -158,6 +168,9 @@ func (w *walk) rule(r rule) verdict {
 		register := w.register(e.register)
 		switch e.kind {
 		case metaLoad:
+			if w.real != nil && w.real.load(e.key, register) {
+				continue
+			}
 			clear(register[:4])
 			register[0] = w.packet.protocol
 			switch e.key {
@@ -172,6 +185,21 @@ func (w *walk) rule(r rule) verdict {
 			}
 		case ctLoad:
 			copy(register, nativeUint32(stateNew))
+			if w.real != nil {
+				copy(register, nativeUint32(w.real.state))
+			}
+		case bitwiseOr:
+			for i := range e.data {
+				register[i] |= e.data[i]
+			}
+		case metaStore:
+			if w.real != nil && e.key == metaMark {
+				w.real.mark = binary.NativeEndian.Uint32(register)
+			}
+		case noTrack:
+			if w.real != nil {
+				w.real.untracked = true
+			}
 		case payloadLoad:
 			if !w.load(e, register) {
 				return verdict{}
@@ -189,6 +217,9 @@ func (w *walk) rule(r rule) verdict {
 				return verdict{}
 			}
 		case lookup, verdictMap:
+			if w.real != nil && slices.Contains(w.real.skips, e.set) {
+				return verdict{}
+			}
 			v, ok := w.kernel.sets[e.set].find(register)
 			if !ok || e.kind == verdictMap {
 				return v

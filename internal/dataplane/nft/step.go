@@ -25,6 +25,7 @@ type step struct {
 	// What changes in the backend once the kernel has taken the batch.
 	slots     [2]*slots // nil: as they were
 	intervals [2][]interval
+	spans     [2]map[span]int // of the intervals: gone (-1) and new (+1)
 	cells     map[cellSet]int
 	room      map[string]usage // changes; room 0: the set goes away
 	host      *hostContent

@@ -30,13 +30,13 @@ func (b *builder) document(root *yaml.Node, base int) {
 
 // withoutKind tells a manifest that lacks its kind from a file that is none.
 func (b *builder) withoutKind(n *yaml.Node, base int) {
-	if n.Kind == yaml.SequenceNode {
-		for _, item := range n.Content {
-			if item = target(item); textAt(item, "kind") != "" {
-				b.fail(item.Line+base, "", "is in a list without a name: write objects as documents of their own, or as items of kind: List")
-				return
-			}
-		}
+	isObject := func(item *yaml.Node) bool {
+		return textAt(target(item), "kind") != "" && textAt(target(item), "apiVersion") != ""
+	}
+	if n.Kind == yaml.SequenceNode && slices.ContainsFunc(n.Content, isObject) {
+		// As Calico's tools read and write several objects.
+		b.items(n, "", "", "", base, 0)
+		return
 	}
 	for _, key := range []string{"kind", "metadata", "spec", "items"} {
 		if valueAt(n, key) != nil && valueAt(n, "apiVersion") != nil {
@@ -118,10 +118,15 @@ func (b *builder) list(n *yaml.Node, of, apiVersion string, base, depth int) {
 		b.fail(items.Line+base, "items", "holds lists in more than %d lists", maxListDepth)
 		return
 	}
+	b.items(items, "items", of, apiVersion, base, depth)
+}
+
+// items takes in the objects of a list; field is what it is called, if it has a name.
+func (b *builder) items(items *yaml.Node, field, of, apiVersion string, base, depth int) {
 	for _, item := range items.Content {
 		item = target(item)
 		if b.left--; b.left < 0 {
-			b.fail(items.Line+base, "items", "stands for far more than is written: aliases repeat too much")
+			b.fail(items.Line+base, field, "stands for far more than is written: aliases repeat too much")
 			return
 		}
 		kindText, version := textAt(item, "kind"), textAt(item, "apiVersion")
@@ -130,7 +135,7 @@ func (b *builder) list(n *yaml.Node, of, apiVersion string, base, depth int) {
 		}
 		switch {
 		case item.Kind != yaml.MappingNode:
-			b.fail(item.Line+base, "items", "%s: expected an object", found(item))
+			b.fail(item.Line+base, field, "%s: expected an object", found(item))
 		case kindText == "":
 			b.kindIsMissing(item, base)
 		default:

@@ -33,6 +33,13 @@ type Options struct {
 	// may read no other. Kinds that they may not read are left out, and notes say so.
 	// Watch refuses it: enforcing a part would open what the rest closes.
 	Namespace string
+	// Fallback is the namespace in which List reads what the user may not read in all
+	// of them; empty: such kinds are left out. Nodes may be missing altogether then:
+	// pods say where they are. Narrowed is called, from several goroutines, with each
+	// kind of which no more is read, as in "pods"; nil: nobody is told. Watch knows
+	// neither.
+	Fallback string
+	Narrowed func(kind string)
 	// Node limits the nodes that are read to one, and Enforced leaves out what is
 	// never enforced: staged policies and host endpoints. An agent of a large cluster
 	// needs no more, and each stream and each heartbeat that it does without is one

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/policy"
 )
 
 // listAtOnce is how many kinds are listed at once.
@@ -78,16 +79,52 @@ func (s *source) failed(what string, err error) error {
 // listKind lists one kind.
 func (s *source) listKind(ctx context.Context, k *kind) (store.Listing, error) {
 	if k.name == "Namespace" && s.opts.Namespace != "" {
-		return s.oneNamespace(ctx, k)
+		return s.oneNamespace(ctx, k, s.opts.Namespace)
 	}
+	out, err := s.listIn(ctx, k, s.opts.Namespace)
+	if code(err) != http.StatusForbidden {
+		return out, err
+	}
+	if s.opts.Fallback == "" || s.opts.Namespace != "" {
+		return s.forbidden(k, err), nil
+	}
+	return s.narrowed(ctx, k, err)
+}
+
+// narrowed lists a kind in one namespace that may not be listed in all of them.
+func (s *source) narrowed(ctx context.Context, k *kind, refused error) (store.Listing, error) {
+	var out store.Listing
+	var err error
+	switch {
+	case k.name == "Namespace":
+		if out, err = s.oneNamespace(ctx, k, s.opts.Fallback); err != nil || len(out.Resources) == 0 {
+			return out, err
+		}
+	case k.name == policy.KindNode:
+		// Without them, what pods say of where they are must do.
+	case !k.namespaced:
+		return s.forbidden(k, refused), nil
+	default:
+		if out, err = s.listIn(ctx, k, s.opts.Fallback); code(err) == http.StatusForbidden {
+			return s.forbidden(k, err), nil
+		}
+	}
+	if s.opts.Narrowed != nil {
+		s.opts.Narrowed(k.plural())
+	}
+	return out, err
+}
+
+// listIn lists a kind in one namespace, or in all. A refusal is an error.
+func (s *source) listIn(ctx context.Context, k *kind, namespace string) (store.Listing, error) {
 	for tries := 1; ; tries++ {
-		out, err := s.pages(ctx, k)
+		out, err := s.pages(ctx, k, namespace)
 		switch {
 		case err == nil:
 			return out, nil
 		case isExpired(err) && tries < listTries:
 		case code(err) == http.StatusForbidden:
-			return s.forbidden(k, err), nil
+			return store.Listing{}, err
 		case apierrors.IsNotFound(err) && k.optional:
 			return store.Listing{}, nil // it was served a moment ago
 		default:
@@ -105,13 +142,13 @@ func (s *source) forbidden(k *kind, err error) store.Listing {
 	}}}
 }
 
-// pages reads all pages of a list.
-func (s *source) pages(ctx context.Context, k *kind) (store.Listing, error) {
+// pages reads all pages of a list, of one namespace or of all.
+func (s *source) pages(ctx context.Context, k *kind, namespace string) (store.Listing, error) {
 	var out listing
 	d := newDecoder(k)
 	next := ""
 	for {
-		p, err := s.client.list(ctx, k, s.opts.Namespace, next)
+		p, err := s.client.list(ctx, k, namespace, next)
 		if err != nil {
 			return store.Listing{}, err
 		}
@@ -126,15 +163,15 @@ func (s *source) pages(ctx context.Context, k *kind) (store.Listing, error) {
 	}
 }
 
-// oneNamespace reads the namespace that List is limited to: a role of the
+// oneNamespace reads the namespace that a list is limited to: a role of the
 // namespace may allow that, but no list of namespaces.
-func (s *source) oneNamespace(ctx context.Context, k *kind) (store.Listing, error) {
-	data, err := s.client.read(ctx, s.client.get(append(k.path(""), s.opts.Namespace), k.accept()))
+func (s *source) oneNamespace(ctx context.Context, k *kind, name string) (store.Listing, error) {
+	data, err := s.client.read(ctx, s.client.get(append(k.path(""), name), k.accept()))
 	switch {
 	case code(err) == http.StatusForbidden:
 		return s.forbidden(k, err), nil
 	case apierrors.IsNotFound(err):
-		return store.Listing{}, fmt.Errorf("namespace %q does not exist", s.opts.Namespace)
+		return store.Listing{}, fmt.Errorf("namespace %q does not exist", name)
 	case err != nil:
 		return store.Listing{}, s.failed(k.plural(), err)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -126,5 +127,51 @@ func TestListFails(t *testing.T) {
 	api.change(func() { api.goneAway = true })
 	if _, _, err := list(t, api, Options{}); err == nil || !strings.Contains(err.Error(), "cannot be reached: it ends connections") {
 		t.Errorf("without a server: %v", err)
+	}
+}
+
+// TestListFallback checks what a user gets who may read one namespace, and all that
+// is in none but namespaces and nodes.
+func TestListFallback(t *testing.T) {
+	api := newFakeAPI(t)
+	api.put(namespaces, namespace("web", "1"))
+	api.put(pods, pod("web", "a", "1"))
+	api.put(pods, pod("db", "a", "1"))
+	api.put(kubeNP, kubePolicy("web", "p", "1"))
+	api.put(global, globalPolicy("default", "p", "1"))
+	api.refuse = func(plural, verb string, r *http.Request) *metav1.Status {
+		cluster := []string{"apis", "projectcalico.org", "tiers", "globalnetworksets", "hostendpoints", "globalnetworkpolicies", "stagedglobalnetworkpolicies"}
+		if !strings.Contains(r.URL.Path, "/namespaces/web") && !slices.ContainsFunc(cluster, func(c string) bool { return strings.HasPrefix(plural, c) }) {
+			return &metav1.Status{Code: 403, Reason: metav1.StatusReasonForbidden, Message: plural + " is forbidden: cannot " + verb}
+		}
+		return nil
+	}
+	var mu sync.Mutex
+	var narrowed []string
+	opts := Options{Fallback: "web", Narrowed: func(kind string) {
+		mu.Lock()
+		defer mu.Unlock()
+		narrowed = append(narrowed, kind)
+	}}
+	l, keys, err := list(t, api, opts)
+	if err != nil || len(l.Findings) > 0 {
+		t.Fatalf("%v, %v", err, l.Findings)
+	}
+	if d := cmp.Diff([]string{"GlobalNetworkPolicy/p", "Namespace/web", "web/KubernetesNetworkPolicy/p", "web/Pod/a"}, keys); d != "" {
+		t.Errorf("objects (-want +got):\n%s", d)
+	}
+	for _, kind := range []string{"pods", "nodes", "namespaces", "networkpolicies.networking.k8s.io", "networkpolicies.projectcalico.org"} {
+		if !slices.Contains(narrowed, kind) {
+			t.Errorf("%s are not among what was narrowed: %v", kind, narrowed)
+		}
+	}
+	if slices.Contains(narrowed, "tiers.projectcalico.org") {
+		t.Errorf("tiers are: %v", narrowed)
+	}
+	opts.Fallback = "db"
+	if l, _, err = list(t, api, opts); err != nil || !slices.ContainsFunc(l.Findings, func(f store.Finding) bool {
+		return !f.Note && strings.HasPrefix(f.Message, "pods cannot be read, so that none of them are seen here")
+	}) {
+		t.Errorf("a namespace that may not be read: %v, %v", err, l.Findings)
 	}
 }

@@ -92,13 +92,8 @@ func VerifyAgents(t testing.TB, c *cluster.Cluster) {
 	for _, n := range c.Nodes() {
 		var last string
 		err := Eventually(ctx, func(ctx context.Context) error {
-			pod, err := c.Kubectl(ctx, "--namespace", SystemNamespace, "get", "pods", "--selector=app.kubernetes.io/component=agent",
-				"--field-selector=spec.nodeName="+n.Name(), "-o", "jsonpath={.items[0].metadata.name}")
-			if err != nil {
-				return err
-			}
-			last, err = c.Kubectl(ctx, "--namespace", SystemNamespace, "exec", pod, "--",
-				"tierwall", "agent", "--store=kube", "--node="+n.Name(), "--verify")
+			var err error
+			last, err = inAgent(ctx, c, n, "tierwall", "agent", "--store=kube", "--node="+n.Name(), "--verify")
 			if err != nil && strings.Contains(err.Error(), "nothing to compare") {
 				last, err = "no pod with an address is here", nil
 			}
@@ -110,4 +105,19 @@ func VerifyAgents(t testing.TB, c *cluster.Cluster) {
 		}
 		t.Logf("%s: %s", n.Name(), strings.TrimSpace(last))
 	}
+}
+
+// InAgent runs a program in the pod of a node's agent, and gives what it prints.
+func InAgent(t testing.TB, c *cluster.Cluster, n *cluster.Node, argv ...string) (string, error) {
+	t.Helper()
+	return inAgent(t.Context(), c, n, argv...)
+}
+
+func inAgent(ctx context.Context, c *cluster.Cluster, n *cluster.Node, argv ...string) (string, error) {
+	pod, err := c.Kubectl(ctx, "--namespace", SystemNamespace, "get", "pods", "--selector=app.kubernetes.io/component=agent",
+		"--field-selector=spec.nodeName="+n.Name(), "-o", "jsonpath={.items[0].metadata.name}")
+	if err != nil {
+		return "", err
+	}
+	return c.Kubectl(ctx, append([]string{"--namespace", SystemNamespace, "exec", pod, "--"}, argv...)...)
 }

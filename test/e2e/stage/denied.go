@@ -48,6 +48,9 @@ func knock(from Place, to netip.AddrPort) error {
 	})
 }
 
+// Knock tries one connection, and has an error if it comes about.
+func Knock(from Place, to netip.AddrPort) error { return knock(from, to) }
+
 // Reaches reports whether a datagram to the server is answered now, and what went wrong if not. A
 // datagram that is lost without a word takes a moment.
 func Reaches(from Place, to netip.AddrPort) error {

@@ -27,6 +27,13 @@ type Space struct {
 // NewSpace makes a namespace with labels, whose name begins with the test's.
 func NewSpace(t testing.TB, c *cluster.Cluster, labels map[string]string) *Space {
 	t.Helper()
+	s := newSpace(t, c, labels)
+	t.Cleanup(s.remove)
+	return s
+}
+
+func newSpace(t testing.TB, c *cluster.Cluster, labels map[string]string) *Space {
+	t.Helper()
 	client, err := kubernetes.NewForConfig(c.Config())
 	if err != nil {
 		t.Fatal(err)
@@ -38,9 +45,31 @@ func NewSpace(t testing.TB, c *cluster.Cluster, labels map[string]string) *Space
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Space{Name: ns.Name, Cluster: c, Client: client, t: t}
-	t.Cleanup(s.remove)
+	return &Space{Name: ns.Name, Cluster: c, Client: client, t: t}
+}
+
+// NewQuickSpace is NewSpace without the wait for its end: what follows must not mind that its pods are still going.
+func NewQuickSpace(t testing.TB, c *cluster.Cluster, labels map[string]string) *Space {
+	t.Helper()
+	s := newSpace(t, c, labels)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), Patience)
+		defer cancel()
+		if err := s.Client.CoreV1().Namespaces().Delete(ctx, s.Name, metav1.DeleteOptions{}); err != nil {
+			t.Errorf("delete namespace %s: %v", s.Name, err)
+		}
+	})
 	return s
+}
+
+// InSpace gives a namespace that is there, and stays.
+func InSpace(t testing.TB, c *cluster.Cluster, name string) *Space {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(c.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Space{Name: name, Cluster: c, Client: client, t: t}
 }
 
 func (s *Space) remove() {
@@ -98,12 +127,15 @@ type PodSpec struct {
 	Args   []string // of agnhost
 	Shell  string   // a script for /bin/sh, instead of Args
 
+	ServiceAccount string // "default" if it is empty
+	Ports          []corev1.ContainerPort
+
 	// HostNetwork has it in the node's network: no network plugin is called for it, and Pod has no namespace for it.
 	HostNetwork bool
 }
 
 func (p PodSpec) object(namespace string) *corev1.Pod {
-	container := corev1.Container{Name: "main", Image: cluster.Agnhost, Args: p.Args}
+	container := corev1.Container{Name: "main", Image: cluster.Agnhost, Args: p.Args, Ports: p.Ports}
 	if p.Shell != "" {
 		container.Command = []string{"/bin/sh", "-c", p.Shell}
 	}
@@ -112,6 +144,7 @@ func (p PodSpec) object(namespace string) *corev1.Pod {
 		Spec: corev1.PodSpec{
 			NodeName:                      fmt.Sprintf("n%d", p.Node),
 			HostNetwork:                   p.HostNetwork,
+			ServiceAccountName:            p.ServiceAccount,
 			TerminationGracePeriodSeconds: new(int64),
 			EnableServiceLinks:            new(bool),
 			AutomountServiceAccountToken:  new(bool),

@@ -37,10 +37,11 @@ func root() string {
 	return filepath.Dir(filepath.Dir(filepath.Dir(filepath.Dir(file))))
 }
 
-// images are the archives that Image has built in this process, by version.
+// images are the archives that Image has built in this process, by version, and the program in that of Dev.
 var images struct {
 	sync.Mutex
 	archives map[string]string
+	program  string
 }
 
 // Image builds the container image of the sources as they are, with the tag version, and gives its
@@ -73,6 +74,9 @@ func buildImage(t testing.TB, version string) string {
 	atExit(func() { _ = os.RemoveAll(dir) })
 	binary := filepath.Join(dir, "tierwall")
 	buildBinary(t, binary, version)
+	if version == Dev {
+		images.program = binary
+	}
 	goCommand(t, filepath.Join(root(), "tools"), "run", "./image", "-o", dir, "-name", Repository+":"+version, "-version", version,
 		"-license", filepath.Join(root(), "LICENSE"), "linux/"+runtime.GOARCH+"="+binary)
 	return filepath.Join(dir, "tierwall-linux-"+runtime.GOARCH+".tar")
@@ -82,7 +86,19 @@ func buildImage(t testing.TB, version string) string {
 func Binary(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
-	buildBinary(t, filepath.Join(dir, "tierwall"), Dev)
+	images.Lock()
+	defer images.Unlock()
+	if images.program == "" {
+		buildBinary(t, filepath.Join(dir, "tierwall"), Dev)
+		return dir
+	}
+	program, err := os.ReadFile(images.program)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "tierwall"), program, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	return dir
 }
 
@@ -137,7 +153,24 @@ func Manifest(t testing.TB, version string) string {
 	if !imageLine.Match(b) {
 		t.Fatal("deploy/install.yaml names no image of tierwall")
 	}
-	return imageLine.ReplaceAllString(string(b), "${1}"+Repository+":"+version)
+	return withImage(string(b), version)
+}
+
+func withImage(manifest, version string) string {
+	return imageLine.ReplaceAllString(manifest, "${1}"+Repository+":"+version)
+}
+
+// ManifestWith is Manifest as the chart makes it with further values, as YAML.
+func ManifestWith(t testing.TB, version, values string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "run", "./manifests", "-values", values)
+	cmd.Dir = filepath.Join(root(), "tools")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("render the chart with %s: %v", values, err)
+	}
+	return withImage(string(out), version)
 }
 
 // installed is the version that Install has put into a cluster.

@@ -30,6 +30,17 @@ func Connect(t testing.TB, from Place, to netip.AddrPort) *Session {
 	return s
 }
 
+// Open reports whether a connection comes about and is answered on, without a test that fails.
+func Open(from Place, to netip.AddrPort) (netip.AddrPort, error) {
+	conn, err := dial(from, "tcp", to)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	defer func() { _ = conn.Close() }()
+	mine, _ := netip.ParseAddrPort(conn.LocalAddr().String())
+	return mine, exchange(conn, 1)
+}
+
 // MustLive holds that the server answers on the connection.
 func (s *Session) MustLive(t testing.TB) {
 	t.Helper()

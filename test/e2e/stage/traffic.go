@@ -41,7 +41,8 @@ func Serve(t testing.TB, where Place, addr netip.Addr, port uint16) *Server {
 		if s.udp, err = net.ListenPacket("udp", s.Addr.String()); err != nil {
 			return err
 		}
-		s.tcp, err = net.Listen("tcp", s.Addr.String())
+		// A client may use the server's port as its own (Try).
+		s.tcp, err = (&net.ListenConfig{Control: reusePort}).Listen(context.Background(), "tcp", s.Addr.String())
 		return err
 	})
 	if err != nil {

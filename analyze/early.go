@@ -1,0 +1,105 @@
+package analyze
+
+import (
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// deciders are those of the engine's rows, with what they say of HTTP requests.
+type deciders struct {
+	byID map[dataplane.DeciderID]dataplane.Decider
+	http *httpRules
+}
+
+func newDeciders(list []dataplane.Decider, http *httpRules) *deciders {
+	d := &deciders{make(map[dataplane.DeciderID]dataplane.Decider, len(list)), http}
+	for _, x := range list {
+		d.byID[x.ID] = x
+	}
+	return d
+}
+
+// allowedBy gives what a row allows to connections from a source port.
+func (d *deciders) allowedBy(row dataplane.Row, srcPort uint16) grant {
+	g := grant{open: allowedBy(row, srcPort)}
+	d.narrow(&g, row, srcPort)
+	return g
+}
+
+// narrow adds what a row allows for some requests only, before what its regions
+// say of connections.
+func (d *deciders) narrow(g *grant, row dataplane.Row, srcPort uint16) {
+	if d.http == nil || len(d.http.list) == 0 {
+		return
+	}
+	taken := g.open
+	for _, r := range row {
+		req := d.http.of(d.byID[r.Decider])
+		if len(req) == 0 && !req.all() {
+			continue
+		}
+		on := holding(dataplane.Row{r}, srcPort, func(dataplane.Region) bool { return true })
+		on = minus(&on, &taken)
+		g.add(on, req)
+		taken = plus(&taken, &on)
+	}
+}
+
+// earlyRow is what a row at an early hook of a host says: there a rule that allows
+// skips the rest of the host's policy, and what no rule decides goes on.
+type earlyRow struct {
+	decided grant
+	passes  l4 // goes on, but for the requests that decided holds
+}
+
+// earlyTables are the rows of early hooks, which have numbers of their own.
+type earlyTables struct {
+	programs map[dataplane.ProgramID]bool // whose rows are such
+	rows     map[dataplane.RowID]int32
+	list     []earlyRow
+}
+
+func newEarlyTables(d *dataplane.Delta, by *deciders) earlyTables {
+	t := earlyTables{programs: map[dataplane.ProgramID]bool{}, rows: map[dataplane.RowID]int32{}}
+	for _, p := range d.SetHosts {
+		if !p.Hook.Early() {
+			continue
+		}
+		t.programs[p.Base] = true
+		for _, x := range p.Programs {
+			t.programs[x.Program] = true
+		}
+	}
+	delete(t.programs, 0)
+	numbers := map[string]int32{}
+	note := func(p dataplane.ProgramID, row dataplane.RowID) {
+		if _, known := t.rows[row]; known || !t.programs[p] {
+			return
+		}
+		r := by.early(d.AddRows[row])
+		k := key(r.decided.entries()) + "|" + key(r.passes.entries())
+		n, known := numbers[k]
+		if !known {
+			n = int32(len(t.list))
+			numbers[k] = n
+			t.list = append(t.list, r)
+		}
+		t.rows[row] = n
+	}
+	for _, p := range d.SetPrograms {
+		note(p.ID, p.Base)
+	}
+	for _, c := range d.SetCells {
+		note(c.Program, c.Row)
+	}
+	return t
+}
+
+// early reads a row of an early hook, for connections from the lowest ephemeral port.
+func (d *deciders) early(row dataplane.Row) earlyRow {
+	passes := func(r dataplane.Region) bool { return r.Allow && d.byID[r.Decider].By == policy.Decider{} }
+	r := earlyRow{passes: holding(row, lowestEphemeral, passes)}
+	r.decided.open = holding(row, lowestEphemeral, func(r dataplane.Region) bool { return r.Allow && !passes(r) })
+	d.narrow(&r.decided, row, lowestEphemeral)
+	return r
+}

@@ -1,0 +1,389 @@
+package analyze
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/tierwall/tierwall/evaluate"
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// Host endpoints decide at the hooks of a node's interfaces: about what the node
+// itself sends and receives, and about what is routed through it to and from its
+// pods. The engine has a program for each hook; what the hooks of one node say
+// together is put together here, as a packet meets them.
+
+// hosts is what there is to know of nodes with host endpoints.
+type hosts struct {
+	settings *policy.HostSettings
+	numbers  map[string]int32              // of nodes with host endpoints, from 1
+	on       map[string]evaluate.HostIndex // by node: of its host endpoints only
+	nodes    map[netip.Addr]string         // whose own address it is, by the Node objects
+	own      map[string][]netip.Addr       // the same by node
+	holders  map[netip.Addr]*policy.Endpoint
+	points   map[dataplane.PointKey]dataplane.HostPoint
+	pre      []prePoint // those that workloads meet before DNAT, from 1
+	preOf    map[dataplane.PointKey]int32
+	safe     map[policy.Hook]l4 // always open there
+	after    map[afterKey]int32
+}
+
+// afterKey is a question that was answered: what a hook leaves of what those
+// behind it allow.
+type afterKey struct {
+	hook       policy.Hook
+	early, set int32
+}
+
+// newHosts gives nil for a model without host endpoints.
+func newHosts(m *policy.Model, points []dataplane.HostPoint) *hosts {
+	h := &hosts{
+		settings: &m.Host, numbers: map[string]int32{}, on: map[string]evaluate.HostIndex{},
+		nodes: map[netip.Addr]string{}, own: map[string][]netip.Addr{}, holders: map[netip.Addr]*policy.Endpoint{},
+		points: map[dataplane.PointKey]dataplane.HostPoint{}, safe: map[policy.Hook]l4{}, after: map[afterKey]int32{},
+		pre: make([]prePoint, 1), preOf: map[dataplane.PointKey]int32{},
+	}
+	byNode := map[string][]*policy.Endpoint{}
+	for _, ep := range m.Endpoints {
+		if ep.Host == nil {
+			continue
+		}
+		if h.numbers[ep.Node] == 0 {
+			h.numbers[ep.Node] = int32(len(h.numbers) + 1)
+		}
+		byNode[ep.Node] = append(byNode[ep.Node], ep)
+	}
+	if len(byNode) == 0 {
+		return nil
+	}
+	for node, list := range byNode {
+		h.on[node] = evaluate.Plain(&policy.Model{Endpoints: list})
+	}
+	for _, n := range m.Nodes {
+		for _, a := range n.Addrs {
+			if _, known := h.nodes[a]; !known {
+				h.nodes[a] = n.Name
+			}
+		}
+		h.own[n.Name] = append(h.own[n.Name], n.Addrs...)
+	}
+	for _, ep := range m.Endpoints {
+		for _, a := range ep.Addrs {
+			if old := h.holders[a.Unmap()]; old == nil || policy.CompareHolders(ep, old) < 0 {
+				h.holders[a.Unmap()] = ep
+			}
+		}
+	}
+	for _, p := range points {
+		h.points[p.PointKey] = p
+	}
+	for _, hook := range policy.Hooks {
+		h.safe[hook] = failsafes(h.settings, hook)
+	}
+	return h
+}
+
+// failsafes gives what is open at a hook whatever policy says.
+func failsafes(s *policy.HostSettings, hook policy.Hook) l4 {
+	var all l4
+	if hook == policy.HookForwardIn || hook == policy.HookForwardOut {
+		return all
+	}
+	var codes [256][]span
+	for t := 133; t <= 136; t++ { // neighbour discovery
+		codes[t] = []span{{0, 255}}
+	}
+	all.setTypes(policy.ICMPv6, &codes)
+	for _, f := range s.Failsafes(hook.Direction()) {
+		on := onPorts(f.Protocol, span{int(f.Port), int(f.Port)})
+		all = plus(&all, &on)
+	}
+	if !hook.Raw() {
+		return all
+	}
+	for _, f := range s.Failsafes(1 - hook.Direction()) {
+		if f.Port == lowestEphemeral { // a reply to one
+			on := onPorts(f.Protocol)
+			all = plus(&all, &on)
+		}
+	}
+	return all
+}
+
+// place says where an address is: on a node (a workload), or the node itself.
+func (h *hosts) place(a netip.Addr) (node string, host bool) {
+	ep := h.holders[a]
+	switch {
+	case ep != nil && ep.Host == nil:
+		return ep.Node, false
+	case h.nodes[a] != "":
+		return h.nodes[a], true
+	case ep != nil:
+		return ep.Node, true
+	}
+	return "", false
+}
+
+// heldAddrs gives the addresses that are no part of the outside world, beside those
+// of endpoints: those of nodes with host endpoints.
+func (h *hosts) heldAddrs() []netip.Addr {
+	var out []netip.Addr
+	if h == nil {
+		return nil
+	}
+	for node := range h.numbers {
+		for _, a := range h.own[node] {
+			out = append(out, a.Unmap())
+		}
+	}
+	return out
+}
+
+// nameOf gives the name of a node.
+func (h *hosts) nameOf(number int32) string {
+	for name, n := range h.numbers {
+		if n == number {
+			return name
+		}
+	}
+	return ""
+}
+
+// addrsOf gives the addresses by which the host of a host endpoint is reached.
+func (h *hosts) addrsOf(ep *policy.Endpoint) []netip.Addr {
+	var out []netip.Addr
+	for _, a := range slices.Concat(ep.Addrs, h.own[ep.Node]) {
+		a = a.Unmap()
+		if node, host := h.place(a); host && node == ep.Node && !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// setHooks fills in what hosts say at an address, where iface is the interface of
+// the host that is meant; empty if none is.
+func (r *reach) setHooks(p *point, a netip.Addr, iface string) {
+	h := r.hosts
+	node, host := h.place(a)
+	index := h.on[node]
+	if index == nil {
+		return
+	}
+	if !host {
+		key, _ := h.beforeDNAT(h.holders[a], a)
+		p.pre = h.preOf[key]
+	}
+	ep := index.HostAt(node, iface, a)
+	if ep == nil {
+		p.host, p.node = host, map[bool]int32{true: h.numbers[node]}[host]
+		return
+	}
+	_, class := r.classAt(a)
+	at := func(hook policy.Hook) int32 {
+		key := dataplane.PointKey{Node: node, Hook: hook, Interface: ep.Key.Name, Family: policy.FamilyOf(a)}
+		return r.byID[h.points[key].ProgramFor(class)]
+	}
+	p.in = [3]int32{at(policy.HookRawIn), at(policy.HookPreDNAT), at(policy.HookForwardIn)}
+	p.out = [2]int32{0, at(policy.HookForwardOut)}
+	if host {
+		p.in[2], p.out = at(policy.HookInput), [2]int32{at(policy.HookRawOut), at(policy.HookOutput)}
+	}
+	// A workload is told from one elsewhere only where its host says something.
+	if p.host = host; host || p.pre != 0 || p.in != [3]int32{} || p.out != [2]int32{} {
+		p.node = h.numbers[node]
+	}
+}
+
+// prePoint is what a hook before DNAT asks, by the class of the destination.
+type prePoint struct {
+	base int32
+	by   map[int32]int32
+}
+
+// setBeforeDNAT finds what workloads meet before DNAT: what the endpoint of all
+// interfaces says, or that of a workload's own interface.
+func (r *reach) setBeforeDNAT(m *policy.Model) {
+	if r.hosts == nil {
+		return
+	}
+	h := r.hosts
+	for _, ep := range m.Endpoints {
+		if ep.Host != nil || h.on[ep.Node] == nil {
+			continue
+		}
+		for _, a := range ep.Addrs {
+			key, ok := h.beforeDNAT(ep, a.Unmap())
+			point := h.points[key]
+			if !ok || !point.Governs() || h.preOf[key] != 0 {
+				continue
+			}
+			pre := prePoint{r.byID[point.Base], map[int32]int32{}}
+			for _, x := range point.Programs {
+				pre.by[r.classes[x.Class]] = r.byID[x.Program]
+			}
+			h.pre = append(h.pre, pre)
+			h.preOf[key] = int32(len(h.pre) - 1)
+		}
+	}
+}
+
+// beforeDNAT gives the point that a workload meets; false if there is none.
+func (h *hosts) beforeDNAT(ep *policy.Endpoint, a netip.Addr) (dataplane.PointKey, bool) {
+	iface := ep.Interface
+	if iface == "" {
+		iface = policy.AllInterfaces
+	}
+	host := h.on[ep.Node].HostAt(ep.Node, iface, a)
+	if host == nil {
+		return dataplane.PointKey{}, false
+	}
+	return dataplane.PointKey{Node: ep.Node, Hook: policy.HookPreDNAT, Interface: host.Key.Name, Family: policy.FamilyOf(a)}, true
+}
+
+// alike reports whether what workloads send to two classes is asked by the same
+// programs.
+func (h *hosts) alike(a, b int32) bool {
+	if h == nil {
+		return true
+	}
+	return !slices.ContainsFunc(h.pre, func(p prePoint) bool { return p.program(a) != p.program(b) })
+}
+
+// program gives the program for a class of destinations; 0 for none.
+func (p *prePoint) program(class int32) int32 {
+	if program, own := p.by[class]; own {
+		return program
+	}
+	return p.base
+}
+
+// sending gives what a workload's own host lets it send to a class, by what it says
+// before DNAT, and last by what follows; said is what a program says to the workload.
+func (r *reach) sending(p, q *point, last int32, said func(program int32) int32) int32 {
+	if p.pre == 0 {
+		return last
+	}
+	program := r.hosts.pre[p.pre].program(q.class)
+	if program == 0 {
+		return last
+	}
+	return r.afterHook(policy.HookPreDNAT, said(program), last)
+}
+
+// leaving gives what the hooks of a source's host allow, by what its programs say.
+func (r *reach) leaving(p *point, raw, last int32) int32 {
+	if !p.host {
+		return last
+	}
+	last = r.open(policy.HookOutput, last)
+	if p.out[0] != 0 {
+		last = r.afterHook(policy.HookRawOut, raw, last)
+	}
+	return last
+}
+
+// coming is leaving for the host of a destination.
+func (r *reach) coming(p *point, raw, pre, last int32) int32 {
+	if p.host {
+		last = r.open(policy.HookInput, last)
+	}
+	if p.in[1] != 0 {
+		last = r.afterHook(policy.HookPreDNAT, pre, last)
+	}
+	if p.in[0] != 0 {
+		last = r.afterHook(policy.HookRawIn, raw, last)
+	}
+	return last
+}
+
+// open adds to a set what is always open at a hook.
+func (r *reach) open(hook policy.Hook, set int32) int32 {
+	if set == everything {
+		return set
+	}
+	k := afterKey{hook: hook, set: set}
+	n, known := r.hosts.after[k]
+	if !known {
+		safe := grant{open: r.hosts.safe[hook]}
+		n = r.number(either(&r.sets[set], &safe))
+		r.hosts.after[k] = n
+	}
+	return n
+}
+
+// afterHook gives what is allowed by an early hook and those behind it. What is
+// always open is for those to say.
+func (r *reach) afterHook(hook policy.Hook, early, set int32) int32 {
+	k := afterKey{hook, early, set}
+	n, known := r.hosts.after[k]
+	if !known {
+		row, safe := &r.early.list[early], r.hosts.safe[hook]
+		passes, bound := plus(&row.passes, &safe), complement(&safe)
+		decided, rest := row.decided.within(&bound), r.sets[set].within(&passes)
+		n = r.number(either(&decided, &rest))
+		r.hosts.after[k] = n
+	}
+	return n
+}
+
+// toOwnHost gives what a workload may send to its own host.
+func (r *reach) toOwnHost(src, host *point) int32 {
+	set := int32(everything)
+	switch r.hosts.settings.EndpointToHost {
+	case policy.Deny:
+		set = nothing
+	case policy.Pass:
+		set = r.open(policy.HookInput, r.cellOf(host.in[2], src.class))
+	}
+	return r.sending(src, host, set, func(program int32) int32 { return r.cellOf(program, src.class) })
+}
+
+// cellOf gives what a program says to a class.
+func (t *tables) cellOf(p, class int32) int32 {
+	for _, c := range t.cells[class] {
+		if c.other == p {
+			return c.set
+		}
+	}
+	return t.programs[p].base
+}
+
+// notes says what pairs do not tell of hosts.
+func (h *hosts) notes(m *policy.Model) []string {
+	if h == nil {
+		return nil
+	}
+	notes := []string{"rows of a workload and a host speak of pods on other nodes; " + map[policy.Action]string{
+		policy.Deny: "a host always reaches its own pods, and they cannot reach it (--endpoint-to-host Drop)",
+		policy.Pass: "a host always reaches its own pods; what these may send to it is listed (--endpoint-to-host Return)",
+	}[h.settings.EndpointToHost]}
+	if h.settings.EndpointToHost != policy.Deny && h.settings.EndpointToHost != policy.Pass {
+		notes[0] += "a host and its own pods always reach each other (--endpoint-to-host Accept)"
+	}
+	if len(h.pre) > 1 {
+		notes[0] += ", but where policy with preDNAT decides: that is listed"
+	}
+	several := map[string][]string{}
+	for _, ep := range m.Endpoints {
+		if ep.Host == nil {
+			continue
+		}
+		several[ep.Node] = append(several[ep.Node], ep.Key.Name)
+		if len(h.addrsOf(ep)) == 0 {
+			notes = append(notes, fmt.Sprintf("HostEndpoint %s is not listed: no address is known by which its host is reached: give it expectedIPs", ep.Key.Name))
+		}
+	}
+	for _, node := range slices.Sorted(maps.Keys(several)) {
+		if list := several[node]; len(list) > 1 {
+			slices.Sort(list)
+			notes = append(notes, fmt.Sprintf("node %s has the host endpoints %s: what is routed to and from its pods is what one of them says (explain --interface asks another one)",
+				node, strings.Join(list, ", ")))
+		}
+	}
+	return notes
+}

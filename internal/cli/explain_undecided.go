@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"github.com/tierwall/tierwall/evaluate"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// nodeAndPod is why a node reaches its pods, and they it.
+const nodeAndPod = "a node and the pods on it always reach each other"
+
+func (x *explanation) decision(dir policy.Direction) policy.Decision {
+	if dir == policy.Egress {
+		return x.result.Egress
+	}
+	return x.result.Ingress
+}
+
+// undecided says why nothing decided at an end, or gives "" where something did.
+func (x *explanation) undecided(dir policy.Direction) string {
+	self := x.src
+	if dir == policy.Ingress {
+		self = x.dst
+	}
+	if x.decision(dir).By != nil {
+		return ""
+	}
+	if why := x.exempt(self); why != "" {
+		return why
+	}
+	return "no policy applies to its " + dir.String()
+}
+
+// exempt says why policy has no say at an end, or gives "" where it has.
+func (x *explanation) exempt(self end) string {
+	peer := x.dst
+	if self.addr == x.dst.addr {
+		peer = x.src
+	}
+	switch {
+	case x.flow.Src == x.flow.Dst:
+		return "an endpoint always reaches itself"
+	case self.isNode && x.hasHost(self):
+		return ""
+	case self.isNode:
+		return "a node is no endpoint, policy has no say"
+	case self.endpoint == nil:
+		return "no endpoint has this address, policy has no say"
+	case x.isOwnNode(self, peer) || self.endpoint.Host != nil && x.isOwnNode(peer, self):
+		return nodeAndPod
+	}
+	return ""
+}
+
+// isOwnNode reports whether an end is a pod, and the other one the node that it is on.
+func (x *explanation) isOwnNode(pod, node end) bool {
+	return pod.endpoint != nil && pod.endpoint.Host == nil && (node.endpoint == nil || node.endpoint.Host != nil) &&
+		evaluate.Plain(x.model).OnNode(pod.endpoint, node.addr)
+}

@@ -1,0 +1,167 @@
+package nft
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+var _ dataplane.HookDecider = (*Kernel)(nil)
+
+// Zones of a hook: what the kernel has done to a packet before a base chain of this
+// priority sees it.
+const (
+	beforeTracking = -200
+	beforeDNAT     = -100
+)
+
+// at reports whether a base chain is at the place of a hook.
+func (c chainSpec) at(h policy.Hook) bool {
+	kernel, zone := uint32(hookForward), 2
+	for _, b := range hostBases {
+		if b.hook == h {
+			kernel, zone = b.kernel, zoneOf(b.priority)
+		}
+	}
+	return c.hook == kernel && zoneOf(c.priority) == zone
+}
+
+func zoneOf(priority int32) int {
+	switch {
+	case priority < beforeTracking:
+		return 0
+	case priority < beforeDNAT:
+		return 1
+	}
+	return 2
+}
+
+// AtHook walks the base chains of a hook, in the order of their priorities, as a
+// packet does that nothing has dropped before. Addresses in the node's own pod
+// networks that are no endpoint's (--deny-unknown) are let by: see SetGuard.
+func (k *Kernel) AtHook(h policy.Hook, p dataplane.HookPacket) dataplane.HookOutcome {
+	p.Src, p.Dst = p.Src.Unmap(), p.Dst.Unmap()
+	w := walk{kernel: k, packet: newPacket(p.Flow), direction: -1, real: &realPacket{
+		in: p.In, out: p.Out, link: p.Link, mark: p.Mark,
+		skips: skippedChains(h, p.Alone),
+		state: map[dataplane.PacketState]byte{
+			dataplane.PacketNew: stateNew, dataplane.PacketEstablished: stateEstablished, dataplane.PacketRelated: stateRelated,
+			dataplane.PacketInvalid: stateInvalid, dataplane.PacketUntracked: stateUntracked,
+		}[p.State],
+	}}
+	if p.Late && p.Protocol == policy.TCP {
+		w.packet.transport[13] = 16 // ACK
+	}
+	for _, base := range k.bases {
+		if !base.at(h) {
+			continue
+		}
+		if end := w.chain(base.name, 0); end == dropped {
+			return dataplane.HookOutcome{Drop: true}
+		}
+	}
+	return dataplane.HookOutcome{Mark: w.real.mark, Untracked: w.real.untracked}
+}
+
+// realPacket is what a packet has that is walked all the way from its base chains.
+type realPacket struct {
+	in, out   string
+	link      uint32
+	state     byte
+	mark      uint32
+	untracked bool
+	skips     []string // chains that are not entered
+}
+
+// skippedChains gives the chains, and the maps that lead to chains, which are passed over
+// to hear one hook of forwarding alone: those of the other one, and of workloads.
+func skippedChains(h policy.Hook, alone bool) []string {
+	if !alone || h != policy.HookForwardIn && h != policy.HookForwardOut {
+		return nil
+	}
+	other := policy.HookForwardIn + policy.HookForwardOut - h
+	list := []string{hostFamily(other, 0), hostFamily(other, 1)}
+	for _, p := range paths {
+		list = append(list, p.String())
+	}
+	return list
+}
+
+// load gives the bytes of a key of the packet's meta data; false if it is none of them.
+func (r *realPacket) load(key uint32, register []byte) bool {
+	clear(register[:4])
+	switch key {
+	case metaIIF:
+		putNativeUint32(register, r.link)
+	case metaIIFName:
+		copy(register, ifKey(r.in))
+	case metaOIFName:
+		copy(register, ifKey(r.out))
+	case metaMark:
+		putNativeUint32(register, r.mark)
+	default:
+		return false
+	}
+	return true
+}
+
+// Misplaced says which base chains are not where they should be, or not there.
+func (k *Kernel) Misplaced() []string {
+	var out []string
+	forwards := false
+	for _, c := range k.bases {
+		want := chainSpec{name: forwardChain, hook: hookForward, priority: priority}
+		for _, b := range hostBases {
+			if c.name == hostName(b.hook) {
+				want = chainSpec{name: c.name, hook: b.kernel, priority: b.priority}
+			}
+		}
+		switch {
+		case c.name != want.name:
+			out = append(out, fmt.Sprintf("base chain %s is none of ours", c.name))
+		case c.hook != want.hook || c.priority != want.priority:
+			out = append(out, fmt.Sprintf("base chain %s is at hook %d, priority %d, and should be at hook %d, priority %d",
+				c.name, c.hook, c.priority, want.hook, want.priority))
+		}
+		forwards = forwards || c.name == forwardChain
+	}
+	if !forwards {
+		out = append(out, "base chain "+forwardChain+" is not there")
+	}
+	return out
+}
+
+// Links gives the interfaces whose packets' sources are checked.
+func (k *Kernel) Links() []uint32 {
+	var list []uint32
+	if s := k.sets[linksSet]; s != nil {
+		for key := range s.elements {
+			if len(key) == 4 {
+				list = append(list, binary.NativeEndian.Uint32([]byte(key)))
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// Failsafes gives what the sets of failsafes hold, of both directions.
+func (k *Kernel) Failsafes() []policy.Failsafe {
+	var list []policy.Failsafe
+	for _, dir := range policy.Directions {
+		if s := k.sets[failsafeSet(dir)]; s != nil {
+			for key := range s.elements {
+				if len(key) == 8 {
+					list = append(list, policy.Failsafe{Protocol: policy.Protocol(key[0]), Port: binary.BigEndian.Uint16([]byte(key[4:]))})
+				}
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b policy.Failsafe) int {
+		return int(a.Protocol)<<16 + int(a.Port) - int(b.Protocol)<<16 - int(b.Port)
+	})
+	return slices.Compact(list)
+}

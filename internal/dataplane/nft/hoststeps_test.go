@@ -1,0 +1,113 @@
+package nft
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/tierwall/tierwall/internal/engine"
+	"github.com/tierwall/tierwall/internal/modeltest"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// recorder is a sink that keeps lines.
+type recorder []string
+
+func (r *recorder) addSet(s setSpec) { *r = append(*r, fmt.Sprintf("set %+v", s)) }
+func (r *recorder) addBaseChain(c chainSpec, rules []rule) {
+	*r = append(*r, fmt.Sprintf("base %+v %+v", c, rules))
+}
+func (r *recorder) addChain(c chainRules) {
+	*r = append(*r, fmt.Sprintf("chain %s %d %+v", c.name, c.rank, c.rules))
+}
+func (r *recorder) addElement(set string, e element) {
+	*r = append(*r, fmt.Sprintf("element of %s %+v", set, e))
+}
+
+// sameAsRendered ends the test if what steps led to at hosts is not what is made
+// from the state at once.
+func sameAsRendered(t interface{ Fatalf(string, ...any) }, b *Dataplane) {
+	var stepped, made recorder
+	b.host.content.emit(b.ground(), &stepped)
+	scratch := *b.layout
+	scratch.renderHost()
+	scratch.host.content.emit(b.ground(), &made)
+	for _, r := range []recorder{stepped, made} {
+		slices.Sort(r)
+	}
+	if diff := cmp.Diff([]string(made), []string(stepped)); diff != "" {
+		t.Fatalf("made at once (-), by steps (+):\n%s", diff)
+	}
+}
+
+// TestHostStepsAreFromScratch takes small steps with host endpoints. After each the
+// kernel has what is made from the state at once.
+func TestHostStepsAreFromScratch(t *testing.T) {
+	ns := newNamespace(t)
+	rapid.Check(t, func(t *rapid.T) {
+		m := modeltest.ModelsWithHosts().Draw(t, "model")
+		b, err := New(hostOptions(ns, m))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = b.Close() }()
+		e := onNodeA()
+		e.Apply(modeltest.Changes(nil, m)...)
+		steps := append([][]policy.Change{nil}, modeltest.Steps(m).Draw(t, "steps")...)
+		for _, step := range steps {
+			t.Logf("%v", modeltest.ChangesText(step))
+			e.Apply(step...)
+			if d := e.Flush(); d != nil {
+				if err := b.Apply(context.Background(), d); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if b.rewrites > 0 {
+				t.Fatal("the kernel refused a step")
+			}
+			sameAsRendered(t, b)
+			if findings, err := b.compare(); err != nil || len(findings) > 0 {
+				t.Fatalf("the kernel differs from what was written: %q %v", findings, err)
+			}
+		}
+	})
+}
+
+// TestHostSetChangeIsElementsOnly: a net that comes to the set of one of a host's
+// policies, or an address, is elements, and no rule or chain is written.
+func TestHostSetChangeIsElementsOnly(t *testing.T) {
+	b, err := New(Options{NetNS: newNamespace(t), KeepConnections: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	e := engine.New(modeltest.IsLocal)
+	e.Apply(modeltest.Changes(nil, modeltest.HostPolicies(30))...)
+	apply(t, b, e.Flush())
+	for _, net := range []string{"203.0.113.0/24", "203.0.113.7/32"} {
+		for _, c := range []policy.Change{modeltest.HostSetChange(15, netip.MustParsePrefix(net)), modeltest.HostSetChange(15)} {
+			e.Apply(c)
+			step, d := newStep(b), e.Flush()
+			step.before(d)
+			if _, _, err := b.state.Advance(d); err != nil {
+				t.Fatal(err)
+			}
+			if err := step.after(d); err != nil {
+				t.Fatal(err)
+			}
+			if x := step.batch; len(x.newSets)+len(x.newChains)+len(x.rules)+len(x.gone) > 0 || len(x.add)+len(x.del) == 0 {
+				t.Errorf("%s: more than elements: %+v", net, x)
+			}
+			if err := b.send(step.batch); err != nil {
+				t.Fatal(err)
+			}
+			step.commit()
+			sameAsRendered(t, b)
+		}
+	}
+}

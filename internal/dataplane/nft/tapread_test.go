@@ -1,0 +1,133 @@
+package nft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/dataplane/tabletest"
+)
+
+// raw keeps what a dump finds.
+type raw struct {
+	bases    []chainSpec
+	rules    map[string][]rule
+	elements map[string][]element
+}
+
+func (r *raw) visitChain(c chainSpec, err error) error {
+	if c.base {
+		r.bases = append(r.bases, c)
+	}
+	return err
+}
+
+func (r *raw) visitRule(chain string, x rule, err error) error {
+	r.rules[chain] = append(r.rules[chain], x)
+	return err
+}
+func (r *raw) visitSet(setSpec, error) error { return nil }
+func (r *raw) visitElement(set string, e element, err error) error {
+	r.elements[set] = append(r.elements[set], e)
+	return err
+}
+
+// TestCompareTapFindsMutations changes one thing at a time in the kernel's table for
+// answers of DNS servers: each is found.
+func TestCompareTapFindsMutations(t *testing.T) {
+	l := newLab(t)
+	b := newDataplane(t, nodeNS(l))
+	apply(t, b, tabletest.Empty().Step(podTables()))
+	tap := tapOf("10.96.0.10 fd00:96::a", "10.9.0.1 10.9.0.2 fd00::1")
+	compare := func(tap dataplane.Tap) []string {
+		t.Helper()
+		findings, err := CompareTap(t.Context(), Options{NetNS: nodeNS(l)}, tap)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return findings
+	}
+	if f := compare(tap); len(f) == 0 {
+		t.Error("a missing table is not found")
+	}
+	if f := compare(dataplane.Tap{}); len(f) > 0 {
+		t.Errorf("no table, and none is to be there: %q", f)
+	}
+	setTap(t, b, tap)
+	if f := compare(tap); len(f) > 0 {
+		t.Fatalf("as written: %q", f)
+	}
+	if f := compare(dataplane.Tap{}); len(f) != 1 {
+		t.Errorf("a table too many: %q", f)
+	}
+	r := &raw{rules: map[string][]rule{}, elements: map[string][]element{}}
+	if err := dump(b.conn, b.tap.table, r); err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	try := func(text string, fill ...func(*batch)) {
+		t.Helper()
+		var err error
+		for _, f := range fill {
+			out := newBatch(b.tap.table)
+			f(out)
+			err = errors.Join(err, b.send(out))
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if f := compare(tap); len(f) == 0 {
+			t.Errorf("not found: %s", text)
+		}
+		found++
+		if err := b.tap.write(b.tap.tap); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, chain := range slices.Sorted(maps.Keys(r.rules)) {
+		was := r.rules[chain]
+		for i := range was {
+			try(fmt.Sprintf("%s without rule %d", chain, i), func(out *batch) {
+				out.setRules(chainRules{name: chain, rules: slices.Delete(slices.Clone(was), i, i+1)})
+			})
+		}
+		try(chain+" with a rule more", func(out *batch) {
+			out.setRules(chainRules{name: chain, rules: append([]rule{always(accept)}, was...)})
+		})
+	}
+	for set, list := range r.elements {
+		for _, e := range list {
+			try(fmt.Sprintf("%s without %s", set, keyText(e)), func(out *batch) { out.delElement(set, e) })
+		}
+	}
+	try("a server more", func(out *batch) { out.addElement(serversName(0), element{key: "\xcb\x00\x71\x09"}) })
+	for _, c := range r.bases {
+		try("another priority of "+c.name, func(out *batch) { out.delChain(c.name, rankEntry) }, func(out *batch) {
+			other := c
+			other.priority++
+			out.addBaseChain(other, r.rules[c.name])
+		})
+		try("no chain "+c.name, func(out *batch) { out.delChain(c.name, rankEntry) })
+		stockNFT(t, l, "chain inet tierwall-dns "+c.name+" { policy drop ; }")
+		try("policy of "+c.name, func(*batch) {})
+	}
+	other := tap
+	other.Queue++
+	if f := compare(other); len(f) == 0 {
+		t.Error("another queue is not found")
+	}
+	queueFlags = 0
+	err := b.tap.write(b.tap.tap)
+	if queueFlags = queueBypass; err != nil {
+		t.Fatal(err)
+	}
+	try("a queue that holds up what nobody reads", func(*batch) {})
+	if err := b.SetTap(context.Background(), dataplane.Tap{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d mutations", found)
+}

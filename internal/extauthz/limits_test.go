@@ -1,0 +1,195 @@
+package extauthz
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// rawConn speaks HTTP/2 as a client that keeps to nothing.
+type rawConn struct {
+	t    *testing.T
+	conn net.Conn
+	*http2.Framer
+	block bytes.Buffer
+	*hpack.Encoder
+}
+
+func dialRaw(t *testing.T, s *Server) *rawConn {
+	t.Helper()
+	conn, err := net.Dial("unix", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return &rawConn{t: t, conn: conn, Framer: http2.NewFramer(conn, conn)}
+}
+
+// hello begins the connection.
+func (c *rawConn) hello() *rawConn {
+	c.t.Helper()
+	c.Encoder = hpack.NewEncoder(&c.block)
+	_, err := io.WriteString(c.conn, http2.ClientPreface)
+	c.must(errors.Join(err, c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20})))
+	return c
+}
+
+func (c *rawConn) must(err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// begin begins a request, which does not end; more are further headers.
+func (c *rawConn) begin(stream uint32, more ...[2]string) {
+	c.t.Helper()
+	c.block.Reset()
+	for _, h := range append([][2]string{
+		{":method", "POST"}, {":scheme", "http"}, {":path", "/" + serviceName + "/" + checkMethod}, {":authority", "x"},
+		{"te", "trailers"}, {"content-type", "application/grpc"},
+	}, more...) {
+		c.must(c.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]}))
+	}
+	const most = 16 << 10 // of a frame
+	block := c.block.Bytes()
+	first := block[:min(len(block), most)]
+	c.must(c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: first, EndHeaders: len(first) == len(block)}))
+	for rest := block[len(first):]; len(rest) > 0; {
+		part := rest[:min(len(rest), most)]
+		rest = rest[len(part):]
+		c.must(c.WriteContinuation(stream, len(rest) == 0, part))
+	}
+}
+
+// until reads frames until one is what is looked for.
+func (c *rawConn) until(found func(http2.Frame) bool) {
+	c.t.Helper()
+	for {
+		f, err := c.ReadFrame()
+		c.must(err)
+		if found(f) {
+			return
+		}
+	}
+}
+
+// TestStreamLimit checks that requests beyond the most at once are refused, and
+// that the others are still answered.
+func TestStreamLimit(t *testing.T) {
+	server, _ := served(t, testState())
+	c := dialRaw(t, server).hello()
+	last := uint32(2*maxStreams + 1)
+	for stream := uint32(1); stream <= last; stream += 2 {
+		c.begin(stream)
+	}
+	c.until(func(f http2.Frame) bool {
+		r, isReset := f.(*http2.RSTStreamFrame)
+		if isReset && (r.StreamID != last || r.ErrCode != http2.ErrCodeRefusedStream) {
+			t.Fatalf("got %v", f)
+		}
+		return isReset
+	})
+	body := []byte{0, 0, 0, 0, 0}
+	c.must(c.WriteData(1, true, body))
+	c.until(func(f http2.Frame) bool { _, isData := f.(*http2.DataFrame); return isData && f.Header().StreamID == 1 })
+	if n := server.Counts().Refused; n != 1 {
+		t.Errorf("%d questions were read, want the one that ended", n)
+	}
+}
+
+// TestHeaderLimit checks that a request with large headers is not answered.
+func TestHeaderLimit(t *testing.T) {
+	server, _ := served(t, testState())
+	for name, more := range map[string][][2]string{
+		"one": {{"x", strings.Repeat("x", 2*maxHeaderList)}},
+		"many": func() (out [][2]string) {
+			for range 2000 {
+				out = append(out, [2]string{"x", "y"})
+			}
+			return out
+		}(),
+	} {
+		c := dialRaw(t, server).hello()
+		c.begin(1, more...)
+		_ = c.WriteData(1, true, []byte{0, 0, 0, 0, 0}) // it may be closed already
+		for ended := false; !ended; {
+			f, err := c.ReadFrame()
+			if err != nil {
+				break // the whole connection is
+			}
+			switch f := f.(type) {
+			case *http2.DataFrame:
+				t.Fatalf("%s: answered", name)
+			case *http2.RSTStreamFrame, *http2.GoAwayFrame:
+				ended = true
+			case *http2.HeadersFrame:
+				ended = f.StreamEnded() // an error of HTTP
+			}
+		}
+	}
+	if c := server.Counts(); c.Allowed+c.Denied+c.Refused != 0 {
+		t.Errorf("answered: %+v", c)
+	}
+}
+
+// TestPingLimit checks that who pings all the time is told to go.
+func TestPingLimit(t *testing.T) {
+	server, _ := served(t, testState())
+	c := dialRaw(t, server).hello()
+	c.begin(1)
+	for range 16 {
+		if c.WritePing(false, [8]byte{}) != nil {
+			break // it is closed already
+		}
+	}
+	c.until(func(f http2.Frame) bool {
+		g, isGoAway := f.(*http2.GoAwayFrame)
+		if isGoAway && g.ErrCode != http2.ErrCodeEnhanceYourCalm {
+			t.Fatalf("got %v", f)
+		}
+		return isGoAway
+	})
+}
+
+// TestConnectionLimit checks that connections beyond the most wait until another ends.
+func TestConnectionLimit(t *testing.T) {
+	server, _ := served(t, testState())
+	settings := func(c *rawConn) {
+		c.until(func(f http2.Frame) bool { _, is := f.(*http2.SettingsFrame); return is })
+	}
+	var conns []*rawConn
+	for range maxConnections {
+		c := dialRaw(t, server).hello()
+		settings(c)
+		conns = append(conns, c)
+	}
+	waiting := dialRaw(t, server).hello()
+	if n := server.Counts().Connections; n != maxConnections {
+		t.Errorf("%d connections, want %d", n, maxConnections)
+	}
+	_ = conns[0].conn.Close()
+	settings(waiting)
+	if n := server.Counts().Connections; n > maxConnections {
+		t.Errorf("%d connections, want at most %d", n, maxConnections)
+	}
+}
+
+// TestSlowClient checks that who says nothing is not waited for.
+func TestSlowClient(t *testing.T) {
+	t.Parallel() // it takes handshakeTime, and does nothing
+	server, _ := served(t, testState())
+	c := dialRaw(t, server)
+	if _, err := io.WriteString(c.conn, http2.ClientPreface[:10]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, c.conn); err != nil && !strings.Contains(err.Error(), "reset") {
+		t.Error(err)
+	}
+}

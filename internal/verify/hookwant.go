@@ -1,0 +1,218 @@
+package verify
+
+import (
+	"fmt"
+
+	"github.com/tierwall/tierwall/evaluate"
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// decision is what must become of a packet.
+type decision struct {
+	skips dataplane.Skips // of a packet that an early hook allows
+	by    *policy.Decider
+}
+
+// ask has the kernel and the reference decide a packet, and compares.
+func (h *hookVerifier) ask(hook policy.Hook, p dataplane.HookPacket, s site) {
+	h.total++
+	got := h.kernel.AtHook(hook, p)
+	drop, d := h.want(hook, p, s)
+	want := dataplane.HookOutcome{Drop: drop}
+	if !drop {
+		want.Mark = p.Mark
+		if d.skips != dataplane.SkipsNothing {
+			want.Mark |= h.mark
+			want.Untracked = d.skips == dataplane.SkipsTracking
+		}
+	}
+	if got.Drop {
+		got = dataplane.HookOutcome{Drop: true}
+	}
+	if got == want {
+		return
+	}
+	h.report.Differences++
+	if len(h.report.First) >= MaxDifferences {
+		return
+	}
+	x := Difference{Flow: p.Flow, Direction: hook.Direction(), Kernel: verdictOf(got.Drop), Reference: verdictOf(drop), By: d.by, Host: placeText(hook, p, s)}
+	if got.Drop == drop {
+		x.Host += fmt.Sprintf(" (mark %#x and untracked %v, want %#x and %v)", got.Mark, got.Untracked, want.Mark, want.Untracked)
+	}
+	h.report.First = append(h.report.First, x)
+}
+
+func verdictOf(drop bool) policy.Action {
+	if drop {
+		return policy.Deny
+	}
+	return policy.Allow
+}
+
+// placeText says where a packet was asked about, and what is special about it.
+func placeText(hook policy.Hook, p dataplane.HookPacket, s site) string {
+	text := "of no interface"
+	if s.ep != nil {
+		text = s.ep.Key.Name
+	}
+	text += " " + hook.String()
+	if p.In != "" {
+		text += " from " + p.In
+	}
+	if p.Out != "" {
+		text += " to " + p.Out
+	}
+	if p.State != dataplane.PacketNew && !hook.Raw() {
+		text += ", " + p.State.String()
+	}
+	if p.Late {
+		text += ", not the first packet"
+	}
+	if p.Mark != 0 {
+		text += fmt.Sprintf(", mark %#x", p.Mark)
+	}
+	if p.Alone {
+		text += ", that alone"
+	}
+	if p.Link != 0 {
+		text += fmt.Sprintf(", by the pod's interface %d", p.Link)
+	}
+	return text
+}
+
+// want says whether a packet must be dropped at a hook, and what else becomes of it.
+func (h *hookVerifier) want(hook policy.Hook, p dataplane.HookPacket, s site) (drop bool, d decision) {
+	switch hook {
+	case policy.HookForwardIn, policy.HookForwardOut:
+		return h.wantForward(hook, p)
+	}
+	iface := p.In
+	if hook.Direction() == policy.Egress {
+		iface = p.Out
+	}
+	if !h.governs[hook] || iface == "lo" {
+		return false, d
+	}
+	_, peer := dataplane.LocalSide(hook, p.Flow)
+	_, podPeer := h.Tables.Local(peer)
+	_, safe := h.settings.Failsafe(hook, p.Flow)
+	switch {
+	case p.Link != 0 && hook == policy.HookInput:
+		return true, d // its source is not the pod's
+	case !hook.Raw() && (p.State == dataplane.PacketEstablished || p.State == dataplane.PacketRelated),
+		p.IsNeighbourDiscovery(), h.skipped(hook, p):
+		return false, d
+	case podPeer && hook == policy.HookInput && h.settings.EndpointToHost == policy.Deny:
+		return true, decision{by: &policy.Decider{Kind: policy.KindEndpointToHost, Rule: policy.EndOfTier}}
+	case safe:
+		return false, d
+	case podPeer && hook != policy.HookPreDNAT && (hook != policy.HookInput || h.settings.EndpointToHost != policy.Pass):
+		return false, d
+	}
+	return h.wantPoint(hook, p, s)
+}
+
+// skipped reports whether an earlier hook has said that a packet is not asked about.
+func (h *hookVerifier) skipped(hook policy.Hook, p dataplane.HookPacket) bool {
+	early := h.governs[policy.HookRawIn] || h.governs[policy.HookRawOut] || h.governs[policy.HookPreDNAT]
+	switch {
+	case hook.Raw(), !early, p.Mark&h.mark == 0:
+		return false
+	case hook == policy.HookPreDNAT:
+		return h.governs[policy.HookRawIn]
+	case hook.Direction() == policy.Egress:
+		return p.State == dataplane.PacketUntracked
+	}
+	return true
+}
+
+// wantForward puts together what the two hooks of forwarding and the policy of
+// workloads say.
+func (h *hookVerifier) wantForward(hook policy.Hook, p dataplane.HookPacket) (drop bool, d decision) {
+	switch {
+	case p.Link != 0:
+		return true, d
+	case p.State == dataplane.PacketEstablished || p.State == dataplane.PacketRelated:
+		return false, d
+	}
+	src, podSrc := h.Tables.Local(p.Src)
+	dst, podDst := h.Tables.Local(p.Dst)
+	asks := func(at policy.Hook) bool { return !p.Alone || hook == at }
+	if asks(policy.HookForwardIn) && h.governs[policy.HookForwardIn] && !podSrc && !h.skipped(policy.HookForwardIn, p) {
+		if drop, d = h.wantPoint(policy.HookForwardIn, p, h.siteOf(p.In)); drop {
+			return true, d
+		}
+	}
+	if p.Src != p.Dst && !p.Alone {
+		governed := src.Egress+src.Ingress+dst.Egress+dst.Ingress != 0
+		if governed && stray(p) {
+			return true, d
+		}
+		if governed {
+			// By the engine's tables, which are held against the reference elsewhere.
+			for _, dir := range policy.Directions {
+				if action(h.Tables, p.Flow, dir) == policy.Deny {
+					return true, d
+				}
+			}
+		}
+	}
+	if asks(policy.HookForwardOut) && h.governs[policy.HookForwardOut] && !podDst && !h.skipped(policy.HookForwardOut, p) {
+		return h.wantPoint(policy.HookForwardOut, p, h.siteOf(p.Out))
+	}
+	return false, d
+}
+
+func (h *hookVerifier) siteOf(iface string) site {
+	for _, s := range h.sites {
+		if s.name == iface {
+			return s
+		}
+	}
+	return site{}
+}
+
+// stray reports whether a packet is of no connection and begins none, so that it is
+// not let in where policy governs.
+func stray(p dataplane.HookPacket) bool {
+	switch p.Protocol {
+	case policy.TCP:
+		return p.Late && (p.State == dataplane.PacketNew || p.State == dataplane.PacketInvalid)
+	case policy.SCTP:
+		return p.State == dataplane.PacketInvalid
+	}
+	return false
+}
+
+// wantPoint says what the host endpoint of an interface says at a hook.
+func (h *hookVerifier) wantPoint(hook policy.Hook, p dataplane.HookPacket, s site) (drop bool, d decision) {
+	if s.ep == nil {
+		return false, d
+	}
+	family := policy.FamilyOf(p.Src)
+	if h.point(hook, s, family).Governs() && !hook.Early() && stray(p) {
+		return true, d
+	}
+	if h.bound {
+		v := h.Tables.DecideHost(dataplane.PointKey{Node: h.node, Hook: hook, Interface: s.name}, p.Flow)
+		if decider, _, _, ok := h.Tables.Decider(v.Decider); ok && v.Allow {
+			d.skips = decider.Skips
+		}
+		return v.Governed && !v.Allow, d
+	}
+	return h.atHost(h.atHosts(), hook, p.Flow, s.ep)
+}
+
+func (h *hookVerifier) atHost(ev *evaluate.Evaluator, hook policy.Hook, f policy.Flow, ep *policy.Endpoint) (drop bool, d decision) {
+	got, governed := ev.AtHost(hook, ep, f)
+	if !governed {
+		return false, d
+	}
+	d.by = got.By
+	if got.Verdict == policy.Allow && got.By != nil {
+		d.skips = dataplane.SkipsAt(hook)
+	}
+	return got.Verdict == policy.Deny, d
+}
