@@ -78,9 +78,15 @@ func isHostOf(ep, holder *policy.Endpoint) bool {
 
 // OnNode implements Index.
 func (s *scan) OnNode(ep *policy.Endpoint, addr netip.Addr) bool {
-	return slices.ContainsFunc(s.model.Nodes, func(n *policy.Node) bool {
-		return n.Name == ep.Node && slices.Contains(n.Addrs, addr)
-	}) || isHostOf(ep, s.Holder(addr))
+	named := false
+	for _, n := range s.model.Nodes {
+		has := slices.Contains(n.Addrs, addr)
+		if has && n.Name == ep.Node {
+			return true
+		}
+		named = named || has
+	}
+	return !named && isHostOf(ep, s.Holder(addr))
 }
 
 // Tiers implements Index.

@@ -53,6 +53,7 @@ func (a *agent) serveAuthz(ctx context.Context) {
 	if a.authz == nil {
 		return
 	}
+	garbage.calm()
 	a.log.Info("answering proxies (ext_authz)", "address", a.cfg.ExtAuthz.Address)
 	go func() {
 		if err := a.authz.server.Serve(ctx); err != nil {

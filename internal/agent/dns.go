@@ -271,5 +271,8 @@ func (a *agent) setTap(ctx context.Context) {
 		a.log.Info("answers of these DNS servers are trusted", "servers", fmt.Sprint(tap.Servers))
 	}
 	n.tap, n.tapped, n.failure = tap, true, ""
+	if len(tap.Servers) > 0 {
+		garbage.calm()
+	}
 	n.Beat()
 }

@@ -46,6 +46,9 @@ func (x *explanation) exempt(self end) string {
 	case self.endpoint == nil:
 		return "no endpoint has this address, policy has no say"
 	case x.isOwnNode(self, peer) || self.endpoint.Host != nil && x.isOwnNode(peer, self):
+		if x.result.Verdict == policy.Deny { // by a host endpoint
+			return "the policy of pods is not asked about their own node"
+		}
 		return nodeAndPod
 	}
 	return ""

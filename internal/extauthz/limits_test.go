@@ -48,7 +48,7 @@ func (c *rawConn) must(err error) {
 }
 
 // begin begins a request, which does not end; more are further headers.
-func (c *rawConn) begin(stream uint32, more ...[2]string) {
+func (c *rawConn) begin(stream uint32, more ...[2]string) error {
 	c.t.Helper()
 	c.block.Reset()
 	for _, h := range append([][2]string{
@@ -60,12 +60,17 @@ func (c *rawConn) begin(stream uint32, more ...[2]string) {
 	const most = 16 << 10 // of a frame
 	block := c.block.Bytes()
 	first := block[:min(len(block), most)]
-	c.must(c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: first, EndHeaders: len(first) == len(block)}))
+	if err := c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: first, EndHeaders: len(first) == len(block)}); err != nil {
+		return err
+	}
 	for rest := block[len(first):]; len(rest) > 0; {
 		part := rest[:min(len(rest), most)]
 		rest = rest[len(part):]
-		c.must(c.WriteContinuation(stream, len(rest) == 0, part))
+		if err := c.WriteContinuation(stream, len(rest) == 0, part); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // until reads frames until one is what is looked for.
@@ -87,7 +92,7 @@ func TestStreamLimit(t *testing.T) {
 	c := dialRaw(t, server).hello()
 	last := uint32(2*maxStreams + 1)
 	for stream := uint32(1); stream <= last; stream += 2 {
-		c.begin(stream)
+		c.must(c.begin(stream))
 	}
 	c.until(func(f http2.Frame) bool {
 		r, isReset := f.(*http2.RSTStreamFrame)
@@ -117,8 +122,9 @@ func TestHeaderLimit(t *testing.T) {
 		}(),
 	} {
 		c := dialRaw(t, server).hello()
-		c.begin(1, more...)
-		_ = c.WriteData(1, true, []byte{0, 0, 0, 0, 0}) // it may be closed already
+		// It may be closed already.
+		_ = c.begin(1, more...)
+		_ = c.WriteData(1, true, []byte{0, 0, 0, 0, 0})
 		for ended := false; !ended; {
 			f, err := c.ReadFrame()
 			if err != nil {
@@ -143,7 +149,7 @@ func TestHeaderLimit(t *testing.T) {
 func TestPingLimit(t *testing.T) {
 	server, _ := served(t, testState())
 	c := dialRaw(t, server).hello()
-	c.begin(1)
+	c.must(c.begin(1))
 	for range 16 {
 		if c.WritePing(false, [8]byte{}) != nil {
 			break // it is closed already

@@ -83,8 +83,8 @@ func (s index) Holder(addr netip.Addr) *policy.Endpoint { return s.holders[addr]
 
 // OnNode implements evaluate.Index.
 func (s index) OnNode(ep *policy.Endpoint, addr netip.Addr) bool {
-	if node, found := s.nodes[addr]; found && node == ep.Node {
-		return true
+	if node, found := s.nodes[addr]; found {
+		return node == ep.Node
 	}
 	host := s.holders[addr]
 	return ep.Node != "" && host != nil && host.Host != nil && host.Node == ep.Node

@@ -124,6 +124,10 @@ func (s *stage) probe(t *testing.T, flows []flow) {
 				packet.SrcPort = 0
 			}
 			got := s.lab.Probe(context.Background(), packet, probeTimeout)
+			if f.allow && got.Verdict == lab.Denied {
+				// A busy machine may lose one packet; policy would take them all.
+				got = s.lab.Probe(context.Background(), packet, 10*probeTimeout)
+			}
 			if got.Verdict == lab.Failed {
 				t.Errorf("%s: no packets could be sent: %s", f, got.Detail)
 				return

@@ -160,6 +160,10 @@ func Run(ctx context.Context, in Input) (*Report, error) {
 // hooks, see hooks.go.
 type workloads struct{ evaluate.Index }
 
+// OnNode implements evaluate.Index: what goes between a node and its own pods never
+// meets the tables, so that they need not know of it.
+func (workloads) OnNode(*policy.Endpoint, netip.Addr) bool { return false }
+
 type verifier struct {
 	Input
 	model     *policy.Model  // with the addresses that are asked about

@@ -1,0 +1,27 @@
+package agent
+
+import (
+	"runtime"
+	"testing"
+)
+
+func TestGrowth(t *testing.T) {
+	for live, want := range map[uint64]int{
+		0: 10_000, 1: 10_000, 1 << 20: 3_100, 4 << 20: 700, 16<<20 - 1: 100, 16 << 20: 100, 1 << 30: 100,
+	} {
+		if got := growth(live); got != want {
+			t.Errorf("%d bytes in use: %d %%, want %d", live, got, want)
+		}
+	}
+}
+
+// TestCollectorIsSetAgain: what a collection leaves decides about the next one.
+func TestCollectorIsSetAgain(t *testing.T) {
+	t.Setenv("GOGC", "") // set: the process's own gcPace is left as it is
+	var c gcPace
+	c.calm()
+	if c.percent != 0 {
+		t.Errorf("GOGC is set, and yet: %d %%", c.percent)
+	}
+	runtime.KeepAlive(&c)
+}
