@@ -187,6 +187,24 @@ func withDomains(t *rapid.T, m *policy.Model) *policy.Model {
 	return &out
 }
 
+// inNet reports whether a net of a rule or a set holds the address, those aside that
+// hold all of its family.
+func inNet(m *policy.Model, a netip.Addr) bool {
+	var nets []netip.Prefix
+	for _, s := range m.Sets {
+		nets = append(nets, s.Nets...)
+	}
+	for _, p := range m.Policies {
+		for _, rules := range p.Rules {
+			for i := range rules {
+				src, dst := &rules[i].Source, &rules[i].Destination
+				nets = slices.Concat(nets, src.Nets, src.NotNets, dst.Nets, dst.NotNets)
+			}
+		}
+	}
+	return slices.ContainsFunc(nets, func(n netip.Prefix) bool { return n.Bits() > 0 && n.Contains(a) })
+}
+
 // TestReachOfDomainsSaysWhatEvaluateSays decides connections to an address that a
 // name has and that nothing else in the model names.
 func TestReachOfDomainsSaysWhatEvaluateSays(t *testing.T) {
@@ -237,6 +255,9 @@ func TestReachOfDomainsSaysWhatEvaluateSays(t *testing.T) {
 				f.Src, f.Dst, f.Out, f.In = src.addr, fresh[0], src.iface, ""
 				if !src.addr.Is4() {
 					f.Dst = fresh[1]
+				}
+				if inNet(m, f.Dst) {
+					continue // reach speaks of addresses that only the name tells apart
 				}
 				if f.Protocol.HasPorts() {
 					f.SrcPort = 49152
