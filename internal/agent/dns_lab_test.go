@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -286,15 +285,8 @@ func (h *dnsHost) learned(network, name string, typ uint16) netip.Addr {
 
 func (h *dnsHost) known() Learned {
 	h.t.Helper()
-	resp, err := h.client.Get("http://127.0.0.1:9098/dns")
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
 	var l Learned
-	if err := json.NewDecoder(resp.Body).Decode(&l); err != nil {
-		h.t.Fatal(err)
-	}
+	h.get("/dns", &l)
 	return l
 }
 

@@ -34,7 +34,7 @@ func (c *gcPace) calm() {
 	})
 }
 
-// tune sets that by what the last collection has left, and is called again
+// tune sets the pace by what the last collection has left, and is called again
 // after the next one, when the finalizer of something that nobody holds runs.
 func (c *gcPace) tune() {
 	live := []runtimemetrics.Sample{{Name: "/gc/heap/live:bytes"}}

@@ -1,9 +1,6 @@
 package agent
 
-import (
-	"runtime"
-	"testing"
-)
+import "testing"
 
 func TestGrowth(t *testing.T) {
 	for live, want := range map[uint64]int{
@@ -15,13 +12,12 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
-// TestCollectorIsSetAgain: what a collection leaves decides about the next one.
-func TestCollectorIsSetAgain(t *testing.T) {
-	t.Setenv("GOGC", "") // set: the process's own gcPace is left as it is
+// TestGOGCIsLeft: who has set the process's pace keeps it.
+func TestGOGCIsLeft(t *testing.T) {
+	t.Setenv("GOGC", "")
 	var c gcPace
 	c.calm()
 	if c.percent != 0 {
 		t.Errorf("GOGC is set, and yet: %d %%", c.percent)
 	}
-	runtime.KeepAlive(&c)
 }

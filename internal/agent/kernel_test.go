@@ -122,16 +122,22 @@ func (h *host) startAgent() *process {
 
 func (h *host) status() Status {
 	h.t.Helper()
-	resp, err := h.client.Get("http://127.0.0.1:9098/status")
+	var st Status
+	h.get("/status", &st)
+	return st
+}
+
+// get decodes what the agent answers at a path.
+func (h *host) get(path string, into any) {
+	h.t.Helper()
+	resp, err := h.client.Get("http://127.0.0.1:9098" + path)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	var st Status
-	if err := json.NewDecoder(resp.Body).Decode(&st); err != nil {
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
 		h.t.Fatal(err)
 	}
-	return st
 }
 
 func (h *host) eventually(what string, cond func() bool) {

@@ -9,10 +9,8 @@ import (
 	"github.com/tierwall/tierwall/selector"
 )
 
-// Selectors draws selectors over the vocabulary, with every operator.
+// drawSelector draws selectors over the vocabulary, with every operator.
 // global() is not among them: translation puts another selector in its place.
-func Selectors() *rapid.Generator[*selector.Selector] { return rapid.Custom(drawSelector) }
-
 func drawSelector(t *rapid.T) *selector.Selector {
 	return selector.MustParse(selectorText(t, 2))
 }
