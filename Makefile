@@ -13,6 +13,11 @@ BENCH     ?= .
 BENCHTIME ?= 1s
 FUZZTIME  ?= 10s
 
+# What has properties of its own size, for `make explore`.
+EXPLORE     ?= ./analyze ./internal/compact ./internal/controller ./internal/dataplane/nft ./internal/engine ./internal/extauthz ./internal/store/kube
+EXPLORE_RUN ?= .
+CHECKS      ?= 20000
+
 .DEFAULT_GOAL := build
 
 .PHONY: build
@@ -28,6 +33,10 @@ test: vet ## vet, then all tests
 	$(GO) test -timeout 20m $(PKGS)
 	$(GO) -C tools test ./generate ./crdtest
 	$(GO) -C tools/httpdocs test ./...
+
+.PHONY: explore
+explore: ## the properties with CHECKS (20000) new random cases each, in EXPLORE
+	$(GO) test -count=1 -timeout 4h $(EXPLORE) -run '$(EXPLORE_RUN)' -args -rapid.checks=$(CHECKS)
 
 .PHONY: docs-test
 docs-test: ## what docs/http.md tells Envoy and Istio, held against their own types

@@ -28,6 +28,7 @@ type hosts struct {
 	points   map[dataplane.PointKey]dataplane.HostPoint
 	pre      []prePoint // those that workloads meet before DNAT, from 1
 	preOf    map[dataplane.PointKey]int32
+	routed   map[string]bool    // nodes that say something of what comes for workloads, or leaves them
 	safe     map[policy.Hook]l4 // always open there
 	after    map[afterKey]int32
 }
@@ -45,7 +46,7 @@ func newHosts(m *policy.Model, points []dataplane.HostPoint) *hosts {
 		settings: &m.Host, numbers: map[string]int32{}, on: map[string]evaluate.HostIndex{},
 		nodes: map[netip.Addr]string{}, own: map[string][]netip.Addr{}, holders: map[netip.Addr]*policy.Endpoint{},
 		points: map[dataplane.PointKey]dataplane.HostPoint{}, safe: map[policy.Hook]l4{}, after: map[afterKey]int32{},
-		pre: make([]prePoint, 1), preOf: map[dataplane.PointKey]int32{},
+		pre: make([]prePoint, 1), preOf: map[dataplane.PointKey]int32{}, routed: map[string]bool{},
 	}
 	byNode := map[string][]*policy.Endpoint{}
 	for _, ep := range m.Endpoints {
@@ -80,6 +81,10 @@ func newHosts(m *policy.Model, points []dataplane.HostPoint) *hosts {
 	}
 	for _, p := range points {
 		h.points[p.PointKey] = p
+		switch p.Hook {
+		case policy.HookRawIn, policy.HookPreDNAT, policy.HookForwardIn, policy.HookForwardOut:
+			h.routed[p.Node] = h.routed[p.Node] || p.Governs()
+		}
 	}
 	for _, hook := range policy.Hooks {
 		h.safe[hook] = failsafes(h.settings, hook)
@@ -179,8 +184,12 @@ func (r *reach) setHooks(p *point, a netip.Addr, iface string) {
 		p.pre = h.preOf[key]
 	}
 	ep := index.HostAt(node, iface, a)
+	// A workload is told from one elsewhere only where its host says something: at
+	// any of its addresses, since none of it is asked of what stays on the node.
+	if p.host = host; host || p.pre != 0 || h.routed[node] {
+		p.node = h.numbers[node]
+	}
 	if ep == nil {
-		p.host, p.node = host, map[bool]int32{true: h.numbers[node]}[host]
 		return
 	}
 	_, class := r.classAt(a)
@@ -192,10 +201,6 @@ func (r *reach) setHooks(p *point, a netip.Addr, iface string) {
 	p.out = [2]int32{0, at(policy.HookForwardOut)}
 	if host {
 		p.in[2], p.out = at(policy.HookInput), [2]int32{at(policy.HookRawOut), at(policy.HookOutput)}
-	}
-	// A workload is told from one elsewhere only where its host says something.
-	if p.host = host; host || p.pre != 0 || p.in != [3]int32{} || p.out != [2]int32{} {
-		p.node = h.numbers[node]
 	}
 }
 

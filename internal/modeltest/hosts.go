@@ -22,11 +22,24 @@ func ModelsWithHosts() *rapid.Generator[*policy.Model] {
 				m.Endpoints = append(m.Endpoints, drawHost(t, name))
 			}
 		}
-		for i, p := range m.Policies {
-			if p.Key.Kind == policy.KindGlobalNetworkPolicy {
-				m.Policies[i] = withHostOptions(t, p)
+		// What the endpoints of one node say together matters most where all are there,
+		// and where little else denies.
+		if chance(t, 40, "one node") {
+			for _, ep := range m.Endpoints {
+				ep.Node = "node-a"
 			}
 		}
+		onlyHosts := chance(t, 30, "policies of hosts only")
+		var policies []*policy.Policy
+		for _, p := range m.Policies {
+			switch {
+			case p.Key.Kind == policy.KindGlobalNetworkPolicy:
+				policies = append(policies, withHostOptions(t, p))
+			case !onlyHosts:
+				policies = append(policies, p)
+			}
+		}
+		m.Policies = policies
 		m.Host.FailsafeIn = []policy.Failsafe{{Protocol: policy.TCP, Port: one(t, portEdges, "failsafe")}}
 		m.Host.FailsafeOut = []policy.Failsafe{{Protocol: policy.UDP, Port: one(t, portEdges, "failsafe")}}
 		m.Host.EndpointToHost = one(t, []policy.Action{0, policy.Allow, policy.Deny, policy.Pass}, "endpoint to host")
