@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -55,7 +56,7 @@ func (v *verifier) hooks(ctx context.Context, kernel dataplane.HookDecider, task
 	for _, t := range tasks {
 		acting[t.at.Interface], h.node = t.endpoint, t.at.Node
 	}
-	for _, name := range slices.Sorted(keys(acting)) {
+	for _, name := range slices.Sorted(maps.Keys(acting)) {
 		if name != policy.AllInterfaces {
 			h.sites = append(h.sites, site{name, acting[name]})
 		}
@@ -83,16 +84,6 @@ func (v *verifier) structure(text string) {
 	v.report.Differences++
 	if len(v.report.First) < MaxDifferences {
 		v.report.First = append(v.report.First, Difference{Structure: text, Kernel: policy.Deny, Reference: policy.Allow})
-	}
-}
-
-func keys[K comparable, V any](m map[K]V) func(func(K) bool) {
-	return func(yield func(K) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
 	}
 }
 
