@@ -93,63 +93,62 @@ func (a *answer) hostName(s hostSide, own string) string {
 // TestReachOfHostsSaysWhatEvaluateSays is TestReachSaysWhatEvaluateSays with host
 // endpoints: hosts as ends, and what they say of traffic that is routed.
 func TestReachOfHostsSaysWhatEvaluateSays(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) { checkHosts(t, owned(t, modeltest.ModelsWithHosts().Draw(t, "model"))) })
-}
-
-func checkHosts(t *rapid.T, m *policy.Model) {
-	t.Logf("%v", modeltest.Text{Model: m})
-	opts := analyze.ReachOptions{Pods: rapid.Bool().Draw(t, "pods")}
-	r, err := analyze.Reach(m, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, ev := newAnswer(t, r), evaluate.New(m)
-	sides := hostSides(m)
-	var flows []policy.Flow
-	for range 4 {
-		f := modeltest.Flows(m).Draw(t, "flow")
-		f.HTTP = modeltest.Requests().Draw(t, "request")
-		flows = append(flows, f)
-	}
-	for _, src := range sides {
-		for _, dst := range sides {
-			if src.addr.Is4() != dst.addr.Is4() || src.addr == dst.addr || src.ep == nil && dst.ep == nil || src.ep == dst.ep {
-				continue
-			}
-			home := src.node != "" && src.node == dst.node && (src.host || dst.host)
-			own := ""
-			if home {
-				if src.host || dst.ep == nil {
-					continue // always the same, and not listed
+	rapid.Check(t, func(t *rapid.T) {
+		m := owned(t, modeltest.ModelsWithHosts().Draw(t, "model"))
+		t.Logf("%v", modeltest.Text{Model: m})
+		opts := analyze.ReachOptions{Pods: rapid.Bool().Draw(t, "pods")}
+		r, err := analyze.Reach(m, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, ev := newAnswer(t, r), evaluate.New(m)
+		sides := hostSides(m)
+		var flows []policy.Flow
+		for range 4 {
+			f := modeltest.Flows(m).Draw(t, "flow")
+			f.HTTP = modeltest.Requests().Draw(t, "request")
+			flows = append(flows, f)
+		}
+		for _, src := range sides {
+			for _, dst := range sides {
+				if src.addr.Is4() != dst.addr.Is4() || src.addr == dst.addr || src.ep == nil && dst.ep == nil || src.ep == dst.ep {
+					continue
 				}
-				own = dst.node
-			}
-			srcName, dstName := a.hostName(src, own), a.hostName(dst, "")
-			if srcName != "" && srcName == dstName {
-				continue
-			}
-			if src.ep != nil && dst.ep != nil && !opts.Pods && src.ep.Owner != (policy.Key{}) && src.ep.Owner == dst.ep.Owner {
-				continue // within one workload
-			}
-			for _, f := range flows {
-				if src.addr.Is4() && f.IsNeighbourDiscovery() {
-					continue // IPv4 has none
+				home := src.node != "" && src.node == dst.node && (src.host || dst.host)
+				own := ""
+				if home {
+					if src.host || dst.ep == nil {
+						continue // always the same, and not listed
+					}
+					own = dst.node
 				}
-				f.Src, f.Dst, f.Out, f.In = src.addr, dst.addr, src.iface, dst.iface
-				if f.Protocol.HasPorts() {
-					f.SrcPort = 49152
+				srcName, dstName := a.hostName(src, own), a.hostName(dst, "")
+				if srcName != "" && srcName == dstName {
+					continue
 				}
-				want := ev.Evaluate(f)
-				if own != "" && m.Host.EndpointToHost != policy.Pass && !slices.ContainsFunc(want.Hosts, beforeDNAT) {
-					continue // always the same, and not listed
+				if src.ep != nil && dst.ep != nil && !opts.Pods && src.ep.Owner != (policy.Key{}) && src.ep.Owner == dst.ep.Owner {
+					continue // within one workload
 				}
-				if got := a.allows(srcName, dstName, f); got != (want.Verdict == policy.Allow) {
-					t.Fatalf("%+v %+v, %q to %q: listed as %v: %v; evaluate says egress %v by %v, ingress %v by %v, hosts %+v", f, f.HTTP, srcName, dstName, got,
-						a.pairs[[2]string{srcName, dstName}], want.Egress.Verdict, want.Egress.By, want.Ingress.Verdict, want.Ingress.By, want.Hosts)
+				for _, f := range flows {
+					if src.addr.Is4() && f.IsNeighbourDiscovery() {
+						continue // IPv4 has none
+					}
+					f.Src, f.Dst, f.Out, f.In = src.addr, dst.addr, src.iface, dst.iface
+					if f.Protocol.HasPorts() {
+						f.SrcPort = 49152
+					}
+					want := ev.Evaluate(f)
+					if own != "" && m.Host.EndpointToHost != policy.Pass && !slices.ContainsFunc(want.Hosts, beforeDNAT) {
+						continue // always the same, and not listed
+					}
+					if got := a.allows(srcName, dstName, f); got != (want.Verdict == policy.Allow) {
+						t.Fatalf("%+v %+v, %q to %q: listed as %v: %v; evaluate says egress %v by %v, ingress %v by %v, hosts %+v", f, f.HTTP, srcName, dstName, got,
+							a.pairs[[2]string{srcName, dstName}], want.Egress.Verdict, want.Egress.By, want.Ingress.Verdict, want.Ingress.By, want.Hosts)
+					}
 				}
 			}
 		}
-	}
+	})
 }
 
 func beforeDNAT(d policy.HostDecision) bool { return d.Hook == policy.HookPreDNAT }
