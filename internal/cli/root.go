@@ -46,8 +46,9 @@ func newRootCommand() *cobra.Command {
 		Use:   "tierwall",
 		Short: "Who may talk to whom: decided, enforced, explained",
 		Long: `tierwall reads network policy as people already write it (Kubernetes NetworkPolicy
-and Calico v3: tiers, global policies, network sets), decides exactly what it
-allows, explains each verdict tier by tier, and makes the Linux kernel obey it.
+and ClusterNetworkPolicy; Calico v3: tiers, global policies, network sets, host
+endpoints), decides exactly what it allows, explains each verdict tier by tier,
+and makes the Linux kernel obey it.
 
 The commands that analyze read manifests from files (-f), from a cluster
 (--store kube) or from etcd, and need no root.`,
