@@ -129,7 +129,7 @@ func (d *differ) take(side int, r *Reachability) {
 	}
 }
 
-// names gives the names under which an end is compared.
+// names returns the names under which an end is compared.
 func (d *differ) names(end string) []string {
 	if several := d.single[end]; several != nil {
 		return several
@@ -189,7 +189,7 @@ func rangeOf(end string) (first, last netip.Addr, is bool) {
 	return first, last, err1 == nil && err2 == nil
 }
 
-// differences gives what is not the same; held are the addresses of endpoints, sorted.
+// differences returns what is not the same; held are the addresses of endpoints, sorted.
 func (d *differ) differences(held []netip.Addr) (out []Difference) {
 	for key, sides := range d.known {
 		if !sameAllowed(sides[0], sides[1]) {
@@ -266,7 +266,7 @@ func allowedAt(spans []rangeSpan, a netip.Addr) []Allowed {
 	return nil
 }
 
-// lastOf gives the last address of a family.
+// lastOf returns the last address of a family.
 func lastOf(a netip.Addr) netip.Addr {
 	if a.Is4() {
 		return netip.AddrFrom4([4]byte{255, 255, 255, 255})

@@ -25,7 +25,7 @@ func (d *differ) takeDomains(side int, src string, p *Pair, asWorld bool) {
 	}
 }
 
-// ofDomains gives what is not the same to domains. What is the same to all of the
+// ofDomains returns what is not the same to domains. What is the same to all of the
 // outside world is told of with its ranges.
 func (d *differ) ofDomains() []Difference {
 	groups := map[string]*Difference{}

@@ -25,7 +25,7 @@ type standIns struct {
 	ranges [2][]addrRange // with the classes, once these are known
 }
 
-// withDomains gives the stand-ins for some domains of a model, and the sets by which
+// withDomains returns the stand-ins for some domains of a model, and the sets by which
 // these are learned. Nil for domains is all of the model, but for the names whose
 // addresses are known.
 func withDomains(m *policy.Model, domains, known []string) (standIns, []*policy.Set) {
@@ -50,12 +50,12 @@ func withDomains(m *policy.Model, domains, known []string) (standIns, []*policy.
 	}
 	var sets []*policy.Set
 	for _, of := range m.Sets {
-		if of.Learned || len(of.Domains) == 0 {
+		if of.DNSLearned || len(of.Domains) == 0 {
 			continue
 		}
 		twin := &policy.Set{
 			Key:    policy.Key{Kind: policy.KindLearned, Namespace: of.Key.Namespace, Name: "reach/" + of.Key.String()},
-			Labels: of.Labels, Private: of.Private, Learned: true,
+			Labels: of.Labels, Internal: of.Internal, DNSLearned: true,
 		}
 		for _, text := range of.Domains {
 			d, err := dns.ParseDomain(text)
@@ -101,7 +101,7 @@ func (s *standIns) netsOf(i int) []netip.Prefix {
 	return out
 }
 
-// all gives the addresses.
+// all returns the addresses.
 func (s *standIns) all() []netip.Addr { return slices.Concat(s.addrs[0], s.addrs[1]) }
 
 // setClasses looks the classes of the stand-ins up.
@@ -125,7 +125,7 @@ func (s *standIns) notes() []string {
 	return notes
 }
 
-// freeAddrs gives some addresses that no net and no endpoint of a model has, but for
+// freeAddrs returns some addresses that no net and no endpoint of a model has, but for
 // nets that hold a whole family; nil if there are not as many in one place.
 func freeAddrs(m *policy.Model, family, n int) []netip.Addr {
 	var taken []classNet // of no class

@@ -19,7 +19,7 @@ func newDeciders(list []dataplane.Decider, http *httpRules) *deciders {
 	return d
 }
 
-// allowedBy gives what a row allows to connections from a source port.
+// allowedBy returns what a row allows to connections from a source port.
 func (d *deciders) allowedBy(row dataplane.Row, srcPort uint16) grant {
 	g := grant{open: allowedBy(row, srcPort)}
 	d.narrow(&g, row, srcPort)
@@ -62,7 +62,7 @@ type earlyTables struct {
 func newEarlyTables(d *dataplane.Delta, by *deciders) earlyTables {
 	t := earlyTables{programs: map[dataplane.ProgramID]bool{}, rows: map[dataplane.RowID]int32{}}
 	for _, p := range d.SetHosts {
-		if !p.Hook.Early() {
+		if !p.Hook.BeforeFilter() {
 			continue
 		}
 		t.programs[p.Base] = true

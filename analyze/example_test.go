@@ -29,7 +29,7 @@ func ExampleReach() {
 	allow.Rules[policy.Ingress] = []policy.Rule{{
 		Action:      policy.Allow,
 		Protocol:    &tcp,
-		Source:      policy.Peer{Entities: &policy.Entities{Selector: selector.MustParse("app == 'web'")}},
+		Source:      policy.Peer{Set: &policy.PeerSet{Selector: selector.MustParse("app == 'web'")}},
 		Destination: policy.Peer{Ports: &policy.Ports{Ranges: []policy.PortRange{{First: 5432, Last: 5432}}}},
 	}}
 	r, err := analyze.Reach(&policy.Model{

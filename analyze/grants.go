@@ -19,7 +19,7 @@ type httpPart struct {
 	requests requests // never all of them
 }
 
-// everythingAllowed gives the grant of all there is.
+// everythingAllowed returns the grant of all there is.
 func everythingAllowed() grant {
 	var g grant
 	for p := range g.open.full {
@@ -46,7 +46,7 @@ func (g *grant) add(on l4, req requests) {
 	g.parts = slices.Insert(g.parts, i, httpPart{on, req})
 }
 
-// reached gives the connections of which something is allowed.
+// reached returns the connections of which something is allowed.
 func (g *grant) reached() l4 {
 	all := g.open
 	for i := range g.parts {
@@ -55,7 +55,7 @@ func (g *grant) reached() l4 {
 	return all
 }
 
-// both gives what two grants allow both.
+// both returns what two grants allow both.
 func both(a, b *grant) grant {
 	out := grant{open: intersect(&a.open, &b.open)}
 	for i := range a.parts {
@@ -74,7 +74,7 @@ func both(a, b *grant) grant {
 	return out
 }
 
-// either gives what one of two grants allows.
+// either returns what one of two grants allows.
 func either(a, b *grant) grant {
 	out := grant{open: plus(&a.open, &b.open)}
 	if len(a.parts)+len(b.parts) == 0 {
@@ -97,7 +97,7 @@ func either(a, b *grant) grant {
 	return out
 }
 
-// within gives what a grant allows of some connections.
+// within returns what a grant allows of some connections.
 func (g *grant) within(on *l4) grant {
 	out := grant{open: intersect(&g.open, on)}
 	for i := range g.parts {
@@ -118,7 +118,7 @@ func (g *grant) entries() []Allowed {
 	return out
 }
 
-// key gives a text that equal entries, and no others, have.
+// key returns a text that equal entries, and no others, have.
 func key(entries []Allowed) string {
 	var b strings.Builder
 	for _, e := range entries {

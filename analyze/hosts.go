@@ -40,7 +40,7 @@ type afterKey struct {
 	early, set int32
 }
 
-// newHosts gives nil for a model without host endpoints.
+// newHosts returns nil for a model without host endpoints.
 func newHosts(m *policy.Model, points []dataplane.HostPoint) *hosts {
 	h := &hosts{
 		settings: &m.Host, numbers: map[string]int32{}, on: map[string]evaluate.HostIndex{},
@@ -92,7 +92,7 @@ func newHosts(m *policy.Model, points []dataplane.HostPoint) *hosts {
 	return h
 }
 
-// failsafes gives what is open at a hook whatever policy says.
+// failsafes returns what is open at a hook whatever policy says.
 func failsafes(s *policy.HostSettings, hook policy.Hook) l4 {
 	var all l4
 	if hook == policy.HookForwardIn || hook == policy.HookForwardOut {
@@ -133,7 +133,7 @@ func (h *hosts) place(a netip.Addr) (node string, host bool) {
 	return "", false
 }
 
-// heldAddrs gives the addresses that are no part of the outside world, beside those
+// heldAddrs returns the addresses that are no part of the outside world, beside those
 // of endpoints: those of nodes with host endpoints.
 func (h *hosts) heldAddrs() []netip.Addr {
 	var out []netip.Addr
@@ -148,7 +148,7 @@ func (h *hosts) heldAddrs() []netip.Addr {
 	return out
 }
 
-// nameOf gives the name of a node.
+// nameOf returns the name of a node.
 func (h *hosts) nameOf(number int32) string {
 	for name, n := range h.numbers {
 		if n == number {
@@ -158,7 +158,7 @@ func (h *hosts) nameOf(number int32) string {
 	return ""
 }
 
-// addrsOf gives the addresses by which the host of a host endpoint is reached.
+// addrsOf returns the addresses by which the host of a host endpoint is reached.
 func (h *hosts) addrsOf(ep *policy.Endpoint) []netip.Addr {
 	var out []netip.Addr
 	for _, a := range slices.Concat(ep.Addrs, h.own[ep.Node]) {
@@ -237,7 +237,7 @@ func (r *reach) setBeforeDNAT(m *policy.Model) {
 	}
 }
 
-// beforeDNAT gives the point that a workload meets; false if there is none.
+// beforeDNAT returns the point that a workload meets; false if there is none.
 func (h *hosts) beforeDNAT(ep *policy.Endpoint, a netip.Addr) (dataplane.PointKey, bool) {
 	iface := ep.Interface
 	if iface == "" {
@@ -259,7 +259,7 @@ func (h *hosts) alike(a, b int32) bool {
 	return !slices.ContainsFunc(h.pre, func(p prePoint) bool { return p.program(a) != p.program(b) })
 }
 
-// program gives the program for a class of destinations; 0 for none.
+// program returns the program for a class of destinations; 0 for none.
 func (p *prePoint) program(class int32) int32 {
 	if program, own := p.by[class]; own {
 		return program
@@ -267,7 +267,7 @@ func (p *prePoint) program(class int32) int32 {
 	return p.base
 }
 
-// sending gives what a workload's own host lets it send to a class, by what it says
+// sending returns what a workload's own host lets it send to a class, by what it says
 // before DNAT, and last by what follows; said is what a program says to the workload.
 func (r *reach) sending(p, q *point, last int32, said func(program int32) int32) int32 {
 	if p.pre == 0 {
@@ -280,7 +280,7 @@ func (r *reach) sending(p, q *point, last int32, said func(program int32) int32)
 	return r.afterHook(policy.HookPreDNAT, said(program), last)
 }
 
-// leaving gives what the hooks of a source's host allow, by what its programs say.
+// leaving returns what the hooks of a source's host allow, by what its programs say.
 func (r *reach) leaving(p *point, raw, last int32) int32 {
 	if !p.host {
 		return last
@@ -321,7 +321,7 @@ func (r *reach) open(hook policy.Hook, set int32) int32 {
 	return n
 }
 
-// afterHook gives what is allowed by an early hook and those behind it. What is
+// afterHook returns what is allowed by an early hook and those behind it. What is
 // always open is for those to say.
 func (r *reach) afterHook(hook policy.Hook, early, set int32) int32 {
 	k := afterKey{hook, early, set}
@@ -336,7 +336,7 @@ func (r *reach) afterHook(hook policy.Hook, early, set int32) int32 {
 	return n
 }
 
-// toOwnHost gives what a workload may send to its own host.
+// toOwnHost returns what a workload may send to its own host.
 func (r *reach) toOwnHost(src, host *point) int32 {
 	set := int32(everything)
 	switch r.hosts.settings.EndpointToHost {
@@ -348,7 +348,7 @@ func (r *reach) toOwnHost(src, host *point) int32 {
 	return r.sending(src, host, set, func(program int32) int32 { return r.cellOf(program, src.class) })
 }
 
-// cellOf gives what a program says to a class.
+// cellOf returns what a program says to a class.
 func (t *tables) cellOf(p, class int32) int32 {
 	for _, c := range t.cells[class] {
 		if c.other == p {

@@ -21,7 +21,7 @@ type httpRules struct {
 	list    []requests
 }
 
-// withoutHTTP gives the policies of a model with its rules about requests as rules
+// withoutHTTP returns the policies of a model with its rules about requests as rules
 // that log, and without those that do log; nil if the model has no such rules.
 func (h *httpRules) withoutHTTP(policies []*policy.Policy) []*policy.Policy {
 	narrows := func(r policy.Rule) bool { return r.HTTP != nil }
@@ -54,7 +54,7 @@ func (h *httpRules) withoutHTTP(policies []*policy.Policy) []*policy.Policy {
 	return out
 }
 
-// number gives the number of requests; false for all there are.
+// number returns the number of requests; false for all there are.
 func (h *httpRules) number(r requests) (int, bool) {
 	if r.all() {
 		return 0, false
@@ -68,7 +68,7 @@ func (h *httpRules) number(r requests) (int, bool) {
 	return n, true
 }
 
-// of gives the requests that rules match which are asked before a decider; a list
+// of returns the requests that rules match which are asked before a decider; a list
 // of none if there are no such rules.
 func (h *httpRules) of(d dataplane.Decider) requests {
 	r := requests{}

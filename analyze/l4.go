@@ -43,7 +43,7 @@ type icmpRun struct {
 	codes []span
 }
 
-// splitAt gives the lowest ephemeral source port at which a row does not allow
+// splitAt returns the lowest ephemeral source port at which a row does not allow
 // what it allows at the lowest of all; 0 if there is none.
 func (d *deciders) splitAt(row dataplane.Row) uint16 {
 	var starts []uint16
@@ -66,12 +66,12 @@ func (d *deciders) splitAt(row dataplane.Row) uint16 {
 	return 0
 }
 
-// allowedBy gives the set that a row allows to connections from a source port.
+// allowedBy returns the set that a row allows to connections from a source port.
 func allowedBy(row dataplane.Row, srcPort uint16) l4 {
 	return holding(row, srcPort, func(r dataplane.Region) bool { return r.Allow })
 }
 
-// holding gives what some regions of a row hold of connections from a source port.
+// holding returns what some regions of a row hold of connections from a source port.
 func holding(row dataplane.Row, srcPort uint16, wanted func(dataplane.Region) bool) l4 {
 	var set l4
 	ports := map[policy.Protocol][]span{}
@@ -148,7 +148,7 @@ func (s *l4) sort() {
 	slices.SortFunc(s.icmp, func(a, b icmpPart) int { return cmp.Compare(a.protocol, b.protocol) })
 }
 
-// union gives spans sorted, those that meet or touch made one.
+// union returns spans sorted, those that meet or touch made one.
 func union(spans []span) []span {
 	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.first, b.first) })
 	var out []span
@@ -162,7 +162,7 @@ func union(spans []span) []span {
 	return out
 }
 
-// common gives the spans that two sorted lists have in common.
+// common returns the spans that two sorted lists have in common.
 func common(a, b []span) []span {
 	var out []span
 	for len(a) > 0 && len(b) > 0 {
@@ -178,7 +178,7 @@ func common(a, b []span) []span {
 	return out
 }
 
-// intersect gives what two sets have in common.
+// intersect returns what two sets have in common.
 func intersect(a, b *l4) l4 {
 	var out l4
 	for p := range out.full {

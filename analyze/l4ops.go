@@ -9,7 +9,7 @@ func (s *l4) empty() bool {
 	return len(s.ports) == 0 && len(s.icmp) == 0 && s.full == [256]bool{}
 }
 
-// complement gives all that is not in a set.
+// complement returns all that is not in a set.
 func complement(a *l4) l4 {
 	var out l4
 	for p := range out.full {
@@ -36,7 +36,7 @@ func complement(a *l4) l4 {
 	return out
 }
 
-// gaps gives what sorted spans leave out of 0 to last.
+// gaps returns what sorted spans leave out of 0 to last.
 func gaps(spans []span, last int) []span {
 	var out []span
 	next := 0
@@ -52,13 +52,13 @@ func gaps(spans []span, last int) []span {
 	return out
 }
 
-// minus gives what is in a and not in b.
+// minus returns what is in a and not in b.
 func minus(a, b *l4) l4 {
 	rest := complement(b)
 	return intersect(a, &rest)
 }
 
-// plus gives what is in one of two sets.
+// plus returns what is in one of two sets.
 func plus(a, b *l4) l4 {
 	switch {
 	case a.empty():
@@ -71,7 +71,7 @@ func plus(a, b *l4) l4 {
 	return complement(&neither)
 }
 
-// onPorts gives the set of some destination ports of a protocol; none means all
+// onPorts returns the set of some destination ports of a protocol; none means all
 // of the protocol.
 func onPorts(p policy.Protocol, ports ...span) l4 {
 	var s l4

@@ -58,7 +58,7 @@ func spansText(spans []span) string {
 	return b.String()
 }
 
-// String gives "80", or "80-90".
+// String returns "80", or "80-90".
 func (s span) String() string {
 	if s.first == s.last {
 		return strconv.Itoa(s.first)
@@ -80,7 +80,7 @@ func typesText(runs []icmpRun) string {
 	return strings.Join(words, ",")
 }
 
-// String gives "TCP 80,443", "ICMP 8/0", "IPv6 All", "TCP 80 (GET /items/...)".
+// String returns "TCP 80,443", "ICMP 8/0", "IPv6 All", "TCP 80 (GET /items/...)".
 func (a Allowed) String() string {
 	words := make([]string, 0, 4)
 	for _, w := range []string{a.Family, a.Protocol, a.Ports + a.Types} {

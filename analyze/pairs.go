@@ -36,7 +36,7 @@ func (r *reach) look(v *view, p point, asSource bool) {
 	}
 }
 
-// to gives what the point of a view, the source, may send to another point. Where
+// to returns what the point of a view, the source, may send to another point. Where
 // one of them is a host, it is not the other's own.
 func (r *reach) to(v *view, p, q *point) int32 {
 	set := r.both(v.byClass[q.class], v.byProgram[q.ingress])
@@ -51,7 +51,7 @@ func (r *reach) to(v *view, p, q *point) int32 {
 	return r.both(set, r.coming(q, v.byProgram[q.in[0]], v.byProgram[q.in[1]], v.byProgram[q.in[2]]))
 }
 
-// from gives what the point of a view, the destination, receives from another.
+// from returns what the point of a view, the destination, receives from another.
 func (r *reach) from(v *view, p, q *point) int32 {
 	set := r.both(v.byClass[q.class], v.byProgram[q.egress])
 	if r.hosts == nil {
@@ -177,7 +177,7 @@ func (l *lister) fromUnit(i int) []Pair {
 	return l.found
 }
 
-// outside gives what a unit, the source of the views, may send to a class of the
+// outside returns what a unit, the source of the views, may send to a class of the
 // outside world.
 func (l *lister) outside(family int, src *unit, class int32) int32 {
 	return l.to(&l.views[family], &src.ends.point[family], &point{class: class})
@@ -232,7 +232,7 @@ func (l *lister) add(src, dst string, f families) {
 	}
 }
 
-// of gives a set in one family.
+// of returns a set in one family.
 func of(family int, set int32) families {
 	f := families{none, none}
 	f[family] = set

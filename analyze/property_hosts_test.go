@@ -22,7 +22,7 @@ type hostSide struct {
 	iface string
 }
 
-// hostSides gives the ends of a model: workloads at their addresses, the hosts of host
+// hostSides returns the ends of a model: workloads at their addresses, the hosts of host
 // endpoints, and the outside world. Left out is what no cluster has: a workload with
 // the address of a node.
 func hostSides(m *policy.Model) (out []hostSide) {
@@ -153,7 +153,7 @@ func TestReachOfHostsSaysWhatEvaluateSays(t *testing.T) {
 
 func beforeDNAT(d policy.HostDecision) bool { return d.Hook == policy.HookPreDNAT }
 
-// withDomains gives sets of a model domains. What is learned for them counts where
+// withDomains returns sets of a model domains. What is learned for them counts where
 // translate has it count: in the destination of egress rules that allow.
 func withDomains(t *rapid.T, m *policy.Model) *policy.Model {
 	out := *m
@@ -164,10 +164,10 @@ func withDomains(t *rapid.T, m *policy.Model) *policy.Model {
 			v.Rules[dir] = slices.Clone(p.Rules[dir])
 			for i := range v.Rules[dir] {
 				r := &v.Rules[dir][i]
-				for _, e := range []**policy.Entities{&r.Source.Entities, &r.Source.NotEntities, &r.Destination.Entities, &r.Destination.NotEntities} {
-					if *e != nil && (policy.Direction(dir) != policy.Egress || r.Action != policy.Allow || e != &r.Destination.Entities) {
+				for _, e := range []**policy.PeerSet{&r.Source.Set, &r.Source.NotSet, &r.Destination.Set, &r.Destination.NotSet} {
+					if *e != nil && (policy.Direction(dir) != policy.Egress || r.Action != policy.Allow || e != &r.Destination.Set) {
 						plain := **e
-						plain.Learned = false
+						plain.DNSLearned = false
 						*e = &plain
 					}
 				}
@@ -178,7 +178,7 @@ func withDomains(t *rapid.T, m *policy.Model) *policy.Model {
 	out.Sets = nil
 	for _, s := range m.Sets {
 		v := *s
-		if !v.Learned {
+		if !v.DNSLearned {
 			v.Domains = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a.example", "*.a.example", "b.a.example", "*.example", "c.test"}), 0, 3,
 				func(d string) string { return d }).Draw(t, "domains")
 		}
@@ -234,7 +234,7 @@ func TestReachOfDomainsSaysWhatEvaluateSays(t *testing.T) {
 			for _, s := range m.Sets {
 				if slices.ContainsFunc(s.Domains, func(d string) bool { return holds(d, names[domain]) }) {
 					learned.Sets = append(learned.Sets, &policy.Set{
-						Key: policy.Key{Kind: policy.KindLearned, Name: s.Key.String()}, Labels: s.Labels, Private: s.Private, Learned: true,
+						Key: policy.Key{Kind: policy.KindLearned, Name: s.Key.String()}, Labels: s.Labels, Internal: s.Internal, DNSLearned: true,
 						Nets: []netip.Prefix{netip.PrefixFrom(fresh[0], 32), netip.PrefixFrom(fresh[1], 128)},
 					})
 				}

@@ -36,7 +36,7 @@ func newAnswer(t *rapid.T, r *analyze.Reachability) *answer {
 	return a
 }
 
-// nameOf gives the name under which an address is listed; "" if it is not.
+// nameOf returns the name under which an address is listed; "" if it is not.
 func (a *answer) nameOf(ep *policy.Endpoint, addr netip.Addr) string {
 	if ep == nil {
 		return a.rangeOf(addr)
@@ -125,7 +125,7 @@ func typeIn(list string, icmpType, code int) bool {
 	})
 }
 
-// owned gives some pods of the model owners, the same for several.
+// owned returns some pods of the model owners, the same for several.
 func owned(t *rapid.T, m *policy.Model) *policy.Model {
 	owners := []policy.Key{{}, {Kind: "Deployment", Namespace: "blue", Name: "web"}, {Kind: "Job", Namespace: "red", Name: "j"}}
 	out := *m
@@ -144,7 +144,7 @@ type holder struct {
 	ep   *policy.Endpoint
 }
 
-// holdersOf gives the addresses of a model's endpoints, and of the outside
+// holdersOf returns the addresses of a model's endpoints, and of the outside
 // world those where something may change. Shared addresses are those of the
 // first endpoint by key, and of others as well.
 func holdersOf(m *policy.Model) (out []holder) {

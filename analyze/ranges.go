@@ -15,7 +15,7 @@ type addrRange struct {
 	class       int32
 }
 
-// String gives "first-last".
+// String returns "first-last".
 func (r addrRange) String() string { return r.first.String() + "-" + r.last.String() }
 
 // addRanges finds the ranges of the outside world, of those families that
@@ -86,7 +86,7 @@ func (r *reach) alike(a, b int32) bool {
 	return slices.Equal(x, y) && r.hosts.alike(a, b)
 }
 
-// familyOf gives 0 for IPv4, 1 for IPv6.
+// familyOf returns 0 for IPv4, 1 for IPv6.
 func familyOf(a netip.Addr) int {
 	if a.Is4() {
 		return 0
@@ -105,7 +105,7 @@ type classRange struct {
 	class       dataplane.ClassID
 }
 
-// flatten gives the disjoint ranges, ascending, in which the longest net that
+// flatten returns the disjoint ranges, ascending, in which the longest net that
 // holds an address is the same one. The nets hold the whole family.
 func flatten(nets []classNet) []classRange {
 	slices.SortFunc(nets, func(a, b classNet) int {
@@ -145,7 +145,7 @@ func flatten(nets []classNet) []classRange {
 	return out
 }
 
-// lastAddr gives the last address of a net.
+// lastAddr returns the last address of a net.
 func lastAddr(n netip.Prefix) netip.Addr {
 	b := n.Masked().Addr().AsSlice()
 	for i := n.Bits(); i < 8*len(b); i++ {

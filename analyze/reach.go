@@ -112,7 +112,7 @@ func reachOf(m *policy.Model, opts ReachOptions, domains []string) (*Reachabilit
 	return &Reachability{Pairs: r.pairs(), Notes: r.notes(m), asWorld: r.asWorld}, nil
 }
 
-// notes gives what a reader has to know beside the pairs.
+// notes returns what a reader has to know beside the pairs.
 func (r *reach) notes(m *policy.Model) []string {
 	notes := append(r.hosts.notes(m), r.standIns.notes()...)
 	if r.splitAt != 0 {
@@ -123,7 +123,7 @@ func (r *reach) notes(m *policy.Model) []string {
 	return notes
 }
 
-// objects gives the model as changes from an empty one.
+// objects returns the model as changes from an empty one.
 func objects(m *policy.Model) ([]policy.Change, error) {
 	changes := make([]policy.Change, 0, len(m.Tiers)+len(m.Policies)+len(m.Endpoints)+len(m.Sets))
 	seen := make(map[policy.Key]bool, cap(changes))

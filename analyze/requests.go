@@ -21,7 +21,7 @@ type Path struct {
 	Prefix string `json:"prefix,omitempty"` // one of them is empty
 }
 
-// String gives "GET,POST /items/...", or "GET" for any path.
+// String returns "GET,POST /items/...", or "GET" for any path.
 func (r Requests) String() string {
 	words := make([]string, 0, len(r.Paths))
 	for _, p := range r.Paths {
@@ -51,7 +51,7 @@ type requests []Requests
 // all reports whether they are all requests there are.
 func (r requests) all() bool { return r == nil }
 
-// key gives a text that the same requests have, and no others.
+// key returns a text that the same requests have, and no others.
 func (r requests) key() string {
 	words := make([]string, len(r))
 	for i := range r {
@@ -72,7 +72,7 @@ func (r Requests) key() string {
 	return b.String()
 }
 
-// matchOf gives the requests that a rule matches.
+// matchOf returns the requests that a rule matches.
 func matchOf(m *policy.HTTPMatch) requests {
 	var r Requests
 	if !slices.Contains(m.Methods, "*") {
@@ -88,7 +88,7 @@ func matchOf(m *policy.HTTPMatch) requests {
 	return requestsOf([]Requests{r})
 }
 
-// segments gives a prefix without the slash at its end, but for "/" itself.
+// segments returns a prefix without the slash at its end, but for "/" itself.
 func segments(prefix string) string {
 	if s := strings.TrimSuffix(prefix, "/"); s != "" {
 		return s
@@ -150,7 +150,7 @@ func (p Path) holds(o Path) bool {
 	return p.Exact == "" && policy.HTTPPath(p).Matches(o.Prefix)
 }
 
-// or gives the requests of either.
+// or returns the requests of either.
 func (r requests) or(o requests) requests {
 	if r.all() || o.all() {
 		return nil
@@ -158,7 +158,7 @@ func (r requests) or(o requests) requests {
 	return requestsOf(cloned(r, o))
 }
 
-// and gives the requests of both.
+// and returns the requests of both.
 func (r requests) and(o requests) requests {
 	switch {
 	case r.all():
@@ -177,7 +177,7 @@ func (r requests) and(o requests) requests {
 	return requestsOf(list)
 }
 
-// and gives the requests of both; false if there are none.
+// and returns the requests of both; false if there are none.
 func (r Requests) and(o Requests) (Requests, bool) {
 	out := Requests{Methods: slices.Clone(r.Methods), Paths: slices.Clone(r.Paths)}
 	switch {
@@ -209,7 +209,7 @@ func (r Requests) and(o Requests) (Requests, bool) {
 	return out, true
 }
 
-// cloned gives one list of two, whose parts may be changed.
+// cloned returns one list of two, whose parts may be changed.
 func cloned(lists ...requests) []Requests {
 	var out []Requests
 	for _, list := range lists {
@@ -220,7 +220,7 @@ func cloned(lists ...requests) []Requests {
 	return out
 }
 
-// String gives "GET /items/...; POST /orders".
+// String returns "GET /items/...; POST /orders".
 func (r requests) String() string {
 	if r != nil && len(r) == 0 {
 		return "no request"

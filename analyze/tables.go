@@ -93,7 +93,7 @@ func newTables(d *dataplane.Delta, http *httpRules) *tables {
 	return t
 }
 
-// number gives the number of a set.
+// number returns the number of a set.
 func (t *tables) number(s grant) int32 {
 	entries := s.entries()
 	k := key(entries)
@@ -107,7 +107,7 @@ func (t *tables) number(s grant) int32 {
 	return n
 }
 
-// both gives the number of what two sets have in common.
+// both returns the number of what two sets have in common.
 func (t *tables) both(a, b int32) int32 {
 	switch {
 	case a == b || b == everything:

@@ -60,7 +60,7 @@ type located struct {
 	ends ends
 }
 
-// name gives the unit's name: that of its endpoint or workload, with the
+// name returns the unit's name: that of its endpoint or workload, with the
 // address in parentheses if the unit is one of several addresses that differ.
 func (u *unit) name() string {
 	if u.addr.IsValid() {
@@ -69,7 +69,7 @@ func (u *unit) name() string {
 	return endName(u.key)
 }
 
-// endName gives the name of an end: "namespace/Kind/name", and "host/name" for the
+// endName returns the name of an end: "namespace/Kind/name", and "host/name" for the
 // host of a host endpoint.
 func endName(k policy.Key) string {
 	if k.Kind == policy.KindHostEndpoint {
@@ -142,7 +142,7 @@ func (r *reach) addPoints(addrs []netip.Addr, iface string) {
 	}
 }
 
-// unitsOf gives the units of one endpoint: one, unless it has several addresses
+// unitsOf returns the units of one endpoint: one, unless it has several addresses
 // of a family which are not alike. Hosts are those that it may be on.
 func (r *reach) unitsOf(ep *policy.Endpoint, addrs []netip.Addr, iface string, hosts []unit) []unit {
 	u := unit{key: ep.Key, host: ep.Host != nil}
@@ -177,7 +177,7 @@ func (r *reach) locate(u unit, addrs []netip.Addr) unit {
 	return u
 }
 
-// nodeOf gives the number of the node that an address is on, 0 if that has no host
+// nodeOf returns the number of the node that an address is on, 0 if that has no host
 // endpoints. Of several endpoints that claim an address one has it.
 func (r *reach) nodeOf(a netip.Addr) int32 {
 	if r.hosts == nil {
@@ -187,7 +187,7 @@ func (r *reach) nodeOf(a netip.Addr) int32 {
 	return r.hosts.numbers[node]
 }
 
-// pointOf gives the point of an address. iface is the interface of the host that
+// pointOf returns the point of an address. iface is the interface of the host that
 // is meant; empty if none is.
 func (r *reach) pointOf(a netip.Addr, iface string) point {
 	a = a.Unmap()
@@ -204,7 +204,7 @@ func (r *reach) pointOf(a netip.Addr, iface string) point {
 	return p
 }
 
-// classAt gives the class of an address: its own, or that of the longest net.
+// classAt returns the class of an address: its own, or that of the longest net.
 func (r *reach) classAt(a netip.Addr) (int32, dataplane.ClassID) {
 	if class, ok := r.addrs[a]; ok {
 		return r.classes[class], class
@@ -245,7 +245,7 @@ func (r *reach) collapse(workload policy.Key, members, hosts []unit) []unit {
 	return []unit{{key: workload, ends: first.ends, at: at}}
 }
 
-// at gives a point as an endpoint with one address on the node of that.
+// at returns a point as an endpoint with one address on the node of that.
 func (r *reach) at(family int, p point, a netip.Addr) *located {
 	l := &located{node: r.nodeOf(a)}
 	l.ends.has[family], l.ends.point[family] = true, p
@@ -274,7 +274,7 @@ func (r *reach) sameAtHome(a, b *located, hosts []unit) bool {
 	return true
 }
 
-// atHome gives what an endpoint may send to its own host; nothing where that is
+// atHome returns what an endpoint may send to its own host; nothing where that is
 // always the same.
 func (r *reach) atHome(family int, l *located, host *unit) int32 {
 	asked := l.ends.point[0].pre != 0 || l.ends.point[1].pre != 0

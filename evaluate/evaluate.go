@@ -94,7 +94,7 @@ func (c *connection) walk(dir policy.Direction, ep *policy.Endpoint, hook policy
 			}
 		}
 		if by == nil {
-			if trace.AtEnd, trace.Outcome = true, t.DefaultAction; hook.Early() {
+			if trace.AtEnd, trace.Outcome = true, t.DefaultAction; hook.BeforeFilter() {
 				trace.Outcome = policy.Pass
 			}
 		}
@@ -110,7 +110,7 @@ func (c *connection) walk(dir policy.Direction, ep *policy.Endpoint, hook policy
 	return d, governed, false
 }
 
-// acting gives the policies that act at a hook.
+// acting returns the policies that act at a hook.
 func acting(policies []*policy.Policy, hook policy.Hook) []*policy.Policy {
 	idle := func(p *policy.Policy) bool {
 		if hook == 0 {

@@ -77,12 +77,12 @@ func proto(action policy.Action, p policy.Protocol) policy.Rule {
 }
 
 func from(r policy.Rule, sel string) policy.Rule {
-	r.Source.Entities = &policy.Entities{Selector: selector.MustParse(sel)}
+	r.Source.Set = &policy.PeerSet{Selector: selector.MustParse(sel)}
 	return r
 }
 
 func notFrom(r policy.Rule, sel string) policy.Rule {
-	r.Source.NotEntities = &policy.Entities{Selector: selector.MustParse(sel)}
+	r.Source.NotSet = &policy.PeerSet{Selector: selector.MustParse(sel)}
 	return r
 }
 

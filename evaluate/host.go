@@ -11,14 +11,14 @@ import (
 // only the policy of workloads.
 type HostIndex interface {
 	Index
-	// HostSettings gives what the administrator decides for all hosts.
+	// HostSettings returns what the administrator decides for all hosts.
 	HostSettings() *policy.HostSettings
 	// HasHosts reports whether there is any host endpoint or setting that could
 	// decide something.
 	HasHosts() bool
-	// NodeAt gives the node whose own address it is, "" if it is none's.
+	// NodeAt returns the node whose own address it is, "" if it is none's.
 	NodeAt(addr netip.Addr) string
-	// HostAt gives the host endpoint of a node that acts for an interface, nil if
+	// HostAt returns the host endpoint of a node that acts for an interface, nil if
 	// none does. Where the interface is not known (""), it is the first that
 	// expects the address, else that of all interfaces, else the first there is.
 	HostAt(node, iface string, addr netip.Addr) *policy.Endpoint
@@ -42,7 +42,7 @@ func (c *connection) hosts(res *policy.Result) {
 		return
 	}
 	through := *c // as the node sees it that routes it on
-	if c.Through != "" {
+	if c.Router != "" {
 		// The interfaces are that one's.
 		there := *c
 		there.In, there.Out = "", ""
@@ -54,9 +54,9 @@ func (c *connection) hosts(res *policy.Result) {
 	case src.node != "":
 		c.atHost(index, src.node, c.Out, res, policy.HookForwardOut)
 	}
-	router := c.Through
-	if c.Before.IsValid() && router == "" {
-		if router = index.NodeAt(c.Before.Unmap()); router != "" && router != dst.node {
+	router := c.Router
+	if c.PreNATDst.IsValid() && router == "" {
+		if router = index.NodeAt(c.PreNATDst.Unmap()); router != "" && router != dst.node {
 			through.Out = "" // it is that of the source's host
 		}
 	}
@@ -65,7 +65,7 @@ func (c *connection) hosts(res *policy.Result) {
 			through.atHost(index, router, through.Out, res, policy.HookForwardOut)
 		}
 		translated := *c
-		translated.Before, translated.BeforePort, translated.In = netip.Addr{}, 0, ""
+		translated.PreNATDst, translated.PreNATDstPort, translated.In = netip.Addr{}, 0, ""
 		c = &translated
 	}
 	switch {
@@ -123,8 +123,8 @@ func (c *connection) fromOwnWorkload(index HostIndex, node string, res *policy.R
 func (c *connection) atHost(index HostIndex, node, iface string, res *policy.Result, hooks ...policy.Hook) (untracked bool) {
 	for _, h := range hooks {
 		at := *c
-		if (h == policy.HookPreDNAT || h == policy.HookRawIn) && c.Before.IsValid() {
-			at.Dst, at.DstPort = c.Before.Unmap(), c.BeforePort
+		if (h == policy.HookPreDNAT || h == policy.HookRawIn) && c.PreNATDst.IsValid() {
+			at.Dst, at.DstPort = c.PreNATDst.Unmap(), c.PreNATDstPort
 			at.holders[policy.Ingress] = index.Holder(at.Dst)
 		}
 		own := at.Dst
@@ -138,7 +138,7 @@ func (c *connection) atHost(index HostIndex, node, iface string, res *policy.Res
 		d, governed := at.decideHost(h, ep)
 		open, safe := at.failsafe(index, h)
 		switch {
-		case !governed || safe && h.Early():
+		case !governed || safe && h.BeforeFilter():
 			continue
 		case safe:
 			d = open
@@ -151,7 +151,7 @@ func (c *connection) atHost(index HostIndex, node, iface string, res *policy.Res
 		default:
 			res.Hosts = append(res.Hosts, policy.HostDecision{Hook: h, Endpoint: ep.Key, Decision: d})
 		}
-		if d.Verdict == policy.Deny || h.Early() && d.Verdict == policy.Allow {
+		if d.Verdict == policy.Deny || h.BeforeFilter() && d.Verdict == policy.Allow {
 			return h.Raw() && d.Verdict == policy.Allow // an Allow there skips the rest of the host's policy
 		}
 	}
@@ -187,7 +187,7 @@ func (c *connection) decideHost(h policy.Hook, ep *policy.Endpoint) (policy.Deci
 		return profile(d, ep, governed), true
 	case !governed:
 		return d, false
-	case h.Early():
+	case h.BeforeFilter():
 		d.Verdict = policy.Pass
 	default:
 		d.Verdict = policy.Allow // routed on: nothing stands against it

@@ -107,10 +107,10 @@ func TestHostEndpoints(t *testing.T) {
 		{"to a pod of another node that has some", podC, podA, 80, nil, "Deny; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Deny forward -1"},
 		{"within the node", podA, podB, 80, nil, "Allow; ; all pre-dnat Pass"},
 		{"a NodePort that a pod of the node asks for", podA, podB, 80, func(_ *policy.Model, f *policy.Flow) {
-			f.Before, f.BeforePort = netip.MustParseAddr(n1), 30001
+			f.PreNATDst, f.PreNATDstPort = netip.MustParseAddr(n1), 30001
 		}, "Deny; ; all pre-dnat Deny early 1"},
 		{"and one that it may ask for", podA, podB, 80, func(_ *policy.Model, f *policy.Flow) {
-			f.Before, f.BeforePort = netip.MustParseAddr(n1), 30000
+			f.PreNATDst, f.PreNATDstPort = netip.MustParseAddr(n1), 30000
 		}, "Allow; ; all pre-dnat Allow early 0"},
 		{"what a pod asks for anywhere", podA, world, 30001, nil, "Deny; ; all pre-dnat Deny early 1"},
 		{"a pod's own interface is not that of all", podA, world, 30001, func(m *policy.Model, _ *policy.Flow) {
@@ -133,38 +133,38 @@ func TestHostEndpoints(t *testing.T) {
 		{"a pod and another node", podC, n1, 99, nil, "Deny; ingress plain -1; eth0 untracked-in Pass, eth0 pre-dnat Pass"},
 		{"a node's own addresses", n1, other1, 99, nil, "Allow; ; "},
 		{"a NodePort, by the port outside", world, podA, 80, func(_ *policy.Model, f *policy.Flow) {
-			f.Before, f.BeforePort = netip.MustParseAddr(n1), 30000
+			f.PreNATDst, f.PreNATDstPort = netip.MustParseAddr(n1), 30000
 		}, "Allow; ; eth0 untracked-in Pass, eth0 pre-dnat Allow early 0"},
 		{"a NodePort of this node for a pod of another one", world, podC, 80, func(_ *policy.Model, f *policy.Flow) {
-			f.Before, f.BeforePort = netip.MustParseAddr(n1), 30001
+			f.PreNATDst, f.PreNATDstPort = netip.MustParseAddr(n1), 30001
 		}, "Deny; ; eth0 untracked-in Pass, eth0 pre-dnat Deny early 1"},
 		{"a NodePort of another node for a pod of this one", world, podA, 80, func(_ *policy.Model, f *policy.Flow) {
-			f.Before, f.BeforePort = netip.MustParseAddr(n2), 30000
+			f.PreNATDst, f.PreNATDstPort = netip.MustParseAddr(n2), 30000
 		}, "Deny; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Deny forward -1"},
 		{"transit: nobody is asked where no node is named", world, other, 90, nil, "Allow; ; "},
 		{"transit: by the interface that it comes in by", world, other, 90, func(_ *policy.Model, f *policy.Flow) {
-			f.Through, f.In, f.Out = "n1", "eth0", "eth1"
+			f.Router, f.In, f.Out = "n1", "eth0", "eth1"
 		}, "Allow; ; eth0 untracked-in Pass, eth0 pre-dnat Pass, eth0 forward-in Allow forward 0"},
-		{"transit: denied as it comes in", world, other, 80, func(_ *policy.Model, f *policy.Flow) { f.Through = "n1" },
+		{"transit: denied as it comes in", world, other, 80, func(_ *policy.Model, f *policy.Flow) { f.Router = "n1" },
 			"Deny; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Deny forward -1"},
 		{"transit: denied as it leaves", world, other, 90, func(m *policy.Model, f *policy.Flow) {
 			v := *m.Policies[1]
 			v.Types, v.Rules[policy.Egress] = [2]bool{true, true}, []policy.Rule{{Action: policy.Deny}}
 			m.Policies[1] = &v
-			f.Through, f.In, f.Out = "n1", "eth1", "eth0"
+			f.Router, f.In, f.Out = "n1", "eth1", "eth0"
 		}, "Deny; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Allow forward 0, eth0 forward-out Deny forward 0"},
-		{"transit: allowed before DNAT", world, other, 30000, func(_ *policy.Model, f *policy.Flow) { f.Through = "n1" },
+		{"transit: allowed before DNAT", world, other, 30000, func(_ *policy.Model, f *policy.Flow) { f.Router = "n1" },
 			"Allow; ; all untracked-in Pass, all pre-dnat Allow early 0"},
-		{"transit: without tracking nothing else is asked", world, other, 53, func(_ *policy.Model, f *policy.Flow) { f.Through = "n1" },
+		{"transit: without tracking nothing else is asked", world, other, 53, func(_ *policy.Model, f *policy.Flow) { f.Router = "n1" },
 			"Allow; ; all untracked-in Allow raw 0"},
 		{"transit: what was asked for is the router's to see", world, other, 80, func(_ *policy.Model, f *policy.Flow) {
-			f.Through, f.Before, f.BeforePort = "n1", netip.MustParseAddr("198.51.100.200"), 30001
+			f.Router, f.PreNATDst, f.PreNATDstPort = "n1", netip.MustParseAddr("198.51.100.200"), 30001
 		}, "Deny; ; all untracked-in Pass, all pre-dnat Deny early 1"},
 		{"transit: the interfaces are the router's, and not those of the ends' hosts", podC, world, 90, func(m *policy.Model, f *policy.Flow) {
 			m.Endpoints[1] = hostOn(m.Endpoints[1], "n2")
-			f.Through, f.In, f.Out = "n1", "eth1", "eth1"
+			f.Router, f.In, f.Out = "n1", "eth1", "eth1"
 		}, "Allow; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Allow forward 0"},
-		{"transit: a node without host endpoints", world, other, 80, func(_ *policy.Model, f *policy.Flow) { f.Through = "n2" }, "Allow; ; "},
+		{"transit: a node without host endpoints", world, other, 80, func(_ *policy.Model, f *policy.Flow) { f.Router = "n2" }, "Allow; ; "},
 		{"a pod of a node that is a failsafe's port is no host", world, podA, 22, nil, "Deny; ; all forward-in Deny forward -1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -180,14 +180,14 @@ func TestHostEndpoints(t *testing.T) {
 	}
 }
 
-// hostOn gives a version of a host endpoint on another node.
+// hostOn returns a version of a host endpoint on another node.
 func hostOn(ep *policy.Endpoint, node string) *policy.Endpoint {
 	v := *ep
 	v.Node = node
 	return &v
 }
 
-// summary gives a result in a line.
+// summary returns a result in a line.
 func summary(r policy.Result) string {
 	var ends, hosts []string
 	for i, d := range []policy.Decision{r.Egress, r.Ingress} {

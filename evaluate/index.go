@@ -11,18 +11,18 @@ import (
 // has the plain one, which looks at everything there is. Who must decide many
 // flows a second brings one that remembers, and is judged by the plain one.
 type Index interface {
-	// Holder gives the endpoint that holds the address, nil if none does. Of several,
+	// Holder returns the endpoint that holds the address, nil if none does. Of several,
 	// as there are while an address is handed over, it is the first of
 	// [policy.CompareHolders].
 	Holder(addr netip.Addr) *policy.Endpoint
 	// OnNode reports whether the address belongs to the node that the endpoint runs on.
 	OnNode(ep *policy.Endpoint, addr netip.Addr) bool
-	// Tiers gives the tiers of which policies of that direction apply to the
+	// Tiers returns the tiers of which policies of that direction apply to the
 	// endpoint, with these, all in evaluation order.
 	Tiers(ep *policy.Endpoint, dir policy.Direction) []Tier
 	// InSets reports whether the address lies in the nets of a set that the entities
 	// denote.
-	InSets(e *policy.Entities, addr netip.Addr) bool
+	InSets(e *policy.PeerSet, addr netip.Addr) bool
 }
 
 // Tier is a tier with policies, never none, in evaluation order.
@@ -35,7 +35,7 @@ type Tier struct {
 // without a trace: who decided is in Decision.By.
 func Decide(index Index, f policy.Flow) policy.Result { return evaluate(index, f, false) }
 
-// Plain gives the plain index of a model, for who has one of a part of it.
+// Plain returns the plain index of a model, for who has one of a part of it.
 func Plain(m *policy.Model) HostIndex { return newScan(m) }
 
 // scan is the plain index.
@@ -107,7 +107,7 @@ func (s *scan) Tiers(ep *policy.Endpoint, dir policy.Direction) []Tier {
 }
 
 // InSets implements Index.
-func (s *scan) InSets(e *policy.Entities, addr netip.Addr) bool {
+func (s *scan) InSets(e *policy.PeerSet, addr netip.Addr) bool {
 	return slices.ContainsFunc(s.model.Sets, func(set *policy.Set) bool {
 		return e.Counts(set) && e.Selector.Match(set.Labels) && contains(set.Nets, addr)
 	})

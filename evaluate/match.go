@@ -25,7 +25,7 @@ type side struct {
 	holder *policy.Endpoint
 }
 
-// mismatch gives the first criterion of the rule that the connection does not
+// mismatch returns the first criterion of the rule that the connection does not
 // meet, in words, or "" if the rule matches.
 func (c *connection) mismatch(r *policy.Rule) string {
 	if family := policy.FamilyOf(c.Src); r.Family != policy.AnyFamily && r.Family != family {
@@ -90,11 +90,11 @@ func (c *connection) httpMismatch(m *policy.HTTPMatch) string {
 }
 
 func (c *connection) peerMismatch(p *policy.Peer, s side) string {
-	if p.Entities != nil && !c.denotes(p.Entities, s) {
-		return say3(c, "%s %s is not in %s", s.name, s, p.Entities)
+	if p.Set != nil && !c.denotes(p.Set, s) {
+		return say3(c, "%s %s is not in %s", s.name, s, p.Set)
 	}
-	if p.NotEntities != nil && c.denotes(p.NotEntities, s) {
-		return say3(c, "%s %s is excluded by %s", s.name, s, p.NotEntities)
+	if p.NotSet != nil && c.denotes(p.NotSet, s) {
+		return say3(c, "%s %s is excluded by %s", s.name, s, p.NotSet)
 	}
 	if p.Nets != nil && !contains(p.Nets, s.addr) {
 		return say3(c, "%s %s is not in %s", s.name, s, netList(p.Nets))
@@ -127,7 +127,7 @@ func (l pathList) String() string { return l.PathsText() }
 
 // denotes reports whether the address of the side is one that the entities
 // denote: that of a matching endpoint, or one in the nets of a matching set.
-func (c *connection) denotes(e *policy.Entities, s side) bool {
+func (c *connection) denotes(e *policy.PeerSet, s side) bool {
 	if s.holder != nil && e.Selector.Match(s.holder.Labels) {
 		return true
 	}

@@ -12,13 +12,13 @@ type Flow struct {
 	// In is the interface of the destination's host by which it comes in, and Out
 	// that of the source's host by which it leaves; empty where that is not known.
 	In, Out string
-	// Through is the node that routes it on, of which neither end is a part: then In
+	// Router is the node that routes it on, of which neither end is a part: then In
 	// and Out are that one's interfaces. Empty: it goes straight from host to host.
-	Through string
-	// Before and BeforePort are the destination before it was translated (a node's
+	Router string
+	// PreNATDst and BeforePort are the destination before it was translated (a node's
 	// address and a NodePort); zero: it was not.
-	Before     netip.Addr
-	BeforePort uint16
+	PreNATDst     netip.Addr
+	PreNATDstPort uint16
 	// HTTP is the request that the connection carries, nil where none is known.
 	HTTP *HTTPRequest
 }

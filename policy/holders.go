@@ -34,7 +34,7 @@ func CompareIdentities(aLabels selector.Labels, aPorts []NamedPort, bLabels sele
 	)
 }
 
-// At gives the model as it is on a node with those local endpoints: an address
+// At returns the model as it is on a node with those local endpoints: an address
 // that one of them holds is theirs, whatever the precedence of an endpoint
 // elsewhere that claims it as well. Otherwise a node could switch off policy on
 // another one. The model itself stays as it is.

@@ -35,10 +35,10 @@ var hookNames = map[Hook]string{
 	HookForwardOut: "forward-out", HookRawOut: "untracked-out", HookOutput: "output",
 }
 
-// String gives the hook as tables and traces name it.
+// String returns the hook as tables and traces name it.
 func (h Hook) String() string { return hookNames[h] }
 
-// Direction gives the direction of the policies that act at the hook.
+// Direction returns the direction of the policies that act at the hook.
 func (h Hook) Direction() Direction {
 	if h == HookForwardOut || h == HookRawOut || h == HookOutput {
 		return Egress
@@ -49,10 +49,10 @@ func (h Hook) Direction() Direction {
 // Raw reports whether the hook is before connection tracking.
 func (h Hook) Raw() bool { return h == HookRawIn || h == HookRawOut }
 
-// Early reports whether other hooks of the host follow for the same packet:
+// BeforeFilter reports whether other hooks of the host follow for the same packet:
 // there the end of a tier is Pass, whatever the tier says, and what no rule
 // decides goes on.
-func (h Hook) Early() bool { return h.Raw() || h == HookPreDNAT }
+func (h Hook) BeforeFilter() bool { return h.Raw() || h == HookPreDNAT }
 
 // Profiles reports whether profiles decide at the hook what no policy decides.
 func (h Hook) Profiles() bool { return h == HookInput || h == HookOutput }
@@ -77,7 +77,7 @@ func (o HostOptions) ActsOnWorkloads() bool { return !o.PreDNAT && !o.DoNotTrack
 // HostSettings are what the administrator of hosts decides for all of them.
 type HostSettings struct {
 	// FailsafeIn and FailsafeOut are always open at host endpoints: what a mistake
-	// in policy could not be mended without.
+	// in policy could not be fixed without.
 	FailsafeIn, FailsafeOut []Failsafe
 	// EndpointToHost is what becomes of connections of workloads to their own
 	// host: Allow, Deny, or Pass, which asks the policy of the host's endpoints.
@@ -91,10 +91,10 @@ type Failsafe struct {
 	Port     uint16
 }
 
-// String gives "TCP 22".
+// String returns "TCP 22".
 func (f Failsafe) String() string { return fmt.Sprintf("%s %d", f.Protocol, f.Port) }
 
-// DefaultFailsafes gives those that are in force where nobody says otherwise:
+// DefaultFailsafes returns those that are in force where nobody says otherwise:
 // remote login, DHCP, DNS, BGP, etcd and the API server.
 func DefaultFailsafes() (in, out []Failsafe) {
 	tcp := func(ports ...uint16) []Failsafe {
@@ -109,7 +109,7 @@ func DefaultFailsafes() (in, out []Failsafe) {
 	return in, out
 }
 
-// Failsafes gives those of a direction.
+// Failsafes returns those of a direction.
 func (s *HostSettings) Failsafes(dir Direction) []Failsafe {
 	if dir == Egress {
 		return s.FailsafeOut
@@ -117,7 +117,7 @@ func (s *HostSettings) Failsafes(dir Direction) []Failsafe {
 	return s.FailsafeIn
 }
 
-// Failsafe gives the failsafe that keeps a connection open at a hook. Before
+// Failsafe returns the failsafe that keeps a connection open at a hook. Before
 // connection tracking the replies to one count as well.
 func (s *HostSettings) Failsafe(h Hook, f Flow) (Failsafe, bool) {
 	list := s.Failsafes(h.Direction())

@@ -40,7 +40,7 @@ type Key struct {
 	Name      string
 }
 
-// String gives "namespace/Kind/name", or "Kind/name" without a namespace.
+// String returns "namespace/Kind/name", or "Kind/name" without a namespace.
 func (k Key) String() string {
 	if k.Namespace == "" {
 		return k.Kind + "/" + k.Name

@@ -23,7 +23,7 @@ var protocolNames = map[Protocol]string{
 	ICMP: "ICMP", TCP: "TCP", UDP: "UDP", ICMPv6: "ICMPv6", SCTP: "SCTP", UDPLite: "UDPLite",
 }
 
-// String gives the protocol's name as policies write it, or its number.
+// String returns the protocol's name as policies write it, or its number.
 func (p Protocol) String() string {
 	if name, ok := protocolNames[p]; ok {
 		return name
@@ -61,7 +61,7 @@ type PortRange struct {
 // Contains reports whether the port lies in the range.
 func (r PortRange) Contains(port uint16) bool { return r.First <= port && port <= r.Last }
 
-// String gives "80" or "80:90", as policies write it.
+// String returns "80" or "80:90", as policies write it.
 func (r PortRange) String() string {
 	if r.First == r.Last {
 		return strconv.Itoa(int(r.First))

@@ -16,7 +16,7 @@ const (
 	IPv6      Family = 6
 )
 
-// FamilyOf gives the family of an address; an IPv4-mapped address is IPv6.
+// FamilyOf returns the family of an address; an IPv4-mapped address is IPv6.
 func FamilyOf(a netip.Addr) Family {
 	if a.Is4() {
 		return IPv4
@@ -36,7 +36,7 @@ const (
 // Directions lists both, in the order in which a packet meets them.
 var Directions = [2]Direction{Egress, Ingress}
 
-// String gives "egress" or "ingress".
+// String returns "egress" or "ingress".
 func (d Direction) String() string {
 	if d == Egress {
 		return "egress"
@@ -55,7 +55,7 @@ const (
 	Log
 )
 
-// String gives the action as policies write it.
+// String returns the action as policies write it.
 func (a Action) String() string {
 	switch a {
 	case Allow:
@@ -139,40 +139,39 @@ type Rule struct {
 
 // Peer is what a rule demands of one side of a connection.
 type Peer struct {
-	// Entities demands that the address is in their denotation, NotEntities
-	// that it is not.
-	Entities    *Entities
-	NotEntities *Entities
-	Nets        []netip.Prefix // the address lies in one of them; nil: no criterion
-	NotNets     []netip.Prefix // the address lies in none of them
-	Ports       *Ports
-	NotPorts    *Ports
+	// Set demands that the address is one that it denotes, NotSet that it is not.
+	Set      *PeerSet
+	NotSet   *PeerSet
+	Nets     []netip.Prefix // the address lies in one of them; nil: no criterion
+	NotNets  []netip.Prefix // the address lies in none of them
+	Ports    *Ports
+	NotPorts *Ports
 }
 
 // ConstrainsAddress reports whether the peer demands anything of the address, ports aside.
 func (p *Peer) ConstrainsAddress() bool {
-	return p.Entities != nil || p.NotEntities != nil || p.Nets != nil || p.NotNets != nil
+	return p.Set != nil || p.NotSet != nil || p.Nets != nil || p.NotNets != nil
 }
 
-// Entities denotes a set of addresses: those of every endpoint that the
+// PeerSet denotes a set of addresses: those of every endpoint that the
 // selector matches and, unless EndpointsOnly, those in the nets of every
 // network set that it matches.
-type Entities struct {
+type PeerSet struct {
 	Selector      *selector.Selector
 	EndpointsOnly bool
-	// Learned has it denote the addresses, too, that were learned for the domains
-	// of matching network sets: see Set.Learned.
-	Learned bool
-	// Private has it denote the addresses in the nets of private sets, and of no
-	// others: see Set.Private.
-	Private bool
+	// DNSLearned has it denote the addresses, too, that were learned for the domains
+	// of matching network sets: see Set.DNSLearned.
+	DNSLearned bool
+	// Internal has it denote the addresses in the nets of private sets, and of no
+	// others: see Set.Internal.
+	Internal bool
 	// Text says to a reader what the source demands, where Selector, which holds
 	// namespaces and service accounts as well, does not read like it.
 	Text string
 }
 
 // String says what the source demands.
-func (e *Entities) String() string {
+func (e *PeerSet) String() string {
 	if e.Text != "" {
 		return e.Text
 	}
@@ -227,14 +226,14 @@ type Set struct {
 	// "*.example.com", in lower case and without a final dot. What addresses they
 	// have is learned where the set is used, and stands in a set of its own.
 	Domains []string
-	// Learned says that Nets are addresses that were learned for the domains of
+	// DNSLearned says that Nets are addresses that were learned for the domains of
 	// another set with the same labels. Only entities that ask for such count it.
-	Learned bool
-	// Private says that the set stands for what a rule refers to otherwise than by
+	DNSLearned bool
+	// Internal says that the set stands for what a rule refers to otherwise than by
 	// labels of sets: the endpoints of a service, the nodes with some labels, a rule's
 	// own domains. Only entities that ask for such count it: what users select, all()
 	// included, are their own sets.
-	Private bool
+	Internal bool
 }
 
 // ObjectKey names the set.

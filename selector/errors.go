@@ -15,7 +15,7 @@ type SyntaxError struct {
 	Expected string // what could have stood there, ready to print
 }
 
-// Error gives "column 3: found "=", expected "==", …".
+// Error returns "column 3: found "=", expected "==", …".
 func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("column %d: found %s, expected %s", e.Column, e.Found, e.Expected)
 }

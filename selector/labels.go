@@ -29,7 +29,7 @@ func NewLabels(m map[string]string) Labels {
 	return ls
 }
 
-// Get gives the value of a key and whether the set has it.
+// Get returns the value of a key and whether the set has it.
 func (ls Labels) Get(key string) (string, bool) {
 	lo, hi := 0, len(ls)
 	for lo < hi {

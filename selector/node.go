@@ -59,7 +59,7 @@ func (n *node) adopt(kid node) {
 	n.kids = append(n.kids, kid)
 }
 
-// negate gives the opposite of a node in canonical form.
+// negate returns the opposite of a node in canonical form.
 func negate(n node) node {
 	switch n.op {
 	case opEquals:
@@ -80,7 +80,7 @@ func negate(n node) node {
 	return n
 }
 
-// sortedSet gives the values sorted and each once, in a slice of its own.
+// sortedSet returns the values sorted and each once, in a slice of its own.
 func sortedSet(values []string) []string {
 	set := slices.Clone(values)
 	slices.Sort(set)

@@ -19,7 +19,7 @@ func (r Requirement) Met(ls Labels) bool {
 	return ok && (r.Values == nil || contains(r.Values, value))
 }
 
-// Requirements gives conditions that every match meets, for an index to find the
+// Requirements returns conditions that every match meets, for an index to find the
 // candidates by: labels that miss one of them cannot match. They are sorted by
 // key, each key once, and need not suffice for a match. None at all means that
 // nothing can be said, as of all() or a != 'x'. A selector seen to match nothing
@@ -56,7 +56,7 @@ func oneOf(key string, values []string) conditions {
 	return conditions{reqs: []Requirement{{Key: key, Values: values}}}
 }
 
-// require gives the conditions of a node, or of its opposite.
+// require returns the conditions of a node, or of its opposite.
 func (n *node) require(negated bool) conditions {
 	switch n.op {
 	case opAll:

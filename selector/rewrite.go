@@ -8,7 +8,7 @@ type Rewrite struct {
 	Global *Selector // in place of global()
 }
 
-// Rewrite gives the selector with parts of it replaced. It moves, for example, a
+// Rewrite returns the selector with parts of it replaced. It moves, for example, a
 // selector of namespaces to the labels that endpoints carry of theirs:
 //
 //	s.Rewrite(Rewrite{

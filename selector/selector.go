@@ -41,10 +41,10 @@ func MustParse(text string) *Selector {
 	return s
 }
 
-// All gives all(), which matches everything.
+// All returns all(), which matches everything.
 func All() *Selector { return allSelector }
 
-// Global gives global(), which matches what is in no namespace.
+// Global returns global(), which matches what is in no namespace.
 func Global() *Selector { return globalSelector }
 
 // Has matches labels that have the key.
@@ -116,7 +116,7 @@ func combine(op, neutral op, selectors []*Selector) *Selector {
 	return newSelector(joined)
 }
 
-// String gives the canonical text. Parse accepts it and gives the same selector
+// String returns the canonical text. Parse accepts it and gives the same selector
 // again, unless the selector was constructed of what no text can say: a key
 // that is no label, a value that holds both kinds of quotes, or more than the
 // limits allow. Selectors of different texts are different even then.

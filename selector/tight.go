@@ -2,7 +2,7 @@ package selector
 
 import "strings"
 
-// Tight gives an equal selector that holds one string, its text, and nothing of
+// Tight returns an equal selector that holds one string, its text, and nothing of
 // what it was made of: for whoever keeps very many. One that is so already is
 // given as it is.
 func (s *Selector) Tight() *Selector {
@@ -42,7 +42,7 @@ func (c *cutter) node(n *node) node {
 	return out
 }
 
-// part gives the first place of a word in the rest of the text: its own or one of
+// part returns the first place of a word in the rest of the text: its own or one of
 // the same letters before it, so that what follows it is still to come.
 func (c *cutter) part(word string) string {
 	i := strings.Index(c.rest, word)

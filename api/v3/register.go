@@ -27,7 +27,7 @@ func AddToScheme(s *runtime.Scheme) error {
 	return nil
 }
 
-// Resource gives a resource of the group: Resource("tiers").
+// Resource returns a resource of the group: Resource("tiers").
 func Resource(name string) schema.GroupResource {
 	return SchemeGroupVersion.WithResource(name).GroupResource()
 }

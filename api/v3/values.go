@@ -93,7 +93,7 @@ func (p *Port) UnmarshalJSON(data []byte) error {
 // MarshalJSON writes numbers as numbers, ranges and names as strings.
 func (p Port) MarshalJSON() ([]byte, error) { return marshalIntOrString(string(p)) }
 
-// intOrString gives the text of a JSON string or integer.
+// intOrString returns the text of a JSON string or integer.
 func intOrString(data []byte, expected string) (string, error) {
 	if len(data) > 0 && data[0] == '"' {
 		var s string

@@ -74,7 +74,7 @@ func objects(t *testing.T, manifests ...string) []store.Resource {
 	return all
 }
 
-// podOf gives a pod of the node, without an address.
+// podOf returns a pod of the node, without an address.
 func podOf(name, uid, node string, addrs ...string) store.Resource {
 	p := &corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},

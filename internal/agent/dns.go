@@ -180,7 +180,7 @@ func (a *agent) expireNames(ctx context.Context) {
 	}
 }
 
-// connectionsTo gives the addresses that connections of this network namespace go to.
+// connectionsTo returns the addresses that connections of this network namespace go to.
 func connectionsTo(ctx context.Context) (map[netip.Addr]struct{}, error) {
 	entries, err := liveConnections(ctx)
 	if err != nil {
@@ -215,7 +215,7 @@ func (a *agent) flushNames() {
 	}
 }
 
-// eachName gives a new engine all that was learned. The caller holds mu.
+// eachName returns a new engine all that was learned. The caller holds mu.
 func (a *agent) eachName() {
 	if a.names != nil {
 		a.names.Each(func(c policy.Change) { a.engine.Apply(c); a.tellAuthz(c) })

@@ -61,14 +61,14 @@ func benchmarkLearned(b *testing.B, rules, domains, addrs int) {
 	tcp := policy.TCP
 	for i := range rules {
 		key := policy.Key{Kind: policy.KindDomains, Name: fmt.Sprint(i)}
-		set := &policy.Set{Key: key, Labels: selector.NewLabels(map[string]string{"rule:domains": key.Name}), Private: true}
+		set := &policy.Set{Key: key, Labels: selector.NewLabels(map[string]string{"rule:domains": key.Name}), Internal: true}
 		for d := i; d < domains; d += rules {
 			set.Domains = append(set.Domains, fmt.Sprintf("n%d.example", d))
 		}
 		table.SetDomains(key, set)
 		e.Apply(policy.Change{Key: key, Object: set})
 		r := policy.Rule{Index: i, Action: policy.Allow, Protocol: &tcp}
-		r.Destination.Entities = &policy.Entities{Selector: selector.Equals("rule:domains", key.Name), Learned: true, Private: true}
+		r.Destination.Set = &policy.PeerSet{Selector: selector.Equals("rule:domains", key.Name), DNSLearned: true, Internal: true}
 		r.Destination.Ports = &policy.Ports{Ranges: []policy.PortRange{{First: uint16(1 + i%1000), Last: uint16(1 + i%1000)}}}
 		p.Rules[policy.Egress] = append(p.Rules[policy.Egress], r)
 	}

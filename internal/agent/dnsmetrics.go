@@ -91,7 +91,7 @@ func (m *namesMetrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(dnsReadyDesc, ready)
 }
 
-// unread gives how many answers the kernel has picked out, and nobody has read.
+// unread returns how many answers the kernel has picked out, and nobody has read.
 func (m *namesMetrics) unread(read uint64) uint64 {
 	const patience = 2 * time.Second
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

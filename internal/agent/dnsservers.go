@@ -24,7 +24,7 @@ var DefaultDNSService = policy.Key{Kind: "Service", Namespace: "kube-system", Na
 // kubelets hand on to pods.
 var resolvConfs = []string{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}
 
-// servers gives the servers that are trusted, sorted.
+// servers returns the servers that are trusted, sorted.
 func (n *names) servers(a *agent) []netip.Addr {
 	all := slices.Clone(n.cfg.Servers)
 	if all == nil {
@@ -88,7 +88,7 @@ func (a *agent) noteDNSService(b store.Batch) {
 	a.retap = a.retap || !slices.Equal(before, n.service)
 }
 
-// serviceAddrs gives the addresses at which clients ask a service.
+// serviceAddrs returns the addresses at which clients ask a service.
 func serviceAddrs(s *corev1.Service) []netip.Addr {
 	var out []netip.Addr
 	for _, text := range append([]string{s.Spec.ClusterIP}, s.Spec.ClusterIPs...) {

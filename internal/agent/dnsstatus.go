@@ -50,7 +50,7 @@ type Learned struct {
 	Known []LearnedName `json:"known"` // by name
 }
 
-// namesFailure gives why nothing is learned at present although policy refers to
+// namesFailure returns why nothing is learned at present although policy refers to
 // domains; reading is what the reader of answers says.
 func (a *agent) namesFailure(reading string) string {
 	n := a.names
@@ -66,7 +66,7 @@ func (a *agent) namesFailure(reading string) string {
 	return reading
 }
 
-// dnsStatus gives nil if nothing is done about domains.
+// dnsStatus returns nil if nothing is done about domains.
 func (a *agent) dnsStatus() *DNSStatus {
 	n := a.names
 	if n == nil {
@@ -90,7 +90,7 @@ func (a *agent) dnsStatus() *DNSStatus {
 	return st
 }
 
-// learned gives all that is known.
+// learned returns all that is known.
 func (a *agent) learned() *Learned {
 	out := &Learned{Known: []LearnedName{}}
 	st := a.dnsStatus()

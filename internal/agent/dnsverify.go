@@ -10,7 +10,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// learnedSets gives the sets of what an agent of this host has learned, for the
+// learnedSets returns the sets of what an agent of this host has learned, for the
 // domains in use, from the file in which it keeps that.
 func learnedSets(t *translate.Translator, runDir string, namespace uint64) ([]*policy.Set, error) {
 	if runDir == "" {
@@ -40,7 +40,7 @@ func learnedSets(t *translate.Translator, runDir string, namespace uint64) ([]*p
 	return sets, nil
 }
 
-// applySets gives sets to an engine.
+// applySets returns sets to an engine.
 func applySets(e *engine.Engine, sets []*policy.Set) {
 	for _, s := range sets {
 		e.Apply(policy.Change{Key: s.Key, Object: s})

@@ -197,7 +197,7 @@ func (a *agent) pruneRecords(ctx context.Context) {
 	}()
 }
 
-// waitingPods gives the number of pods that are held up, for the status.
+// waitingPods returns the number of pods that are held up, for the status.
 func (a *agent) waitingPods() int {
 	if s := a.server.Load(); s != nil {
 		return s.Waiting()

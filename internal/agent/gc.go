@@ -47,7 +47,7 @@ func (c *gcPace) tune() {
 	runtime.SetFinalizer(&struct{ _ [64]byte }{}, func(any) { c.tune() })
 }
 
-// growth gives by how many percent a heap may grow that has so many bytes in use.
+// growth returns by how many percent a heap may grow that has so many bytes in use.
 func growth(live uint64) int {
 	const usual, most = 100, 10_000
 	if live >= leastHeap/2 {

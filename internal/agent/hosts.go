@@ -15,7 +15,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// interfaceNames gives the interfaces of this host by their addresses.
+// interfaceNames returns the interfaces of this host by their addresses.
 func interfaceNames() (map[netip.Addr]string, error) {
 	links, err := net.Interfaces()
 	if err != nil {
@@ -39,7 +39,7 @@ func interfaceNames() (map[netip.Addr]string, error) {
 	return names, nil
 }
 
-// hostAddrs gives the addresses of this host at which others answer it.
+// hostAddrs returns the addresses of this host at which others answer it.
 func hostAddrs() []netip.Addr {
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
@@ -60,7 +60,7 @@ func isHost(o policy.Object, node string) (*policy.Endpoint, bool) {
 	return ep, ok && ep != nil && ep.Host != nil && ep.Node == node
 }
 
-// placed gives a host endpoint of the node the name of its interface, where only
+// placed returns a host endpoint of the node the name of its interface, where only
 // its addresses tell which one it is. Nothing is enforced for one of which no
 // interface has any.
 func placed(o policy.Object, node string, names map[netip.Addr]string) policy.Object {
@@ -226,7 +226,7 @@ func (a *agent) deniesOut(s *dataplane.State, asked, at netip.AddrPort) bool {
 	return false
 }
 
-// liveConnections gives those that the kernel tracks in this network namespace.
+// liveConnections returns those that the kernel tracks in this network namespace.
 func liveConnections(ctx context.Context) ([]conntrack.Entry, error) {
 	table, err := conntrack.Open("")
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/tierwall/tierwall/internal/dataplane/nft"
 )
 
-// OpenKernel gives what opens the tables of this network namespace.
+// OpenKernel returns what opens the tables of this network namespace.
 func OpenKernel(log *slog.Logger, logging nft.Logging, host dataplane.HostSettings) func() (dataplane.Dataplane, error) {
 	return func() (dataplane.Dataplane, error) {
 		return nft.New(nft.Options{Logger: log, CutLater: true, Logging: logging, Host: host})

@@ -94,7 +94,7 @@ func (h *host) start(role string) *process {
 	return p
 }
 
-// wait gives the exit code.
+// wait returns the exit code.
 func (p *process) wait(t testing.TB) int {
 	t.Helper()
 	select {

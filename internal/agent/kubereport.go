@@ -17,7 +17,7 @@ import (
 // fieldManager is who writes reports, as the API server keeps it.
 const fieldManager = "tierwall-agent"
 
-// KubeReports gives what writes reports to a cluster, by server-side apply. It
+// KubeReports returns what writes reports to a cluster, by server-side apply. It
 // needs the verbs create and patch for nodepolicyreports.
 func KubeReports(cfg *rest.Config) (func(context.Context, *v1alpha1.NodePolicyReport) error, error) {
 	client, err := dynamic.NewForConfig(cfg)

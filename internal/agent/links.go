@@ -36,7 +36,7 @@ const (
 	relookInterval = 5 * time.Second
 )
 
-// watchLinks gives a signal when interfaces are to be looked for again; nil if
+// watchLinks returns a signal when interfaces are to be looked for again; nil if
 // nobody looks for them.
 func (a *agent) watchLinks(ctx context.Context) <-chan struct{} {
 	if a.cfg.Links == nil {

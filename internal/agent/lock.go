@@ -45,7 +45,7 @@ func lock(dir string) (namespace uint64, unlock func(), err error) {
 	return namespace, func() { _ = f.Close() }, nil
 }
 
-// networkNamespace gives the number of the caller's network namespace, unique
+// networkNamespace returns the number of the caller's network namespace, unique
 // while it exists.
 func networkNamespace() (uint64, error) {
 	var ns unix.Stat_t

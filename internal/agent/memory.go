@@ -17,5 +17,5 @@ func tuneMemory() {
 	}
 }
 
-// returnMemory gives back to the system what taking in a whole state needed.
+// returnMemory returns back to the system what taking in a whole state needed.
 func returnMemory() { debug.FreeOSMemory() }

@@ -13,7 +13,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// nodeReport gives what is enforced on this node, as the cluster is told, and how
+// nodeReport returns what is enforced on this node, as the cluster is told, and how
 // many nodes the cluster has.
 func (a *agent) nodeReport() (*v1alpha1.NodePolicyReport, int) {
 	a.progressMu.RLock()

@@ -18,7 +18,7 @@ import (
 // that changes our table all the time must not keep the agent busy.
 const calm = time.Second
 
-// notifications gives a signal each time that another process may have changed
+// notifications returns a signal each time that another process may have changed
 // our tables; nil if nobody can tell.
 func (a *agent) notifications(ctx context.Context) <-chan struct{} {
 	if a.cfg.Meddling == nil {

@@ -79,7 +79,7 @@ func (p *pods) adapt(b *store.Batch) {
 	})
 }
 
-// of gives what the plugin has told of a pod of the store: of this pod, not of an
+// of returns what the plugin has told of a pod of the store: of this pod, not of an
 // earlier one of the same name.
 func (p *pods) of(r store.Resource) []cni.Pod {
 	var list []cni.Pod
@@ -105,7 +105,7 @@ func isOf(pod *corev1.Pod, at cni.Pod) bool {
 	return slices.ContainsFunc(pod.OwnerReferences, func(o metav1.OwnerReference) bool { return o.Kind == policy.KindNode })
 }
 
-// resource gives a pod of this node as it is to be translated, and whether that is
+// resource returns a pod of this node as it is to be translated, and whether that is
 // not as the store has it.
 func (p *pods) resource(key policy.Key) (store.Resource, bool) {
 	r := p.known[key]
@@ -153,7 +153,7 @@ func (p *pods) detach(id cni.PodID) (b store.Batch, changed bool) {
 	return p.again(key), true
 }
 
-// again gives the batch that says what a pod is now.
+// again returns the batch that says what a pod is now.
 func (p *pods) again(key policy.Key) store.Batch {
 	if _, ok := p.known[key]; !ok {
 		return store.Batch{}
@@ -162,7 +162,7 @@ func (p *pods) again(key policy.Key) store.Batch {
 	return store.Batch{Updated: []store.Resource{r}}
 }
 
-// interfaceOf gives the interface that the plugin named for a pod; "" if none.
+// interfaceOf returns the interface that the plugin named for a pod; "" if none.
 func (p *pods) interfaceOf(key policy.Key) string {
 	name := ""
 	for _, at := range p.attached[key] {

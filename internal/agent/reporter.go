@@ -59,7 +59,7 @@ func (r *reporter) changed() {
 	}
 }
 
-// interval gives the time between two reports of a node, in a cluster of so many.
+// interval returns the time between two reports of a node, in a cluster of so many.
 func interval(nodes int) time.Duration {
 	d := max(minReportInterval, time.Duration(nodes)*time.Second/reportRate)
 	return d + time.Duration(rand.Float64()*reportJitter*float64(d)) //nolint:gosec // it spreads load, and hides nothing

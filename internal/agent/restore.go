@@ -8,7 +8,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// restorable gives the keys of an earlier agent's objects that must stay in force
+// restorable returns the keys of an earlier agent's objects that must stay in force
 // because the first state of the store does not say what they are now: those
 // that are invalid there, and those of files that cannot be read.
 func restorable(t *translate.Translator, findings []store.Finding, earlier map[policy.Key]remembered) []policy.Key {

@@ -13,7 +13,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// withJournal gives the agent of a rig what an earlier one left in dir.
+// withJournal returns the agent of a rig what an earlier one left in dir.
 func withJournal(t *testing.T, dir string) func(*agent) {
 	return func(a *agent) {
 		var err error

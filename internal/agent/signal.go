@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// signals gives what a watch calls for as signals, with at least calm between
+// signals returns what a watch calls for as signals, with at least calm between
 // two, however many calls there are meanwhile: the calls never wait. If the watch
 // ends before the context does, failed is told why.
 func signals(ctx context.Context, calm time.Duration, watch func(ctx context.Context, changed func()) error, failed func(error)) <-chan struct{} {

@@ -87,7 +87,7 @@ func writeHeap(b *testing.B, path string) {
 	}
 }
 
-// memoryOf gives the process's resident memory, now and at most, in MB.
+// memoryOf returns the process's resident memory, now and at most, in MB.
 func memoryOf(b *testing.B) (now, peak float64) {
 	b.Helper()
 	text, err := os.ReadFile(filepath.Join("/proc/self", "status"))

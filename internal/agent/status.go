@@ -123,7 +123,7 @@ func (a *agent) status() *Status {
 	return st
 }
 
-// selected gives how many local endpoints each policy applies to, of those that
+// selected returns how many local endpoints each policy applies to, of those that
 // apply to any. The caller holds mu.
 func (a *agent) selected() map[policy.Key]int {
 	selected := map[policy.Key]int{}
@@ -131,7 +131,7 @@ func (a *agent) selected() map[policy.Key]int {
 	return selected
 }
 
-// objects gives the policies and what is wrong. The caller holds mu.
+// objects returns the policies and what is wrong. The caller holds mu.
 func (a *agent) objects() []ObjectStatus {
 	selected := a.selected()
 	keys := make(map[policy.Key]translate.Status, len(a.view.policies))
@@ -159,7 +159,7 @@ func (a *agent) objects() []ObjectStatus {
 	return list
 }
 
-// endpoints gives the local endpoints. The caller holds mu.
+// endpoints returns the local endpoints. The caller holds mu.
 func (a *agent) endpoints(links linkState) []EndpointStatus {
 	list := make([]EndpointStatus, 0, len(a.view.locals))
 	for key, ep := range a.view.locals {
@@ -192,7 +192,7 @@ func (a *agent) cniStatus() *CNIStatus {
 	return st
 }
 
-// fileFindings gives what is wrong with files, or with a cluster. What is wrong
+// fileFindings returns what is wrong with files, or with a cluster. What is wrong
 // with an object is said in its status.
 func fileFindings(findings []store.Finding) []store.Finding {
 	return slices.DeleteFunc(slices.Clone(findings), func(f store.Finding) bool {

@@ -12,7 +12,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// take gives one batch to translator and engine.
+// take returns one batch to translator and engine.
 func (a *agent) take(b store.Batch) report {
 	a.settleHeld(&b)
 	a.pods.adapt(&b)

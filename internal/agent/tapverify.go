@@ -28,7 +28,7 @@ func tapDifferences(ctx context.Context, cfg Config, t *translate.Translator, ke
 	return tapped.TapDifferences(ctx, expectedTap(cfg, t, resources))
 }
 
-// expectedTap gives the tap that an agent would have: see agent.setTap.
+// expectedTap returns the tap that an agent would have: see agent.setTap.
 func expectedTap(cfg Config, t *translate.Translator, resources []store.Resource) dataplane.Tap {
 	if cfg.DNS == nil {
 		return dataplane.Tap{}

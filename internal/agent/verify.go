@@ -90,7 +90,7 @@ func Verify(ctx context.Context, cfg Config, readBack func(context.Context) (dat
 	return report, findings, err
 }
 
-// putBack gives a translator the last valid versions that an agent would have kept.
+// putBack returns a translator the last valid versions that an agent would have kept.
 func putBack(t *translate.Translator, now store.Batch, j *journal, earlier map[policy.Key]remembered) error {
 	back, again := store.Batch{Findings: now.Findings}, store.Batch{Findings: now.Findings}
 	restored := map[policy.Key]bool{}
@@ -111,7 +111,7 @@ func putBack(t *translate.Translator, now store.Batch, j *journal, earlier map[p
 	return nil
 }
 
-// compile gives the tables that a node should hold that has learned some sets.
+// compile returns the tables that a node should hold that has learned some sets.
 func compile(t *translate.Translator, node string, names map[netip.Addr]string, learned []*policy.Set) (*dataplane.State, error) {
 	e, tables := newEngine(node), dataplane.NewState()
 	t.Each(func(c policy.Change) {

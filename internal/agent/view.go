@@ -94,7 +94,7 @@ func viewPolicy(p *policy.Policy, generation int64) policyView {
 	return pv
 }
 
-// action gives what a rule of the source does.
+// action returns what a rule of the source does.
 func (p policyView) action(dir policy.Direction, rule int) string {
 	for rest := []byte(p.actions[dir]); len(rest) > 0; {
 		index, n := binary.Uvarint(rest)
@@ -150,7 +150,7 @@ func (a *agent) podNets(n *corev1.Node) []netip.Prefix {
 	return nets
 }
 
-// action gives what a decider does, which its name does not tell; "unknown" for
+// action returns what a decider does, which its name does not tell; "unknown" for
 // a rule that is just going away.
 func (v *view) action(by policy.Decider, dir policy.Direction) string {
 	switch {

@@ -32,7 +32,7 @@ func (w *Waiting) Set(findings []store.Finding) {
 	w.findings = slices.Clone(findings)
 }
 
-// texts gives what is waited for. A nil Waiting waits for nothing.
+// texts returns what is waited for. A nil Waiting waits for nothing.
 func (w *Waiting) texts() []string {
 	if w == nil {
 		return nil

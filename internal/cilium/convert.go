@@ -89,7 +89,7 @@ type converter struct {
 	askedNodes     bool // some rule speaks of nodes, or of what is none
 }
 
-// free gives the key, or one like it that nothing has.
+// free returns the key, or one like it that nothing has.
 func (c *converter) free(key policy.Key) policy.Key {
 	name := key.Name
 	if len(name) > 240 { // an object's name has 253 letters at most
@@ -170,7 +170,7 @@ func (p *policyConverter) lose(field, of, format string, args ...any) {
 	p.lost = append(p.lost, p.from.At(field, format+": %s", append(args, of)...))
 }
 
-// add gives a policy a name, and its place.
+// add returns a policy a name, and its place.
 func (p *policyConverter) add(gnp *v3.GlobalNetworkPolicy) {
 	prefix := "ccnp-"
 	if p.from.Key.Namespace != "" {

@@ -9,7 +9,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// requests gives what is demanded of requests at some ports: one of these, where
+// requests returns what is demanded of requests at some ports: one of these, where
 // nil is nothing. Without ok the ports are to be left out: that they are open for
 // some requests is not to open them for all.
 func (r *ruleConverter) requests(field string, p *PortRule) (out []*v3.HTTPMatch, ok bool) {

@@ -22,7 +22,7 @@ type l4 struct {
 // anyOf are the protocols for which ANY stands.
 var anyOf = []string{"TCP", "UDP", "SCTP"}
 
-// l4 gives what a rule demands beside its peers: one of these must hold.
+// l4 returns what a rule demands beside its peers: one of these must hold.
 func (r *ruleConverter) l4() []l4 {
 	if len(r.ports)+len(r.icmps) == 0 {
 		return []l4{{}}
@@ -98,7 +98,7 @@ func (r *ruleConverter) portRule(field string, p *PortRule) []l4 {
 	return out
 }
 
-// port gives a port as policies write it, "" for all, and its protocols.
+// port returns a port as policies write it, "" for all, and its protocols.
 func (r *ruleConverter) port(field string, p *PortProtocol) (port v3.Port, protocols []string, ok bool) {
 	at := r.field + "." + field
 	switch name := strings.ToUpper(p.Protocol); name {

@@ -19,7 +19,7 @@ type peer struct {
 	family policy.Family
 }
 
-// peers gives the other ends of a rule. A rule that speaks of none speaks of all, if
+// peers returns the other ends of a rule. A rule that speaks of none speaks of all, if
 // it speaks of ports; otherwise it matches nothing.
 func (r *ruleConverter) peers() (out []peer) {
 	given := r.endpoints != nil || r.cidr != nil || r.cidrSet != nil || r.entities != nil || r.fqdns != nil ||
@@ -70,7 +70,7 @@ func parseNet(text string) (netip.Prefix, error) {
 	return p.Masked(), err
 }
 
-// pods gives the pods that a selector matches. In a policy of a namespace it is that
+// pods returns the pods that a selector matches. In a policy of a namespace it is that
 // namespace, unless the selector says which.
 func (r *ruleConverter) pods(field string, s *metav1.LabelSelector) []peer {
 	reqs := r.requirements(r.field+"."+field, s)
@@ -100,7 +100,7 @@ func (r *ruleConverter) pods(field string, s *metav1.LabelSelector) []peer {
 	return []peer{out}
 }
 
-// entity gives who an entity is.
+// entity returns who an entity is.
 func (r *ruleConverter) entity(field, name string) []peer {
 	switch name {
 	case "all":
@@ -136,7 +136,7 @@ func (r *ruleConverter) entity(field, name string) []peer {
 	return nil
 }
 
-// knownNodes gives the addresses of nodes, and notes that they were asked for.
+// knownNodes returns the addresses of nodes, and notes that they were asked for.
 func (r *ruleConverter) knownNodes() []netip.Prefix {
 	r.asksNodes = true
 	return r.converter.nodes
@@ -150,7 +150,7 @@ func (r *ruleConverter) inside() string {
 	return isPod + " || " + labelEntity + " == '" + entityNode + "'"
 }
 
-// outside gives the parts of nets that are outside of the cluster, by IP version.
+// outside returns the parts of nets that are outside of the cluster, by IP version.
 func (r *ruleConverter) outside(nets, except []netip.Prefix) (out []peer) {
 	for _, family := range []policy.Family{policy.IPv4, policy.IPv6} {
 		in := func(list []netip.Prefix) (texts []string) {

@@ -36,7 +36,7 @@ func stage() *reference {
 	}
 }
 
-// resources gives the cluster as objects.
+// resources returns the cluster as objects.
 func (r *reference) resources() (out []store.Resource) {
 	add := func(kind, namespace, name string, o any) {
 		out = append(out, store.Resource{Key: policy.Key{Kind: kind, Namespace: namespace, Name: name}, Object: o})

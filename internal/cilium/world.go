@@ -60,7 +60,7 @@ func comparePrefixes(a, b netip.Prefix) int {
 	return a.Bits() - b.Bits()
 }
 
-// set gives what is in a network set that stands for an entity; nothing if the set
+// set returns what is in a network set that stands for an entity; nothing if the set
 // would be empty. It is used from now on.
 func (p *policyConverter) set(entity string, nets []netip.Prefix) []peer {
 	if len(nets) == 0 {
@@ -75,7 +75,7 @@ func (p *policyConverter) set(entity string, nets []netip.Prefix) []peer {
 	return []peer{{EntityRule: v3.EntityRule{Selector: labelEntity + " == '" + entity + "'"}}}
 }
 
-// newSet gives the network set with a value of the label, made when it is first
+// newSet returns the network set with a value of the label, made when it is first
 // asked for.
 func (p *policyConverter) newSet(value, name string) *v3.GlobalNetworkSet {
 	for _, sets := range []map[string]*store.Resource{p.converter.sets, p.sets} {
@@ -95,7 +95,7 @@ func (p *policyConverter) newSet(value, name string) *v3.GlobalNetworkSet {
 	return set
 }
 
-// names gives what DNS names stand for: addresses of the outside world.
+// names returns what DNS names stand for: addresses of the outside world.
 func (r *ruleConverter) names() []peer {
 	var domains []string
 	for i, f := range r.fqdns {
@@ -127,7 +127,7 @@ func (r *ruleConverter) names() []peer {
 	return []peer{{EntityRule: v3.EntityRule{Selector: labelEntity + " == '" + sum + "'", NotSelector: r.inside()}}}
 }
 
-// domain gives a domain in normal form.
+// domain returns a domain in normal form.
 func (r *ruleConverter) domain(field, text string) string {
 	d, err := dns.ParseDomain(text)
 	if err != nil {
@@ -136,7 +136,7 @@ func (r *ruleConverter) domain(field, text string) string {
 	return d.String()
 }
 
-// pattern gives the domain that means the same as a pattern. A star is any letters
+// pattern returns the domain that means the same as a pattern. A star is any letters
 // of one label there, and here any number of whole labels.
 func pattern(text string) (domain string, ok bool) {
 	if !strings.Contains(text, "*") {

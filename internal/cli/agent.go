@@ -232,7 +232,7 @@ func (o *agentOptions) check(cmd *cobra.Command) error {
 	return o.host.parse(cmd, o.store.Kind() == open.KindKube)
 }
 
-// config gives what an agent is, without its store.
+// config returns what an agent is, without its store.
 func (o *agentOptions) config(log *slog.Logger) (agent.Config, error) {
 	cfg := agent.Config{
 		Node: o.node, MetricsAddr: o.metricsAddr, RunDir: o.runDir, CheckInterval: o.checkInterval,

@@ -25,7 +25,7 @@ func (o *authzFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&o.clientCA, "ext-authz-client-ca", "", "authorities of the proxies' certificates (PEM): others are not answered")
 }
 
-// config gives what the flags say; nil without any.
+// config returns what the flags say; nil without any.
 func (o *authzFlags) config(cmd *cobra.Command) (*extauthz.Config, error) {
 	if *o == (authzFlags{}) {
 		return nil, nil
@@ -47,7 +47,7 @@ func (o *authzFlags) config(cmd *cobra.Command) (*extauthz.Config, error) {
 	return cfg, nil
 }
 
-// groupID gives the number of a group.
+// groupID returns the number of a group.
 func groupID(name string) (int, error) {
 	if id, err := strconv.ParseUint(name, 10, 31); err == nil {
 		return int(id), nil

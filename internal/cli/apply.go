@@ -155,7 +155,7 @@ func errorsOf(findings []store.Finding) []store.Finding {
 	return out
 }
 
-// planApply gives the writes that make the store hold the resources, and what
+// planApply returns the writes that make the store hold the resources, and what
 // that means for each of them.
 func planApply(resources []store.Resource, snapshot *etcd.Snapshot, dryRun bool) ([]etcd.Write, []outcome, error) {
 	present := map[policy.Key]*store.Resource{}

@@ -93,7 +93,7 @@ func (o *convertOptions) run(cmd *cobra.Command) error {
 	return nil
 }
 
-// unfit gives what is wrong with converted objects by the rules for their own kind.
+// unfit returns what is wrong with converted objects by the rules for their own kind.
 func unfit(resources, converted []store.Resource) []store.Finding {
 	made := map[policy.Key]bool{}
 	all := slices.DeleteFunc(slices.Clone(resources), func(r store.Resource) bool { return cilium.Is(&r) })

@@ -111,7 +111,7 @@ func (o *deleteOptions) run(cmd *cobra.Command, args []string) error {
 	return printOutcomes(cmd, o.output, outcomes)
 }
 
-// wants gives what the arguments or the files name.
+// wants returns what the arguments or the files name.
 func (o *deleteOptions) wants(cmd *cobra.Command, args []string) ([]wanted, error) {
 	switch {
 	case len(o.paths) > 0 && len(args) > 0:
@@ -176,7 +176,7 @@ func namedObjects(cmd *cobra.Command, args []string, namespace string, needNames
 	return wants, nil
 }
 
-// find gives the objects that are wanted, each of which must be there once.
+// find returns the objects that are wanted, each of which must be there once.
 func (o *deleteOptions) find(wants []wanted, snapshot *etcd.Snapshot) ([]policy.Key, error) {
 	var keys []policy.Key
 	for _, w := range wants {

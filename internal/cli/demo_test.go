@@ -120,7 +120,7 @@ func (n *notifying) Write(p []byte) (int, error) {
 	return k, err
 }
 
-// String gives what was written; call it after the end.
+// String returns what was written; call it after the end.
 func (n *notifying) String() string { return n.b.String() }
 
 // TestDemoViewShowsWhatDiffers needs no kernel.

@@ -204,7 +204,7 @@ func (f *dnsFlags) register(cmd *cobra.Command) {
 		"NAMESPACE/NAME of the cluster's DNS service")
 }
 
-// config gives what an agent does about domains; nil for nothing.
+// config returns what an agent does about domains; nil for nothing.
 func (f *dnsFlags) config() (*agent.DNS, error) {
 	if len(f.servers) == 1 && f.servers[0] == noLearning {
 		return nil, nil

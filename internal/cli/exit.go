@@ -36,7 +36,7 @@ func exitWith(code int, err error) error {
 	return &exitError{code: code, err: err}
 }
 
-// exitCode gives the code that an error returned by a command stands for.
+// exitCode returns the code that an error returned by a command stands for.
 func exitCode(err error) int {
 	if err == nil {
 		return exitOK

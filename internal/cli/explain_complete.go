@@ -85,7 +85,7 @@ func prefixed(prefix string, names []string) []string {
 	return names
 }
 
-// clusterNames gives the names of a kind's objects; nil if they cannot be had:
+// clusterNames returns the names of a kind's objects; nil if they cannot be had:
 // there is nobody to tell why.
 func clusterNames(ctx context.Context, flags *open.Flags, resource, namespace string) []string {
 	cfg, err := flags.RESTConfig()

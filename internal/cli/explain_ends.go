@@ -34,7 +34,7 @@ type resolver struct {
 	names      *resolveFlag
 }
 
-// resolver gives what finds ends in the input.
+// resolver returns what finds ends in the input.
 func (in *input) resolver() resolver {
 	return resolver{in.Model, in.ungoverned, in.from, in.scope, in.names}
 }
@@ -99,7 +99,7 @@ func isIPv6(text string) bool {
 	return err == nil && addr.Unmap().Is6()
 }
 
-// endAt gives the endpoint or node that has the address, or else the address itself.
+// endAt returns the endpoint or node that has the address, or else the address itself.
 func (r resolver) endAt(addr netip.Addr) (end, error) {
 	if addr.Zone() != "" {
 		return end{}, fmt.Errorf("expected an address without a zone: %s", addr.WithZone(""))

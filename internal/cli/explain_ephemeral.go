@@ -52,7 +52,7 @@ func ephemeralSpans(judge *evaluate.Evaluator, m *policy.Model, flow policy.Flow
 	return spans
 }
 
-// ephemeralStarts gives the first ephemeral port and every later one that a
+// ephemeralStarts returns the first ephemeral port and every later one that a
 // rule treats differently from the one below it, ascending.
 func ephemeralStarts(m *policy.Model) []uint16 {
 	starts := []uint16{firstEphemeral}

@@ -122,7 +122,7 @@ func (x *explanation) connect(src, dst end, o *flowOptions) error {
 	return nil
 }
 
-// use gives the end with its address of the family chosen.
+// use returns the end with its address of the family chosen.
 func (x *explanation) use(e end, family policy.Family) end {
 	of := addrsOf(e, family)
 	e.addr = of[0]
@@ -133,7 +133,7 @@ func (x *explanation) use(e end, family policy.Family) end {
 	return e
 }
 
-// chooseFamily gives the family that both ends have: the one asked for, or
+// chooseFamily returns the family that both ends have: the one asked for, or
 // else IPv4, or else IPv6.
 func chooseFamily(src, dst end, asked policy.Family) (policy.Family, error) {
 	for _, family := range []policy.Family{policy.IPv4, policy.IPv6} {

@@ -2,7 +2,7 @@ package cli
 
 import "testing"
 
-// FuzzResolve gives any text as an end of a connection: it is an end with an
+// FuzzResolve returns any text as an end of a connection: it is an end with an
 // address, or an error that says something.
 func FuzzResolve(f *testing.F) {
 	for _, text := range []string{

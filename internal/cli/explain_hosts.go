@@ -53,7 +53,7 @@ func (o *hostFlow) apply(x *explanation) {
 		x.flow.In, x.flow.Out = o.in, o.out
 	}
 	if o.beforeDNAT.IsValid() {
-		x.flow.Before, x.flow.BeforePort = o.beforeDNAT.Addr(), o.beforeDNAT.Port()
+		x.flow.PreNATDst, x.flow.PreNATDstPort = o.beforeDNAT.Addr(), o.beforeDNAT.Port()
 	}
 }
 
@@ -135,7 +135,7 @@ func (p *explainPrinter) hosts() {
 			p.printf("  %s\n", p.outcome(policy.Pass, "->   no rule decided: the rest of the host's policy is asked"))
 		case h.Verdict == policy.Allow && h.By == nil:
 			p.printf("  %s\n", p.outcome(policy.Allow, "=>   every tier passed it on: it is routed"))
-		case h.Verdict == policy.Allow && h.Hook.Early():
+		case h.Verdict == policy.Allow && h.Hook.BeforeFilter():
 			p.printf("     %s\n", p.dim("the rest of the host's policy is not asked"))
 		}
 	}

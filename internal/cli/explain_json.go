@@ -71,11 +71,11 @@ func explainJSON(r policy.Result) resultJSON {
 	return out
 }
 
-// json gives the explanation for programs.
+// json returns the explanation for programs.
 func (x *explanation) json() resultJSON {
 	out := explainJSON(x.result)
 	out.HTTP = (*httpJSON)(x.flow.HTTP)
-	out.Through = x.flow.Through
+	out.Through = x.flow.Router
 	out.Egress.Reason = x.undecided(policy.Egress)
 	out.Ingress.Reason = x.undecided(policy.Ingress)
 	return out

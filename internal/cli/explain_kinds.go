@@ -22,7 +22,7 @@ var workloadKinds = map[string]string{
 	"workloadendpoint": "WorkloadEndpoint", "workloadendpoints": "WorkloadEndpoint", "wep": "WorkloadEndpoint",
 }
 
-// kindOf gives the kind that a word stands for: one of Kubernetes' workloads, or
+// kindOf returns the kind that a word stands for: one of Kubernetes' workloads, or
 // whatever kind owns pods here.
 func kindOf(m *policy.Model, word string) (string, bool) {
 	if kind, ok := workloadKinds[strings.ToLower(word)]; ok {

@@ -109,7 +109,7 @@ func namesEndingIn(m *policy.Model, name string) []string {
 	return names
 }
 
-// writtenEnd gives an endpoint as --from and --to take it.
+// writtenEnd returns an endpoint as --from and --to take it.
 func writtenEnd(k policy.Key) string {
 	if k.Kind == policy.KindHostEndpoint {
 		return "host/" + k.Name

@@ -34,7 +34,7 @@ func testModel() *policy.Model {
 		}
 	}
 	denotes := func(text string) policy.Peer {
-		return policy.Peer{Entities: &policy.Entities{Selector: selector.MustParse(text)}}
+		return policy.Peer{Set: &policy.PeerSet{Selector: selector.MustParse(text)}}
 	}
 	web := pod("web", "web-1", "10.0.0.1", map[string]string{"app": "web"})
 	db := pod("data", "postgres-0", "10.0.0.2", map[string]string{"app": "db"})
@@ -81,8 +81,8 @@ func testModel() *policy.Model {
 						Destination: policy.Peer{Ports: &policy.Ports{Ranges: []policy.PortRange{{First: 5432, Last: 5432}}}}},
 					{Index: 1, Action: policy.Allow, Source: policy.Peer{Nets: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}},
 					{Index: 2, Action: policy.Allow, Protocol: &tcp, Source: policy.Peer{
-						Entities: &policy.Entities{Selector: selector.MustParse("app == 'web'")},
-						Ports:    &policy.Ports{Ranges: []policy.PortRange{{First: 50000, Last: 50010}}}}},
+						Set:   &policy.PeerSet{Selector: selector.MustParse("app == 'web'")},
+						Ports: &policy.Ports{Ranges: []policy.PortRange{{First: 50000, Last: 50010}}}}},
 				}},
 			},
 			{

@@ -8,7 +8,7 @@ import (
 	"github.com/tierwall/tierwall/internal/translate"
 )
 
-// pendingInput gives the input as it would be if its staged policies were in force.
+// pendingInput returns the input as it would be if its staged policies were in force.
 func (f *inputFlags) pendingInput(in *input) *input {
 	loaded := &translate.Loaded{Model: in.Model, Staged: in.staged}
 	m, resources := translate.LoadPending(in.translated, loaded, f.translation())
@@ -18,7 +18,7 @@ func (f *inputFlags) pendingInput(in *input) *input {
 	return &input{Model: m, names: in.names, from: in.from, scope: in.scope, ungoverned: in.ungoverned, resources: resources, rejected: in.rejected}
 }
 
-// acting gives the staged policies that change something.
+// acting returns the staged policies that change something.
 func (in *input) acting() []translate.Staged {
 	var out []translate.Staged
 	for _, s := range in.staged {

@@ -63,7 +63,7 @@ func (f *resolveFlag) learn(m *policy.Model) {
 	})
 }
 
-// all gives the names.
+// all returns the names.
 func (f *resolveFlag) all() []string {
 	var out []string
 	for _, fact := range f.facts {
@@ -72,7 +72,7 @@ func (f *resolveFlag) all() []string {
 	return out
 }
 
-// named gives the addresses of a name; none if nothing is known of it.
+// named returns the addresses of a name; none if nothing is known of it.
 func (f *resolveFlag) named(text string) []netip.Addr {
 	d, err := dns.ParseDomain(text)
 	if f == nil || err != nil || d.Below {
@@ -87,7 +87,7 @@ func (f *resolveFlag) named(text string) []netip.Addr {
 	return out
 }
 
-// resolvedEnd gives the end that a name of DNS stands for; false if nothing is known
+// resolvedEnd returns the end that a name of DNS stands for; false if nothing is known
 // of the name.
 func (r resolver) resolvedEnd(text string) (end, bool, error) {
 	addrs := r.names.named(text)
@@ -131,7 +131,7 @@ func (f *resolveFlag) domainNote(x *explanation) string {
 		strings.Join(domains, ", "), more, x.flow.Dst)
 }
 
-// domainsOf gives the domains that the Allow rules of a policy denote which did not match.
+// domainsOf returns the domains that the Allow rules of a policy denote which did not match.
 func domainsOf(m *policy.Model, of policy.PolicyTrace) []string {
 	i := slices.IndexFunc(m.Policies, func(p *policy.Policy) bool { return p.Key == of.Key })
 	if i < 0 {
@@ -139,12 +139,12 @@ func domainsOf(m *policy.Model, of policy.PolicyTrace) []string {
 	}
 	var out []string
 	for _, r := range m.Policies[i].Rules[policy.Egress] {
-		ent := r.Destination.Entities
-		if ent == nil || !ent.Learned {
+		ent := r.Destination.Set
+		if ent == nil || !ent.DNSLearned {
 			continue
 		}
 		for _, s := range m.Sets {
-			if !s.Learned && s.Private == ent.Private && ent.Selector.Match(s.Labels) {
+			if !s.DNSLearned && s.Internal == ent.Internal && ent.Selector.Match(s.Labels) {
 				out = append(out, s.Domains...)
 			}
 		}

@@ -32,5 +32,5 @@ func mergeRules(rules []policy.RuleTrace) []sourceRule {
 	return merged
 }
 
-// why gives all reasons in one line; empty if the rule matched.
+// why returns all reasons in one line; empty if the rule matched.
 func (r sourceRule) why() string { return strings.Join(r.whys, "; ") }

@@ -7,7 +7,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// serviceNotes gives what there is to note of services, where a policy that was
+// serviceNotes returns what there is to note of services, where a policy that was
 // asked about the connection refers to one: endpoints that are guessed, a service
 // that does not exist.
 func (x *explanation) serviceNotes(findings []store.Finding) []string {
@@ -37,12 +37,12 @@ func (x *explanation) serviceNotes(findings []store.Finding) []string {
 }
 
 func refersToService(p *policy.Policy) bool {
-	is := func(e *policy.Entities) bool {
-		return e != nil && e.Private && strings.HasPrefix(e.Text, "service ")
+	is := func(e *policy.PeerSet) bool {
+		return e != nil && e.Internal && strings.HasPrefix(e.Text, "service ")
 	}
 	for _, rules := range p.Rules {
 		for i := range rules {
-			if is(rules[i].Source.Entities) || is(rules[i].Destination.Entities) {
+			if is(rules[i].Source.Set) || is(rules[i].Destination.Set) {
 				return true
 			}
 		}

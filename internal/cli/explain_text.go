@@ -247,7 +247,7 @@ func (p *explainPrinter) outcome(a policy.Action, text string) string {
 	return p.yellow(text)
 }
 
-// verdictWord gives "allowed" or "denied".
+// verdictWord returns "allowed" or "denied".
 func verdictWord(a policy.Action) string {
 	if a == policy.Allow {
 		return "allowed"
@@ -255,7 +255,7 @@ func verdictWord(a policy.Action) string {
 	return "denied"
 }
 
-// named gives an end with its address, unless the address is its name or was made up.
+// named returns an end with its address, unless the address is its name or was made up.
 func named(e end) string {
 	if e.name == e.addr.String() || e.endpoint != nil && e.endpoint.Synthetic {
 		return e.name
@@ -263,7 +263,7 @@ func named(e end) string {
 	return e.name + " (" + e.addr.String() + ")"
 }
 
-// objectText gives "Kind namespace/name", as kubectl users say it.
+// objectText returns "Kind namespace/name", as kubectl users say it.
 func objectText(k policy.Key) string {
 	if k.Namespace == "" {
 		return k.Kind + " " + k.Name
@@ -271,7 +271,7 @@ func objectText(k policy.Key) string {
 	return k.Kind + " " + k.Namespace + "/" + k.Name
 }
 
-// orderText gives an order in brackets; one that is absent counts as the last.
+// orderText returns an order in brackets; one that is absent counts as the last.
 func orderText(order float64) string {
 	if math.IsInf(order, 1) {
 		return "(no order: last)"

@@ -38,7 +38,7 @@ func (o *toHostFlag) parse() error {
 	return nil
 }
 
-// inModel gives the model with what agents have by their flags.
+// inModel returns the model with what agents have by their flags.
 func (o *toHostFlag) inModel(m *policy.Model) *policy.Model {
 	v := *m
 	v.Host.FailsafeIn, v.Host.FailsafeOut = policy.DefaultFailsafes()
@@ -62,7 +62,7 @@ func (o *hostFlow) passThrough(x *explanation, r resolver) error {
 			return fmt.Errorf("%s is on that node, which is asked in any case: leave --through out", e.name)
 		}
 	}
-	x.flow.Through = node
+	x.flow.Router = node
 	if x.flow.In, x.flow.Out = o.in, o.out; o.iface == "" {
 		x.flow.In, x.flow.Out = iface, iface
 	}
@@ -74,7 +74,7 @@ func (o *hostFlow) passThrough(x *explanation, r resolver) error {
 
 // noteUnused notes that --interface makes no difference.
 func (o *hostFlow) noteUnused(x *explanation, r resolver) {
-	nodes := []string{x.flow.Through, r.nodeOf(x.src.addr), r.nodeOf(x.dst.addr)}
+	nodes := []string{x.flow.Router, r.nodeOf(x.src.addr), r.nodeOf(x.dst.addr)}
 	if o.beforeDNAT.IsValid() {
 		nodes = append(nodes, r.nodeOf(o.beforeDNAT.Addr()))
 	}
@@ -83,7 +83,7 @@ func (o *hostFlow) noteUnused(x *explanation, r resolver) {
 	}
 }
 
-// nodeOf gives the node that an address is on, or that has it; empty if none is known.
+// nodeOf returns the node that an address is on, or that has it; empty if none is known.
 func (r resolver) nodeOf(a netip.Addr) string {
 	index := evaluate.Plain(r.model)
 	if holder := index.Holder(a); holder != nil && holder.Host == nil {
@@ -97,7 +97,7 @@ func (r resolver) isGoverned(node string) bool {
 	return node != "" && slices.ContainsFunc(r.model.Endpoints, func(ep *policy.Endpoint) bool { return ep.Host != nil && ep.Node == node })
 }
 
-// router gives the node that node/NAME or host/NAME stands for, and the interface of
+// router returns the node that node/NAME or host/NAME stands for, and the interface of
 // the HostEndpoint in the latter case.
 func (r resolver) router(text string) (node, iface string, err error) {
 	kind, name, _ := strings.Cut(text, "/")
@@ -136,8 +136,8 @@ func (r resolver) router(text string) (node, iface string, err error) {
 
 // through names the node that routes the connection on, for the first line.
 func (p *explainPrinter) through() string {
-	if p.flow.Through == "" {
+	if p.flow.Router == "" {
 		return ""
 	}
-	return " through node/" + p.flow.Through
+	return " through node/" + p.flow.Router
 }

@@ -97,7 +97,7 @@ func (o *getOptions) run(cmd *cobra.Command, args []string) error {
 	return o.print(cmd, found, single)
 }
 
-// byKind gives what picks the objects of kinds.
+// byKind returns what picks the objects of kinds.
 func (o *getOptions) byKind(cmd *cobra.Command, words string) (func(*etcd.Snapshot) ([]store.Resource, error), error) {
 	var kinds []files.KindInfo
 	if words == "all" {
@@ -123,7 +123,7 @@ func (o *getOptions) byKind(cmd *cobra.Command, words string) (func(*etcd.Snapsh
 	}, nil
 }
 
-// pick gives objects by name.
+// pick returns objects by name.
 func pick(wants []wanted, snapshot *etcd.Snapshot) ([]store.Resource, error) {
 	var found []store.Resource
 	for _, w := range wants {

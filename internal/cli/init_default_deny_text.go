@@ -80,7 +80,7 @@ spec:
 {{- end}}
 `))
 
-// manifests gives what is to be written, and holds it against what validate says.
+// manifests returns what is to be written, and holds it against what validate says.
 func (o *defaultDenyOptions) manifests() (string, error) {
 	excluded := append(slices.Clone(alwaysExcluded), o.exclude...)
 	if o.allowDNS {
@@ -124,7 +124,7 @@ func (o *defaultDenyOptions) manifests() (string, error) {
 	return b.String(), nil
 }
 
-// quoteYAML gives a text in double quotes, if it could be taken for something else.
+// quoteYAML returns a text in double quotes, if it could be taken for something else.
 func quoteYAML(text string) (string, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

@@ -171,7 +171,7 @@ func (f *inputFlags) translation() translate.Options {
 	return translate.Options{Offline: true, StandInIPv6: f.standInIPv6}
 }
 
-// load gives the model that the manifests describe. An invalid object is an
+// load returns the model that the manifests describe. An invalid object is an
 // error that names it, as is anything unreadable; with --keep-going it is left
 // out instead, and standard error says so.
 func (f *inputFlags) load(cmd *cobra.Command) (*input, error) {

@@ -10,7 +10,7 @@ import (
 // A user who may read one namespace, and what is in none, can ask about connections
 // within it: policies elsewhere do not govern its pods. What could not be read is said.
 
-// narrowing gives what is called for each kind that is read in one namespace only.
+// narrowing returns what is called for each kind that is read in one namespace only.
 func (in *input) narrowing() func(kind string) {
 	var mu sync.Mutex
 	return func(kind string) {

@@ -31,7 +31,7 @@ func (in *input) noteScope(w io.Writer, format string) error {
 	return err
 }
 
-// findingText gives a finding as a line. One on an object of a store has the
+// findingText returns a finding as a line. One on an object of a store has the
 // object's version beside its name.
 func (in *input) findingText(f store.Finding) string {
 	text := f.Error()
@@ -45,7 +45,7 @@ func (in *input) findingText(f store.Finding) string {
 	return text
 }
 
-// versionOf gives the version of an object that was read.
+// versionOf returns the version of an object that was read.
 func (in *input) versionOf(key policy.Key) objectVersion {
 	for i := range in.resources {
 		if r := &in.resources[i]; r.Key == key {

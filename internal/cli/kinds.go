@@ -19,7 +19,7 @@ var shortNames = map[string]string{
 	"snp": "StagedNetworkPolicy", "sgnp": "StagedGlobalNetworkPolicy", "sknp": "StagedKubernetesNetworkPolicy",
 }
 
-// resourceName gives the name of a kind's resource, as URLs of an API server have it.
+// resourceName returns the name of a kind's resource, as URLs of an API server have it.
 func resourceName(k files.KindInfo) string {
 	name := strings.ToLower(k.Kind)
 	switch {
@@ -31,7 +31,7 @@ func resourceName(k files.KindInfo) string {
 	return name + "s"
 }
 
-// fullName gives "networkpolicies.projectcalico.org", or "pods" for the group
+// fullName returns "networkpolicies.projectcalico.org", or "pods" for the group
 // that has no name.
 func fullName(k files.KindInfo) string { return withGroup(resourceName(k), k) }
 
@@ -45,7 +45,7 @@ func withGroup(name string, k files.KindInfo) string {
 	return name + "." + k.Group()
 }
 
-// kindsNamed gives the kinds that a word stands for: two for NetworkPolicy,
+// kindsNamed returns the kinds that a word stands for: two for NetworkPolicy,
 // unless a group is written too.
 func kindsNamed(word string) ([]files.KindInfo, error) {
 	name, group, hasGroup := strings.Cut(strings.ToLower(word), ".")
@@ -81,7 +81,7 @@ func kindsNamed(word string) ([]files.KindInfo, error) {
 	return nil, fmt.Errorf("unknown kind %q%s", word, hint)
 }
 
-// infoOf gives the kind of a key; kinds are never unknown that a store holds.
+// infoOf returns the kind of a key; kinds are never unknown that a store holds.
 func infoOf(kind string) files.KindInfo {
 	for _, k := range files.Kinds() {
 		if k.Key == kind {

@@ -50,7 +50,7 @@ func printConnectionFlags(w io.Writer) error {
 	return nil
 }
 
-// flagsOf gives the flags of connections to a kind of store; "" for all others.
+// flagsOf returns the flags of connections to a kind of store; "" for all others.
 func flagsOf(flags *pflag.FlagSet, kind string) *pflag.FlagSet {
 	out := pflag.NewFlagSet("", pflag.ContinueOnError)
 	flags.VisitAll(func(f *pflag.Flag) {

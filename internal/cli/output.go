@@ -69,7 +69,7 @@ func pad(s string, width int) string {
 // style paints text with terminal colours, or leaves it as it is.
 type style struct{ on bool }
 
-// styleFor gives colours to a terminal and plain text to all else. NO_COLOR
+// styleFor returns colours to a terminal and plain text to all else. NO_COLOR
 // (not empty) and TERM=dumb switch colours off.
 func styleFor(w io.Writer) style {
 	f, ok := w.(*os.File)

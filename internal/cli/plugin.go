@@ -10,7 +10,7 @@ import (
 // kubectlPlugin is the name under which kubectl finds the program as a plugin.
 const kubectlPlugin = "kubectl-tierwall"
 
-// programName gives the name that the program goes by: kubectl-tierwall as a
+// programName returns the name that the program goes by: kubectl-tierwall as a
 // plugin of kubectl, tierwall under any other name.
 func programName(argv0 string) string {
 	if strings.TrimSuffix(filepath.Base(argv0), ".exe") == kubectlPlugin {

@@ -213,7 +213,7 @@ func printReach(w io.Writer, pairs []analyze.Pair) error {
 // maxDomains keeps a column narrow.
 const maxDomains = 3
 
-// dstText gives a destination, of many domains the first few.
+// dstText returns a destination, of many domains the first few.
 func dstText(end string, domains []string) string {
 	if more := len(domains) - maxDomains; more > 0 {
 		return fmt.Sprintf("domains %s and %d more", strings.Join(domains[:maxDomains], ", "), more)
@@ -221,7 +221,7 @@ func dstText(end string, domains []string) string {
 	return end
 }
 
-// allowedText gives "TCP 80,443; UDP 53", by family where the families differ:
+// allowedText returns "TCP 80,443; UDP 53", by family where the families differ:
 // "IPv4: TCP 80; IPv6: All".
 func allowedText(list []analyze.Allowed) string {
 	var b strings.Builder

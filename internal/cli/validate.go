@@ -95,7 +95,7 @@ func printFindings(stdout, stderr io.Writer, in *input) error {
 	return err
 }
 
-// count gives "1 thing" or "n things".
+// count returns "1 thing" or "n things".
 func count(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing

@@ -72,7 +72,7 @@ func readBuildInfo() buildInfo {
 	return info
 }
 
-// String gives the one line that people paste into reports.
+// String returns the one line that people paste into reports.
 func (b buildInfo) String() string {
 	s := "tierwall " + b.Version
 	if b.Commit != "" {

@@ -61,7 +61,7 @@ func (f *etcdFlags) open(cmd *cobra.Command) (*etcd.Store, error) {
 	return s, nil
 }
 
-// orDefault gives the namespace of objects that name none.
+// orDefault returns the namespace of objects that name none.
 func (f *etcdFlags) orDefault() string {
 	if f.input.namespace == "" {
 		return "default"
@@ -69,12 +69,12 @@ func (f *etcdFlags) orDefault() string {
 	return f.input.namespace
 }
 
-// judge gives what is wrong with a state of the store.
+// judge returns what is wrong with a state of the store.
 func judge(resources []store.Resource, rejected []store.Rejected) []store.Finding {
 	return translate.Load(resources, rejected, translate.Options{Offline: true}).Findings
 }
 
-// newErrors gives the errors that a change brings about: those that were not
+// newErrors returns the errors that a change brings about: those that were not
 // there before, of the objects that it touches or any other.
 func newErrors(before, after []store.Finding, touched map[policy.Key]bool) []store.Finding {
 	// Where an object is read, and at which line, is no difference.

@@ -102,7 +102,7 @@ func (n *runtimeNode) startAgent(t *testing.T, enforcer Enforcer) {
 	})
 }
 
-// list gives a network: main is ptp or bridge, and ours comes last.
+// list returns a network: main is ptp or bridge, and ours comes last.
 func (n *runtimeNode) list(version, main, ours string) *libcni.NetworkConfigList {
 	n.t.Helper()
 	text := fmt.Sprintf(`{"cniVersion": %q, "name": "net-%s", "plugins": [

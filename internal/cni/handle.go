@@ -58,7 +58,7 @@ func (s *Server) handle(ctx context.Context, conn *net.UnixConn) {
 	}
 }
 
-// untilHungUp gives a context that ends when the answer is of no use any more: after
+// untilHungUp returns a context that ends when the answer is of no use any more: after
 // a time, or when the plugin is gone.
 func (s *Server) untilHungUp(served context.Context, conn *net.UnixConn, wait time.Duration) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(served)

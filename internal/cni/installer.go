@@ -57,7 +57,7 @@ type Installer struct {
 	last    time.Time // of the last repair
 }
 
-// NewInstaller gives an installer that has done nothing yet. It fails if the
+// NewInstaller returns an installer that has done nothing yet. It fails if the
 // configuration is not one that the plugin would take.
 func NewInstaller(cfg InstallerConfig) (*Installer, error) {
 	setDefault(&cfg.ConfDir, DefaultConfDir)

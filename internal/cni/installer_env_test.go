@@ -58,7 +58,7 @@ func (h *host) installer(t testing.TB, change ...func(*InstallerConfig)) *Instal
 	return i
 }
 
-// files gives the content of both directories.
+// files returns the content of both directories.
 func (h *host) files(t testing.TB) map[string]string {
 	t.Helper()
 	all := map[string]string{}

@@ -23,7 +23,7 @@ const savedSuffix = ".tierwall-original"
 // errNoNetwork is how it is before a network plugin is installed on the host.
 var errNoNetwork = errors.New("the network plugin of the cluster is not installed on this host yet")
 
-// configurations gives the names of the files that runtimes take for CNI
+// configurations returns the names of the files that runtimes take for CNI
 // configurations, in their order: the first is that of the pods' network.
 func (i *Installer) configurations() ([]string, error) {
 	entries, err := os.ReadDir(i.cfg.ConfDir)

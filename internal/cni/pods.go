@@ -62,7 +62,7 @@ func (p *pods) read() error {
 	return nil
 }
 
-// list gives the records, ordered by namespace, name and container.
+// list returns the records, ordered by namespace, name and container.
 func (p *pods) list() []Record {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -77,7 +77,7 @@ func (p *pods) list() []Record {
 	return list
 }
 
-// record gives the record of an attachment.
+// record returns the record of an attachment.
 func (p *pods) record(a wire.Attachment) (Record, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -78,7 +78,7 @@ func Listen(cfg ServerConfig) (*Server, error) {
 	return s, nil
 }
 
-// Records gives the pods that have started on this host and not ended, ordered by
+// Records returns the pods that have started on this host and not ended, ordered by
 // namespace, name and container. Read them before the first state is put into
 // the kernel: the API may not tell their addresses yet.
 func (s *Server) Records() []Record { return s.pods.list() }

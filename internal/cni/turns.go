@@ -53,7 +53,7 @@ func (t *turns) take(ctx context.Context, a wire.Attachment) (mine context.Conte
 	}, nil
 }
 
-// put gives the turn to me if it is free, and otherwise says whose it is.
+// put returns the turn to me if it is free, and otherwise says whose it is.
 func (t *turns) put(a wire.Attachment, me *turn) (before *turn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

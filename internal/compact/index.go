@@ -28,22 +28,22 @@ func NewIndex(hash func(item uint32) uint64) Index {
 	return Index{hash: hash, slots: make([]uint32, 16), bits: numberBits}
 }
 
-// item gives the number in a slot.
+// item returns the number in a slot.
 func (x *Index) item(slot uint32) uint32 { return slot & (^uint32(0) >> (slotBits - x.bits)) }
 
-// mark gives what a slot holds of a hash, in its place.
+// mark returns what a slot holds of a hash, in its place.
 func (x *Index) mark(h uint64) uint32 { return uint32(h) << x.bits }
 
-// Len gives how many items the index holds.
+// Len returns how many items the index holds.
 func (x *Index) Len() int { return x.used }
 
-// home gives the slot at which the search for a hash begins.
+// home returns the slot at which the search for a hash begins.
 func (x *Index) home(h uint64) int {
 	i, _ := mathbits.Mul64(h, uint64(len(x.slots)))
 	return int(i)
 }
 
-// after gives the next slot, in a ring.
+// after returns the next slot, in a ring.
 func (x *Index) after(i int) int {
 	if i++; i == len(x.slots) {
 		return 0
@@ -51,7 +51,7 @@ func (x *Index) after(i int) int {
 	return i
 }
 
-// Find gives the item with that hash for which same reports true, or 0.
+// Find returns the item with that hash for which same reports true, or 0.
 func (x *Index) Find(h uint64, same func(item uint32) bool) uint32 {
 	i, mark := x.home(h), x.mark(h)
 	for ; x.slots[i] != 0; i = x.after(i) {
@@ -151,7 +151,7 @@ func (x *Index) Remove(h uint64, item uint32) {
 	x.slots[i] = 0
 }
 
-// distance gives the steps from one slot to another.
+// distance returns the steps from one slot to another.
 func (x *Index) distance(from, to int) int {
 	if to < from {
 		to += len(x.slots)

@@ -35,7 +35,7 @@ const (
 	pastPeer
 )
 
-// Pack gives the packed form of a policy, to be released when it is not needed
+// Pack returns the packed form of a policy, to be released when it is not needed
 // any more. Nothing of the policy is kept but its selectors.
 func (s *Policies) Pack(p *policy.Policy) Packed {
 	w := &s.writer
@@ -67,7 +67,7 @@ func (s *Policies) Pack(p *policy.Policy) Packed {
 	return Packed(text.String())
 }
 
-// Selector gives the selector of a packed policy, which is that of the policy.
+// Selector returns the selector of a packed policy, which is that of the policy.
 func (s *Policies) Selector(p Packed) *selector.Selector {
 	r := reader{policies: s, rest: string(p)}
 	return s.selectors.At(uint32(r.uint())).selector
@@ -92,13 +92,13 @@ func (s *Policies) Release(p Packed) {
 	}
 }
 
-// Unpack gives the policy.
+// Unpack returns the policy.
 func (s *Policies) Unpack(packed Packed) *policy.Policy {
 	r := reader{policies: s, rest: string(packed)}
 	p := &policy.Policy{Selector: s.selectors.At(uint32(r.uint())).selector}
-	r.entities = make([]*policy.Entities, r.uint())
+	r.entities = make([]*policy.PeerSet, r.uint())
 	for i := range r.entities {
-		r.entities[i] = s.entities.At(uint32(r.uint())).Entities
+		r.entities[i] = s.entities.At(uint32(r.uint())).PeerSet
 	}
 	p.Key.Kind, p.Key.Namespace, p.Key.Name, p.Tier = r.string(), r.string(), r.string(), r.string()
 	p.Order = math.Float64frombits(binary.LittleEndian.Uint64([]byte(r.take(8))))
@@ -180,9 +180,9 @@ func (w *writer) http(m *policy.HTTPMatch) {
 	}
 }
 
-// criteria gives the bits of a peer.
+// criteria returns the bits of a peer.
 func criteria(p *policy.Peer) (bits uint64) {
-	for i, has := range []bool{p.Entities != nil, p.NotEntities != nil, p.Nets != nil, p.NotNets != nil, p.Ports != nil, p.NotPorts != nil} {
+	for i, has := range []bool{p.Set != nil, p.NotSet != nil, p.Nets != nil, p.NotNets != nil, p.Ports != nil, p.NotPorts != nil} {
 		if has {
 			bits |= hasEntities << i
 		}
@@ -198,7 +198,7 @@ func (w *writer) optional(v *uint8) {
 }
 
 func (w *writer) peer(p *policy.Peer) {
-	for _, ent := range []*policy.Entities{p.Entities, p.NotEntities} {
+	for _, ent := range []*policy.PeerSet{p.Set, p.NotSet} {
 		if ent != nil {
 			w.entities = append(w.entities, w.policies.holdEntities(ent))
 		}

@@ -31,7 +31,7 @@ type selectorEntry struct {
 }
 
 type entitiesEntry struct {
-	*policy.Entities
+	*policy.PeerSet
 	selector uint32
 	refs     uint32
 }
@@ -43,15 +43,15 @@ func NewPolicies() *Policies {
 	s.byText = NewIndex(func(id uint32) uint64 { return spread(s.selectors.At(id).hash) })
 	s.byWhat = NewIndex(func(id uint32) uint64 {
 		e := s.entities.At(id)
-		return hashEntities(e.selector, e.Entities)
+		return hashEntities(e.selector, e.PeerSet)
 	})
 	return s
 }
 
-// Len gives the numbers of selectors and of descriptions of peers that are held.
+// Len returns the numbers of selectors and of descriptions of peers that are held.
 func (s *Policies) Len() (selectors, entities int) { return s.selectors.Len(), s.entities.Len() }
 
-// holdSelector gives the number of a selector, and counts one use more.
+// holdSelector returns the number of a selector, and counts one use more.
 func (s *Policies) holdSelector(sel *selector.Selector) uint32 {
 	text := sel.String()
 	if s.recentSelector != 0 {
@@ -88,7 +88,7 @@ func (s *Policies) releaseSelector(id uint32) {
 	s.selectors.Drop(id)
 }
 
-func hashEntities(sel uint32, ent *policy.Entities) uint64 {
+func hashEntities(sel uint32, ent *policy.PeerSet) uint64 {
 	h := uint64(sel) * 0x9e3779b97f4a7c15
 	if ent.Text != "" {
 		h ^= maphash.String(seed, ent.Text)
@@ -96,20 +96,20 @@ func hashEntities(sel uint32, ent *policy.Entities) uint64 {
 	if ent.EndpointsOnly {
 		h ^= h >> 31
 	}
-	if ent.Learned {
+	if ent.DNSLearned {
 		h ^= h >> 29
 	}
-	if ent.Private {
+	if ent.Internal {
 		h ^= h >> 27
 	}
 	return h * 0x9e3779b97f4a7c15
 }
 
-func (s *Policies) holdEntities(ent *policy.Entities) uint32 {
+func (s *Policies) holdEntities(ent *policy.PeerSet) uint32 {
 	sel := s.holdSelector(ent.Selector)
 	same := func(id uint32) bool {
 		e := s.entities.At(id)
-		return e.selector == sel && e.EndpointsOnly == ent.EndpointsOnly && e.Learned == ent.Learned && e.Private == ent.Private && e.Text == ent.Text
+		return e.selector == sel && e.EndpointsOnly == ent.EndpointsOnly && e.DNSLearned == ent.DNSLearned && e.Internal == ent.Internal && e.Text == ent.Text
 	}
 	if id := s.recentEntities; id != 0 && same(id) {
 		s.selectors.At(sel).refs-- // the entry holds it already
@@ -128,7 +128,7 @@ func (s *Policies) holdEntities(ent *policy.Entities) uint32 {
 			kept = &k
 		}
 		id = s.entities.Add()
-		*s.entities.At(id) = entitiesEntry{Entities: kept, selector: sel}
+		*s.entities.At(id) = entitiesEntry{PeerSet: kept, selector: sel}
 		s.byWhat.AddMissed(h, id)
 	}
 	s.entities.At(id).refs++
@@ -141,7 +141,7 @@ func (s *Policies) releaseEntities(id uint32) {
 	if e.refs--; e.refs > 0 {
 		return
 	}
-	s.byWhat.Remove(hashEntities(e.selector, e.Entities), id)
+	s.byWhat.Remove(hashEntities(e.selector, e.PeerSet), id)
 	s.releaseSelector(e.selector)
 	if s.recentEntities == id {
 		s.recentEntities = 0

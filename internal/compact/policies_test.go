@@ -55,7 +55,7 @@ func TestPackedPoliciesComeBack(t *testing.T) {
 	})
 }
 
-// normal gives a policy without what nobody can tell: lists that are empty and
+// normal returns a policy without what nobody can tell: lists that are empty and
 // could as well be none.
 func normal(p *policy.Policy) *policy.Policy {
 	v := *p
@@ -81,7 +81,7 @@ func TestPackedCornerCases(t *testing.T) {
 				{}, netip.MustParsePrefix("::/0"), netip.MustParsePrefix("fd00::1/128"), netip.MustParsePrefix("10.1.2.3/8"), netip.PrefixFrom(netip.IPv6Loopback(), 300),
 			}},
 			Destination: policy.Peer{
-				Entities: &policy.Entities{Selector: selector.All(), Text: "everyone"}, NotEntities: &policy.Entities{Selector: selector.All(), Learned: true},
+				Set: &policy.PeerSet{Selector: selector.All(), Text: "everyone"}, NotSet: &policy.PeerSet{Selector: selector.All(), DNSLearned: true},
 				Ports: &policy.Ports{}, NotPorts: &policy.Ports{Ranges: []policy.PortRange{{First: 0, Last: 65535}}, Names: []string{"http", ""}},
 			},
 		}}},

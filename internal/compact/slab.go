@@ -16,10 +16,10 @@ type Slab[T any] struct {
 
 const chunkBits = 10 // items of a chunk, as a power of two
 
-// At gives an item, which stays where it is.
+// At returns an item, which stays where it is.
 func (s *Slab[T]) At(i uint32) *T { return &s.chunks[i>>chunkBits][i&(1<<chunkBits-1)] }
 
-// Add gives the number of an item that is free; what it holds is left over.
+// Add returns the number of an item that is free; what it holds is left over.
 func (s *Slab[T]) Add() uint32 {
 	if n := len(s.free); n > 0 {
 		i := s.free[n-1]
@@ -40,9 +40,9 @@ func (s *Slab[T]) Add() uint32 {
 // Drop frees an item, which must not hold pointers that keep other things alive.
 func (s *Slab[T]) Drop(i uint32) { s.free = append(s.free, i) }
 
-// Numbers gives how many numbers were ever given: those from 1 to that may be of
+// Numbers returns how many numbers were ever given: those from 1 to that may be of
 // items, or free.
 func (s *Slab[T]) Numbers() uint32 { return max(1, s.next) - 1 }
 
-// Len gives how many items there are.
+// Len returns how many items there are.
 func (s *Slab[T]) Len() int { return int(s.Numbers()) - len(s.free) }

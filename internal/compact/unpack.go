@@ -11,7 +11,7 @@ import (
 type reader struct {
 	policies *Policies
 	rest     string
-	entities []*policy.Entities
+	entities []*policy.PeerSet
 }
 
 func (r *reader) take(n int) string {
@@ -35,7 +35,7 @@ func (r *reader) uint() uint64 {
 	return v
 }
 
-// string gives a part of the packed policy.
+// string returns a part of the packed policy.
 func (r *reader) string() string { return r.take(int(r.uint())) }
 
 func (r *reader) rule(out *policy.Rule) {
@@ -91,10 +91,10 @@ func (r *reader) http() *policy.HTTPMatch {
 
 func (r *reader) peer(out *policy.Peer, bits uint64) {
 	if bits&hasEntities != 0 {
-		out.Entities, r.entities = r.entities[0], r.entities[1:]
+		out.Set, r.entities = r.entities[0], r.entities[1:]
 	}
 	if bits&hasNotEntities != 0 {
-		out.NotEntities, r.entities = r.entities[0], r.entities[1:]
+		out.NotSet, r.entities = r.entities[0], r.entities[1:]
 	}
 	if bits&hasNets != 0 {
 		out.Nets = r.nets()

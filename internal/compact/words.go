@@ -37,7 +37,7 @@ func NewWords() *Words {
 	return w
 }
 
-// At gives a string that is held.
+// At returns a string that is held.
 func (w *Words) At(id uint32) string {
 	if id == 0 {
 		return ""
@@ -45,7 +45,7 @@ func (w *Words) At(id uint32) string {
 	return w.entries.At(id).text
 }
 
-// Find gives the number of a string; 0 if no one holds it.
+// Find returns the number of a string; 0 if no one holds it.
 func (w *Words) Find(text string) uint32 {
 	if text == "" {
 		return 0
@@ -83,7 +83,7 @@ func (w *Words) FindBytes(text []byte) uint32 {
 	return id
 }
 
-// Hold gives the number of a string and counts one holder more. What it keeps is
+// Hold returns the number of a string and counts one holder more. What it keeps is
 // a copy: text may be a part of something larger.
 func (w *Words) Hold(text string) uint32 {
 	if text == "" {
@@ -148,5 +148,5 @@ func (w *Words) Release(id uint32) (last bool) {
 	return true
 }
 
-// Len gives how many strings are held.
+// Len returns how many strings are held.
 func (w *Words) Len() int { return w.entries.Len() }

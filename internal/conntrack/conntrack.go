@@ -155,7 +155,7 @@ func (t *Table) delete(e Entry) error {
 	return err
 }
 
-// localAddrs gives the addresses at which the host itself receives.
+// localAddrs returns the addresses at which the host itself receives.
 func (t *Table) localAddrs() (*bart.Lite, error) {
 	local := &bart.Lite{}
 	// A host without an address of its own sends from the unspecified one.

@@ -52,10 +52,10 @@ type Entry struct {
 	id, zone nfnl.Value
 }
 
-// Asked gives the destination that the client asked for, before it was translated.
+// Asked returns the destination that the client asked for, before it was translated.
 func (e Entry) Asked() netip.AddrPort { return e.before }
 
-// String gives "TCP 10.0.0.1:4000 -> 10.0.0.2:80".
+// String returns "TCP 10.0.0.1:4000 -> 10.0.0.2:80".
 func (e Entry) String() string {
 	f := e.Flow
 	switch {

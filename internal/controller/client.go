@@ -44,7 +44,7 @@ func newClient(cfg *rest.Config) (*client, error) {
 	return &client{r}, nil
 }
 
-// read gives the answer to a request, or what the server says is wrong.
+// read returns the answer to a request, or what the server says is wrong.
 func read(ctx context.Context, r *rest.Request) ([]byte, error) {
 	result := r.Do(ctx)
 	if err := result.Error(); err != nil {

@@ -26,7 +26,7 @@ const (
 	maxNote = 1024
 )
 
-// eventName gives the Event about what is wrong with an object: the same for
+// eventName returns the Event about what is wrong with an object: the same for
 // the same, so that it is one Event, whoever leads.
 func eventName(s *saying, key policy.Key) string {
 	h := fnv.New64a()
@@ -48,7 +48,7 @@ func shortName(name string) string {
 	return name
 }
 
-// event gives the Event about what is wrong with an object.
+// event returns the Event about what is wrong with an object.
 func event(s *saying, key policy.Key, instance string, at time.Time) *eventsv1.Event {
 	namespace := key.Namespace
 	if namespace == "" {

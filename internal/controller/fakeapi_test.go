@@ -122,7 +122,7 @@ func (f *fakeAPI) wait(t testing.TB, what string, is func(f *fakeAPI) bool) {
 	}
 }
 
-// collectionOf gives the path of all objects of a kind, of any namespace.
+// collectionOf returns the path of all objects of a kind, of any namespace.
 func collectionOf(path string) string {
 	parts := strings.Split(path, "/")
 	if parts[4] == "namespaces" {
@@ -209,7 +209,7 @@ func (f *fakeAPI) resources(w http.ResponseWriter, path string) {
 	answerWith(w, http.StatusOK, list)
 }
 
-// kindAt gives the kind of the objects at a path.
+// kindAt returns the kind of the objects at a path.
 func kindAt(path string) string {
 	for _, k := range kinds {
 		if "/apis/"+k.apiVersion+"/"+k.resource == path {
@@ -219,7 +219,7 @@ func kindAt(path string) string {
 	return "NodePolicyReport"
 }
 
-// get gives one object, or all of a kind.
+// get returns one object, or all of a kind.
 func (f *fakeAPI) get(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -87,7 +87,7 @@ func (f *fakeAPI) applyStatus(w http.ResponseWriter, r *http.Request, path strin
 	}
 }
 
-// condition gives "Status Reason" of a condition of the object at a path. The lock is held.
+// condition returns "Status Reason" of a condition of the object at a path. The lock is held.
 func (f *fakeAPI) condition(path, name string) string {
 	status, _ := f.objects[path]["status"].(object)
 	conditions, _ := status["conditions"].([]any)
@@ -99,14 +99,14 @@ func (f *fakeAPI) condition(path, name string) string {
 	return ""
 }
 
-// number gives a number of a status. The lock is held.
+// number returns a number of a status. The lock is held.
 func (f *fakeAPI) number(path, name string) int {
 	status, _ := f.objects[path]["status"].(object)
 	n, _ := status[name].(float64)
 	return int(n)
 }
 
-// events gives the notes of the Events about an object, sorted. The lock is held.
+// events returns the notes of the Events about an object, sorted. The lock is held.
 func (f *fakeAPI) events(kind, name string) []string {
 	var notes []string
 	for path, o := range f.objects {

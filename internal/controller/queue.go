@@ -81,7 +81,7 @@ func (l *line) Push(key policy.Key) {
 	}
 }
 
-// Len gives the number of those who wait.
+// Len returns the number of those who wait.
 func (l *line) Len() int { return l.first.len() + l.rest.len() }
 
 // Pop takes the next one.

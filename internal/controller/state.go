@@ -129,7 +129,7 @@ func (s *state) take(b store.Batch) []change {
 	return out
 }
 
-// subject gives what is known of an object, making it if it is new.
+// subject returns what is known of an object, making it if it is new.
 func (s *state) subject(key policy.Key, k *kind) *subject {
 	o := s.subjects[key]
 	if o == nil {
@@ -165,7 +165,7 @@ func (s *state) complete() []change {
 	return s.everything()
 }
 
-// all gives all objects.
+// all returns all objects.
 func (s *state) all() []change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -234,7 +234,7 @@ type saying struct {
 	news   bool // that its status does not say
 }
 
-// say gives what there is to say of an object; false if it is gone.
+// say returns what there is to say of an object; false if it is gone.
 func (s *state) say(key policy.Key, at time.Time) (saying, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -78,7 +78,7 @@ func (s *sums) remove(name string) []policy.Key {
 	return s.replace(before, nil)
 }
 
-// of gives the sum of a policy, making it if it is new; nil for a kind whose
+// of returns the sum of a policy, making it if it is new; nil for a kind whose
 // status does not count.
 func (s *sums) of(kind, namespace, name string) *sum {
 	if k := kindOf[kind]; k == nil || !k.form.countsNodes() {

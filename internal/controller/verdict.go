@@ -69,7 +69,7 @@ func shorten(text string, most int) string {
 
 func (v verdict) valid() bool { return v.reason == v3.ReasonValid }
 
-// accepted gives the condition Accepted.
+// accepted returns the condition Accepted.
 func (v verdict) accepted() metav1.Condition {
 	c := metav1.Condition{Type: v3.ConditionAccepted, Status: metav1.ConditionTrue, Reason: v.reason, Message: "it is valid"}
 	if v.valid() && v.message != "" {
@@ -100,7 +100,7 @@ func status(f form, generation int64, v verdict, t tally) v3.PolicyStatus {
 
 func clamp(n int) int32 { return int32(min(n, math.MaxInt32)) }
 
-// programmed gives the condition Programmed.
+// programmed returns the condition Programmed.
 func programmed(v verdict, t tally) metav1.Condition {
 	no := func(reason, format string, args ...any) metav1.Condition {
 		return metav1.Condition{
@@ -145,7 +145,7 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// renew gives the conditions their times: that of the old one where the status of
+// renew returns the conditions their times: that of the old one where the status of
 // the condition is the same. It reports whether anything differs.
 func renew(old, now *v3.PolicyStatus, at time.Time) bool {
 	differs := old.ObservedGeneration != now.ObservedGeneration || old.Endpoints != now.Endpoints || old.Nodes != now.Nodes

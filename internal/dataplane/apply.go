@@ -156,7 +156,7 @@ func allowIndex(allow bool) int {
 	return 0
 }
 
-// Program gives the program of a direction; 0 does not govern.
+// Program returns the program of a direction; 0 does not govern.
 func (l Local) Program(dir policy.Direction) ProgramID {
 	if dir == policy.Egress {
 		return l.Egress
@@ -184,7 +184,7 @@ func (s *State) unbind(l Local) {
 	}
 }
 
-// Full gives the delta from no tables to this state.
+// Full returns the delta from no tables to this state.
 func (s *State) Full() *Delta {
 	d := &Delta{
 		AddDeciders: s.Deciders(),

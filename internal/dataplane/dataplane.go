@@ -44,7 +44,7 @@ type Cutter interface {
 	CutDue() bool
 	// Cut ends the live connections that are denied. That it cannot is for its log.
 	Cut(ctx context.Context)
-	// ConnectionsCut gives how many it has ended; callable at any time.
+	// ConnectionsCut returns how many it has ended; callable at any time.
 	ConnectionsCut() uint64
 }
 

@@ -31,7 +31,7 @@ type Guarded interface {
 	// SetGuard replaces the guard in one atomic step. Before the first Apply it
 	// takes effect with that. On an error the guard is as it was.
 	SetGuard(ctx context.Context, g Guard) error
-	// Spoofed gives how many packets were dropped for their source, since the
+	// Spoofed returns how many packets were dropped for their source, since the
 	// tables were made.
 	Spoofed(ctx context.Context) (uint64, error)
 }

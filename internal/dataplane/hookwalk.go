@@ -26,7 +26,7 @@ const (
 	PacketUntracked
 )
 
-// String gives the state as nft writes it.
+// String returns the state as nft writes it.
 func (s PacketState) String() string {
 	return [...]string{"new", "established", "related", "invalid", "untracked"}[s]
 }
@@ -48,9 +48,9 @@ type HookDecider interface {
 	AtHook(h policy.Hook, p HookPacket) HookOutcome
 	// Misplaced says what is wrong with where base chains are, one line each.
 	Misplaced() []string
-	// Links gives the numbers of interfaces of local endpoints, of which the kernel
+	// Links returns the numbers of interfaces of local endpoints, of which the kernel
 	// checks the sources of packets.
 	Links() []uint32
-	// Failsafes gives what the kernel holds always open.
+	// Failsafes returns what the kernel holds always open.
 	Failsafes() []policy.Failsafe
 }

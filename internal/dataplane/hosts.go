@@ -55,12 +55,12 @@ const (
 	SkipsTracking       // of each packet, which is not tracked either
 )
 
-// SkipsAt gives what an Allow skips that a program of the hook says.
+// SkipsAt returns what an Allow skips that a program of the hook says.
 func SkipsAt(h policy.Hook) Skips {
 	switch {
 	case h.Raw():
 		return SkipsTracking
-	case h.Early():
+	case h.BeforeFilter():
 		return SkipsIngress
 	}
 	return SkipsNothing
@@ -72,7 +72,7 @@ func (k PointKey) Compare(o PointKey) int {
 		strings.Compare(k.Interface, o.Interface), cmp.Compare(k.Family, o.Family))
 }
 
-// String gives "input eth0 IPv4".
+// String returns "input eth0 IPv4".
 func (k PointKey) String() string {
 	text := fmt.Sprintf("%v %s IPv%d", k.Hook, k.Interface, k.Family)
 	if k.Node != "" {
@@ -89,7 +89,7 @@ func (p HostPoint) Equal(o HostPoint) bool {
 // Governs reports whether the point has a program.
 func (p HostPoint) Governs() bool { return p.Base != 0 || len(p.Programs) > 0 }
 
-// ProgramFor gives the program for a class of the local side.
+// ProgramFor returns the program for a class of the local side.
 func (p HostPoint) ProgramFor(class ClassID) ProgramID {
 	i, ok := slices.BinarySearchFunc(p.Programs, class, func(x ClassProgram, c ClassID) int { return cmp.Compare(x.Class, c) })
 	if ok {
@@ -98,7 +98,7 @@ func (p HostPoint) ProgramFor(class ClassID) ProgramID {
 	return p.Base
 }
 
-// all gives the programs of a point, each as often as it is referred to.
+// all returns the programs of a point, each as often as it is referred to.
 func (p HostPoint) all() []ProgramID {
 	var ids []ProgramID
 	if p.Base != 0 {
@@ -137,7 +137,7 @@ func (s *State) DecideHost(at PointKey, f policy.Flow) Verdict {
 	return s.decide(p.ProgramFor(s.Class(own)), peer, f)
 }
 
-// Points gives all points, sorted.
+// Points returns all points, sorted.
 func (s *State) Points() []HostPoint {
 	return slices.SortedFunc(maps.Values(s.points), func(a, b HostPoint) int { return a.Compare(b.PointKey) })
 }
@@ -281,7 +281,7 @@ type HostSettings struct {
 // (Calico: the upper 16; Cilium: 0xf00) use.
 const DefaultMark = 0x2000
 
-// LocalSide gives the ends of a flow as a hook sees them.
+// LocalSide returns the ends of a flow as a hook sees them.
 func LocalSide(h policy.Hook, f policy.Flow) (own, peer netip.Addr) {
 	if h.Direction() == policy.Egress {
 		return f.Src, f.Dst

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// inverse gives the delta that leads back from the state after d, which fits, to
+// inverse returns the delta that leads back from the state after d, which fits, to
 // this one. There is no way back from the very first delta, since afterwards
 // every family always has a class.
 func (s *State) inverse(d *Delta) *Delta {

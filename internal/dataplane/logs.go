@@ -16,7 +16,7 @@ const (
 	endOfField = "\t"
 )
 
-// LogsOf gives the rules as Logs. A rule that several rules of the model stand
+// LogsOf returns the rules as Logs. A rule that several rules of the model stand
 // for is there once.
 func LogsOf(rules []policy.Decider) Logs {
 	var b strings.Builder
@@ -30,7 +30,7 @@ func LogsOf(rules []policy.Decider) Logs {
 	return Logs(b.String())
 }
 
-// All gives the rules.
+// All returns the rules.
 func (l Logs) All() []policy.Decider {
 	var rules []policy.Decider
 	for line := range strings.SplitSeq(strings.TrimSuffix(string(l), endOfLog), endOfLog) {

@@ -41,7 +41,7 @@ func (n *next) base(id ProgramID) RowID {
 	return n.State.programs[id].Base
 }
 
-// row gives the row that a program will have for a class.
+// row returns the row that a program will have for a class.
 func (n *next) row(id ProgramID, class ClassID) RowID {
 	row, ok := n.cells[id][class]
 	if !ok && n.State.programs[id] != nil {
@@ -53,7 +53,7 @@ func (n *next) row(id ProgramID, class ClassID) RowID {
 	return row
 }
 
-// classes gives the classes for which a program has, had or gets a row of its own.
+// classes returns the classes for which a program has, had or gets a row of its own.
 func (n *next) classes(id ProgramID) map[ClassID]struct{} {
 	set := map[ClassID]struct{}{}
 	if p := n.State.programs[id]; p != nil {
@@ -192,7 +192,7 @@ func (n *next) hasProgram(id ProgramID) bool {
 	return true
 }
 
-// netClass gives the class that the nets will give to a prefix that has none of its own.
+// netClass returns the class that the nets will give to a prefix that has none of its own.
 func (n *next) netClass(p netip.Prefix) ClassID {
 	for bits := p.Bits(); bits >= 0; bits-- {
 		wider := netip.PrefixFrom(p.Addr(), bits).Masked()

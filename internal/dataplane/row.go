@@ -16,7 +16,7 @@ type Column struct {
 	Cells []Region
 }
 
-// space gives the coordinates of the protocol's layer 4 space: those of a flow
+// space returns the coordinates of the protocol's layer 4 space: those of a flow
 // without ports or types lie at 0.
 func space(p policy.Protocol) Range {
 	switch {
@@ -31,7 +31,7 @@ func space(p policy.Protocol) Range {
 // Contains reports whether the range holds v.
 func (r Range) Contains(v uint16) bool { return r.First <= v && v <= r.Last }
 
-// String gives "80" or "80-90".
+// String returns "80" or "80-90".
 func (r Range) String() string {
 	if r.First == r.Last {
 		return fmt.Sprint(r.First)
@@ -39,7 +39,7 @@ func (r Range) String() string {
 	return fmt.Sprintf("%d-%d", r.First, r.Last)
 }
 
-// Point gives the flow's place in layer 4 space: destination and source port,
+// Point returns the flow's place in layer 4 space: destination and source port,
 // or ICMP type and code, or 0, 0.
 func Point(f policy.Flow) (dst, src uint16) {
 	switch {
@@ -51,7 +51,7 @@ func Point(f policy.Flow) (dst, src uint16) {
 	return 0, 0
 }
 
-// At gives the region of the row that holds the flow; false where a row is not complete.
+// At returns the region of the row that holds the flow; false where a row is not complete.
 func (r Row) At(f policy.Flow) (Region, bool) {
 	dst, src := Point(f)
 	for _, g := range r {
@@ -108,7 +108,7 @@ func (r Row) Columns(p policy.Protocol) ([]Column, error) {
 	return columns, nil
 }
 
-// column gives the verdicts along the source axis at one span of destinations,
+// column returns the verdicts along the source axis at one span of destinations,
 // through which no border of a region runs. The regions are sorted by source.
 func column(regions []Region, span, whole Range) ([]Region, error) {
 	var cells []Region
@@ -206,7 +206,7 @@ func compareRegions(a, b Region) int {
 	)
 }
 
-// String gives the region as one line of a dump.
+// String returns the region as one line of a dump.
 func (g Region) String() string {
 	verdict := "deny"
 	if g.Allow {

@@ -59,7 +59,7 @@ type ClassUse struct {
 	Addrs, Nets int
 }
 
-// NewState gives the state of no tables.
+// NewState returns the state of no tables.
 func NewState() *State {
 	return &State{
 		deciders: map[DeciderID]*deciderEntry{},
@@ -81,7 +81,7 @@ func family(a netip.Addr) int {
 	return 1
 }
 
-// addrClass gives the class that the address itself has, nets aside.
+// addrClass returns the class that the address itself has, nets aside.
 func (s *State) addrClass(a netip.Addr) (ClassID, bool) {
 	if a.Is4() {
 		c, ok := s.addrs4[a.As4()]
@@ -91,7 +91,7 @@ func (s *State) addrClass(a netip.Addr) (ClassID, bool) {
 	return c, ok
 }
 
-// Class gives the class of an address; 0 before the first delta.
+// Class returns the class of an address; 0 before the first delta.
 func (s *State) Class(a netip.Addr) ClassID {
 	a = a.Unmap()
 	if c, ok := s.addrClass(a); ok {
@@ -125,7 +125,7 @@ func (s *State) decide(id ProgramID, peer netip.Addr, f policy.Flow) Verdict {
 	return Verdict{Governed: true, Allow: region.Allow, Decider: region.Decider}
 }
 
-// RowFor gives the row that the program has for a class.
+// RowFor returns the row that the program has for a class.
 func (p *Program) RowFor(c ClassID) RowID {
 	if row, ok := p.Cells[c]; ok {
 		return row
@@ -133,18 +133,18 @@ func (p *Program) RowFor(c ClassID) RowID {
 	return p.Base
 }
 
-// Local gives the local endpoint's entry at an address.
+// Local returns the local endpoint's entry at an address.
 func (s *State) Local(a netip.Addr) (Local, bool) {
 	l, ok := s.locals[a]
 	return l, ok
 }
 
-// Locals gives the entries of all local endpoints, sorted by address.
+// Locals returns the entries of all local endpoints, sorted by address.
 func (s *State) Locals() []Local {
 	return slices.SortedFunc(maps.Values(s.locals), func(a, b Local) int { return a.Addr.Compare(b.Addr) })
 }
 
-// LocalsOf gives the addresses that a program governs in a direction, in no order.
+// LocalsOf returns the addresses that a program governs in a direction, in no order.
 func (s *State) LocalsOf(id ProgramID, dir policy.Direction) iter.Seq[netip.Addr] {
 	if p := s.programs[id]; p != nil {
 		return maps.Keys(p.locals[dir])
@@ -152,7 +152,7 @@ func (s *State) LocalsOf(id ProgramID, dir policy.Direction) iter.Seq[netip.Addr
 	return func(func(netip.Addr) bool) {}
 }
 
-// Program gives a program; nil if there is none. It must not be changed.
+// Program returns a program; nil if there is none. It must not be changed.
 func (s *State) Program(id ProgramID) *Program {
 	if p := s.programs[id]; p != nil {
 		return &p.Program
@@ -160,7 +160,7 @@ func (s *State) Program(id ProgramID) *Program {
 	return nil
 }
 
-// Programs gives all programs, in no order. They must not be changed.
+// Programs returns all programs, in no order. They must not be changed.
 func (s *State) Programs() iter.Seq[*Program] {
 	return func(yield func(*Program) bool) {
 		for _, p := range s.programs {
@@ -171,7 +171,7 @@ func (s *State) Programs() iter.Seq[*Program] {
 	}
 }
 
-// Row gives a row; nil if there is none.
+// Row returns a row; nil if there is none.
 func (s *State) Row(id RowID) Row {
 	if r := s.rows[id]; r != nil {
 		return r.row
@@ -179,7 +179,7 @@ func (s *State) Row(id RowID) Row {
 	return nil
 }
 
-// Rows gives all rows, in no order.
+// Rows returns all rows, in no order.
 func (s *State) Rows() iter.Seq2[RowID, Row] {
 	return func(yield func(RowID, Row) bool) {
 		for id, r := range s.rows {
@@ -190,7 +190,7 @@ func (s *State) Rows() iter.Seq2[RowID, Row] {
 	}
 }
 
-// Decider gives a decider, and how many regions refer to it, denying and allowing.
+// Decider returns a decider, and how many regions refer to it, denying and allowing.
 func (s *State) Decider(id DeciderID) (d Decider, denying, allowing int, ok bool) {
 	e := s.deciders[id]
 	if e == nil {
@@ -199,7 +199,7 @@ func (s *State) Decider(id DeciderID) (d Decider, denying, allowing int, ok bool
 	return e.Decider, e.refs[0], e.refs[1], true
 }
 
-// Deciders gives all deciders, sorted by ID.
+// Deciders returns all deciders, sorted by ID.
 func (s *State) Deciders() []Decider {
 	out := make([]Decider, 0, len(s.deciders))
 	for _, id := range slices.Sorted(maps.Keys(s.deciders)) {
@@ -222,13 +222,13 @@ func (s *State) ClassUse(id ClassID) ClassUse {
 	return ClassUse{}
 }
 
-// Classes gives all classes, sorted.
+// Classes returns all classes, sorted.
 func (s *State) Classes() []ClassID { return slices.Sorted(maps.Keys(s.classes)) }
 
-// AddrClass gives the class of an address that has one of its own, nets aside.
+// AddrClass returns the class of an address that has one of its own, nets aside.
 func (s *State) AddrClass(a netip.Addr) (ClassID, bool) { return s.addrClass(a.Unmap()) }
 
-// Addrs gives the addresses that have a class of their own, in no order.
+// Addrs returns the addresses that have a class of their own, in no order.
 func (s *State) Addrs() iter.Seq2[netip.Addr, ClassID] {
 	return func(yield func(netip.Addr, ClassID) bool) {
 		for a, c := range s.addrs4 {
@@ -244,19 +244,19 @@ func (s *State) Addrs() iter.Seq2[netip.Addr, ClassID] {
 	}
 }
 
-// Nets gives the prefixes and their classes: IPv4 before IPv6, sorted by address
+// Nets returns the prefixes and their classes: IPv4 before IPv6, sorted by address
 // and length.
 func (s *State) Nets() iter.Seq2[netip.Prefix, ClassID] { return s.nets.AllSorted() }
 
-// NetsIn gives the prefixes inside of p, itself included, sorted.
+// NetsIn returns the prefixes inside of p, itself included, sorted.
 func (s *State) NetsIn(p netip.Prefix) iter.Seq2[netip.Prefix, ClassID] { return s.nets.Subnets(p) }
 
-// NetClassOf gives the class that the nets give to a prefix as a whole, longer
+// NetClassOf returns the class that the nets give to a prefix as a whole, longer
 // prefixes inside of it aside.
 func (s *State) NetClassOf(p netip.Prefix) ClassID {
 	c, _ := s.nets.LookupPrefix(p)
 	return c
 }
 
-// NetClass gives the class of exactly this prefix.
+// NetClass returns the class of exactly this prefix.
 func (s *State) NetClass(p netip.Prefix) (ClassID, bool) { return s.nets.Get(p) }

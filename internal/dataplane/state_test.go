@@ -94,7 +94,7 @@ var (
 	none = dataplane.Row{{0, 255, all, all, false, 2}}
 )
 
-// first gives a small delta from nothing.
+// first returns a small delta from nothing.
 func first() *dataplane.Delta {
 	return &dataplane.Delta{
 		AddDeciders: []dataplane.Decider{

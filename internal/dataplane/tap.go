@@ -23,7 +23,7 @@ type Tapped interface {
 	Dataplane
 	// SetTap replaces the tap in one atomic step. On an error it is as it was.
 	SetTap(ctx context.Context, t Tap) error
-	// Answers gives how many packets with answers the kernel has put into the queue,
+	// Answers returns how many packets with answers the kernel has put into the queue,
 	// or would have if somebody had opened it, since the tap was made.
 	Answers(ctx context.Context) (uint64, error)
 }

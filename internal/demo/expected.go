@@ -120,7 +120,7 @@ func (c *Connection) protocol() (policy.Protocol, error) {
 // scenarios splits their range.
 const firstEphemeral = 49152
 
-// Flow gives the connection's first packet, with the addresses of its ends in
+// Flow returns the connection's first packet, with the addresses of its ends in
 // the model.
 func (c *Connection) Flow(m *policy.Model) (policy.Flow, error) {
 	proto, err := c.protocol()

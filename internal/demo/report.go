@@ -21,7 +21,7 @@ type Report struct {
 	stage *stage // the one standing, if any
 }
 
-// Lab gives the lab that was kept, nil if none was.
+// Lab returns the lab that was kept, nil if none was.
 func (r *Report) Lab() *lab.Lab {
 	if r.stage == nil {
 		return nil
@@ -92,7 +92,7 @@ const failed = "Failed"
 // Seconds is a duration that is written in JSON as seconds.
 type Seconds time.Duration
 
-// MarshalJSON gives seconds with three decimals.
+// MarshalJSON returns seconds with three decimals.
 func (s Seconds) MarshalJSON() ([]byte, error) {
 	return strconv.AppendFloat(nil, time.Duration(s).Seconds(), 'f', 3, 64), nil
 }
@@ -170,7 +170,7 @@ func (r *Row) DecidedBy() string {
 	return in
 }
 
-// Count gives the number of rows and how many of them disagree.
+// Count returns the number of rows and how many of them disagree.
 func (r *Report) Count() (rows, differing int) {
 	for _, s := range r.Scenarios {
 		for _, row := range s.rows() {
@@ -183,7 +183,7 @@ func (r *Report) Count() (rows, differing int) {
 	return rows, differing
 }
 
-// Examples gives a TCP connection that the last scenario's policy allows now,
+// Examples returns a TCP connection that the last scenario's policy allows now,
 // and one that it denies, where there are such: to try by hand.
 func (r *Report) Examples() []*Row {
 	var examples []*Row
@@ -200,10 +200,10 @@ func (r *Report) Examples() []*Row {
 	return examples
 }
 
-// Source gives the address that the connection comes from.
+// Source returns the address that the connection comes from.
 func (r *Row) Source() netip.Addr { return r.flow.Src }
 
-// Target gives the address and port that it goes to.
+// Target returns the address and port that it goes to.
 func (r *Row) Target() netip.AddrPort { return netip.AddrPortFrom(r.flow.Dst, r.flow.DstPort) }
 
 // rows lists all rows of a scenario in the order in which they are shown.

@@ -204,7 +204,7 @@ func (st *stage) plan(s *Scenario) (*ScenarioReport, error) {
 	return sr, nil
 }
 
-// packet gives the flow of a row as the lab shall send it: a source port that
+// packet returns the flow of a row as the lab shall send it: a source port that
 // the scenario does not name is the kernel's to choose.
 func (st *stage) packet(row *Row) policy.Flow {
 	f := row.flow

@@ -175,7 +175,7 @@ func usable(a netip.Addr) bool {
 	return !a.IsUnspecified() && !a.IsLoopback() && !a.IsMulticast()
 }
 
-// seconds gives a record's time to live: with its first bit set it is 0 (RFC 2181, 8).
+// seconds returns a record's time to live: with its first bit set it is 0 (RFC 2181, 8).
 func seconds(ttl uint32) time.Duration {
 	if ttl>>31 != 0 {
 		return 0
@@ -183,7 +183,7 @@ func seconds(ttl uint32) time.Duration {
 	return time.Duration(ttl) * time.Second
 }
 
-// normalName gives a name in the form of Domain.Name; false for one that no domain
+// normalName returns a name in the form of Domain.Name; false for one that no domain
 // can hold: the root, or one with characters that names of hosts do not have.
 func normalName(n *dnsmessage.Name) (string, bool) {
 	b := n.Data[:n.Length]

@@ -17,7 +17,7 @@ type Domain struct {
 	Below bool
 }
 
-// String gives "www.example.com" or "*.example.com".
+// String returns "www.example.com" or "*.example.com".
 func (d Domain) String() string {
 	if d.Below {
 		return "*." + d.Name

@@ -28,7 +28,7 @@ type Saved struct {
 // gone is when a fact expires that is no more.
 var gone = time.Unix(0, 0)
 
-// Fresh gives the facts that came, were extended by much or went since it was last
+// Fresh returns the facts that came, were extended by much or went since it was last
 // called, in the order of events.
 func (t *Table) Fresh() []Saved {
 	fresh := t.fresh
@@ -63,7 +63,7 @@ func (t *Table) Restore(saved []Saved, now time.Time) {
 	}
 }
 
-// All gives every fact, by name and address.
+// All returns every fact, by name and address.
 func (t *Table) All() []Saved {
 	out := make([]Saved, 0, t.counts.Facts)
 	for _, text := range slices.Sorted(maps.Keys(t.names)) {

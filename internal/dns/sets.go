@@ -87,7 +87,7 @@ func (t *Table) SetDomains(key policy.Key, set *policy.Set) {
 	if old == nil && len(domains) == 0 {
 		return
 	}
-	if old != nil && set != nil && old.private == set.Private && slices.Equal(old.labels, set.Labels) && slices.Equal(old.domains, domains) {
+	if old != nil && set != nil && old.private == set.Internal && slices.Equal(old.labels, set.Labels) && slices.Equal(old.domains, domains) {
 		return
 	}
 	if old != nil {
@@ -97,7 +97,7 @@ func (t *Table) SetDomains(key policy.Key, set *policy.Set) {
 		return
 	}
 	s := &learnedSet{
-		in: &t.sets, key: key, labels: set.Labels, private: set.Private, domains: domains,
+		in: &t.sets, key: key, labels: set.Labels, private: set.Internal, domains: domains,
 		places: map[netip.Addr]place{}, dirty: map[int]struct{}{}, shown: map[int]struct{}{},
 	}
 	t.sets.byKey[key] = s
@@ -239,7 +239,7 @@ func (s *learnedSet) chunkKey(chunk int) policy.Key {
 	return policy.Key{Kind: policy.KindLearned, Namespace: s.key.Namespace, Name: fmt.Sprintf("%s/%s#%d", s.key.Kind, s.key.Name, chunk)}
 }
 
-// chunk gives a chunk as the model has it; nil if nothing is in it.
+// chunk returns a chunk as the model has it; nil if nothing is in it.
 func (s *learnedSet) chunk(i int) policy.Object {
 	if i >= len(s.chunks) || len(s.chunks[i]) == 0 {
 		return nil
@@ -248,12 +248,12 @@ func (s *learnedSet) chunk(i int) policy.Object {
 	for j, a := range s.chunks[i] {
 		nets[j] = netip.PrefixFrom(a, a.BitLen())
 	}
-	return &policy.Set{Key: s.chunkKey(i), Labels: s.labels, Nets: nets, Learned: true, Private: s.private}
+	return &policy.Set{Key: s.chunkKey(i), Labels: s.labels, Nets: nets, DNSLearned: true, Internal: s.private}
 }
 
 func (s *sets) dirty() bool { return len(s.changed)+len(s.gone) > 0 }
 
-// Flush gives out how the learned sets of the model have changed since the last
+// Flush returns out how the learned sets of the model have changed since the last
 // Flush, and the generation that is in force when all of this is.
 func (t *Table) Flush(change func(policy.Change)) (generation uint64) {
 	for _, key := range t.sets.gone {
@@ -282,7 +282,7 @@ func (t *Table) Flush(change func(policy.Change)) (generation uint64) {
 	return generation
 }
 
-// Each gives all learned sets of the model, as Flush has given them out.
+// Each returns all learned sets of the model, as Flush has given them out.
 func (t *Table) Each(yield func(policy.Change)) {
 	for _, key := range slices.SortedFunc(maps.Keys(t.sets.byKey), policy.Key.Compare) {
 		s := t.sets.byKey[key]
@@ -297,5 +297,5 @@ func (t *Table) Each(yield func(policy.Change)) {
 // InUse reports whether any domain is in use.
 func (t *Table) InUse() bool { return len(t.sets.byKey) > 0 }
 
-// Domains gives how many domains are in use.
+// Domains returns how many domains are in use.
 func (t *Table) Domains() int { return len(t.sets.exact) + len(t.sets.below) }

@@ -104,7 +104,7 @@ func (s *Streams) drop(key streamKey) {
 	delete(s.open, key)
 }
 
-// empty gives up what a stream holds of messages that are not whole.
+// empty returns up what a stream holds of messages that are not whole.
 func (s *Streams) empty(st *stream) {
 	s.held -= len(st.buf)
 	for _, e := range st.early {

@@ -41,7 +41,7 @@ func (m model) flush(t *Table) uint64 {
 	})
 }
 
-// addrs gives the addresses of the learned sets with a label, sorted.
+// addrs returns the addresses of the learned sets with a label, sorted.
 func (m model) addrs(set string) []netip.Addr {
 	seen := map[netip.Addr]bool{}
 	for _, s := range m {

@@ -43,7 +43,7 @@ func (k atomKey) hash() uint64 {
 
 func (t *atomTable) at(id uint32) *atom { return t.pool.at(id) }
 
-// atomOf gives the atom of a holder's identity at a place. An atom without
+// atomOf returns the atom of a holder's identity at a place. An atom without
 // records is dropped when the last one leaves it.
 func (e *Engine) atomOf(who, zone, base uint32) uint32 {
 	key := atomKey{who, zone, base}

@@ -11,7 +11,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// benchHosts gives an engine, after its first flush, with one host endpoint of the
+// benchHosts returns an engine, after its first flush, with one host endpoint of the
 // node, for all interfaces, and so many policies for it: see modeltest.HostPolicies.
 func benchHosts(n int) *engine.Engine {
 	e := engine.New(modeltest.IsLocal)

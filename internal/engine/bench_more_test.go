@@ -23,7 +23,7 @@ func BenchmarkNetOverEndpoints(b *testing.B) {
 		m.Endpoints = append(m.Endpoints, endpoint(fmt.Sprintf("ns%d/p%d", i%500, i), fmt.Sprintf("app=a%d", i%20), addr.String()))
 	}
 	m.Policies = append(m.Policies, rulesPolicy("default", "p", 1, "role == 'server'", nil, []policy.Rule{
-		{Action: policy.Allow, Source: policy.Peer{Entities: &policy.Entities{Selector: selector.Equals("kind", "net")}}},
+		{Action: policy.Allow, Source: policy.Peer{Set: &policy.PeerSet{Selector: selector.Equals("kind", "net")}}},
 	}))
 	for _, c := range []struct {
 		net   string
@@ -61,7 +61,7 @@ func BenchmarkManyRules(b *testing.B) {
 				r := policy.Rule{Index: i, Action: policy.Allow, Protocol: &tcp}
 				r.Destination.Ports = &policy.Ports{Ranges: []policy.PortRange{{First: port, Last: port}}}
 				if i%2 == 0 {
-					r.Source.Entities = &policy.Entities{Selector: selector.Equals("app", fmt.Sprint("a", i))}
+					r.Source.Set = &policy.PeerSet{Selector: selector.Equals("app", fmt.Sprint("a", i))}
 				} else {
 					r.Source.Nets = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{20, byte(i >> 8), byte(i), 0}), 24)}
 				}

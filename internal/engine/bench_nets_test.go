@@ -28,7 +28,7 @@ func BenchmarkNetOverScatteredEndpoints(b *testing.B) {
 			m.Endpoints = append(m.Endpoints, endpoint(fmt.Sprintf("ns%d/p%d", i%500, i), fmt.Sprintf("app=a%d", i%20), addr.String()))
 		}
 		m.Policies = append(m.Policies, rulesPolicy("default", "p", 1, "role == 'server'", nil, []policy.Rule{
-			{Action: policy.Allow, Source: policy.Peer{Entities: &policy.Entities{Selector: selector.Equals("kind", "net")}}},
+			{Action: policy.Allow, Source: policy.Peer{Set: &policy.PeerSet{Selector: selector.Equals("kind", "net")}}},
 		}))
 		nets := []string{"64.0.0.0/16", "64.16.0.0/12"}
 		if family == 6 {

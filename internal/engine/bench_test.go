@@ -17,7 +17,7 @@ import (
 // what the engine alone retains after it, without the model's objects, which a
 // node shares with its store; "model-MB" is those.
 
-// liveHeap gives the bytes that are reachable.
+// liveHeap returns the bytes that are reachable.
 func liveHeap() float64 {
 	runtime.GC()
 	runtime.GC()
@@ -121,7 +121,7 @@ func selectorsModel(n int) *policy.Model {
 	for i := range n {
 		value := fmt.Sprintf("v%d", i)
 		m.Policies = append(m.Policies, rulesPolicy("default", "allow-"+value, 100, "role == 'server'", nil, []policy.Rule{
-			{Action: policy.Allow, Source: policy.Peer{Entities: &policy.Entities{Selector: selector.Equals("app", value)}}},
+			{Action: policy.Allow, Source: policy.Peer{Set: &policy.PeerSet{Selector: selector.Equals("app", value)}}},
 		}))
 		m.Endpoints = append(m.Endpoints, peer(i, "app="+value))
 	}
@@ -284,7 +284,7 @@ func networkSetsModel(n int) *policy.Model {
 		}
 		m.Sets = append(m.Sets, s)
 		m.Policies = append(m.Policies, rulesPolicy("default", "from-"+name, 100, "all()", nil, []policy.Rule{
-			{Action: policy.Allow, Source: policy.Peer{Entities: &policy.Entities{Selector: selector.Equals("name", name)}}},
+			{Action: policy.Allow, Source: policy.Peer{Set: &policy.PeerSet{Selector: selector.Equals("name", name)}}},
 		}))
 	}
 	return m

@@ -143,7 +143,7 @@ func (e *Engine) dropEndpoint(key policy.Key, id uint32) {
 	t.entries.Drop(id)
 }
 
-// endpointAddrs gives the endpoint's addresses, sorted, each once.
+// endpointAddrs returns the endpoint's addresses, sorted, each once.
 func endpointAddrs(ep *policy.Endpoint) []netip.Addr {
 	if len(ep.Addrs) == 1 && ep.Addrs[0].Is4() {
 		return ep.Addrs

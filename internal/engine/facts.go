@@ -49,7 +49,7 @@ func newFactTable() factTable {
 
 func (t *factTable) at(id uint32) *fact { return t.pool.at(id) }
 
-// holdFact gives the fact of what the peer demands of its address; 0 if it
+// holdFact returns the fact of what the peer demands of its address; 0 if it
 // demands nothing.
 func (e *Engine) holdFact(p *policy.Peer) uint32 {
 	if !p.ConstrainsAddress() {
@@ -57,8 +57,8 @@ func (e *Engine) holdFact(p *policy.Peer) uint32 {
 	}
 	t := &e.facts
 	key := factKey{
-		term:    e.holdTerm(p.Entities),
-		notTerm: e.holdTerm(p.NotEntities),
+		term:    e.holdTerm(p.Set),
+		notTerm: e.holdTerm(p.NotSet),
 		nets:    e.holdSource(p.Nets),
 		notNets: e.holdSource(p.NotNets),
 	}
@@ -134,7 +134,7 @@ func (e *Engine) touchFact(key factKey) {
 	}
 }
 
-// holdName gives the id of a port name that a rule uses.
+// holdName returns the id of a port name that a rule uses.
 func (e *Engine) holdName(name string) uint32 {
 	t := &e.facts
 	if id, ok := t.nameIDs[name]; ok {
@@ -168,7 +168,7 @@ func (e *Engine) touchName(name string) {
 	})
 }
 
-// portFact gives the fact that an address has the named port, or 0 if no rule uses the name.
+// portFact returns the fact that an address has the named port, or 0 if no rule uses the name.
 func (e *Engine) portFact(p policy.NamedPort) uint32 {
 	t := &e.facts
 	name, ok := t.nameIDs[p.Name]
@@ -185,7 +185,7 @@ func (e *Engine) portFact(p policy.NamedPort) uint32 {
 	return id
 }
 
-// programsOf gives the programs whose rows depend on the fact.
+// programsOf returns the programs whose rows depend on the fact.
 func (e *Engine) programsOf(id uint32) *roaring.Bitmap {
 	f := e.facts.at(id)
 	if f.name != 0 {
@@ -194,7 +194,7 @@ func (e *Engine) programsOf(id uint32) *roaring.Bitmap {
 	return f.programs
 }
 
-// signature gives the facts that are true of the atom, sorted.
+// signature returns the facts that are true of the atom, sorted.
 func (e *Engine) signature(a *atom) []uint32 {
 	z := e.zones.at(a.zone)
 	s := &e.scratch

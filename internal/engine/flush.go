@@ -58,7 +58,7 @@ func sortedFunc[K comparable, V any](m map[K]V, compare func(a, b K) int) []K {
 	return slices.SortedFunc(maps.Keys(m), compare)
 }
 
-// Flush gives the step from the tables of the last Flush to those of now; nil if
+// Flush returns the step from the tables of the last Flush to those of now; nil if
 // nothing changed.
 func (e *Engine) Flush() *dataplane.Delta {
 	e.out = &dataplane.Delta{}
@@ -101,7 +101,7 @@ func (e *Engine) Flush() *dataplane.Delta {
 	return out
 }
 
-// classOut gives what is given out for an address of the atom: nothing where
+// classOut returns what is given out for an address of the atom: nothing where
 // the nets around it say the same.
 func (e *Engine) classOut(a *atom) dataplane.ClassID {
 	if e.atoms.at(e.zones.at(a.base).bare).class == a.class {
@@ -174,7 +174,7 @@ func (e *Engine) giveAddrs() {
 	slices.SortFunc(e.out.DelAddrs, netip.Addr.Compare)
 }
 
-// giveRecords gives out the addresses of an atom of another class, except those
+// giveRecords returns out the addresses of an atom of another class, except those
 // that giveChanges looks at.
 func giveRecords[K addrKey](e *Engine, t *recordTable[K], a *atom) {
 	for r := a.head; r != 0; {
@@ -186,7 +186,7 @@ func giveRecords[K addrKey](e *Engine, t *recordTable[K], a *atom) {
 	}
 }
 
-// giveChanges gives out the addresses that changed atoms, came or went.
+// giveChanges returns out the addresses that changed atoms, came or went.
 func giveChanges[K addrKey](e *Engine, t *recordTable[K]) {
 	for _, c := range t.changes {
 		rec := t.recs.At(c.record)

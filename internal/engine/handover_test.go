@@ -49,7 +49,7 @@ func TestOtherNodesCannotTakeLocalAddresses(t *testing.T) {
 	own, thief := endpoint("ns/own", "app=a", "10.0.0.1"), endpoint("ns/thief", "app=b", "10.0.0.1")
 	own.Node, thief.Node, thief.Precedence = "here", "there", 100
 	deny := rulesPolicy("default", "deny", 1, "app == 'a'", nil, []policy.Rule{
-		{Action: policy.Allow, Source: policy.Peer{Entities: &policy.Entities{Selector: selector.Equals("app", "b")}}},
+		{Action: policy.Allow, Source: policy.Peer{Set: &policy.PeerSet{Selector: selector.Equals("app", "b")}}},
 	})
 	e := engine.New(local)
 	e.Apply(modeltest.Changes(nil, model(own, deny))...)
@@ -93,7 +93,7 @@ func TestNetsOfAllWidths(t *testing.T) {
 		return policy.Change{Key: s.Key, Object: s}
 	}
 	m.Policies = append(m.Policies, rulesPolicy("default", "p", 1, "all()", nil, []policy.Rule{
-		{Action: policy.Allow, Source: policy.Peer{Entities: &policy.Entities{Selector: selector.Equals("kind", "nets")}}},
+		{Action: policy.Allow, Source: policy.Peer{Set: &policy.PeerSet{Selector: selector.Equals("kind", "nets")}}},
 	}))
 	e, tb := engine.New(modeltest.IsLocal), newTables()
 	e.Apply(modeltest.Changes(nil, m)...)

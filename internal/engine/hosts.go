@@ -42,7 +42,7 @@ func newHostTable() hostTable {
 
 var families = [2]policy.Family{policy.IPv4, policy.IPv6}
 
-// settleHosts gives the points of host endpoints their programs, if anything
+// settleHosts returns the points of host endpoints their programs, if anything
 // changed that these depend on.
 func (e *Engine) settleHosts() {
 	t := &e.hosts
@@ -88,7 +88,7 @@ func (e *Engine) settleHosts() {
 	t.points = now
 }
 
-// actingHosts gives the host endpoints that act, one for each interface. One whose
+// actingHosts returns the host endpoints that act, one for each interface. One whose
 // interface nobody knows does not.
 func (e *Engine) actingHosts() []*local {
 	var list []*local
@@ -150,7 +150,7 @@ func (e *Engine) pointOf(l *local, hook policy.Hook, family policy.Family, own *
 	return p
 }
 
-// ownClasses gives the classes of which something is true that the rules of a
+// ownClasses returns the classes of which something is true that the rules of a
 // host endpoint ask of the local side.
 func (e *Engine) ownClasses(l *local, hook policy.Hook) *roaring.Bitmap {
 	all := roaring.New()

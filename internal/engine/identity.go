@@ -68,7 +68,7 @@ func (t *identityTable) each(ids *roaring.Bitmap, visit func(in *identity)) {
 	})
 }
 
-// labelsOf gives the labels of an identity, in space that the next call uses again.
+// labelsOf returns the labels of an identity, in space that the next call uses again.
 func (t *identityTable) labelsOf(in *identity) selector.Labels {
 	t.read = t.read[:0]
 	for _, l := range in.labels {
@@ -77,7 +77,7 @@ func (t *identityTable) labelsOf(in *identity) selector.Labels {
 	return t.read
 }
 
-// holdIdentity gives the identity of labels and ports, and counts one more
+// holdIdentity returns the identity of labels and ports, and counts one more
 // endpoint of it.
 func (e *Engine) holdIdentity(labels selector.Labels, ports []policy.NamedPort) uint32 {
 	t := e.identities
@@ -97,7 +97,7 @@ func (e *Engine) holdIdentity(labels selector.Labels, ports []policy.NamedPort) 
 	return id
 }
 
-// find gives the identity of labels and ports, or 0.
+// find returns the identity of labels and ports, or 0.
 func (t *identityTable) find(labels selector.Labels, ports []policy.NamedPort) uint32 {
 	ids := t.scratch[:0]
 	for _, l := range labels {

@@ -152,7 +152,7 @@ func (x *labelIndex) remove(id uint32, ls selector.Labels) {
 	}
 }
 
-// candidates gives every label set that the selector with these requirements
+// candidates returns every label set that the selector with these requirements
 // matches, and others.
 func (x *labelIndex) candidates(reqs []selector.Requirement, yield func(id uint32)) {
 	f := x.posts.cheapest(reqs)
@@ -192,7 +192,7 @@ func (x *selectorIndex) remove(id uint32, f filing) {
 	f.hashes(func(h uint64) { x.posts.remove(h, id) })
 }
 
-// candidates gives every selector that matches the labels, and others; each once.
+// candidates returns every selector that matches the labels, and others; each once.
 func (x *selectorIndex) candidates(ls selector.Labels, yield func(id uint32)) {
 	x.any.Iterate(func(id uint32) bool { yield(id); return true })
 	for _, l := range ls {

@@ -33,7 +33,7 @@ func spread(h uint32) uint64 { return uint64(h)<<32 | uint64(h) }
 
 func (t *labelTable) at(id uint32) selector.Label { return t.entries.At(id).Label }
 
-// find gives the number of a label, or 0.
+// find returns the number of a label, or 0.
 func (t *labelTable) find(l selector.Label) uint32 { return t.findHash(hashOf(l), l) }
 
 func (t *labelTable) findHash(h uint32, l selector.Label) uint32 {
@@ -43,7 +43,7 @@ func (t *labelTable) findHash(h uint32, l selector.Label) uint32 {
 	})
 }
 
-// hold gives the number of a label of that hash, and counts one use more.
+// hold returns the number of a label of that hash, and counts one use more.
 func (t *labelTable) hold(l selector.Label, hash uint64) uint32 {
 	h := shorten(hash)
 	id := t.findHash(h, l)

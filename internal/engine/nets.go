@@ -61,7 +61,7 @@ var roots = [2]netip.Prefix{
 
 func (t *sourceTable) at(id uint32) *source { return t.pool.at(id) }
 
-// holdSource gives the source of a rule's nets; 0 for nil. An empty list is a
+// holdSource returns the source of a rule's nets; 0 for nil. An empty list is a
 // source that holds no address.
 func (e *Engine) holdSource(nets []netip.Prefix) uint32 {
 	if nets == nil {

@@ -210,7 +210,7 @@ func (e *Engine) releasePolicies() {
 	e.dirty.policies = e.dirty.policies[:0]
 }
 
-// enforced gives those of the policies whose tier exists, as they are evaluated.
+// enforced returns those of the policies whose tier exists, as they are evaluated.
 func (e *Engine) enforced(applied []uint32) []uint32 {
 	ids := make([]uint32, 0, len(applied))
 	for _, id := range applied {

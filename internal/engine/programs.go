@@ -55,7 +55,7 @@ type programTable struct {
 	last  uint32
 }
 
-// settlePrograms gives the local addresses that changed their programs.
+// settlePrograms returns the local addresses that changed their programs.
 func (e *Engine) settlePrograms() {
 	for _, a := range sortedFunc(e.dirty.addrs, netip.Addr.Compare) {
 		la := e.byAddr[a]
@@ -92,13 +92,13 @@ func (e *Engine) settlePrograms() {
 	clear(e.dirty.addrs)
 }
 
-// programFor gives the program of a local endpoint at one of its addresses, and
+// programFor returns the program of a local endpoint at one of its addresses, and
 // counts one more address of it; 0 if nothing governs.
 func (e *Engine) programFor(l *local, addr netip.Addr, dir policy.Direction) uint32 {
 	return e.hold(&program{dir: dir}, l, policy.FamilyOf(addr), e.factsAt(addr))
 }
 
-// programOf gives the program of a host endpoint at a hook, for a local side of
+// programOf returns the program of a host endpoint at a hook, for a local side of
 // which the facts are true, and counts one more use of it; 0 if nothing governs.
 func (e *Engine) programOf(l *local, hook policy.Hook, family policy.Family, facts []uint32) uint32 {
 	return e.hold(&program{dir: hook.Direction(), hook: hook}, l, family, facts)
@@ -132,7 +132,7 @@ func (e *Engine) hold(p *program, l *local, family policy.Family, facts []uint32
 	return e.addProgram(p)
 }
 
-// factsAt gives the facts that are true of an address that an endpoint holds.
+// factsAt returns the facts that are true of an address that an endpoint holds.
 func (e *Engine) factsAt(addr netip.Addr) []uint32 {
 	var a *atom
 	if addr.Is4() {
@@ -177,7 +177,7 @@ func (e *Engine) rulesFor(p *program, l *local, family policy.Family, facts []ui
 	endTier := func() {
 		if last != nil {
 			action := e.tiers[last.Tier].DefaultAction
-			if p.hook.Early() {
+			if p.hook.BeforeFilter() {
 				action = policy.Pass
 			}
 			end(policy.Decider{

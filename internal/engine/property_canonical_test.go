@@ -76,7 +76,7 @@ func (tb *tables) rowText(row dataplane.Row) string {
 	return b.String()
 }
 
-// missing gives the lines of a that b lacks, as often as it lacks them.
+// missing returns the lines of a that b lacks, as often as it lacks them.
 func missing(a, b []string) []string {
 	count := map[string]int{}
 	for _, s := range b {

@@ -12,7 +12,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// hostAt gives the host endpoint that acts for an interface: spelled out here
+// hostAt returns the host endpoint that acts for an interface: spelled out here
 // once more, so that neither side of the comparison brings its own.
 func hostAt(m *policy.Model, node, iface string) *policy.Endpoint {
 	var named, all *policy.Endpoint

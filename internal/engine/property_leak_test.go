@@ -13,7 +13,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// sizes gives the number of entries of every map, pool, slab and hash index
+// sizes returns the number of entries of every map, pool, slab and hash index
 // that an engine holds, by path.
 func sizes(e *Engine) map[string]int {
 	out := map[string]int{}

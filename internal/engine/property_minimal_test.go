@@ -19,7 +19,7 @@ import (
 // (tables.apply already finds every entry of a delta that changes nothing, in
 // all properties. Here is what a delta must do without beyond that.)
 
-// started gives an engine that holds a model, and its tables.
+// started returns an engine that holds a model, and its tables.
 func started(t fataler, m *policy.Model) (*engine.Engine, *tables) {
 	t.Helper()
 	e, tb := engine.New(nil), newTables()

@@ -17,7 +17,7 @@ func namedStates() []state {
 	ports := func(names []string, ranges ...policy.PortRange) *policy.Ports {
 		return &policy.Ports{Names: names, Ranges: ranges}
 	}
-	entities := func(s string) *policy.Entities { return &policy.Entities{Selector: selector.MustParse(s)} }
+	entities := func(s string) *policy.PeerSet { return &policy.PeerSet{Selector: selector.MustParse(s)} }
 	allow := func(from, to policy.Peer) policy.Rule {
 		return policy.Rule{Action: policy.Allow, Protocol: &tcp, Source: from, Destination: to}
 	}
@@ -38,9 +38,9 @@ func namedStates() []state {
 
 	deny := rulesPolicy("default", "deny-all", math.Inf(1), "all()", nil, nil)
 	webToApp := rulesPolicy("default", "web-to-app", 100, "app == 'app'", nil,
-		[]policy.Rule{allow(policy.Peer{Entities: entities("app == 'web'")}, policy.Peer{Ports: ports(nil, policy.PortRange{First: 80, Last: 90})})})
+		[]policy.Rule{allow(policy.Peer{Set: entities("app == 'web'")}, policy.Peer{Ports: ports(nil, policy.PortRange{First: 80, Last: 90})})})
 	toSQL := rulesPolicy("default", "to-sql", 100, "app == 'db'", nil,
-		[]policy.Rule{allow(policy.Peer{NotEntities: entities("app == 'web'")}, policy.Peer{Ports: ports([]string{"sql"})})})
+		[]policy.Rule{allow(policy.Peer{NotSet: entities("app == 'web'")}, policy.Peer{Ports: ports([]string{"sql"})})})
 	clients := rulesPolicy("default", "clients", 50, "app in {'web', 'app'}", []policy.Rule{
 		{Action: policy.Log},
 		allow(policy.Peer{}, policy.Peer{Ports: ports([]string{"sql"})}),
@@ -48,7 +48,7 @@ func namedStates() []state {
 		{Index: 3, Action: policy.Allow, Destination: policy.Peer{Nets: nets("0.0.0.0/0"), NotNets: nets("10.0.0.0/8 192.0.2.0/24")}},
 	}, nil)
 	threats := rulesPolicy("security", "threats", 1, "all()",
-		[]policy.Rule{{Action: policy.Deny, Destination: policy.Peer{Entities: entities("feed == 'bad'")}}, {Index: 1, Action: policy.Pass}}, nil)
+		[]policy.Rule{{Action: policy.Deny, Destination: policy.Peer{Set: entities("feed == 'bad'")}}, {Index: 1, Action: policy.Pass}}, nil)
 	orphan := rulesPolicy("missing", "orphan", 1, "all()", []policy.Rule{{Action: policy.Deny}}, []policy.Rule{{Action: policy.Deny}})
 
 	security := &policy.Tier{Name: "security", Order: 10, DefaultAction: policy.Deny}

@@ -129,7 +129,7 @@ func (s script) run(t fataler) {
 	}
 }
 
-// gridOf gives flows between every endpoint and some addresses, both ways, on a few ports.
+// gridOf returns flows between every endpoint and some addresses, both ways, on a few ports.
 func gridOf(m *policy.Model) []policy.Flow {
 	points := modeltest.PointsOf(m)
 	var out []policy.Flow

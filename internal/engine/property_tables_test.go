@@ -278,7 +278,7 @@ func (tb *tables) decide(f policy.Flow, dir policy.Direction) (allow bool, by *p
 
 func holds(r dataplane.Range, v uint16) bool { return r.First <= v && v <= r.Last }
 
-// classOf gives the class of an address; 0 without any.
+// classOf returns the class of an address; 0 without any.
 func (tb *tables) classOf(a netip.Addr) dataplane.ClassID {
 	if c, ok := tb.addrs[a]; ok {
 		return c

@@ -36,7 +36,7 @@ func holds(rs []dataplane.Range, v uint16) bool {
 	return i < len(rs) && rs[i].First <= v
 }
 
-// complement gives all values that are not in the ranges.
+// complement returns all values that are not in the ranges.
 func complement(rs []dataplane.Range) []dataplane.Range {
 	var out []dataplane.Range
 	next := 0

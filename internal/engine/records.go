@@ -83,12 +83,12 @@ func hash16(k [16]byte) uint64 {
 	return mix(mix(6, binary.LittleEndian.Uint64(k[:])), binary.LittleEndian.Uint64(k[8:]))
 }
 
-// find gives the record of an address, or 0.
+// find returns the record of an address, or 0.
 func (t *recordTable[K]) find(k K) uint32 {
 	return t.byAddr.Find(t.hash(k), func(r uint32) bool { return t.recs.At(r).addr == k })
 }
 
-// of gives the record of an address, a new one if there is none.
+// of returns the record of an address, a new one if there is none.
 func (t *recordTable[K]) of(k K) uint32 {
 	h := t.hash(k)
 	r := t.byAddr.Find(h, func(r uint32) bool { return t.recs.At(r).addr == k })

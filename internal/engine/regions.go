@@ -48,7 +48,7 @@ func (e *Engine) makeRow(p *program, facts []uint32) dataplane.Row {
 	return row
 }
 
-// stepsFor gives the rules that match a peer of which the facts are true, layer 4 aside.
+// stepsFor returns the rules that match a peer of which the facts are true, layer 4 aside.
 func (p *program) stepsFor(facts []uint32) []step {
 	at := slices.Clone(p.always)
 	for _, f := range facts {
@@ -235,7 +235,7 @@ func (m *rowMaker) strip(proto policy.Protocol, dst dataplane.Range, boxes []box
 	return strip
 }
 
-// lastOf gives the last port, or ICMP type and code, of a protocol.
+// lastOf returns the last port, or ICMP type and code, of a protocol.
 func lastOf(proto policy.Protocol) uint16 {
 	if proto.IsICMP() {
 		return 255
@@ -294,7 +294,7 @@ func (m *rowMaker) walk(boxes []box, src *dataplane.Range) outcome {
 	return outcome{} // not reached: the last step, the profile, matches everything
 }
 
-// boxes gives the extents of the steps that can match the protocol, in order.
+// boxes returns the extents of the steps that can match the protocol, in order.
 func (m *rowMaker) boxes(proto policy.Protocol) []box {
 	var boxes []box
 	for i, s := range m.steps {
@@ -325,7 +325,7 @@ func (m *rowMaker) boxes(proto policy.Protocol) []box {
 
 var fullRanges = []dataplane.Range{dataplane.FullRange}
 
-// icmpBoxes gives the types and codes that the rule matches. Several boxes of
+// icmpBoxes returns the types and codes that the rule matches. Several boxes of
 // one step are needed where a type and a code together are excluded.
 func icmpBoxes(i int, r *rule) []box {
 	types, codes := fullRanges, fullRanges
@@ -361,7 +361,7 @@ func only(v *uint8) []dataplane.Range {
 	return []dataplane.Range{{First: uint16(*v), Last: uint16(*v)}}
 }
 
-// ports gives the ports that the match lets through, named ones looked up.
+// ports returns the ports that the match lets through, named ones looked up.
 func (m *rowMaker) ports(pm portMatch, proto policy.Protocol) []dataplane.Range {
 	in := fullRanges
 	if pm.in != nil {

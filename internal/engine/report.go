@@ -17,5 +17,5 @@ func (e *Engine) Selected(visit func(p *policy.Policy, endpoints int)) {
 	}
 }
 
-// Locals gives the number of endpoints that the engine makes programs for.
+// Locals returns the number of endpoints that the engine makes programs for.
 func (e *Engine) Locals() int { return len(e.locals) }

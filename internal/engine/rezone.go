@@ -48,7 +48,7 @@ func rezoneBlock[K addrKey](e *Engine, t *recordTable[K], block K, p netip.Prefi
 	}
 }
 
-// blockOf gives the block that an address is in: those that differ in their last
+// blockOf returns the block that an address is in: those that differ in their last
 // byte only. Networks give addresses out in such blocks.
 func blockOf[K addrKey](k K) K {
 	k[len(k)-1] = 0

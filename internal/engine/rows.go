@@ -108,7 +108,7 @@ func (e *Engine) settleCell(p *program, class dataplane.ClassID, cache map[strin
 	e.dirty.setCells = append(e.dirty.setCells, dataplane.Cell{Program: p.id, Class: class, Row: row})
 }
 
-// relevant gives those of the class's facts that the program's rules ask for.
+// relevant returns those of the class's facts that the program's rules ask for.
 func (e *Engine) relevant(p *program, c *class) []uint32 {
 	var facts []uint32
 	for _, id := range c.facts {
@@ -124,7 +124,7 @@ func (e *Engine) relevant(p *program, c *class) []uint32 {
 	return facts
 }
 
-// holdRow gives the row of that content.
+// holdRow returns the row of that content.
 func (e *Engine) holdRow(row dataplane.Row) dataplane.RowID {
 	t := &e.rows
 	key := make([]byte, 0, 16*len(row))
@@ -165,7 +165,7 @@ func (e *Engine) releaseRow(id dataplane.RowID) {
 	}
 }
 
-// sweepRows gives out the rows and deciders that came and those that went.
+// sweepRows returns out the rows and deciders that came and those that went.
 func (e *Engine) sweepRows() {
 	for _, id := range e.dirty.cached {
 		e.releaseRow(id)
@@ -211,7 +211,7 @@ func (e *Engine) sweepRows() {
 	clear(e.dirty.deciders)
 }
 
-// decider gives the id of what decides after the rules that log; rows count its uses.
+// decider returns the id of what decides after the rules that log; rows count its uses.
 func (e *Engine) decider(p *program, by policy.Decider, logs dataplane.Logs) dataplane.DeciderID {
 	t := &e.deciders
 	skips := dataplane.SkipsAt(p.hook)

@@ -84,7 +84,7 @@ func (e *Engine) compile(en *policyEntry) {
 	}
 }
 
-// holdRule gives the rule in force that says what r says.
+// holdRule returns the rule in force that says what r says.
 func (e *Engine) holdRule(dir policy.Direction, by policy.Decider, r *policy.Rule) uint32 {
 	in := &rule{
 		by: by, action: r.Action, family: r.Family, refs: 1,
@@ -142,7 +142,7 @@ func (e *Engine) holdPorts(p *policy.Ports) *portList {
 	return l
 }
 
-// encode gives the rule as bytes: equal bytes, equal rule.
+// encode returns the rule as bytes: equal bytes, equal rule.
 func (r *rule) encode(dir policy.Direction) string {
 	b := []byte{byte(dir), byte(r.action), byte(r.family)}
 	for _, s := range []string{r.by.Tier, r.by.Kind, r.by.Namespace, r.by.Name} {

@@ -59,7 +59,7 @@ func (e *Engine) succeed(points []*hostPoint, before uint32) {
 	}
 }
 
-// become gives a program the rules of another one, which was made in this flush and
+// become returns a program the rules of another one, which was made in this flush and
 // ceases to be, and marks the cells that may be others then.
 func (e *Engine) become(p, next *program) {
 	id := uint32(p.id)

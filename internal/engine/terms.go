@@ -13,7 +13,7 @@ import (
 // identities and the network sets that it matches.
 type term struct {
 	key        termKey
-	entities   *policy.Entities
+	entities   *policy.PeerSet
 	selector   *selector.Selector // that of the entities
 	refs       int                // facts that use it
 	filed      filing
@@ -31,7 +31,7 @@ type termKey struct {
 
 // denotes reports whether the nets of a set belong to the term.
 func (tm *term) denotes(set *netSet) bool {
-	return tm.entities.Counts(&policy.Set{Learned: set.learned, Private: set.private}) && tm.selector.Match(set.labels)
+	return tm.entities.Counts(&policy.Set{DNSLearned: set.learned, Internal: set.private}) && tm.selector.Match(set.labels)
 }
 
 type termTable struct {
@@ -46,13 +46,13 @@ func newTermTable() termTable {
 
 func (t *termTable) at(id uint32) *term { return t.pool.at(id) }
 
-// holdTerm gives the term of the entities; 0 for nil.
-func (e *Engine) holdTerm(ent *policy.Entities) uint32 {
+// holdTerm returns the term of the entities; 0 for nil.
+func (e *Engine) holdTerm(ent *policy.PeerSet) uint32 {
 	if ent == nil {
 		return 0
 	}
 	t := &e.terms
-	key := termKey{ent.Selector.String(), ent.EndpointsOnly, ent.Learned, ent.Private}
+	key := termKey{ent.Selector.String(), ent.EndpointsOnly, ent.DNSLearned, ent.Internal}
 	if id, ok := t.byKey[key]; ok {
 		t.at(id).refs++
 		return id
@@ -142,7 +142,7 @@ func (e *Engine) setSet(key policy.Key, s *policy.Set) {
 	if known {
 		set := t.at(id)
 		set.nets = newPrefixes(s.Nets)
-		if slices.Equal(set.labels, s.Labels) && set.learned == s.Learned && set.private == s.Private {
+		if slices.Equal(set.labels, s.Labels) && set.learned == s.DNSLearned && set.private == s.Internal {
 			e.dirty.sets[id] = struct{}{}
 			return
 		}
@@ -157,7 +157,7 @@ func (e *Engine) setSet(key policy.Key, s *policy.Set) {
 }
 
 func (e *Engine) labelSet(id uint32, set *netSet, s *policy.Set) {
-	set.labels, set.learned, set.private = s.Labels, s.Learned, s.Private
+	set.labels, set.learned, set.private = s.Labels, s.DNSLearned, s.Internal
 	e.sets.index.add(id, set.labels)
 	e.terms.index.candidates(set.labels, func(term uint32) {
 		if tm := e.terms.at(term); tm.denotes(set) {

@@ -35,7 +35,7 @@ type zoneTable struct {
 
 func (t *zoneTable) at(id uint32) *zone { return t.pool.at(id) }
 
-// zoneOf gives the zone of the sources. It counts no reference: a zone that
+// zoneOf returns the zone of the sources. It counts no reference: a zone that
 // gets none is dropped by sweepZones.
 func (e *Engine) zoneOf(family policy.Family, sources []uint32) uint32 {
 	key := append(e.scratch.key[:0], byte(family))
@@ -84,7 +84,7 @@ func (e *Engine) sweepZones() {
 	clear(e.dirty.zones)
 }
 
-// baseZone gives the zone of the longest net of more than one address that
+// baseZone returns the zone of the longest net of more than one address that
 // holds the address.
 func (e *Engine) baseZone(addr netip.Addr) uint32 {
 	if e.sources.nodes.Size() == len(roots) {
@@ -101,7 +101,7 @@ func familyIndex(a netip.Addr) int {
 	return 1
 }
 
-// place gives an address's zone and base: the base is the zone that it would
+// place returns an address's zone and base: the base is the zone that it would
 // have if no source listed it by itself.
 func (e *Engine) place(addr netip.Addr) (zone, base uint32) {
 	base = e.baseZone(addr)
@@ -148,7 +148,7 @@ func (e *Engine) settleZones() {
 	clear(e.dirty.hosts)
 }
 
-// rezoneNets gives the net and all nets within it the zones that they should be
+// rezoneNets returns the net and all nets within it the zones that they should be
 // in, and notes those that moved.
 func (e *Engine) rezoneNets(p netip.Prefix, moved map[netip.Prefix]struct{}) {
 	for sub, n := range e.sources.nodes.Subnets(p) {

@@ -76,7 +76,7 @@ func policyText(by *policy.Decider) string {
 	return b.String()
 }
 
-// traceID gives the trace id that a request carries in a W3C traceparent, or a new one.
+// traceID returns the trace id that a request carries in a W3C traceparent, or a new one.
 func traceID(q *Question) string {
 	if q.HTTP != nil {
 		if id, ok := parentTraceID(q.HTTP.Traceparent); ok {

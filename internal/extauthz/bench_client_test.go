@@ -118,7 +118,7 @@ func (l *loader) close() error {
 	return err
 }
 
-// waits gives up on a server that answers nothing any more.
+// waits returns up on a server that answers nothing any more.
 func (l *loader) waits(now time.Time) error {
 	switch {
 	case l.seen != l.done || l.since.IsZero():

@@ -90,7 +90,7 @@ func (c *counters) answered(verdict policy.Action, err error, took time.Duration
 	c.sum.Add(int64(took))
 }
 
-// counts gives what was counted.
+// counts returns what was counted.
 func (c *counters) counts() Counts {
 	out := Counts{
 		Allowed: c.allowed.Load(), Denied: c.denied.Load(), Unreadable: c.unreadable.Load(), Connections: int(c.connections.Load()),

@@ -35,7 +35,7 @@ func (s *State) Decide(q *Question) (policy.Result, error) {
 	return evaluate.Decide(index{s}, f), nil
 }
 
-// decider gives what decided: at the destination, where requests are judged,
+// decider returns what decided: at the destination, where requests are judged,
 // unless the other end denies.
 func decider(res *policy.Result) *policy.Decider {
 	for i := range res.Hosts {

@@ -105,7 +105,7 @@ func (c *Config) failed(err error) error {
 	return fmt.Errorf("--ext-authz %s: cannot listen there: %w", c.Address, err)
 }
 
-// tls gives the configuration of TLS; nil for none.
+// tls returns the configuration of TLS; nil for none.
 func (c *Config) tls() (*tls.Config, error) {
 	if c.CertFile == "" {
 		return nil, nil
@@ -152,7 +152,7 @@ func (r *reader) current() (*tls.Config, error) {
 	return made, nil
 }
 
-// unless gives the error if there is nothing to go on with.
+// unless returns the error if there is nothing to go on with.
 func (r *reader) unless(err error) error {
 	if r.made != nil {
 		return nil

@@ -47,7 +47,7 @@ func flowOf(q *Question) (policy.Flow, error) {
 	return f, nil
 }
 
-// addrPort gives the address and port of one end.
+// addrPort returns the address and port of one end.
 func (p *Peer) addrPort(what string) (netip.AddrPort, error) {
 	addr, err := netip.ParseAddr(p.Address)
 	if err != nil || addr.Zone() != "" {
@@ -62,7 +62,7 @@ func (p *Peer) addrPort(what string) (netip.AddrPort, error) {
 // identity is the service account that a peer has proved to run as.
 type identity struct{ namespace, account string }
 
-// identityOf gives the identity of a peer: of "spiffe://TRUST-DOMAIN/ns/NS/sa/NAME",
+// identityOf returns the identity of a peer: of "spiffe://TRUST-DOMAIN/ns/NS/sa/NAME",
 // as meshes on Kubernetes name them. Others say nothing that policy knows of.
 func identityOf(principal string) (identity, bool) {
 	rest, found := strings.CutPrefix(principal, "spiffe://")

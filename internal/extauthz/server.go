@@ -108,7 +108,7 @@ func (s *Server) Serve(ctx context.Context) error {
 // Close ends a server that is not asked to Serve.
 func (s *Server) Close() { s.grpc.Stop(); _ = s.listener.Close() }
 
-// Counts gives what was answered so far.
+// Counts returns what was answered so far.
 func (s *Server) Counts() Counts { return s.counters.counts() }
 
 // check answers one request.

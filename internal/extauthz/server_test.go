@@ -44,7 +44,7 @@ func testState() *State {
 	}
 	p.Rules[policy.Ingress] = []policy.Rule{{
 		Action: policy.Allow, Protocol: &tcp, HTTP: &policy.HTTPMatch{Methods: []string{"GET"}, Paths: []policy.HTTPPath{{Prefix: "/items"}}},
-		Source: policy.Peer{Entities: &policy.Entities{Selector: selector.MustParse("app == 'frontend'")}},
+		Source: policy.Peer{Set: &policy.PeerSet{Selector: selector.MustParse("app == 'frontend'")}},
 	}}
 	s := NewState("n1")
 	m := &policy.Model{Tiers: policy.FixedTiers(), Policies: []*policy.Policy{p},

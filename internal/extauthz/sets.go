@@ -45,7 +45,7 @@ func (s *State) setSet(c policy.Change) {
 	switch {
 	case !ok:
 		delete(s.sets, c.Key)
-	case known != nil && slices.Equal(known.Labels, set.Labels) && known.Private == set.Private && known.Learned == set.Learned:
+	case known != nil && slices.Equal(known.Labels, set.Labels) && known.Internal == set.Internal && known.DNSLearned == set.DNSLearned:
 		known.Set = set
 		known.table.Store(nil)
 		return
@@ -120,7 +120,7 @@ func (s index) Tiers(ep *policy.Endpoint, dir policy.Direction) []evaluate.Tier 
 	return out[dir]
 }
 
-// unpack gives a policy, which endpoints share.
+// unpack returns a policy, which endpoints share.
 func (s index) unpack(key policy.Key, packed compact.Packed) *policy.Policy {
 	if known, found := s.memory.policies.Load(key); found {
 		return known.(*policy.Policy)
@@ -131,7 +131,7 @@ func (s index) unpack(key policy.Key, packed compact.Packed) *policy.Policy {
 }
 
 // InSets implements evaluate.Index.
-func (s index) InSets(e *policy.Entities, addr netip.Addr) bool {
+func (s index) InSets(e *policy.PeerSet, addr netip.Addr) bool {
 	for _, set := range s.denoted(e) {
 		if set.contains(addr) {
 			return true
@@ -140,8 +140,8 @@ func (s index) InSets(e *policy.Entities, addr netip.Addr) bool {
 	return false
 }
 
-// denoted gives the sets that entities denote.
-func (s index) denoted(e *policy.Entities) []*netSet {
+// denoted returns the sets that entities denote.
+func (s index) denoted(e *policy.PeerSet) []*netSet {
 	if known, found := s.memory.sets.Load(e); found {
 		return known.([]*netSet)
 	}

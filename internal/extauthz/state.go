@@ -201,7 +201,7 @@ func (s *State) unclaim(a netip.Addr, ep *policy.Endpoint) {
 	s.settleClaims(a)
 }
 
-// settleClaims gives an address to the first of those who claim it. One of this
+// settleClaims returns an address to the first of those who claim it. One of this
 // node has it before any other: see policy.Model.At.
 func (s *State) settleClaims(a netip.Addr) {
 	claims := s.claims[a]

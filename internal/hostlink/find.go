@@ -143,7 +143,7 @@ func (s *search) miss(ep Endpoint, format string, args ...any) {
 	s.unknown = append(s.unknown, Unknown{ep.Key, fmt.Sprintf(format, args...)})
 }
 
-// found gives an interface to a pod, if it can be one's own.
+// found returns an interface to a pod, if it can be one's own.
 func (s *search) found(ep Endpoint, l netlink.Link) {
 	name := l.Attrs().Name
 	switch why, err := s.isShared(l); {
@@ -239,7 +239,7 @@ func (s *search) byRoute(ep Endpoint) error {
 	return nil
 }
 
-// towards gives the interface that leads to an address, or the reason why there is none.
+// towards returns the interface that leads to an address, or the reason why there is none.
 func (s *search) towards(a netip.Addr) (l netlink.Link, reason string, err error) {
 	routes, err := s.handle.RouteGetWithOptions(a.AsSlice(), &netlink.RouteGetOptions{FIBMatch: true})
 	var errno unix.Errno

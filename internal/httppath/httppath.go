@@ -27,7 +27,7 @@ var (
 	ErrAmbiguous = errors.New("can be read in several ways")
 )
 
-// Normalize gives the normal form of the path in a request target such as
+// Normalize returns the normal form of the path in a request target such as
 // "/a/b?c=d": without the query, its unreserved characters decoded, all others
 // that need it encoded with upper-case digits, and without a slash at its end
 // unless it is "/". Letters keep their case. The error is, or wraps,
@@ -57,7 +57,7 @@ func Normalize(target string) (string, error) {
 	return out, nil
 }
 
-// spell gives the one spelling of each character. ambiguous says which one has
+// spell returns the one spelling of each character. ambiguous says which one has
 // several meanings; the first is enough.
 func spell(path string) (out, ambiguous string, err error) {
 	if isPlain(path) {

@@ -89,7 +89,7 @@ func TestPreDNAT(t *testing.T) {
 			t.Run(c.name, func(t *testing.T) {
 				asked := c.flow
 				if c.becomes.IsValid() {
-					asked.Before, asked.BeforePort = asked.Dst, asked.DstPort
+					asked.PreNATDst, asked.PreNATDstPort = asked.Dst, asked.DstPort
 					asked.Dst, asked.DstPort = c.becomes.Addr(), c.becomes.Port()
 				}
 				if got := reference.Evaluate(asked); (got.Verdict == policy.Allow) != c.allow {

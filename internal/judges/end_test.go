@@ -65,7 +65,7 @@ func (s *stage) testBackwards(t *testing.T) {
 	}
 }
 
-// changes gives what leads from nothing to a model.
+// changes returns what leads from nothing to a model.
 func changes(m *policy.Model) []policy.Change {
 	var out []policy.Change
 	out = add(out, m.Tiers)

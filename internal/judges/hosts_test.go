@@ -91,7 +91,7 @@ func (s *stage) judgeHosts(t *testing.T, flows []flow) {
 		asked := f.Flow
 		asked.In, asked.Out = linkTo(f.from), linkTo(f.to)
 		if isOutside(f.from) && isOutside(f.to) {
-			asked.Through = ownNode // it is what is between them
+			asked.Router = ownNode // it is what is between them
 		}
 		result := reference.Evaluate(asked)
 		why := "egress by " + by(result.Egress) + ", ingress by " + by(result.Ingress)

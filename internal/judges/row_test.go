@@ -155,7 +155,7 @@ func parseFlow(words []string) ([]flow, error) {
 	return flows, nil
 }
 
-// ofKind gives the flow its protocol, and its ports or type. There is none where
+// ofKind returns the flow its protocol, and its ports or type. There is none where
 // the protocol is not of the family.
 func (f flow) ofKind(kind, detail string, family int) ([]flow, error) {
 	var err error

@@ -100,7 +100,7 @@ func (s *stage) play(t *testing.T, objects string) {
 	}
 }
 
-// flush gives the engine's delta to both dataplanes.
+// flush returns the engine's delta to both dataplanes.
 func (s *stage) flush(t *testing.T) {
 	t.Helper()
 	d := s.engine.Flush()

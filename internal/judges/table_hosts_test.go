@@ -6,7 +6,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// labelled gives a manifest labels.
+// labelled returns a manifest labels.
 func labelled(label, manifest string) string {
 	return strings.Replace(manifest, "metadata: {", "metadata: {labels: {"+label+"}, ", 1)
 }

@@ -62,7 +62,7 @@ func Config(o Options) (*rest.Config, error) {
 	raw, rawErr := loading.RawConfig()
 	switch {
 	case clientcmd.IsEmptyConfig(err) && rawErr == nil && len(raw.Contexts) > 0:
-		return nil, fmt.Errorf("kubeconfig: context %q names no cluster that has a server: choose another one, or mend it", cmp.Or(o.Context, raw.CurrentContext))
+		return nil, fmt.Errorf("kubeconfig: context %q names no cluster that has a server: choose another one, or fix it", cmp.Or(o.Context, raw.CurrentContext))
 	case clientcmd.IsEmptyConfig(err) || errors.Is(err, rest.ErrNotInCluster):
 		return nil, errors.New("no Kubernetes API server is known: name a kubeconfig file with --kubeconfig or $KUBECONFIG, or run in a pod that has a service account")
 	case err != nil:
@@ -71,7 +71,7 @@ func Config(o Options) (*rest.Config, error) {
 	return Named(cfg, o), nil
 }
 
-// Named gives a copy of a configuration with what the options say of who asks,
+// Named returns a copy of a configuration with what the options say of who asks,
 // and how often.
 func Named(cfg *rest.Config, o Options) *rest.Config {
 	out := rest.CopyConfig(cfg)
@@ -86,7 +86,7 @@ func Named(cfg *rest.Config, o Options) *rest.Config {
 	return out
 }
 
-// UserAgent gives "tierwall-agent/v1.2.3 (linux/amd64)".
+// UserAgent returns "tierwall-agent/v1.2.3 (linux/amd64)".
 func UserAgent(component, version string) string {
 	name := "tierwall"
 	if component != "" {
@@ -98,7 +98,7 @@ func UserAgent(component, version string) string {
 	return fmt.Sprintf("%s/%s (%s/%s)", name, version, runtime.GOOS, runtime.GOARCH)
 }
 
-// WithProtobuf gives a copy of a configuration for clients of Kubernetes' own
+// WithProtobuf returns a copy of a configuration for clients of Kubernetes' own
 // kinds, which the server also speaks in protobuf: a quarter of the work of JSON on both
 // sides. Custom resources are JSON only.
 func WithProtobuf(cfg *rest.Config) *rest.Config {
@@ -108,7 +108,7 @@ func WithProtobuf(cfg *rest.Config) *rest.Config {
 	return out
 }
 
-// WithTimeout gives a copy of a configuration whose requests end after
+// WithTimeout returns a copy of a configuration whose requests end after
 // RequestTimeout. It is not for clients that watch.
 func WithTimeout(cfg *rest.Config) *rest.Config {
 	out := rest.CopyConfig(cfg)

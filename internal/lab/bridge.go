@@ -53,7 +53,7 @@ func makeBridge(nl *netlink.Handle, cfg BridgeConfig) error {
 	return nl.LinkSetUp(br)
 }
 
-// bridge gives a bridge's description; nil if there is none of that name.
+// bridge returns a bridge's description; nil if there is none of that name.
 func (l *Lab) bridge(name string) *BridgeConfig {
 	i := slices.IndexFunc(l.bridges, func(b BridgeConfig) bool { return b.Name == name })
 	if i < 0 {
@@ -62,7 +62,7 @@ func (l *Lab) bridge(name string) *BridgeConfig {
 	return &l.bridges[i]
 }
 
-// gatewayOf gives the gateway of the net that an address is in.
+// gatewayOf returns the gateway of the net that an address is in.
 func (b *BridgeConfig) gatewayOf(a netip.Addr) (netip.Prefix, error) {
 	for _, g := range b.Gateways {
 		if g.Contains(a) {

@@ -139,10 +139,10 @@ func (c *Conn) echo(text string) error {
 	}
 }
 
-// Flow gives the flow with the source port that it got.
+// Flow returns the flow with the source port that it got.
 func (c *Conn) Flow() policy.Flow { return c.flow }
 
-// String gives "TCP 10.0.0.1:50000 -> 10.0.0.2:80".
+// String returns "TCP 10.0.0.1:50000 -> 10.0.0.2:80".
 func (c *Conn) String() string {
 	return fmt.Sprintf("%s %s -> %s", c.flow.Protocol, c.conn.LocalAddr(), c.conn.RemoteAddr())
 }

@@ -131,7 +131,7 @@ func Require(t TB) {
 	t.Skipf("SKIPPED, NOTHING TESTED: this test needs network namespaces: %v", err)
 }
 
-// RequireProgram gives the path of a program of the machine, and skips the test
+// RequireProgram returns the path of a program of the machine, and skips the test
 // where it is missing, loudly. With CI=true in the environment it fails it instead.
 func RequireProgram(t TB, name string) string {
 	t.Helper()

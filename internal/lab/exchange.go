@@ -70,7 +70,7 @@ func (l *Lab) kernelReply(f policy.Flow) reply {
 	return reply{server: l.Owner(f.Dst).Name(), seen: netip.AddrPortFrom(f.Src, 0)}
 }
 
-// rawKind gives the network of package net for the flow's protocol, without the
+// rawKind returns the network of package net for the flow's protocol, without the
 // family.
 func rawKind(f policy.Flow) string { return fmt.Sprintf("ip:%d", f.Protocol) }
 

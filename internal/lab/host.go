@@ -32,19 +32,19 @@ type Host struct {
 	servers map[service]*server
 }
 
-// Name gives the host's name.
+// Name returns the host's name.
 func (h *Host) Name() string { return h.name }
 
-// Addrs gives the host's addresses, without those of its nets.
+// Addrs returns the host's addresses, without those of its nets.
 func (h *Host) Addrs() []netip.Addr { return slices.Clone(h.addrs) }
 
-// Nets gives the ranges that the host owns.
+// Nets returns the ranges that the host owns.
 func (h *Host) Nets() []netip.Prefix { return slices.Clone(h.nets) }
 
-// Addr4 gives the host's first IPv4 address, the zero Addr if it has none.
+// Addr4 returns the host's first IPv4 address, the zero Addr if it has none.
 func (h *Host) Addr4() netip.Addr { return h.first(true) }
 
-// Addr6 gives the host's first IPv6 address, the zero Addr if it has none.
+// Addr6 returns the host's first IPv6 address, the zero Addr if it has none.
 func (h *Host) Addr6() netip.Addr { return h.first(false) }
 
 func (h *Host) first(is4 bool) netip.Addr {
@@ -56,11 +56,11 @@ func (h *Host) first(is4 bool) netip.Addr {
 	return netip.Addr{}
 }
 
-// Interface gives the name of the node's side of the host's link; it is empty
+// Interface returns the name of the node's side of the host's link; it is empty
 // for the node.
 func (h *Host) Interface() string { return h.iface }
 
-// FD gives the file descriptor of the network namespace, for libraries that take
+// FD returns the file descriptor of the network namespace, for libraries that take
 // one. It belongs to the lab: do not close it.
 func (h *Host) FD() int {
 	h.nsMu.RLock()
@@ -68,7 +68,7 @@ func (h *Host) FD() int {
 	return int(h.ns)
 }
 
-// EnterCommand gives the start of a shell command that runs a program in the
+// EnterCommand returns the start of a shell command that runs a program in the
 // host, while this process lives: "nsenter --net=/proc/123/fd/7".
 func (h *Host) EnterCommand() string {
 	user := ""

@@ -162,7 +162,7 @@ func (l *Lab) Remove(h *Host) error {
 	return errors.Join(h.node().removeLink(h.iface), h.close())
 }
 
-// Node gives the router.
+// Node returns the router.
 func (l *Lab) Node() *Host { return l.node }
 
 // Hosts lists the hosts in the order in which they were added, without the node.
@@ -172,7 +172,7 @@ func (l *Lab) Hosts() []*Host {
 	return slices.Clone(l.hosts)
 }
 
-// Host gives the host (or node) of that name, nil if there is none.
+// Host returns the host (or node) of that name, nil if there is none.
 func (l *Lab) Host(name string) *Host {
 	for _, h := range append(l.Hosts(), l.node) {
 		if h.name == name {
@@ -182,7 +182,7 @@ func (l *Lab) Host(name string) *Host {
 	return nil
 }
 
-// Owner gives the host (or node) that an address belongs to: as one of its
+// Owner returns the host (or node) that an address belongs to: as one of its
 // Addrs or else by the longest of the Nets; nil if there is none.
 func (l *Lab) Owner(a netip.Addr) *Host {
 	var owner *Host

@@ -102,7 +102,7 @@ func verdictOf(err error) Verdict {
 	return Failed
 }
 
-// detailOf gives the kernel's own words for an error, without the addresses that
+// detailOf returns the kernel's own words for an error, without the addresses that
 // package net puts around them.
 func detailOf(err error) string {
 	var sys *os.SyscallError

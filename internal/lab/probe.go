@@ -25,7 +25,7 @@ const (
 	Denied
 )
 
-// String gives "allowed", "denied" or "failed".
+// String returns "allowed", "denied" or "failed".
 func (v Verdict) String() string {
 	switch v {
 	case Allowed:

@@ -17,7 +17,7 @@ const (
 	publishPrefix = "tierwall-"
 )
 
-// Publish gives the namespaces names below /run/netns, so that
+// Publish returns the namespaces names below /run/netns, so that
 // "ip netns exec NAME" and other programs find them: NAME is
 // "tierwall-PID-HOST", with "-" for "/" in the host's name. It gives the names
 // by host name. Close takes them away; if the process dies before, the next

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ipNet gives a prefix as the netlink library wants it.
+// ipNet returns a prefix as the netlink library wants it.
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{
 		IP:   p.Addr().AsSlice(),
@@ -17,10 +17,10 @@ func ipNet(p netip.Prefix) *net.IPNet {
 	}
 }
 
-// single gives the prefix that holds just the address.
+// single returns the prefix that holds just the address.
 func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
-// addAddrs gives an interface addresses without a network around them.
+// addAddrs returns an interface addresses without a network around them.
 func addAddrs(nl *netlink.Handle, link netlink.Link, addrs []netip.Addr) error {
 	for _, a := range addrs {
 		if err := nl.AddrAdd(link, &netlink.Addr{IPNet: ipNet(single(a))}); err != nil {
@@ -90,7 +90,7 @@ func (h *Host) routeIn(nl *netlink.Handle, link netlink.Link) error {
 	return nil
 }
 
-// source gives the address of h to use towards an address, nil if it has none
+// source returns the address of h to use towards an address, nil if it has none
 // of that family.
 func (h *Host) source(to netip.Addr) net.IP {
 	return h.first(to.Is4()).AsSlice()

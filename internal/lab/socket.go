@@ -40,7 +40,7 @@ func shareSource(network, address string, c syscall.RawConn) error {
 	return errors.Join(controlErr, err, allowAnySource(network, address, c))
 }
 
-// localAddr gives the address to bind for a network of package net; nil leaves
+// localAddr returns the address to bind for a network of package net; nil leaves
 // all to the kernel.
 func localAddr(network string, a netip.AddrPort) net.Addr {
 	if !a.Addr().IsValid() && a.Port() == 0 {
@@ -55,7 +55,7 @@ func localAddr(network string, a netip.AddrPort) net.Addr {
 	return &net.IPAddr{IP: a.Addr().AsSlice()}
 }
 
-// networkOf gives a network of package net for the address's family: "tcp4".
+// networkOf returns a network of package net for the address's family: "tcp4".
 func networkOf(kind string, a netip.Addr) string {
 	if a.Is4() {
 		return kind + "4"

@@ -26,7 +26,7 @@ func newBuilder(tiers ...string) *builder {
 	return b
 }
 
-// nsLabels gives the labels that a namespace adds to its objects.
+// nsLabels returns the labels that a namespace adds to its objects.
 func nsLabels(name string, own map[string]string) map[string]string {
 	m := map[string]string{
 		namespaceKey:                       name,
@@ -115,12 +115,12 @@ func rule(action policy.Action, protocol policy.Protocol, ports ...uint16) polic
 }
 
 func from(r policy.Rule, peers *selector.Selector) policy.Rule {
-	r.Source.Entities = &policy.Entities{Selector: peers, EndpointsOnly: true}
+	r.Source.Set = &policy.PeerSet{Selector: peers, EndpointsOnly: true}
 	return r
 }
 
 func to(r policy.Rule, peers *selector.Selector) policy.Rule {
-	r.Destination.Entities = &policy.Entities{Selector: peers, EndpointsOnly: true}
+	r.Destination.Set = &policy.PeerSet{Selector: peers, EndpointsOnly: true}
 	return r
 }
 

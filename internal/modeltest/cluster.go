@@ -91,9 +91,9 @@ func (c *cluster) security() {
 		c.model.Sets = append(c.model.Sets, s)
 	}
 	p := global("security", "deny-threats", 10, selector.All())
-	feed := &policy.Entities{Selector: selector.Equals("feed", "threats")}
-	p.Rules[policy.Egress] = []policy.Rule{{Action: policy.Deny, Destination: policy.Peer{Entities: feed}}}
-	p.Rules[policy.Ingress] = []policy.Rule{{Action: policy.Deny, Source: policy.Peer{Entities: feed}}}
+	feed := &policy.PeerSet{Selector: selector.Equals("feed", "threats")}
+	p.Rules[policy.Egress] = []policy.Rule{{Action: policy.Deny, Destination: policy.Peer{Set: feed}}}
+	p.Rules[policy.Ingress] = []policy.Rule{{Action: policy.Deny, Source: policy.Peer{Set: feed}}}
 	c.add(p)
 	p = global("security", "deny-metadata", 20, selector.NotEquals("pcns.kind", "system"))
 	p.Rules[policy.Egress] = []policy.Rule{{Action: policy.Deny, Destination: policy.Peer{Nets: prefixes("169.254.169.254/32")}}}

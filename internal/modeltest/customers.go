@@ -30,15 +30,15 @@ func Isolated(namespaces, perNamespace, local int) *policy.Model {
 				ep.Node = LocalNode
 			}
 		}
-		inside := &policy.Entities{Selector: selector.Equals(namespaceKey, ns)}
+		inside := &policy.PeerSet{Selector: selector.Equals(namespaceKey, ns)}
 		p := &policy.Policy{
 			Key:      policy.Key{Kind: policy.KindNetworkPolicy, Namespace: ns, Name: "isolate"},
 			Tier:     "default",
 			Order:    500,
 			Selector: selector.Equals(namespaceKey, ns),
 		}
-		p.Rules[policy.Ingress] = []policy.Rule{{Action: policy.Allow, Source: policy.Peer{Entities: inside}}}
-		p.Rules[policy.Egress] = []policy.Rule{{Action: policy.Allow, Destination: policy.Peer{Entities: inside}}}
+		p.Rules[policy.Ingress] = []policy.Rule{{Action: policy.Allow, Source: policy.Peer{Set: inside}}}
+		p.Rules[policy.Egress] = []policy.Rule{{Action: policy.Allow, Destination: policy.Peer{Set: inside}}}
 		b.add(p)
 	}
 	return &b.model

@@ -119,7 +119,7 @@ func (p *Points) rule(r *policy.Rule) {
 	}
 }
 
-// LastAddr gives the last address of a net.
+// LastAddr returns the last address of a net.
 func LastAddr(n netip.Prefix) netip.Addr {
 	b := n.Masked().Addr().AsSlice()
 	for i := n.Bits(); i < 8*len(b); i++ {

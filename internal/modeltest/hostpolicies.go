@@ -8,7 +8,7 @@ import (
 	"github.com/tierwall/tierwall/selector"
 )
 
-// HostPolicies gives a model with one host endpoint of LocalNode, for all of its
+// HostPolicies returns a model with one host endpoint of LocalNode, for all of its
 // interfaces, and n policies for it, which act on forwarded packets as well. Each
 // allows TCP to one port from a network set of its own (two nets and an address),
 // and to its members as well.
@@ -24,23 +24,23 @@ func HostPolicies(n int) *policy.Model {
 	return m
 }
 
-// HostPolicyChange gives policy i of HostPolicies with another port.
+// HostPolicyChange returns policy i of HostPolicies with another port.
 func HostPolicyChange(i int, port uint16) policy.Change {
 	tcp := policy.TCP
-	from := &policy.Entities{Selector: selector.Equals("feed", fmt.Sprint(i))}
+	from := &policy.PeerSet{Selector: selector.Equals("feed", fmt.Sprint(i))}
 	open := policy.Peer{Ports: &policy.Ports{Ranges: []policy.PortRange{{First: port, Last: port}}}}
 	p := &policy.Policy{
 		Key: policy.Key{Kind: policy.KindGlobalNetworkPolicy, Name: fmt.Sprintf("p%05d", i)}, Tier: "default", Order: float64(i),
 		Selector: selector.All(), Types: [2]bool{true, true}, Host: policy.HostOptions{ApplyOnForward: true},
 	}
-	p.Rules[policy.Ingress] = []policy.Rule{{Action: policy.Allow, Protocol: &tcp, Source: policy.Peer{Entities: from}, Destination: open}}
+	p.Rules[policy.Ingress] = []policy.Rule{{Action: policy.Allow, Protocol: &tcp, Source: policy.Peer{Set: from}, Destination: open}}
 	to := open
-	to.Entities = from
+	to.Set = from
 	p.Rules[policy.Egress] = []policy.Rule{{Action: policy.Allow, Protocol: &tcp, Destination: to}}
 	return policy.Change{Key: p.Key, Object: p}
 }
 
-// HostSetChange gives the network set of policy i of HostPolicies with more nets.
+// HostSetChange returns the network set of policy i of HostPolicies with more nets.
 func HostSetChange(i int, more ...netip.Prefix) policy.Change {
 	at := func(a, c byte, bits int) netip.Prefix {
 		return netip.PrefixFrom(netip.AddrFrom4([4]byte{a, byte(i >> 8), byte(i), c}), bits)

@@ -10,7 +10,7 @@ import (
 	"github.com/tierwall/tierwall/selector"
 )
 
-// relabel gives all objects of a namespace what labels it has in the universe.
+// relabel returns all objects of a namespace what labels it has in the universe.
 func relabel(u *universe, m *policy.Model, namespace string) []policy.Change {
 	var out []policy.Change
 	for _, ep := range m.Endpoints {
@@ -54,7 +54,7 @@ func again(t *rapid.T, m *policy.Model) []policy.Change {
 	return []policy.Change{{Key: key, Object: Copy(objects[key])}}
 }
 
-// Copy gives an object that equals the one given and shares nothing that a
+// Copy returns an object that equals the one given and shares nothing that a
 // comparison of pointers could find, selectors and rules aside.
 func Copy(o policy.Object) policy.Object {
 	switch o := o.(type) {

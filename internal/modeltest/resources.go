@@ -22,7 +22,7 @@ type ResourceSize struct {
 	DualStack   bool
 }
 
-// Resources gives a production-shaped cluster as a store would deliver it:
+// Resources returns a production-shaped cluster as a store would deliver it:
 // namespaces, service accounts, tiers and nodes first, then policies, then pods.
 // Every object is made when it is asked for, with strings of its own, as a
 // decoder would make it; the same size gives the same objects. Pods of
@@ -44,7 +44,7 @@ func Resources(size ResourceSize) iter.Seq[store.Resource] {
 	}
 }
 
-// Pages gives resources in batches of n, as a store that lists in pages would.
+// Pages returns resources in batches of n, as a store that lists in pages would.
 func Pages(all iter.Seq[store.Resource], n int) iter.Seq[store.Batch] {
 	return func(yield func(store.Batch) bool) {
 		b := store.Batch{}
@@ -131,7 +131,7 @@ const (
 // replicas is how many pods a workload has.
 const replicas = 10
 
-// workload gives the kind and the name of the n-th workload.
+// workload returns the kind and the name of the n-th workload.
 func (r *resources) workload(n int) (kind podKind, name string) {
 	kind = [...]podKind{
 		ofDeployment, ofDeployment, ofStatefulSet, ofDeployment, ofDeployment, ofDaemonSet, ofDeployment, ofDeployment, ofJob, ofDeployment,
@@ -161,7 +161,7 @@ func (r *resources) allPods(yield func(store.Resource) bool) {
 	}
 }
 
-// PodResource gives the i-th pod of Resources.
+// PodResource returns the i-th pod of Resources.
 func PodResource(size ResourceSize, i int) store.Resource {
 	if size.PodsPerNode == 0 {
 		size.PodsPerNode = 110

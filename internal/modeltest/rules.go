@@ -59,10 +59,10 @@ func drawPeer(t *rapid.T, hasPorts bool, percent int) policy.Peer {
 	var p policy.Peer
 	if coin.Draw(t, "constrains address") {
 		if coin.Draw(t, "entities") {
-			p.Entities = drawEntities(t)
+			p.Set = drawEntities(t)
 		}
 		if chance(t, 20, "not entities") {
-			p.NotEntities = drawEntities(t)
+			p.NotSet = drawEntities(t)
 		}
 		if chance(t, 30, "nets") {
 			p.Nets = orEmpty(netsOf(t, 0, 3))
@@ -80,12 +80,12 @@ func drawPeer(t *rapid.T, hasPorts bool, percent int) policy.Peer {
 	return p
 }
 
-func drawEntities(t *rapid.T) *policy.Entities {
-	return &policy.Entities{
+func drawEntities(t *rapid.T) *policy.PeerSet {
+	return &policy.PeerSet{
 		Selector:      drawSelector(t),
 		EndpointsOnly: chance(t, 30, "endpoints only"),
-		Learned:       chance(t, 30, "learned"),
-		Private:       chance(t, 20, "private"),
+		DNSLearned:    chance(t, 30, "learned"),
+		Internal:      chance(t, 20, "private"),
 	}
 }
 

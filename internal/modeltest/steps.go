@@ -9,7 +9,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// Objects gives all objects of a model by key. Nodes are none.
+// Objects returns all objects of a model by key. Nodes are none.
 func Objects(m *policy.Model) map[policy.Key]policy.Object {
 	out := make(map[policy.Key]policy.Object)
 	for _, o := range m.Tiers {
@@ -27,7 +27,7 @@ func Objects(m *policy.Model) map[policy.Key]policy.Object {
 	return out
 }
 
-// Changes gives the changes that lead from one model to another, sorted by kind
+// Changes returns the changes that lead from one model to another, sorted by kind
 // and key. An object that both hold, the very same, does not change. A nil
 // model is empty.
 func Changes(from, to *policy.Model) []policy.Change {
@@ -53,7 +53,7 @@ func Changes(from, to *policy.Model) []policy.Change {
 	return out
 }
 
-// Apply gives the model after the changes. The model given stays as it is.
+// Apply returns the model after the changes. The model given stays as it is.
 func Apply(m *policy.Model, changes ...policy.Change) *policy.Model {
 	objects := Objects(m)
 	for _, c := range changes {

@@ -13,7 +13,7 @@ import (
 // the message of a test that failed.
 type Text struct{ Model *policy.Model }
 
-// String gives the text.
+// String returns the text.
 func (x Text) String() string {
 	var b strings.Builder
 	b.WriteString("model\n")
@@ -38,7 +38,7 @@ func (x Text) String() string {
 // ChangesText writes changes down, as Text does a model.
 type ChangesText []policy.Change
 
-// String gives the text.
+// String returns the text.
 func (x ChangesText) String() string {
 	var b strings.Builder
 	b.WriteString("changes\n")
@@ -109,23 +109,23 @@ func peerText(side string, p *policy.Peer) (words []string) {
 	add := func(format string, args ...any) {
 		words = append(words, side+" "+fmt.Sprintf(format, args...))
 	}
-	entities := func(e *policy.Entities) string {
+	entities := func(e *policy.PeerSet) string {
 		text := "(" + e.Selector.String() + ")"
 		for _, w := range []struct {
 			is   bool
 			word string
-		}{{e.EndpointsOnly, "endpoints "}, {e.Learned, "learned "}, {e.Private, "private "}} {
+		}{{e.EndpointsOnly, "endpoints "}, {e.DNSLearned, "learned "}, {e.Internal, "private "}} {
 			if w.is {
 				text = w.word + text
 			}
 		}
 		return text
 	}
-	if p.Entities != nil {
-		add("%s", entities(p.Entities))
+	if p.Set != nil {
+		add("%s", entities(p.Set))
 	}
-	if p.NotEntities != nil {
-		add("not %s", entities(p.NotEntities))
+	if p.NotSet != nil {
+		add("not %s", entities(p.NotSet))
 	}
 	nets := func(what string, list []netip.Prefix) {
 		if list != nil {

@@ -23,7 +23,7 @@ type Attrs []byte
 // ErrMalformed says that bytes are no messages or attributes.
 var ErrMalformed = errors.New("malformed netlink data")
 
-// All gives the attributes' types, without flags, and values. A malformed rest
+// All returns the attributes' types, without flags, and values. A malformed rest
 // ends the list; Check tells.
 func (a Attrs) All() iter.Seq2[uint16, Value] {
 	return func(yield func(uint16, Value) bool) {
@@ -56,7 +56,7 @@ func (a Attrs) Check() error {
 	return nil
 }
 
-// Get gives the first attribute of a type; nil if there is none.
+// Get returns the first attribute of a type; nil if there is none.
 func (a Attrs) Get(typ uint16) Value {
 	for t, v := range a.All() {
 		if t == typ {
@@ -122,7 +122,7 @@ type Error struct {
 	Offset uint32 // of the attribute that is meant, from the message's start; 0 if unknown
 }
 
-// Error gives the kernel's explanation where there is one.
+// Error returns the kernel's explanation where there is one.
 func (e *Error) Error() string {
 	if e.Text != "" {
 		return fmt.Sprintf("%v: %s", e.Errno, e.Text)
@@ -130,7 +130,7 @@ func (e *Error) Error() string {
 	return e.Errno.Error()
 }
 
-// Unwrap gives the error number.
+// Unwrap returns the error number.
 func (e *Error) Unwrap() error { return e.Errno }
 
 const (

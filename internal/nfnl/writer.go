@@ -18,7 +18,7 @@ type Writer struct {
 // Reset forgets all messages and keeps the memory.
 func (w *Writer) Reset() { w.B, w.seq = w.B[:0], 0 }
 
-// Messages gives how many messages there are.
+// Messages returns how many messages there are.
 func (w *Writer) Messages() int { return int(w.seq) }
 
 // Begin opens a message of a subsystem and type, with flags besides

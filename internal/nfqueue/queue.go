@@ -193,7 +193,7 @@ func (q *Queue) KeepsUp() bool {
 	return n != was || q.idle.Load()
 }
 
-// Lost gives how many packets passed because the socket had no room for them.
+// Lost returns how many packets passed because the socket had no room for them.
 func (q *Queue) Lost() uint64 { return q.lost.Load() }
 
 // Close closes the queue. The kernel drops the packets that wait; those that come

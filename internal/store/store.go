@@ -39,7 +39,7 @@ type Rejected struct {
 
 // Origin is the place that an object was read from.
 type Origin interface {
-	// Place gives the file and the line (from 1) of a field, written as in
+	// Place returns the file and the line (from 1) of a field, written as in
 	// "spec.ingress[2].ports[0]"; the nearest field above it that was written
 	// if that one was not; the object itself for "".
 	Place(field string) (file string, line int)
@@ -65,7 +65,7 @@ type Batch struct {
 
 // Source is a store to read from: a directory, a cluster, etcd.
 type Source interface {
-	// List gives the present state once, in the order of the objects' keys or of
+	// List returns the present state once, in the order of the objects' keys or of
 	// their files.
 	List(ctx context.Context) (Listing, error)
 	// Watch delivers the present state as the first step, complete, and then
@@ -73,7 +73,7 @@ type Source interface {
 	// reached for a while is no end: the state stays as it is, Findings say what
 	// is wrong, and what was missed is delivered when it is back.
 	Watch(ctx context.Context, deliver func(Batch) error) error
-	// String gives the store as a user writes it: "files:/etc/tierwall", "kube",
+	// String returns the store as a user writes it: "files:/etc/tierwall", "kube",
 	// "etcd:https://10.0.0.1:2379".
 	String() string
 }
@@ -108,7 +108,7 @@ func (r *Resource) At(field, format string, args ...any) Finding {
 	return f
 }
 
-// WrittenKind gives the kind as manifests write it.
+// WrittenKind returns the kind as manifests write it.
 func WrittenKind(kind string) string {
 	if kind == policy.KindKubernetesNetworkPolicy {
 		return "NetworkPolicy"
@@ -116,7 +116,7 @@ func WrittenKind(kind string) string {
 	return kind
 }
 
-// ObjectName gives "Kind ns/name", or "Kind name" for what has no namespace.
+// ObjectName returns "Kind ns/name", or "Kind name" for what has no namespace.
 func ObjectName(k policy.Key) string {
 	if k.Namespace == "" {
 		return WrittenKind(k.Kind) + " " + k.Name
@@ -124,7 +124,7 @@ func ObjectName(k policy.Key) string {
 	return WrittenKind(k.Kind) + " " + k.Namespace + "/" + k.Name
 }
 
-// Error gives "file:line: Kind ns/name: field: message", without the parts that are unknown.
+// Error returns "file:line: Kind ns/name: field: message", without the parts that are unknown.
 func (f Finding) Error() string {
 	s := ""
 	if f.File != "" {

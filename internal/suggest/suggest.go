@@ -10,7 +10,7 @@ import (
 // MaxOffered is how many words Several offers at most.
 const MaxOffered = 3
 
-// Nearest gives the known word most like the given one, or "" if none is
+// Nearest returns the known word most like the given one, or "" if none is
 // alike. Words that differ in case only are most alike; of equally near ones
 // the first is taken.
 func Nearest(word string, known []string) string {
@@ -33,7 +33,7 @@ func Nearest(word string, known []string) string {
 	return best
 }
 
-// DidYouMean gives `; did you mean "x"?`, or "" if no known word is alike.
+// DidYouMean returns `; did you mean "x"?`, or "" if no known word is alike.
 func DidYouMean(word string, known []string) string {
 	if near := Nearest(word, known); near != "" {
 		return Offer([]string{near})
@@ -41,7 +41,7 @@ func DidYouMean(word string, known []string) string {
 	return ""
 }
 
-// Several gives `; did you mean "a", "b" or "c"?` with the known words most like
+// Several returns `; did you mean "a", "b" or "c"?` with the known words most like
 // the given one, the nearest first, then those that it begins; "" if there are
 // none. DidYouMean is for fields and keywords, of which only one can be meant,
 // Several for names, of which several may.
@@ -68,7 +68,7 @@ func Several(word string, known []string) string {
 	return Offer(near)
 }
 
-// Offer gives `; did you mean "a" or "b"?`, or "" for no words.
+// Offer returns `; did you mean "a" or "b"?`, or "" for no words.
 func Offer(words []string) string {
 	if len(words) == 0 {
 		return ""
@@ -80,7 +80,7 @@ func Offer(words []string) string {
 	return "; did you mean " + OrList(quoted) + "?"
 }
 
-// OrList gives "a", "a or b", "a, b or c".
+// OrList returns "a", "a or b", "a, b or c".
 func OrList(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")

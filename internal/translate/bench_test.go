@@ -24,7 +24,7 @@ func podOf(i int) store.Resource {
 	return store.Resource{Key: policy.Key{Kind: policy.KindPod, Namespace: ns, Name: name}, Object: pod}
 }
 
-// cluster gives a cluster of so many namespaces, with four pods and three
+// cluster returns a cluster of so many namespaces, with four pods and three
 // Kubernetes policies each.
 func cluster(namespaces int) []store.Resource {
 	var out []store.Resource

@@ -86,7 +86,7 @@ func (c *calicoPolicy) hostOptions() policy.HostOptions {
 	return policy.HostOptions{ApplyOnForward: s.ApplyOnForward, PreDNAT: s.PreDNAT, DoNotTrack: s.DoNotTrack}
 }
 
-// host gives a host endpoint, nil if another one has its interface.
+// host returns a host endpoint, nil if another one has its interface.
 func (t *Translator) host(o *object, h *hostEndpoint) *policy.Endpoint {
 	var findings []store.Finding
 	if h.Interface != "" {

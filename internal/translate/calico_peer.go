@@ -27,18 +27,18 @@ func (r *calicoRule) peer(name string, in *v3.EntityRule, protocol *policy.Proto
 		entities = service
 	}
 	return policy.Peer{
-		Entities:    r.learned(name, entities),
-		NotEntities: r.notEntities(field, in),
-		Nets:        nets,
-		NotNets:     r.oneFamily(field+".notNets", in.NotNets),
-		Ports:       r.ports(field+".ports", in.Ports, protocol),
-		NotPorts:    r.ports(field+".notPorts", in.NotPorts, protocol),
+		Set:      r.learned(name, entities),
+		NotSet:   r.notEntities(field, in),
+		Nets:     nets,
+		NotNets:  r.oneFamily(field+".notNets", in.NotNets),
+		Ports:    r.ports(field+".ports", in.Ports, protocol),
+		NotPorts: r.ports(field+".notPorts", in.NotPorts, protocol),
 	}
 }
 
 // entities joins the selectors of endpoints and sets of which the address must
 // be one; nil if there are none.
-func (r *calicoRule) entities(field string, in *v3.EntityRule) *policy.Entities {
+func (r *calicoRule) entities(field string, in *v3.EntityRule) *policy.PeerSet {
 	var parts []*selector.Selector
 	var where string
 	accounts := r.accounts(field+".serviceAccounts", in.ServiceAccounts)
@@ -59,7 +59,7 @@ func (r *calicoRule) entities(field string, in *v3.EntityRule) *policy.Entities 
 	if parts == nil {
 		return nil
 	}
-	return &policy.Entities{Selector: selector.And(parts...), Text: r.text(in, where)}
+	return &policy.PeerSet{Selector: selector.And(parts...), Text: r.text(in, where)}
 }
 
 // text says to a reader what the selectors demand; "" where the selector alone does.
@@ -108,14 +108,14 @@ func (r *calicoRule) namespaces(field, text string) *selector.Selector {
 }
 
 // notEntities translates notSelector, which is of all namespaces.
-func (r *calicoRule) notEntities(field string, in *v3.EntityRule) *policy.Entities {
+func (r *calicoRule) notEntities(field string, in *v3.EntityRule) *policy.PeerSet {
 	if blank(in.NotSelector) {
 		return nil
 	}
-	return &policy.Entities{Selector: r.selector(field+".notSelector", in.NotSelector)}
+	return &policy.PeerSet{Selector: r.selector(field+".notSelector", in.NotSelector)}
 }
 
-// accounts gives the selectors that ask for service accounts; nil for none.
+// accounts returns the selectors that ask for service accounts; nil for none.
 func (r *calicoRule) accounts(field string, in *v3.ServiceAccountMatch) []*selector.Selector {
 	if in == nil {
 		return nil

@@ -21,7 +21,7 @@ type calicoPolicy struct {
 	problems
 }
 
-// fromNetworkPolicy gives the spec of a global policy that says the same.
+// fromNetworkPolicy returns the spec of a global policy that says the same.
 func fromNetworkPolicy(s *v3.NetworkPolicySpec) *v3.GlobalNetworkPolicySpec {
 	return &v3.GlobalNetworkPolicySpec{
 		Tier:                   s.Tier,
@@ -67,7 +67,7 @@ func tierOrDefault(name string) string {
 	return name
 }
 
-// orderOrLast gives the order, or what sorts after every order.
+// orderOrLast returns the order, or what sorts after every order.
 func orderOrLast(order *float64) float64 {
 	if order == nil {
 		return math.Inf(1)
@@ -91,7 +91,7 @@ func (c *calicoPolicy) appliesTo() *selector.Selector {
 	return selector.And(parts...)
 }
 
-// types gives the directions that the policy governs.
+// types returns the directions that the policy governs.
 func (c *calicoPolicy) types() [2]bool {
 	var governs [2]bool
 	for i, t := range c.spec.Types {

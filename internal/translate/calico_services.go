@@ -12,7 +12,7 @@ import (
 // a source it is done with that: the addresses are those of a set. As a
 // destination it is a template, of which there will be a rule for each set of
 // ports that the service's endpoints have: see expand.
-func (r *calicoRule) service(field, side string, in *v3.EntityRule, protocol *policy.Protocol) *policy.Entities {
+func (r *calicoRule) service(field, side string, in *v3.EntityRule, protocol *policy.Protocol) *policy.PeerSet {
 	s := in.Services
 	if s == nil {
 		return nil
@@ -74,7 +74,7 @@ func (r *calicoRule) standsAlone(field, side string, in *v3.EntityRule) {
 	}
 }
 
-// servicesOf gives the services that the rules of a parsed policy refer to. Those of
+// servicesOf returns the services that the rules of a parsed policy refer to. Those of
 // a staged one are none: nothing of it is to reach whoever enforces. What is pending
 // is a state of its own, in which it is a policy (see Pending).
 func servicesOf(p *parsed) []policy.Key {
@@ -84,7 +84,7 @@ func servicesOf(p *parsed) []policy.Key {
 	var keys []policy.Key
 	for _, rules := range p.policy.Rules {
 		for i := range rules {
-			for _, e := range []*policy.Entities{rules[i].Source.Entities, rules[i].Destination.Entities} {
+			for _, e := range []*policy.PeerSet{rules[i].Source.Set, rules[i].Destination.Set} {
 				if key := serviceOf(e); key != (policy.Key{}) && !slices.Contains(keys, key) {
 					keys = append(keys, key)
 				}
@@ -94,9 +94,9 @@ func servicesOf(p *parsed) []policy.Key {
 	return keys
 }
 
-// serviceOf gives the service that entities stand for; zero if they do not.
-func serviceOf(e *policy.Entities) policy.Key {
-	if e == nil || !e.Private {
+// serviceOf returns the service that entities stand for; zero if they do not.
+func serviceOf(e *policy.PeerSet) policy.Key {
+	if e == nil || !e.Internal {
 		return policy.Key{}
 	}
 	text, found := strings.CutPrefix(e.Text, serviceWord)

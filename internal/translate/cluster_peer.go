@@ -13,11 +13,11 @@ import (
 // denies or passes it is everybody, and they are denied, as the API demands: to pass
 // everybody on would skip the denies that follow.
 
-// closedPeer gives a peer that cannot be used, and the action of its rule.
+// closedPeer returns a peer that cannot be used, and the action of its rule.
 func closedPeer(action policy.Action) (policy.Peer, policy.Action) {
 	if action == policy.Allow {
 		nobody := selector.Not(selector.All())
-		return policy.Peer{Entities: &policy.Entities{Selector: nobody, EndpointsOnly: true, Text: "a peer that cannot be used"}}, action
+		return policy.Peer{Set: &policy.PeerSet{Selector: nobody, EndpointsOnly: true, Text: "a peer that cannot be used"}}, action
 	}
 	return policy.Peer{}, policy.Deny
 }
@@ -66,14 +66,14 @@ func (c *clusterPolicy) openPeer(dir policy.Direction, field string, action poli
 	case in.domains != nil:
 		return c.domainNames(field+".domainNames", action, in.domains)
 	}
-	entities := &policy.Entities{Selector: selector.And(c.selects(field, &in.clusterSubject)...), EndpointsOnly: true}
+	entities := &policy.PeerSet{Selector: selector.And(c.selects(field, &in.clusterSubject)...), EndpointsOnly: true}
 	if c.texts {
 		entities.Text = podsIn(&in.clusterSubject)
 	}
-	return policy.Peer{Entities: entities}
+	return policy.Peer{Set: entities}
 }
 
-// fields gives the names of the fields that are set.
+// fields returns the names of the fields that are set.
 func (p *clusterPeer) fields() []string {
 	return namesOf(
 		named{"namespaces", p.namespaces != nil}, named{"pods", p.pods != nil}, named{"nodes", p.nodes != nil},
@@ -98,7 +98,7 @@ func (c *clusterPolicy) nodes(field string, in *metav1.LabelSelector) policy.Pee
 	}
 	entities, set := nodesEntities(s, text)
 	c.sets = append(c.sets, set)
-	return policy.Peer{Entities: entities}
+	return policy.Peer{Set: entities}
 }
 
 // domainNames translates names of domains.
@@ -115,5 +115,5 @@ func (c *clusterPolicy) domainNames(field string, action policy.Action, texts []
 	if set != nil {
 		c.sets = append(c.sets, set)
 	}
-	return policy.Peer{Entities: entities}
+	return policy.Peer{Set: entities}
 }

@@ -120,7 +120,7 @@ func (c *clusterPolicy) subject(field string, in *clusterSubject) *selector.Sele
 	return selector.And(c.selects(field, in)...)
 }
 
-// selects gives the selectors of the pods that are meant.
+// selects returns the selectors of the pods that are meant.
 func (c *clusterPolicy) selects(field string, in *clusterSubject) []*selector.Selector {
 	var parts []*selector.Selector
 	if in.namespaces != nil {
@@ -259,7 +259,7 @@ func (c *clusterPolicy) oneOf(field string, names []string, expected string) boo
 	return false
 }
 
-// namesOf gives the names of those that are set.
+// namesOf returns the names of those that are set.
 func namesOf(fields ...named) []string {
 	var out []string
 	for _, f := range fields {

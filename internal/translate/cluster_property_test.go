@@ -81,7 +81,7 @@ func (w *world) askTier(policies []*v1alpha2.ClusterNetworkPolicy, tier v1alpha2
 	return v1alpha2.ClusterNetworkPolicyRuleActionPass
 }
 
-// askPeers gives the action if a peer is meant. One without any field fails closed.
+// askPeers returns the action if a peer is meant. One without any field fails closed.
 func (w *world) askPeers(peers []v1alpha2.ClusterNetworkPolicyEgressPeer, action v1alpha2.ClusterNetworkPolicyRuleAction, addr netip.Addr) v1alpha2.ClusterNetworkPolicyRuleAction {
 	unknown := false
 	for _, p := range peers {
@@ -164,7 +164,7 @@ func (w *world) podAt(a netip.Addr) *corev1.Pod {
 	return nil
 }
 
-// resources gives the world as a store does.
+// resources returns the world as a store does.
 func (w *world) resources() []store.Resource {
 	var out []store.Resource
 	for name, l := range w.namespaces {

@@ -14,7 +14,7 @@ const pods = " && projectcalico.org/orchestrator == 'k8s'"
 
 // podsWith is a peer that means pods.
 func podsWith(text string) policy.Peer {
-	return policy.Peer{Entities: &policy.Entities{Selector: sel(text), EndpointsOnly: true}}
+	return policy.Peer{Set: &policy.PeerSet{Selector: sel(text), EndpointsOnly: true}}
 }
 
 // nobody is a peer that cannot be used, of a rule that accepts.
@@ -22,7 +22,7 @@ func nobody() policy.Peer { return podsWith("!all()") }
 
 // nodesWith is a peer that means nodes; its label cannot be written.
 func nodesWith(text string) policy.Peer {
-	return policy.Peer{Entities: &policy.Entities{Selector: selector.Equals("rule:nodes", text), Private: true}}
+	return policy.Peer{Set: &policy.PeerSet{Selector: selector.Equals("rule:nodes", text), Internal: true}}
 }
 
 func onPorts(protocol policy.Protocol, ranges []policy.PortRange, names ...string) func(policy.Rule) policy.Rule {
@@ -246,7 +246,7 @@ func TestClosedBesideBroken(t *testing.T) {
 	if s := tr.Status(key); s.State != translate.LastValid || len(s.Findings) != 2 {
 		t.Errorf("%+v", s)
 	}
-	finding := store.Finding{Key: key, Field: "spec.egress[0].to[0].clusters", Message: "is no field here", Closed: true}
+	finding := store.Finding{Key: key, Field: "spec.egress[0].to[0].clusters", Message: "unknown field", Closed: true}
 	closed := read(t, clusterHead+"  egress: [{action: Deny, to: [{}]}]")
 	tr.Apply(store.Batch{Updated: closed, Findings: []store.Finding{finding}})
 	if s := tr.Status(key); s.State != translate.InForce || len(s.Findings) != 2 || len(tr.Invalid()) != 1 {

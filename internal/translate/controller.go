@@ -26,7 +26,7 @@ type controllerEntry struct {
 // that is the first ones: nearly always they are.
 const isPart = 1 << 31
 
-// holdHash gives what stands for a hash.
+// holdHash returns what stands for a hash.
 func (t *endpointTable) holdHash(name, hash string) uint32 {
 	if hash != "" && strings.HasSuffix(name, hash) {
 		return isPart | uint32(len(hash))
@@ -34,7 +34,7 @@ func (t *endpointTable) holdHash(name, hash string) uint32 {
 	return t.words.Hold(hash)
 }
 
-// holdOwner gives what stands for the name of an owner.
+// holdOwner returns what stands for the name of an owner.
 func (t *endpointTable) holdOwner(name, owner string) uint32 {
 	if owner != "" && strings.HasPrefix(name, owner) {
 		return isPart | uint32(len(owner))
@@ -76,7 +76,7 @@ func (c *controllerEntry) sum() uint64 {
 	return (h ^ h>>29 ^ uint64(c.kind)<<32 ^ uint64(c.hash)) * 0x9e3779b97f4a7c15
 }
 
-// holdController gives the number of what manages an endpoint; 0 for none.
+// holdController returns the number of what manages an endpoint; 0 for none.
 func (t *Translator) holdController(n *namespace, key policy.Key, hash string) uint32 {
 	if key == (policy.Key{}) {
 		return 0
@@ -117,7 +117,7 @@ func (t *endpointTable) releaseController(id uint32) {
 	t.controllers.entries.Drop(id)
 }
 
-// controllerKey gives what manages a record; zero if nothing does.
+// controllerKey returns what manages a record; zero if nothing does.
 func (t *endpointTable) controllerKey(id uint32) policy.Key {
 	if id == 0 {
 		return policy.Key{}
@@ -126,7 +126,7 @@ func (t *endpointTable) controllerKey(id uint32) policy.Key {
 	return policy.Key{Kind: t.words.At(c.kind), Namespace: t.namespaces[c.namespace].name, Name: t.words.At(c.name)}
 }
 
-// ownerKey gives the workload that a record belongs to; zero for none.
+// ownerKey returns the workload that a record belongs to; zero for none.
 func (t *endpointTable) ownerKey(id uint32) policy.Key {
 	if id == 0 {
 		return policy.Key{}
@@ -173,7 +173,7 @@ func (t *Translator) settleOwners(of map[*namespace]struct{}) {
 	}
 }
 
-// owner gives the workload that something which a controller manages belongs to
+// owner returns the workload that something which a controller manages belongs to
 // in the end: a pod of a ReplicaSet of a Deployment belongs to the Deployment.
 func (t *Translator) owner(controller policy.Key, hash string) policy.Key {
 	key := controller
@@ -191,7 +191,7 @@ func (t *Translator) owner(controller policy.Key, hash string) policy.Key {
 	return key
 }
 
-// controllerOf gives what manages a workload, and whether the workload is known.
+// controllerOf returns what manages a workload, and whether the workload is known.
 func (t *Translator) controllerOf(key policy.Key) (policy.Key, bool) {
 	if o := t.objects[key]; o != nil {
 		if e, ok := o.means.(*endpoint); ok {
@@ -201,7 +201,7 @@ func (t *Translator) controllerOf(key policy.Key) (policy.Key, bool) {
 	return policy.Key{}, false
 }
 
-// guessOwner gives what manages a workload that is not among the objects: its
+// guessOwner returns what manages a workload that is not among the objects: its
 // name tells, if its manager made it up.
 func (t *Translator) guessOwner(key policy.Key, hash string) policy.Key {
 	switch key.Kind {

@@ -36,7 +36,7 @@ func (ps *problems) domains(field string, texts []string) []string {
 // destination instead: what the rule selects, and the set that it selects, which goes
 // to parsed.sets. Both are nil if there are no domains or something is wrong with one.
 // Rules that name the same share the set.
-func domainEntities(ps *problems, field string, texts []string, nets []netip.Prefix) (*policy.Entities, *policy.Set) {
+func domainEntities(ps *problems, field string, texts []string, nets []netip.Prefix) (*policy.PeerSet, *policy.Set) {
 	before := len(*ps)
 	domains := ps.domains(field, texts)
 	if len(domains) == 0 || len(*ps) > before {
@@ -49,11 +49,11 @@ func domainEntities(ps *problems, field string, texts []string, nets []netip.Pre
 	slices.Sort(parts)
 	name := domainsName(slices.Concat(domains, parts))
 	set := &policy.Set{
-		Key:     policy.Key{Kind: policy.KindDomains, Name: name},
-		Labels:  selector.NewLabels(map[string]string{labelDomains: name}),
-		Nets:    nets,
-		Domains: domains,
-		Private: true,
+		Key:      policy.Key{Kind: policy.KindDomains, Name: name},
+		Labels:   selector.NewLabels(map[string]string{labelDomains: name}),
+		Nets:     nets,
+		Domains:  domains,
+		Internal: true,
 	}
 	what := "domain "
 	if len(domains) > 1 {
@@ -63,8 +63,8 @@ func domainEntities(ps *problems, field string, texts []string, nets []netip.Pre
 	if len(parts) > 0 {
 		or = " or " + strings.Join(parts, ", ")
 	}
-	return &policy.Entities{
-		Selector: selector.Equals(labelDomains, name), Learned: true, Private: true,
+	return &policy.PeerSet{
+		Selector: selector.Equals(labelDomains, name), DNSLearned: true, Internal: true,
 		Text: what + strings.Join(domains, ", ") + or,
 	}, set
 }
@@ -82,7 +82,7 @@ func domainsName(domains []string) string {
 // domainPeer translates the domains of one side of a rule, nil for none. Nets beside
 // them are further destinations, as they are in a network set with both: no address
 // has to be in a net and belong to a name as well.
-func (r *calicoRule) domainPeer(field, side string, in *v3.EntityRule, nets []netip.Prefix) *policy.Entities {
+func (r *calicoRule) domainPeer(field, side string, in *v3.EntityRule, nets []netip.Prefix) *policy.PeerSet {
 	if len(in.Domains) == 0 {
 		return nil
 	}
@@ -119,9 +119,9 @@ func (r *calicoRule) domainPeer(field, side string, in *v3.EntityRule, nets []ne
 // learned has the destinations of egress Allow rules denote what is learned for the
 // domains of the sets that they select. Nothing else may: a Deny would only take
 // hold once somebody had asked for the name.
-func (r *calicoRule) learned(side string, in *policy.Entities) *policy.Entities {
+func (r *calicoRule) learned(side string, in *policy.PeerSet) *policy.PeerSet {
 	if in != nil && r.dir == policy.Egress && side == "destination" && r.rule.Action == v3.Allow {
-		in.Learned = true
+		in.DNSLearned = true
 	}
 	return in
 }

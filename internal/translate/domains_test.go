@@ -23,7 +23,7 @@ spec:
 func domainSet(domains ...string) *policy.Set {
 	name := strings.Join(domains, ",")
 	return &policy.Set{
-		Key: policy.Key{Kind: policy.KindDomains, Name: name}, Private: true, Domains: domains,
+		Key: policy.Key{Kind: policy.KindDomains, Name: name}, Internal: true, Domains: domains,
 		Labels: selector.NewLabels(map[string]string{"rule:domains": name}),
 	}
 }
@@ -38,9 +38,9 @@ spec: {egress: [{action: Allow, destination: {domains: ["*.b.example", a_b.examp
 `)
 	set := domainSet("*.b.example", "a_b.example", "www.example.com")
 	diff(t, "sets", []*policy.Set{set, domainSet("c.example")}, m.Sets)
-	want := &policy.Entities{Selector: selector.Equals("rule:domains", set.Key.Name), Learned: true, Private: true}
+	want := &policy.PeerSet{Selector: selector.Equals("rule:domains", set.Key.Name), DNSLearned: true, Internal: true}
 	for _, p := range m.Policies {
-		got := p.Rules[policy.Egress][0].Destination.Entities
+		got := p.Rules[policy.Egress][0].Destination.Set
 		diff(t, p.Key.Name, want, got)
 		if text := "domains *.b.example, a_b.example, www.example.com"; got.Text != text {
 			t.Errorf("%s: says %q, want %q", p.Key.Name, got.Text, text)
@@ -55,9 +55,9 @@ func TestNetsBesideDomains(t *testing.T) {
 	set.Domains, set.Nets = []string{"a.example", "b.example"}, []netip.Prefix{netip.MustParsePrefix("8.8.8.8/32"), netip.MustParsePrefix("1.1.1.1/32")}
 	diff(t, "sets", []*policy.Set{set}, m.Sets)
 	peer := m.Policies[0].Rules[policy.Egress][0].Destination
-	want := policy.Peer{Entities: &policy.Entities{Selector: selector.Equals("rule:domains", set.Key.Name), Learned: true, Private: true}}
+	want := policy.Peer{Set: &policy.PeerSet{Selector: selector.Equals("rule:domains", set.Key.Name), DNSLearned: true, Internal: true}}
 	diff(t, "destination", want, peer)
-	if got, want := peer.Entities.Text, "domains a.example, b.example or 1.1.1.1/32, 8.8.8.8/32"; got != want {
+	if got, want := peer.Set.Text, "domains a.example, b.example or 1.1.1.1/32, 8.8.8.8/32"; got != want {
 		t.Errorf("says %q, want %q", got, want)
 	}
 	diff(t, "findings", []string{"6: spec.egress[0].destination.nets[1]: is IPv6, but spec.egress[0].destination.nets[0] is IPv4: write a rule for each, since one rule cannot match both"},
@@ -70,7 +70,7 @@ kind: NetworkSet
 metadata: {name: s, namespace: web, labels: {a: b}}
 spec: {nets: [192.0.2.0/24], allowedEgressDomains: ["*.Example.com", x.example., x.example]}
 `)
-	if got, want := m.Sets[0].Domains, []string{"*.example.com", "x.example"}; cmp.Diff(want, got) != "" || m.Sets[0].Private || m.Sets[0].Learned {
+	if got, want := m.Sets[0].Domains, []string{"*.example.com", "x.example"}; cmp.Diff(want, got) != "" || m.Sets[0].Internal || m.Sets[0].DNSLearned {
 		t.Errorf("got %+v, want the domains %v", m.Sets[0], want)
 	}
 }
@@ -90,13 +90,13 @@ spec:
 `)
 	for dir, rules := range m.Policies[0].Rules {
 		for i, r := range rules {
-			for side, ent := range map[string]*policy.Entities{
-				"source": r.Source.Entities, "destination": r.Destination.Entities,
-				"not source": r.Source.NotEntities, "not destination": r.Destination.NotEntities,
+			for side, ent := range map[string]*policy.PeerSet{
+				"source": r.Source.Set, "destination": r.Destination.Set,
+				"not source": r.Source.NotSet, "not destination": r.Destination.NotSet,
 			} {
 				want := policy.Direction(dir) == policy.Egress && r.Action == policy.Allow && side == "destination"
-				if ent != nil && ent.Learned != want {
-					t.Errorf("%s rule %d, %s: Learned is %v", policy.Direction(dir), i, side, ent.Learned)
+				if ent != nil && ent.DNSLearned != want {
+					t.Errorf("%s rule %d, %s: Learned is %v", policy.Direction(dir), i, side, ent.DNSLearned)
 				}
 			}
 		}

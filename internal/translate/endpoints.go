@@ -139,7 +139,7 @@ func (t *endpointTable) dropNamespace(n *namespace) {
 	t.free = append(t.free, n.id)
 }
 
-// find gives the record of a name in a namespace, or 0.
+// find returns the record of a name in a namespace, or 0.
 func (t *endpointTable) find(n *namespace, kind, name string) uint32 {
 	var f form
 	if kind == policy.KindWorkloadEndpoint {
@@ -230,7 +230,7 @@ func (t *endpointTable) addPair(p addrPair) uint32 {
 	return i
 }
 
-// addrs gives the addresses of a record in a list of the caller's.
+// addrs returns the addresses of a record in a list of the caller's.
 func (t *endpointTable) addrs(id uint32, r *record) []netip.Addr {
 	f := r.form & addrMask
 	switch f {

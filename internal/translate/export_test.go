@@ -1,6 +1,6 @@
 package translate
 
-// Sizes gives how much of everything a translator holds, for tests: without
+// Sizes returns how much of everything a translator holds, for tests: without
 // objects, nothing but the fixed tiers.
 func (t *Translator) Sizes() map[string]int {
 	e := t.endpoints

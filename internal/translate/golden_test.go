@@ -95,14 +95,14 @@ func ruleText(r *policy.Rule) string {
 
 func peerText(word string, p *policy.Peer) string {
 	var s string
-	if p.Entities != nil {
-		s += " [" + p.Entities.Selector.String() + "]"
-		if p.Entities.EndpointsOnly {
+	if p.Set != nil {
+		s += " [" + p.Set.Selector.String() + "]"
+		if p.Set.EndpointsOnly {
 			s += " (endpoints)"
 		}
 	}
-	if p.NotEntities != nil {
-		s += " not [" + p.NotEntities.Selector.String() + "]"
+	if p.NotSet != nil {
+		s += " not [" + p.NotSet.Selector.String() + "]"
 	}
 	if p.Nets != nil {
 		s += fmt.Sprintf(" %v", p.Nets)

@@ -23,7 +23,7 @@ var equateModels = cmp.Options{
 	cmpopts.EquateComparable(netipAddr, netipPrefix),
 	cmp.Comparer(func(a, b *selector.Selector) bool { return a.Equal(b) }),
 	cmpopts.EquateEmpty(),
-	cmpopts.IgnoreFields(policy.Entities{}, "Text"), // see TestTextOfPeers
+	cmpopts.IgnoreFields(policy.PeerSet{}, "Text"), // see TestTextOfPeers
 }
 
 // read parses manifests written in a test; they must parse.
@@ -50,7 +50,7 @@ func load(t testing.TB, manifests string) *policy.Model {
 	return loaded.Model
 }
 
-// findings gives what is wrong with manifests, each as "line: field: message".
+// findings returns what is wrong with manifests, each as "line: field: message".
 func findings(t testing.TB, manifests string) []string {
 	t.Helper()
 	return lines(translate.Load(read(t, manifests), nil, translate.Options{Offline: true}).Findings)

@@ -21,7 +21,7 @@ type stagedPolicy struct {
 // these: a namespace, a service account.
 type elsewhere struct{}
 
-// keep gives what is kept of a parsed object: *policy.Tier, compact.Packed,
+// keep returns what is kept of a parsed object: *policy.Tier, compact.Packed,
 // *stagedPolicy, *netset, *endpoint (of a workload), *policy.Node, elsewhere, or
 // nil for what is only known to be there.
 func (t *Translator) keep(p *parsed) any {
@@ -165,7 +165,7 @@ func same(a, b any) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// modelObject gives the model's object of an out.
+// modelObject returns the model's object of an out.
 func (t *Translator) modelObject(out any) policy.Object {
 	switch out := out.(type) {
 	case *policy.Tier:
@@ -180,7 +180,7 @@ func (t *Translator) modelObject(out any) policy.Object {
 	return nil
 }
 
-// joined gives the object's part of the model, nil if it has none.
+// joined returns the object's part of the model, nil if it has none.
 func (t *Translator) joined(o *object) any {
 	switch m := o.means.(type) {
 	case *policy.Tier:
@@ -229,7 +229,7 @@ func (t *Translator) tierFindings(key policy.Key, origin store.Origin, name stri
 	}
 	r := store.Resource{Key: key, Origin: origin}
 	if tier != nil && tier.present {
-		return []store.Finding{r.At("spec.tier", "tier %q is invalid, so the policy is not enforced: mend the tier", name)}
+		return []store.Finding{r.At("spec.tier", "tier %q is invalid, so the policy is not enforced: fix the tier", name)}
 	}
 	names := t.tierNames()
 	return []store.Finding{r.At("spec.tier", "tier %q does not exist, so the policy is not enforced: create the tier, or name one that exists (%s)%s",

@@ -119,11 +119,11 @@ func (k *kubernetesPolicy) peer(field string, in *networkingv1.NetworkPolicyPeer
 		parts = append(parts, k.labels(field+".podSelector", in.PodSelector, ownKey))
 	}
 	parts = append(parts, isPod())
-	entities := &policy.Entities{Selector: selector.And(parts...), EndpointsOnly: true}
+	entities := &policy.PeerSet{Selector: selector.And(parts...), EndpointsOnly: true}
 	if k.texts {
 		entities.Text = k.text(in)
 	}
-	return policy.Peer{Entities: entities}
+	return policy.Peer{Set: entities}
 }
 
 // text says to a reader which pods a peer means.

@@ -82,19 +82,19 @@ func TestKubernetesRule(t *testing.T) {
 		{"all", `[]`, `[]`, []policy.Peer{everyone}, []policy.Rule{{}}},
 		{"absent", `null`, `null`, []policy.Peer{everyone}, []policy.Rule{{}}},
 		{"pods here", `[{podSelector: {matchLabels: {app: a}}}]`, `[]`,
-			[]policy.Peer{{Entities: endpointsOf("projectcalico.org/namespace == 'web' && app == 'a' && projectcalico.org/orchestrator == 'k8s'")}}, []policy.Rule{{}}},
+			[]policy.Peer{{Set: endpointsOf("projectcalico.org/namespace == 'web' && app == 'a' && projectcalico.org/orchestrator == 'k8s'")}}, []policy.Rule{{}}},
 		{"all pods here", `[{podSelector: {}}]`, `[]`,
-			[]policy.Peer{{Entities: endpointsOf("projectcalico.org/namespace == 'web' && projectcalico.org/orchestrator == 'k8s'")}}, []policy.Rule{{}}},
+			[]policy.Peer{{Set: endpointsOf("projectcalico.org/namespace == 'web' && projectcalico.org/orchestrator == 'k8s'")}}, []policy.Rule{{}}},
 		{"namespaces", `[{namespaceSelector: {matchLabels: {env: prod}}}]`, `[]`,
-			[]policy.Peer{{Entities: endpointsOf("pcns.env == 'prod' && projectcalico.org/orchestrator == 'k8s'")}}, []policy.Rule{{}}},
+			[]policy.Peer{{Set: endpointsOf("pcns.env == 'prod' && projectcalico.org/orchestrator == 'k8s'")}}, []policy.Rule{{}}},
 		{"all namespaces", `[{namespaceSelector: {}}]`, `[]`,
-			[]policy.Peer{{Entities: endpointsOf("projectcalico.org/orchestrator == 'k8s'")}}, []policy.Rule{{}}},
+			[]policy.Peer{{Set: endpointsOf("projectcalico.org/orchestrator == 'k8s'")}}, []policy.Rule{{}}},
 		{"namespaces by name", `[{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: x}}}]`, `[]`,
-			[]policy.Peer{{Entities: endpointsOf("pcns.kubernetes.io/metadata.name == 'x' && projectcalico.org/orchestrator == 'k8s'")}}, []policy.Rule{{}}},
+			[]policy.Peer{{Set: endpointsOf("pcns.kubernetes.io/metadata.name == 'x' && projectcalico.org/orchestrator == 'k8s'")}}, []policy.Rule{{}}},
 		{"what namespaces lack", `[{namespaceSelector: {matchExpressions: [{key: env, operator: DoesNotExist}]}, podSelector: {matchExpressions: [{key: app, operator: NotIn, values: [a]}]}}]`, `[]`,
-			[]policy.Peer{{Entities: endpointsOf("!has(pcns.env) && app not in {'a'} && projectcalico.org/orchestrator == 'k8s'")}}, []policy.Rule{{}}},
+			[]policy.Peer{{Set: endpointsOf("!has(pcns.env) && app not in {'a'} && projectcalico.org/orchestrator == 'k8s'")}}, []policy.Rule{{}}},
 		{"two items are or", `[{podSelector: {}}, {ipBlock: {cidr: 10.1.2.3/8, except: [10.1.0.0/16]}}]`, `[]`,
-			[]policy.Peer{{Entities: endpointsOf("projectcalico.org/namespace == 'web' && projectcalico.org/orchestrator == 'k8s'")}, {Nets: nets("10.0.0.0/8"), NotNets: nets("10.1.0.0/16")}}, []policy.Rule{{}}},
+			[]policy.Peer{{Set: endpointsOf("projectcalico.org/namespace == 'web' && projectcalico.org/orchestrator == 'k8s'")}, {Nets: nets("10.0.0.0/8"), NotNets: nets("10.1.0.0/16")}}, []policy.Rule{{}}},
 		{"IPv6", `[{ipBlock: {cidr: "::/0", except: ["2001:db8::/32"]}}]`, `[]`,
 			[]policy.Peer{{Nets: nets("::/0"), NotNets: nets("2001:db8::/32")}}, []policy.Rule{{}}},
 		{"ports of TCP", `[]`, `[{port: 80}, {protocol: TCP, port: 8000, endPort: 8080}, {port: http}]`,
@@ -108,7 +108,7 @@ func TestKubernetesRule(t *testing.T) {
 			}},
 		{"any port of a protocol", `[]`, `[{}]`, []policy.Peer{everyone}, []policy.Rule{{Protocol: tcp}}},
 		{"peers and protocols", `[{podSelector: {}}, {namespaceSelector: {}}]`, `[{port: 1}, {protocol: UDP, port: 2}]`,
-			[]policy.Peer{{Entities: endpointsOf("projectcalico.org/namespace == 'web' && projectcalico.org/orchestrator == 'k8s'")}, {Entities: endpointsOf("projectcalico.org/orchestrator == 'k8s'")}},
+			[]policy.Peer{{Set: endpointsOf("projectcalico.org/namespace == 'web' && projectcalico.org/orchestrator == 'k8s'")}, {Set: endpointsOf("projectcalico.org/orchestrator == 'k8s'")}},
 			[]policy.Rule{{Protocol: tcp, Destination: policy.Peer{Ports: ports(1)}}, {Protocol: udp, Destination: policy.Peer{Ports: ports(2)}}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -191,7 +191,7 @@ spec:
 	var got [2][]int
 	for i, p := range m.Policies {
 		for _, r := range p.Rules[policy.Ingress] {
-			if r.Source.Entities.Selector.Match(m.Endpoints[0].Labels) {
+			if r.Source.Set.Selector.Match(m.Endpoints[0].Labels) {
 				got[i] = append(got[i], r.Index)
 			}
 		}

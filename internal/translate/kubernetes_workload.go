@@ -155,7 +155,7 @@ func podEndpoint(ps *problems, namespace string, meta *metav1.ObjectMeta, spec *
 	return e
 }
 
-// metadataOf gives the metadata beside a pod's spec.
+// metadataOf returns the metadata beside a pod's spec.
 func metadataOf(spec string) string { return spec[:len(spec)-len("spec")] + "metadata" }
 
 func (e *endpoint) addPorts(ps *problems, field string, ports []corev1.ContainerPort) {
@@ -175,7 +175,7 @@ func (e *endpoint) addPorts(ps *problems, field string, ports []corev1.Container
 	}
 }
 
-// controllerOf gives what manages an object. A node manages its static pods;
+// controllerOf returns what manages an object. A node manages its static pods;
 // they are their own workload, as is what a reference without a kind or a name
 // says nothing about.
 func controllerOf(meta *metav1.ObjectMeta) policy.Key {

@@ -34,7 +34,7 @@ const (
 // orchestratorKubernetes is the orchestrator of pods.
 const orchestratorKubernetes = "k8s"
 
-// ownKey gives the key under which an endpoint carries its own label.
+// ownKey returns the key under which an endpoint carries its own label.
 func ownKey(key string) string {
 	switch {
 	case key == labelNamespace, key == labelOrchestrator, key == labelServiceAccount,
@@ -44,7 +44,7 @@ func ownKey(key string) string {
 	return key
 }
 
-// namespaceOwnKey gives the key under which an endpoint carries its namespace's
+// namespaceOwnKey returns the key under which an endpoint carries its namespace's
 // own label, as Kubernetes selectors see it.
 func namespaceOwnKey(key string) string {
 	if key == labelName {
@@ -53,7 +53,7 @@ func namespaceOwnKey(key string) string {
 	return prefixNamespace + key
 }
 
-// namespaceLabels gives what a namespace adds to the labels of what is in it.
+// namespaceLabels returns what a namespace adds to the labels of what is in it.
 // own may be nil: a namespace that is only referred to has its names.
 func namespaceLabels(name string, own map[string]string) selector.Labels {
 	m := make(map[string]string, len(own)+3)
@@ -69,7 +69,7 @@ func namespaceLabels(name string, own map[string]string) selector.Labels {
 // impliedAccountLabels is how many labels a service account adds that has none.
 const impliedAccountLabels = 2
 
-// accountLabels gives what a service account adds to the labels of its pods.
+// accountLabels returns what a service account adds to the labels of its pods.
 func accountLabels(name string, own map[string]string) selector.Labels {
 	m := make(map[string]string, len(own)+2)
 	for k, v := range own {
@@ -80,7 +80,7 @@ func accountLabels(name string, own map[string]string) selector.Labels {
 	return selector.NewLabels(m)
 }
 
-// ownLabels gives an object's own labels as its label set carries them.
+// ownLabels returns an object's own labels as its label set carries them.
 func ownLabels(own map[string]string) selector.Labels {
 	ls := make(selector.Labels, 0, len(own))
 	for k, v := range own {

@@ -18,7 +18,7 @@ import (
 // production is a cluster of 100,000 pods and 10,000 policies.
 var production = modeltest.ResourceSize{Namespaces: 500, Pods: 100_000, Policies: 10_000}
 
-// liveHeap gives the bytes that are reachable.
+// liveHeap returns the bytes that are reachable.
 func liveHeap() float64 {
 	runtime.GC()
 	runtime.GC()
@@ -83,7 +83,7 @@ func writeHeap(b *testing.B, file string) {
 	_ = f.Close()
 }
 
-// resident gives a figure of this process' memory, in MB.
+// resident returns a figure of this process' memory, in MB.
 func resident(b *testing.B, what string) float64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// Each gives the whole model as changes from nothing, as Model has it but without
+// Each returns the whole model as changes from nothing, as Model has it but without
 // nodes and, for an analysis, stand-ins: tiers, policies, sets and endpoints, each
 // kind in the order of keys but for endpoints, which come in none. No list of them
 // is made.
@@ -54,7 +54,7 @@ func (t *Translator) eachObject(visit func(o *object)) {
 	}
 }
 
-// Model gives the whole model, sorted by key. It makes it anew each time, for an
+// Model returns the whole model, sorted by key. It makes it anew each time, for an
 // analysis or a test: what follows a cluster uses changes, and Each.
 func (t *Translator) Model() *policy.Model {
 	m := &policy.Model{}
@@ -83,7 +83,7 @@ func (t *Translator) Model() *policy.Model {
 	return m
 }
 
-// nodes gives the nodes, offline also those that only pods tell of.
+// nodes returns the nodes, offline also those that only pods tell of.
 func (t *Translator) nodes() []*policy.Node {
 	nodes := nodeSet{}
 	t.eachObject(func(o *object) {
@@ -104,7 +104,7 @@ func (t *Translator) nodes() []*policy.Node {
 	return nodes.sorted()
 }
 
-// representatives gives the one endpoint of each workload that stands for its
+// representatives returns the one endpoint of each workload that stands for its
 // pods. A workload whose pods are there needs none, and neither does one that
 // another workload manages: its pods are that one's.
 func (t *Translator) representatives() []*policy.Endpoint {
@@ -146,7 +146,7 @@ func (t *Translator) representative(key policy.Key, e *endpoint) *policy.Endpoin
 	return ep
 }
 
-// Staged gives the valid staged policies, sorted by key.
+// Staged returns the valid staged policies, sorted by key.
 func (t *Translator) Staged() []Staged {
 	var out []Staged
 	for _, o := range t.objects {

@@ -26,7 +26,7 @@ type namespace struct {
 	endpoints int // how many records of pods and WorkloadEndpoints are in it
 }
 
-// namespace gives a namespace, making it if it is not known.
+// namespace returns a namespace, making it if it is not known.
 func (t *Translator) namespace(name string) *namespace {
 	n := t.namespaces[name]
 	if n == nil {
@@ -88,7 +88,7 @@ func (t *Translator) setAccount(o *object) {
 	t.sweep(n)
 }
 
-// accountLabels gives what the object of a service account adds, beside what one
+// accountLabels returns what the object of a service account adds, beside what one
 // without labels adds as well: nil.
 func (n *namespace) accountLabels(name string) selector.Labels { return n.accounts[name] }
 
@@ -117,7 +117,7 @@ func (t *Translator) leaveNamespace(o *object) {
 	}
 }
 
-// accountLabels gives what a service account adds to the labels of its pods.
+// accountLabels returns what a service account adds to the labels of its pods.
 func (t *Translator) accountLabels(n *namespace, name string) selector.Labels {
 	if labels := n.accountLabels(name); labels != nil {
 		return labels

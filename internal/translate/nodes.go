@@ -14,20 +14,20 @@ import (
 // value is the selector. A colon can stand neither in a label's key nor in a selector.
 const labelNodes = "rule:nodes"
 
-// nodesEntities gives what a rule selects that means the nodes with some labels, and
+// nodesEntities returns what a rule selects that means the nodes with some labels, and
 // the set that it selects, which goes to parsed.sets. Its nets are filled in while
 // the rule is in force, and follow the nodes: the rule never changes.
-func nodesEntities(s *selector.Selector, text string) (*policy.Entities, *policy.Set) {
+func nodesEntities(s *selector.Selector, text string) (*policy.PeerSet, *policy.Set) {
 	name := s.String()
 	if most := 120; len(name) > most {
 		name = fmt.Sprintf("%s...#%x", name[:most], sha256.Sum256([]byte(name)))
 	}
 	set := &policy.Set{
-		Key:     policy.Key{Kind: policy.KindNodes, Name: name},
-		Labels:  selector.NewLabels(map[string]string{labelNodes: s.String()}),
-		Private: true,
+		Key:      policy.Key{Kind: policy.KindNodes, Name: name},
+		Labels:   selector.NewLabels(map[string]string{labelNodes: s.String()}),
+		Internal: true,
 	}
-	return &policy.Entities{Selector: selector.Equals(labelNodes, s.String()), Private: true, Text: text}, set
+	return &policy.PeerSet{Selector: selector.Equals(labelNodes, s.String()), Internal: true, Text: text}, set
 }
 
 // nodeTable holds the nodes that there are.
@@ -49,7 +49,7 @@ func (t *Translator) replaceNode(o *object) {
 	}
 }
 
-// Nodes gives the nodes that there are, sorted by name.
+// Nodes returns the nodes that there are, sorted by name.
 func (t *Translator) Nodes() []*policy.Node { return t.nodes() }
 
 // settleNodes brings the sets that stand for nodes to the nodes there are: those that
@@ -79,7 +79,7 @@ func (t *Translator) settleNodesOf(key policy.Key) {
 	}
 }
 
-// netsOfNodes gives the addresses of the nodes that a set stands for, sorted.
+// netsOfNodes returns the addresses of the nodes that a set stands for, sorted.
 // Offline, nodes that only pods tell of have no labels.
 func (t *Translator) netsOfNodes(set *policy.Set) []netip.Prefix {
 	text, _ := set.Labels.Get(labelNodes)

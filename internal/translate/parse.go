@@ -34,7 +34,7 @@ type parsed struct {
 	host      *hostEndpoint
 }
 
-// tierName gives the tier that a policy belongs to; "" for what is no policy.
+// tierName returns the tier that a policy belongs to; "" for what is no policy.
 func (p *parsed) tierName() string {
 	switch {
 	case p.policy != nil:

@@ -8,7 +8,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// Pending gives the resources as they would be if staged policies were in force:
+// Pending returns the resources as they would be if staged policies were in force:
 // with Set a policy takes the place of the one that it stands for, or is added; with
 // Delete that one is gone. What is staged with Learn or Ignore changes nothing. The
 // staged policies are those that Load found valid in these resources.
@@ -40,7 +40,7 @@ func (s *Staged) Acts() bool {
 	return s.Action == v3.StagedActionSet || s.Action == v3.StagedActionDelete
 }
 
-// enforced gives the policy that a staged one stands for, with the place of the
+// enforced returns the policy that a staged one stands for, with the place of the
 // staged one.
 func enforced(r *store.Resource) store.Resource {
 	out := store.Resource{Key: r.Key, Object: r.Object, Origin: r.Origin}

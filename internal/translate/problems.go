@@ -48,7 +48,7 @@ func isInside(field, of string) bool {
 	return found && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
-// findings gives the problems with their places.
+// findings returns the problems with their places.
 func (ps problems) findings(r *store.Resource) []store.Finding {
 	if len(ps) == 0 {
 		return nil
@@ -68,5 +68,5 @@ func (ps problems) open() bool {
 	return slices.ContainsFunc(ps, func(p problem) bool { return !p.closed })
 }
 
-// at gives the field of an element: at("spec.nets", 2) is "spec.nets[2]".
+// at returns the field of an element: at("spec.nets", 2) is "spec.nets[2]".
 func at(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }

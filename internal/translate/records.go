@@ -61,7 +61,7 @@ func (t *Translator) setTrouble(key policy.Key, tr *trouble) {
 	}
 }
 
-// record gives the number of the record of a key, or 0.
+// record returns the number of the record of a key, or 0.
 func (t *Translator) record(key policy.Key) uint32 {
 	if n := t.namespaces[key.Namespace]; n != nil {
 		return t.endpoints.find(n, key.Kind, key.Name)
@@ -69,7 +69,7 @@ func (t *Translator) record(key policy.Key) uint32 {
 	return 0
 }
 
-// recordStatus gives the status of a pod or WorkloadEndpoint, and its record.
+// recordStatus returns the status of a pod or WorkloadEndpoint, and its record.
 func (t *Translator) recordStatus(key policy.Key) (Status, uint32) {
 	id, tr := t.record(key), t.troubles[key]
 	s := Status{Key: key}
@@ -209,7 +209,7 @@ func (t *Translator) endpoint(id uint32) *policy.Endpoint {
 // joinKey names what makes the labels of an endpoint.
 type joinKey struct{ namespace, shape uint32 }
 
-// joinedLabels gives all labels of a record's endpoint; within a step, those of
+// joinedLabels returns all labels of a record's endpoint; within a step, those of
 // equal endpoints are one list, unless they tell names.
 func (t *Translator) joinedLabels(r *record) selector.Labels {
 	key := joinKey{r.namespace, r.shape}

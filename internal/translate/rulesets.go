@@ -75,7 +75,7 @@ func (r *ruleSets) touch(key policy.Key) {
 	}
 }
 
-// flush gives out, at the end of a step, which sets came and went.
+// flush returns out, at the end of a step, which sets came and went.
 func (r *ruleSets) flush(change func(policy.Change)) {
 	for _, key := range slices.SortedFunc(maps.Keys(r.touched), policy.Key.Compare) {
 		switch held := r.inUse[key]; {

@@ -44,7 +44,7 @@ type endpointGroup struct {
 	addrs []netip.Addr  // sorted
 }
 
-// text gives the ports as in "TCP:80,443 UDP:53".
+// text returns the ports as in "TCP:80,443 UDP:53".
 func (g *endpointGroup) text() string {
 	var b strings.Builder
 	for i, p := range g.ports {
@@ -114,7 +114,7 @@ func newServiceTable() serviceTable {
 	return serviceTable{byKey: map[policy.Key]*service{}, dirty: map[*service]struct{}{}, uses: map[*object]*serviceUse{}}
 }
 
-// touch gives a service that is about to change, making it if it is not known.
+// touch returns a service that is about to change, making it if it is not known.
 func (t *serviceTable) touch(key policy.Key) *service {
 	s := t.byKey[key]
 	if s == nil {
@@ -250,7 +250,7 @@ func groupByPorts(of map[netip.Addr][]servicePort, declared []servicePort) []end
 	return out
 }
 
-// endpoints gives the ports of each endpoint of the service's slices.
+// endpoints returns the ports of each endpoint of the service's slices.
 func (s *service) endpoints() map[netip.Addr][]servicePort {
 	of := map[netip.Addr][]servicePort{}
 	for _, slice := range s.slices {
@@ -266,7 +266,7 @@ func (s *service) endpoints() map[netip.Addr][]servicePort {
 	return of
 }
 
-// declared gives the ports that all endpoints of the service will have, if that
+// declared returns the ports that all endpoints of the service will have, if that
 // can be told before there are any: then a service whose last endpoint goes keeps
 // its rules.
 func (s *service) declared() []servicePort {
@@ -303,10 +303,10 @@ func (s *service) set(label, ports string, addrs []netip.Addr) *policy.Set {
 		nets = append(nets, netip.PrefixFrom(a, a.BitLen()))
 	}
 	value := serviceLabel(s.key, ports)
-	return &policy.Set{Key: key, Labels: selector.Labels{{Key: label, Value: value}}, Nets: nets, Private: true}
+	return &policy.Set{Key: key, Labels: selector.Labels{{Key: label, Value: value}}, Nets: nets, Internal: true}
 }
 
-// serviceLabel gives the value of a label of a service's sets.
+// serviceLabel returns the value of a label of a service's sets.
 func serviceLabel(key policy.Key, ports string) string {
 	if ports == "" {
 		return key.Namespace + "/" + key.Name
@@ -318,9 +318,9 @@ func serviceLabel(key policy.Key, ports string) string {
 const serviceWord = "service "
 
 // serviceEntities selects the sets of a service.
-func serviceEntities(label string, key policy.Key, ports string) *policy.Entities {
-	return &policy.Entities{
-		Selector: selector.Equals(label, serviceLabel(key, ports)), Private: true,
+func serviceEntities(label string, key policy.Key, ports string) *policy.PeerSet {
+	return &policy.PeerSet{
+		Selector: selector.Equals(label, serviceLabel(key, ports)), Internal: true,
 		Text: serviceWord + key.Namespace + "/" + key.Name,
 	}
 }

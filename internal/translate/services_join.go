@@ -78,7 +78,7 @@ func (t *Translator) settleServices() {
 	clear(t.services.dirty)
 }
 
-// replaceSets gives out what is not as it was.
+// replaceSets returns out what is not as it was.
 func (t *Translator) replaceSets(was, now []*policy.Set) {
 	before := map[policy.Key]*policy.Set{}
 	for _, s := range was {
@@ -96,7 +96,7 @@ func (t *Translator) replaceSets(was, now []*policy.Set) {
 	}
 }
 
-// withServices gives a policy with the rules that its services come to, and notes
+// withServices returns a policy with the rules that its services come to, and notes
 // which of these there are not.
 func (t *Translator) withServices(o *object, packed compact.Packed) compact.Packed {
 	use := t.services.uses[o]
@@ -151,14 +151,14 @@ func (t *Translator) expand(p *policy.Policy) *policy.Policy {
 
 // isServiceTemplate reports whether the destination of a rule is a service.
 func isServiceTemplate(r *policy.Rule) bool {
-	e := r.Destination.Entities
-	return e != nil && e.Private && serviceOf(e) != (policy.Key{})
+	e := r.Destination.Set
+	return e != nil && e.Internal && serviceOf(e) != (policy.Key{})
 }
 
-// expandRule gives what a rule to a service comes to.
+// expandRule returns what a rule to a service comes to.
 func (t *Translator) expandRule(r *policy.Rule) []policy.Rule {
 	var out []policy.Rule
-	key := serviceOf(r.Destination.Entities)
+	key := serviceOf(r.Destination.Set)
 	s := t.services.byKey[key]
 	if s == nil {
 		return []policy.Rule{*r}
@@ -170,7 +170,7 @@ func (t *Translator) expandRule(r *policy.Rule) []policy.Rule {
 	for i := range groups {
 		g := &groups[i]
 		to := serviceEntities(labelServicePorts, key, g.text())
-		to.Learned = r.Destination.Entities.Learned
+		to.DNSLearned = r.Destination.Set.DNSLearned
 		for rest := g.ports; len(rest) > 0; {
 			n := slices.IndexFunc(rest, func(p servicePort) bool { return p.protocol != rest[0].protocol })
 			if n < 0 {
@@ -180,7 +180,7 @@ func (t *Translator) expandRule(r *policy.Rule) []policy.Rule {
 				one := *r
 				protocol := rest[0].protocol
 				one.Protocol = &protocol
-				one.Destination.Entities, one.Destination.Ports = to, &policy.Ports{}
+				one.Destination.Set, one.Destination.Ports = to, &policy.Ports{}
 				for _, p := range rest[:n] {
 					one.Destination.Ports.Ranges = append(one.Destination.Ports.Ranges, policy.PortRange{First: p.port, Last: p.port})
 				}
@@ -204,7 +204,7 @@ func (t *Translator) eachServiceSet(visit func(*policy.Set)) {
 	}
 }
 
-// deriveServices gives services without EndpointSlices the endpoints of the model
+// deriveServices returns services without EndpointSlices the endpoints of the model
 // that they select, as a cluster would. For an analysis: manifests have no slices.
 func (t *Translator) deriveServices(m *policy.Model) {
 	affected := map[policy.Key]bool{} // policies
@@ -256,7 +256,7 @@ func (s *service) selects(ep *policy.Endpoint) bool {
 	return true
 }
 
-// portsOf gives the service's ports at an endpoint.
+// portsOf returns the service's ports at an endpoint.
 func (s *service) portsOf(ep *policy.Endpoint) []servicePort {
 	var ports []servicePort
 	for _, p := range s.object.ports {

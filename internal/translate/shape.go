@@ -41,7 +41,7 @@ func headOf(shape string) (h shapeHead) {
 	return h
 }
 
-// cutHead gives the head of a shape, and its labels.
+// cutHead returns the head of a shape, and its labels.
 func cutHead(shape string) (h shapeHead, labels string) {
 	var v [4]uint64
 	for i := range v {
@@ -64,7 +64,7 @@ const (
 	valueText
 )
 
-// ordinalOf gives what valueOrdinal stands for.
+// ordinalOf returns what valueOrdinal stands for.
 func ordinalOf(name string) string { return name[strings.LastIndexByte(name, '-')+1:] }
 
 // appendValue appends the value of a label of what has that name.
@@ -104,7 +104,7 @@ func uvarint(s string) (v uint64, n int) {
 	}
 }
 
-// holdShape gives the number of the shape of an endpoint.
+// holdShape returns the number of the shape of an endpoint.
 func (t *endpointTable) holdShape(e *endpoint, of policy.Key) uint32 {
 	h := shapeHead{account: t.words.Hold(e.account), orchestrator: t.words.Hold(e.orchestrator), ports: t.holdPorts(e.ports)}
 	if h.ofNamespace = e.profile == namespaceProfile(of.Namespace); !h.ofNamespace {
@@ -143,7 +143,7 @@ func (t *endpointTable) releaseWords(shape string) {
 	eachLabel(shape, func(key uint32, _ uint64, _ string) { t.words.Release(key) })
 }
 
-// holdPorts gives the number of a list of ports; 0 for none.
+// holdPorts returns the number of a list of ports; 0 for none.
 func (t *endpointTable) holdPorts(ports []policy.NamedPort) uint32 {
 	b := t.buffer[:0]
 	for _, p := range ports {

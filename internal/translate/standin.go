@@ -11,7 +11,7 @@ import (
 // from a block of addresses that no CIDR of the model tells apart: no CIDR lies
 // in the block and none holds it, except those that hold a whole family.
 
-// giveStandIns gives every endpoint without an address one per family. It
+// giveStandIns returns every endpoint without an address one per family. It
 // replaces the endpoints that it changes.
 func giveStandIns(m *policy.Model, staged []Staged, ipv6 bool) {
 	var real4, real6, missing bool
@@ -50,7 +50,7 @@ func giveStandIns(m *policy.Model, staged []Staged, ipv6 bool) {
 // not: its host may have addresses that nobody tells.
 func lacksAddrs(e *policy.Endpoint) bool { return len(e.Addrs) == 0 && e.Host == nil }
 
-// prefixesOf gives every block of addresses that the model can tell from the
+// prefixesOf returns every block of addresses that the model can tell from the
 // rest of its family.
 func prefixesOf(m *policy.Model, staged []Staged) []netip.Prefix {
 	seen := map[netip.Prefix]struct{}{}
@@ -133,7 +133,7 @@ func newPool(taken []netip.Prefix, blocks []netip.Prefix) *addrPool {
 	return &addrPool{last: fallback.Addr()}
 }
 
-// blocks4 gives the /8s of IPv4: first those that no one uses, 240 to 254, then
+// blocks4 returns the /8s of IPv4: first those that no one uses, 240 to 254, then
 // the others, from the top, without loopback and this network.
 func blocks4() []netip.Prefix {
 	var out []netip.Prefix
@@ -151,7 +151,7 @@ func blocks4() []netip.Prefix {
 	return out
 }
 
-// blocks6 gives /16s of IPv6: first those of e000::/4, which no one uses, then
+// blocks6 returns /16s of IPv6: first those of e000::/4, which no one uses, then
 // all the others of the same kind, from the top.
 func blocks6() []netip.Prefix {
 	var out []netip.Prefix

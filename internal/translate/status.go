@@ -40,7 +40,7 @@ func isWrong(findings []store.Finding) bool {
 // IsWrong reports whether something is wrong with the object, be it in force or not.
 func (s *Status) IsWrong() bool { return isWrong(s.Findings) }
 
-// status gives the object's status.
+// status returns the object's status.
 func (o *object) status() Status {
 	s := Status{Key: o.key}
 	if tr := o.trouble; tr != nil {
@@ -57,7 +57,7 @@ func (o *object) status() Status {
 	return s
 }
 
-// report gives out a status if it is not what it was, and counts it.
+// report returns out a status if it is not what it was, and counts it.
 func (t *Translator) report(before Status) {
 	now := t.Status(before.Key)
 	if now.State == before.State && slices.Equal(now.Findings, before.Findings) {
@@ -86,7 +86,7 @@ func (t *Translator) count(k KindState, d int) {
 	}
 }
 
-// Status gives the status of one object; State 0 for one that the source does not have.
+// Status returns the status of one object; State 0 for one that the source does not have.
 func (t *Translator) Status(key policy.Key) Status {
 	if isRecorded(key.Kind) {
 		s, _ := t.recordStatus(key)
@@ -98,7 +98,7 @@ func (t *Translator) Status(key policy.Key) Status {
 	return Status{Key: key}
 }
 
-// Statuses gives the status of every object of the source, sorted by key: a long
+// Statuses returns the status of every object of the source, sorted by key: a long
 // list, of which an agent needs Counts and Invalid only.
 func (t *Translator) Statuses() []Status {
 	var out []Status
@@ -120,7 +120,7 @@ func (t *Translator) Statuses() []Status {
 	return out
 }
 
-// Invalid gives the statuses of the objects that are not in force as their
+// Invalid returns the statuses of the objects that are not in force as their
 // source has them (LastValid, NotInForce), or of which a part fails closed (InForce,
 // with findings), sorted by key.
 func (t *Translator) Invalid() []Status {
@@ -132,7 +132,7 @@ func (t *Translator) Invalid() []Status {
 	return out
 }
 
-// Counts gives the numbers of the source's objects by kind and state, in a map
+// Counts returns the numbers of the source's objects by kind and state, in a map
 // of the caller's. It costs no walk over the objects.
 func (t *Translator) Counts() map[KindState]int { return maps.Clone(t.counts) }
 

@@ -46,7 +46,7 @@ func (s *step) change(c policy.Change) {
 	}
 }
 
-// gone gives out that an endpoint is no more, unless the step gives it again.
+// gone returns out that an endpoint is no more, unless the step gives it again.
 func (s *step) gone(key policy.Key) {
 	if h := s.held[key]; h != nil {
 		h.out = true
@@ -104,7 +104,7 @@ func (t *Translator) settlesLater(r *record) bool {
 	return found
 }
 
-// settle gives out the endpoints that depend on what changed.
+// settle returns out the endpoints that depend on what changed.
 func (t *Translator) settle() {
 	s := &t.step
 	affected := maps.Clone(s.namespaces)
@@ -136,7 +136,7 @@ func (t *Translator) touched(o *object) {
 	}
 }
 
-// touch gives what is known of a key, to be changed.
+// touch returns what is known of a key, to be changed.
 func (t *Translator) touch(key policy.Key) *object {
 	o := t.object(key)
 	t.touched(o)

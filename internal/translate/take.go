@@ -116,7 +116,7 @@ func (t *Translator) rejectKey(key policy.Key, findings []store.Finding) {
 	}
 }
 
-// reportObjects gives out the statuses that are not as they were, and forgets
+// reportObjects returns out the statuses that are not as they were, and forgets
 // objects that are gone.
 func (t *Translator) reportObjects() {
 	objects := slices.SortedFunc(maps.Keys(t.step.before), func(a, b *object) int { return a.key.Compare(b.key) })

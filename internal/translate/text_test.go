@@ -31,7 +31,7 @@ spec: {podSelector: {}, ingress: [{from: [%s]}]}}`, peer)
 		{kubernetes(`{podSelector: {matchLabels: {a: b}}, namespaceSelector: {matchExpressions: [{key: t, operator: In, values: [x, y]}]}}`), "pods with a=b in namespaces with t in (x,y)"},
 	} {
 		m := load(t, c.manifest)
-		if got := m.Policies[0].Rules[policy.Ingress][0].Source.Entities.String(); got != c.want {
+		if got := m.Policies[0].Rules[policy.Ingress][0].Source.Set.String(); got != c.want {
 			t.Errorf("%s\ngot  %q\nwant %q", c.manifest, got, c.want)
 		}
 	}

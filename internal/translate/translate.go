@@ -34,7 +34,7 @@ const (
 	NotEnforced                  // valid, but never enforced: staged policies, ...
 )
 
-// String gives "in force", "last valid version in force", "not in force" or "not enforced".
+// String returns "in force", "last valid version in force", "not in force" or "not enforced".
 func (s State) String() string {
 	switch s {
 	case InForce:

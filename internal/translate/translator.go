@@ -110,7 +110,7 @@ func New(opts Options) *Translator {
 	return t
 }
 
-// object gives what is known of a key, making it if it is new.
+// object returns what is known of a key, making it if it is new.
 func (t *Translator) object(key policy.Key) *object {
 	o := t.objects[key]
 	if o == nil {

@@ -32,7 +32,7 @@ func (m mirror) apply(t testing.TB, changes []policy.Change) {
 	}
 }
 
-// ofModel gives the objects of a model that changes speak of.
+// ofModel returns the objects of a model that changes speak of.
 func ofModel(m *policy.Model) mirror {
 	out := mirror{}
 	for _, o := range m.Tiers {
@@ -50,7 +50,7 @@ func ofModel(m *policy.Model) mirror {
 	return out
 }
 
-// universe gives versions of few objects that depend on each other in all ways.
+// universe returns versions of few objects that depend on each other in all ways.
 func universe(t testing.TB) map[policy.Key][]store.Resource {
 	const template = `template: {metadata: {labels: {app: a}}, spec: {containers: []}}`
 	const job = `, jobTemplate: {spec: {` + template + `}}`
@@ -295,7 +295,7 @@ func TestRejectedByStore(t *testing.T) {
 	tr := translate.New(translate.Options{})
 	key := policy.Key{Kind: policy.KindTier, Name: "t"}
 	bad := store.Batch{Findings: []store.Finding{
-		{Key: key, Field: "spec.ordre", Message: "is no field here"},
+		{Key: key, Field: "spec.ordre", Message: "unknown field"},
 		{File: "x.yaml", Message: "is no YAML"},
 		{Key: policy.Key{Kind: "Pod", Name: "p"}, Message: "by the way", Note: true},
 	}}

@@ -27,7 +27,7 @@ type Ungoverned struct {
 	Reason Reason
 }
 
-// Ungoverned gives the pods and workloads that are no endpoints, sorted by key.
+// Ungoverned returns the pods and workloads that are no endpoints, sorted by key.
 func (t *Translator) Ungoverned() []Ungoverned {
 	var out []Ungoverned
 	for _, o := range t.objects {
@@ -48,7 +48,7 @@ func (t *Translator) Ungoverned() []Ungoverned {
 	return out
 }
 
-// originOf gives the place of an object; offline only for pods.
+// originOf returns the place of an object; offline only for pods.
 func (t *Translator) originOf(key policy.Key) store.Origin {
 	if o := t.objects[key]; o != nil {
 		return o.origin

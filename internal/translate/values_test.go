@@ -16,11 +16,11 @@ var (
 
 func sel(text string) *selector.Selector { return selector.MustParse(text) }
 
-func entities(text string) *policy.Entities { return &policy.Entities{Selector: sel(text)} }
+func entities(text string) *policy.PeerSet { return &policy.PeerSet{Selector: sel(text)} }
 
 // endpointsOf is what Kubernetes selectors denote.
-func endpointsOf(text string) *policy.Entities {
-	return &policy.Entities{Selector: sel(text), EndpointsOnly: true}
+func endpointsOf(text string) *policy.PeerSet {
+	return &policy.PeerSet{Selector: sel(text), EndpointsOnly: true}
 }
 
 func nets(texts ...string) []netip.Prefix {

@@ -32,7 +32,7 @@ func plan(s *dataplane.State, kernelLocals []netip.Addr) []task {
 // peersPerClass bounds the addresses that stand for a class.
 const peersPerClass = 2
 
-// representatives gives addresses of every class: ones that have it by
+// representatives returns addresses of every class: ones that have it by
 // themselves and ones that have it by a net.
 func representatives(s *dataplane.State) map[dataplane.ClassID][]netip.Addr {
 	own, byNet := map[dataplane.ClassID][]netip.Addr{}, map[dataplane.ClassID][]netip.Addr{}
@@ -105,7 +105,7 @@ func uncovered(s *dataplane.State, p netip.Prefix, c dataplane.ClassID) (netip.A
 	return netip.Addr{}, false
 }
 
-// last gives the last address of a net.
+// last returns the last address of a net.
 func last(p netip.Prefix) netip.Addr {
 	b := p.Masked().Addr().AsSlice()
 	for bit := p.Bits(); bit < len(b)*8; bit++ {
@@ -119,7 +119,7 @@ func last(p netip.Prefix) netip.Addr {
 // about; of more of them, each endpoint is asked about another part.
 const maxAsked = 5000
 
-// flows gives the flows of a task: to and from every class of its family, at
+// flows returns the flows of a task: to and from every class of its family, at
 // the corners of the regions that there should be; then at the kernel's own
 // boundaries, where bound is true.
 func (v *verifier) flows(t task, yield func(f policy.Flow, bound bool)) {
@@ -158,7 +158,7 @@ func (v *verifier) flows(t task, yield func(f policy.Flow, bound bool)) {
 	}
 }
 
-// regions gives the flows of one row: both corners of every region, or of one.
+// regions returns the flows of one row: both corners of every region, or of one.
 func (v *verifier) regions(t task, f policy.Flow, row dataplane.Row, i int, yield func(policy.Flow, bool)) {
 	for n, g := range row {
 		if !t.whole && n != i%len(row) {
@@ -172,7 +172,7 @@ func (v *verifier) regions(t task, f policy.Flow, row dataplane.Row, i int, yiel
 	}
 }
 
-// flow gives a flow between the task's endpoint and a peer, which must be of its family.
+// flow returns a flow between the task's endpoint and a peer, which must be of its family.
 func (t task) flow(peer netip.Addr) (policy.Flow, bool) {
 	if peer.Is4() != t.local.Is4() || peer == t.local {
 		return policy.Flow{}, false

@@ -87,7 +87,7 @@ func (v *verifier) structure(text string) {
 	}
 }
 
-// point gives the point of an interface at a hook.
+// point returns the point of an interface at a hook.
 func (h *hookVerifier) point(hook policy.Hook, s site, family policy.Family) dataplane.HostPoint {
 	if s.ep == nil {
 		return dataplane.HostPoint{}

@@ -192,7 +192,7 @@ func (h *hookVerifier) wantPoint(hook policy.Hook, p dataplane.HookPacket, s sit
 		return false, d
 	}
 	family := policy.FamilyOf(p.Src)
-	if h.point(hook, s, family).Governs() && !hook.Early() && stray(p) {
+	if h.point(hook, s, family).Governs() && !hook.BeforeFilter() && stray(p) {
 		return true, d
 	}
 	if h.bound {

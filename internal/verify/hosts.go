@@ -96,7 +96,7 @@ func (v *verifier) strayPoints(tasks []hostTask) {
 	}
 }
 
-// hostFlows gives the flows of a task: classes of the local side that it tells
+// hostFlows returns the flows of a task: classes of the local side that it tells
 // apart and a few more, with all classes of peers, at the corners of regions.
 func (v *verifier) hostFlows(t hostTask, yield func(policy.Flow)) {
 	of := func(c dataplane.ClassID) []netip.Addr {
@@ -141,7 +141,7 @@ func (v *verifier) hostFlows(t hostTask, yield func(policy.Flow)) {
 	}
 }
 
-// atHosts gives the reference for host endpoints.
+// atHosts returns the reference for host endpoints.
 func (v *verifier) atHosts() *evaluate.Evaluator {
 	if v.hostReference == nil {
 		v.hostReference = evaluate.New(v.model)

@@ -86,10 +86,10 @@ func (d Difference) String() string {
 	return fmt.Sprintf("%s %s: the kernel says %s, policy says %s%s", FlowText(d.Flow), where, d.Kernel, d.Reference, by)
 }
 
-// Connection gives the flow in words.
+// Connection returns the flow in words.
 func (d Difference) Connection() string { return FlowText(d.Flow) }
 
-// FlowText gives "10.0.0.1:49152 -> 10.0.0.2:80 TCP".
+// FlowText returns "10.0.0.1:49152 -> 10.0.0.2:80 TCP".
 func FlowText(f policy.Flow) string {
 	switch {
 	case f.Protocol.HasPorts():
@@ -218,7 +218,7 @@ func (v *verifier) compare(f policy.Flow, dir policy.Direction, bound bool) {
 	}
 }
 
-// action gives what tables say of one end.
+// action returns what tables say of one end.
 func action(tables dataplane.FlowDecider, f policy.Flow, dir policy.Direction) policy.Action {
 	got, ingress := tables.Decide(f)
 	if dir == policy.Ingress {
@@ -230,7 +230,7 @@ func action(tables dataplane.FlowDecider, f policy.Flow, dir policy.Direction) p
 	return policy.Deny
 }
 
-// reduced gives the model with no more endpoints than those at the addresses
+// reduced returns the model with no more endpoints than those at the addresses
 // that are asked about. The reference looks for endpoints by address and
 // nowhere else, through all of them.
 func reduced(m *policy.Model, tables *dataplane.State, peers map[dataplane.ClassID][]netip.Addr) *policy.Model {
@@ -250,7 +250,7 @@ func reduced(m *policy.Model, tables *dataplane.State, peers map[dataplane.Class
 	return r
 }
 
-// withoutNodes gives the model without its nodes: connections between a node
+// withoutNodes returns the model without its nodes: connections between a node
 // and its own pods never meet the tables.
 func withoutNodes(m *policy.Model) *policy.Model {
 	c := *m

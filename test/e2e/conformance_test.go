@@ -134,7 +134,7 @@ func installClusterPolicies(t *testing.T, c *cluster.Cluster) {
 	}
 }
 
-// moduleFiles gives the manifests in a directory of a module that this one requires.
+// moduleFiles returns the manifests in a directory of a module that this one requires.
 func moduleFiles(t *testing.T, module, dir, pattern string) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", module).Output()

@@ -67,7 +67,7 @@ spec:
   - {name: dns-tcp, protocol: TCP, port: 53}
 `
 
-// newWorld gives the cluster DNS, one server on each node, and addresses to the outside.
+// newWorld returns the cluster DNS, one server on each node, and addresses to the outside.
 func newWorld(t *testing.T, c *cluster.Cluster) *world {
 	t.Helper()
 	w := &world{

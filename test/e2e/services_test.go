@@ -114,7 +114,7 @@ func (m *market) allow(peers ...string) {
 	m.Apply(strings.ReplaceAll(servicePolicy, "%FROM%", strings.Join(peers, ", ")))
 }
 
-// addresses gives a Service's port on each node, and its own. They are the same for UDP and TCP.
+// addresses returns a Service's port on each node, and its own. They are the same for UDP and TCP.
 func (m *market) addresses(t *testing.T, name string) (nodes []netip.AddrPort, own netip.AddrPort) {
 	t.Helper()
 	s, err := m.Client.CoreV1().Services(m.Name).Get(t.Context(), name, metav1.GetOptions{})

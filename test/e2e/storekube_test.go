@@ -260,7 +260,7 @@ spec:
 	r.has("GlobalNetworkPolicy/p")
 	apply(t, c, policyOf("{selector: app == 'b', order: first, bogus: 1}"))
 	r.says(`GlobalNetworkPolicy p: spec.order: is the text "first": expected a number`)
-	r.says(`GlobalNetworkPolicy p: spec.bogus: is no field here`)
+	r.says(`GlobalNetworkPolicy p: spec.bogus: unknown field`)
 	r.has("GlobalNetworkPolicy/p")
 	apply(t, c, policyOf("{selector: app == 'c', order: 1}"))
 	r.saysNot("GlobalNetworkPolicy p")

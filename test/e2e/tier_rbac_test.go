@@ -72,7 +72,7 @@ func admin(c *cluster.Cluster) dynamic.Interface {
 	return dynamic.NewForConfigOrDie(cfg)
 }
 
-// in gives the resources of a kind in a namespace, or the global ones.
+// in returns the resources of a kind in a namespace, or the global ones.
 func in(client dynamic.Interface, kind schema.GroupVersionResource, namespace string) dynamic.ResourceInterface {
 	if namespace == "" {
 		return client.Resource(kind)

@@ -18,7 +18,7 @@ type Cost struct {
 	Cost       uint64
 }
 
-// Costs gives the cost of each rule of the kind.
+// Costs returns the cost of each rule of the kind.
 func (k *Kind) Costs() ([]Cost, error) {
 	var out []Cost
 	err := costs(&out, k.props, "", validation.RootCELContext(k.props))

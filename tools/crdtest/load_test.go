@@ -57,7 +57,7 @@ func TestCosts(t *testing.T) {
 	}
 }
 
-// policyOf gives a policy of n rules.
+// policyOf returns a policy of n rules.
 func policyOf(n int) map[string]any {
 	rules := make([]any, n)
 	for i := range rules {

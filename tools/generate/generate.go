@@ -18,7 +18,7 @@ import (
 // apis are the packages that it is generated from, in the main module.
 var apis = []string{"./api/..."}
 
-// Generate gives the generated files, with their paths in the main module, whose
+// Generate returns the generated files, with their paths in the main module, whose
 // directory is root.
 func Generate(root string) (map[string][]byte, error) {
 	root, err := filepath.Abs(root)

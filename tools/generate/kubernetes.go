@@ -47,7 +47,7 @@ const (
 	port       = `{"x-kubernetes-validations":[{"rule":"!has(self.endPort) || has(self.port)","message":"endPort needs port, which says where the range begins"}]}`
 )
 
-// tightened gives a definition with additions to its schema.
+// tightened returns a definition with additions to its schema.
 func tightened(definition []byte, additions map[string]string) ([]byte, error) {
 	var crd apiextensionsv1.CustomResourceDefinition
 	if err := yaml.UnmarshalStrict(definition, &crd); err != nil {

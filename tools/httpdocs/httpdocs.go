@@ -19,7 +19,7 @@ type Block struct {
 
 const indent = "    "
 
-// Blocks gives the indented blocks of a page in Markdown.
+// Blocks returns the indented blocks of a page in Markdown.
 func Blocks(file string) ([]Block, error) {
 	text, err := os.ReadFile(file) //nolint:gosec // a page of this repository
 	if err != nil {

@@ -131,7 +131,7 @@ type file struct {
 	mode int64 // 0o644 if it is 0
 }
 
-// layer gives files, and the directories they are in, as a layer.
+// layer returns files, and the directories they are in, as a layer.
 func (r release) layer(files []file) (v1.Layer, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)

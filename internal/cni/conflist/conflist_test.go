@@ -260,7 +260,7 @@ func FuzzAdd(f *testing.F) {
 	})
 }
 
-// decodedKind gives the type as it is after encoding, which replaces what is no UTF-8.
+// decodedKind returns the type as it is after encoding, which replaces what is no UTF-8.
 func decodedKind(t *testing.T, entry []byte) string {
 	kind, err := kindOf(entry)
 	if err != nil {

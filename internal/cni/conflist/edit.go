@@ -13,7 +13,7 @@ import (
 	"github.com/containernetworking/cni/pkg/version"
 )
 
-// Add gives the text of a configuration list with a plugin at its end. Entry is the
+// Add returns the text of a configuration list with a plugin at its end. Entry is the
 // plugin's JSON object; one of the same type that is in the list already is replaced in its
 // place, and if it is the same, the text is returned as it is.
 //
@@ -58,7 +58,7 @@ func Add(text, entry []byte, supported []string) ([]byte, error) {
 	return out, verify(out)
 }
 
-// Remove gives the text of a configuration list without the plugins of a type; the text itself
+// Remove returns the text of a configuration list without the plugins of a type; the text itself
 // if there is none. It is an error if nothing would be left.
 func Remove(text []byte, kind string) ([]byte, error) {
 	l, err := parse(text)
@@ -88,7 +88,7 @@ func Remove(text []byte, kind string) ([]byte, error) {
 	return out, nil
 }
 
-// Kinds gives the types of the plugins in their order.
+// Kinds returns the types of the plugins in their order.
 func Kinds(text []byte) ([]string, error) {
 	l, err := parse(text)
 	if err != nil {
@@ -139,7 +139,7 @@ func Wrap(text []byte) ([]byte, error) {
 	return out, verify(out)
 }
 
-// all gives the indexes of the plugins of a type.
+// all returns the indexes of the plugins of a type.
 func (l *list) all(kind string) []int {
 	var found []int
 	for i, p := range l.plugins {

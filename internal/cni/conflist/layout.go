@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 )
 
-// lead gives the white space before a plugin.
+// lead returns the white space before a plugin.
 func (l *list) lead(i int) []byte {
 	from := l.open
 	if i > 0 {
@@ -44,7 +44,7 @@ func (l *list) layOut(entry []byte, like int) []byte {
 	return out.Bytes()
 }
 
-// innerIndent gives the indentation of an object's first field, if it has a line of its own.
+// innerIndent returns the indentation of an object's first field, if it has a line of its own.
 func innerIndent(object []byte) ([]byte, bool) {
 	rest := object[1:]
 	indent := rest[:len(rest)-len(bytes.TrimLeft(rest, " \t\r\n"))]

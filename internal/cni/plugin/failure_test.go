@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// failure gives code, message and details of the error that the plugin has printed.
+// failure returns code, message and details of the error that the plugin has printed.
 func failure(t *testing.T, out string) string {
 	t.Helper()
 	var e struct {

@@ -60,7 +60,7 @@ func parsePrevious(stdin []byte) (*previous, error) {
 	return p, nil
 }
 
-// versioned gives the result with a version: those before 1.0.0 may lack one, and are
+// versioned returns the result with a version: those before 1.0.0 may lack one, and are
 // then of the configuration's.
 func (p *previous) versioned() []byte {
 	var fields map[string]json.RawMessage
@@ -78,7 +78,7 @@ func (p *previous) versioned() []byte {
 	return b
 }
 
-// output gives the result as it came, with fields that we do not know, if it is of
+// output returns the result as it came, with fields that we do not know, if it is of
 // the right version, as it must be.
 func (p *previous) output() ([]byte, error) {
 	var head struct {
@@ -98,7 +98,7 @@ func (p *previous) output() ([]byte, error) {
 	return append(out.Bytes(), '\n'), nil
 }
 
-// addrs gives all addresses of the pod, each once, in their order.
+// addrs returns all addresses of the pod, each once, in their order.
 func (p *previous) addrs() []netip.Addr {
 	var addrs []netip.Addr
 	for _, c := range p.parsed.IPs {
@@ -150,7 +150,7 @@ func describe(id wire.PodID, netns string, prev *previous) (wire.Pod, error) {
 	return pod, nil
 }
 
-// runtime gives the name of the program that has executed this one, or "" if the name is an odd
+// runtime returns the name of the program that has executed this one, or "" if the name is an odd
 // one. It decides nothing about the pod.
 func runtime() string {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", os.Getppid()))

@@ -48,7 +48,7 @@ func findLink(id wire.PodID, nsPath string, named []*types100.Interface) link {
 	return l
 }
 
-// peer gives the other end of the veth pair whose one end is the interface in a
+// peer returns the other end of the veth pair whose one end is the interface in a
 // network namespace, if that other end is in the namespace of this process.
 func peer(nsPath, name string) (link, bool) {
 	ns, err := netns.GetFromPath(nsPath)

@@ -44,7 +44,7 @@ const (
 	prev    = `{"cniVersion":"1.0.0","ips":[{"address":"10.0.0.1/32"},{"address":"fd00::1/128"},{"address":"10.0.0.1/24"}],"later":{"x":[1,2.50]}}`
 )
 
-// conf gives the plugin's input, with a socket.
+// conf returns the plugin's input, with a socket.
 func conf(socket, more string) string {
 	return `{"cniVersion":"1.0.0","name":"k8s","type":"tierwall","socket":"` + socket + `"` + more + `}`
 }

@@ -64,7 +64,7 @@ type PodID struct {
 	Attachment
 }
 
-// String gives the pod as people write it, "web/frontend-1".
+// String returns the pod as people write it, "web/frontend-1".
 func (id PodID) String() string { return id.Namespace + "/" + id.Name }
 
 // Pod is a pod whose network has just been made, and which has not sent a packet yet.

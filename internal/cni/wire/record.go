@@ -46,7 +46,7 @@ const (
 	maxRecord    = 64 << 10 // bytes of a file
 )
 
-// RecordsDir gives the directory that belongs to a socket.
+// RecordsDir returns the directory that belongs to a socket.
 func RecordsDir(socket string) Dir {
 	if dir, ok := strings.CutSuffix(socket, ".sock"); ok && !strings.HasSuffix(dir, "/") {
 		return Dir(dir)

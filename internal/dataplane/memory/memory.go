@@ -36,7 +36,7 @@ func (m *Dataplane) Apply(_ context.Context, d *dataplane.Delta) error {
 // Check finds no drift: nobody else can write here.
 func (m *Dataplane) Check(context.Context) (dataplane.Drift, error) { return dataplane.Drift{}, nil }
 
-// Counters gives every decider, and nothing counted.
+// Counters returns every decider, and nothing counted.
 func (m *Dataplane) Counters(context.Context) ([]dataplane.Counter, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -72,7 +72,7 @@ func (m *Dataplane) DecideHost(at dataplane.PointKey, f policy.Flow) dataplane.V
 	return m.state.DecideHost(at, f)
 }
 
-// State gives the tables themselves; they must not be used while Apply runs.
+// State returns the tables themselves; they must not be used while Apply runs.
 func (m *Dataplane) State() *dataplane.State {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// afterSlots gives and takes slots as classes get their first and lose their
+// afterSlots returns and takes slots as classes get their first and lose their
 // last address, and brings the trees in line.
 func (t *step) afterSlots() {
 	var changed [2][]uint32

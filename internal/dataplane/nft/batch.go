@@ -127,7 +127,7 @@ func (b *batch) empty() bool {
 	return !b.replace && len(b.newSets)+len(b.newChains)+len(b.rules)+len(b.del)+len(b.add)+len(b.gone) == 0
 }
 
-// write gives the messages of the batch.
+// write returns the messages of the batch.
 func (b *batch) write(w *nfnl.Writer) {
 	w.BeginBatch(unix.NFNL_SUBSYS_NFTABLES)
 	if b.replace {

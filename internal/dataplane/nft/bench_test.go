@@ -75,7 +75,7 @@ func applyFresh(b *testing.B, ns string, d *dataplane.Delta) {
 	b.StartTimer()
 }
 
-// loaded gives a dataplane with 110 endpoints, 500 policies and 100,000 remote
+// loaded returns a dataplane with 110 endpoints, 500 policies and 100,000 remote
 // pods, which leaves connections alone: BenchmarkCut says what cutting them costs.
 func loaded(b *testing.B) *Dataplane {
 	dp, err := New(Options{NetNS: newNamespace(b), KeepConnections: true})

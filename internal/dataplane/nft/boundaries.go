@@ -10,7 +10,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// Boundaries gives the values at which what was read back may change its
+// Boundaries returns the values at which what was read back may change its
 // verdict, as its sets and rules name them.
 func (k *Kernel) Boundaries() dataplane.Boundaries {
 	f := finder{
@@ -148,7 +148,7 @@ func (f *finder) points() []policy.Flow {
 	})
 }
 
-// axis gives a usual value and the borders that were found.
+// axis returns a usual value and the borders that were found.
 func (f *finder) axis(a axis, p policy.Protocol, usual uint16) []uint16 {
 	load := a.load[len(a.load)-1]
 	list := []uint16{min(usual, a.last)}

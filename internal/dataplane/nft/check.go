@@ -119,7 +119,7 @@ func newComparison() *comparison {
 	}
 }
 
-// comparison gives what the table should be.
+// comparison returns what the table should be.
 func (l *layout) comparison() (*comparison, error) {
 	c := newComparison()
 	c.layout = l

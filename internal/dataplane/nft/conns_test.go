@@ -68,7 +68,7 @@ func BenchmarkConnections(b *testing.B) {
 
 const connPort = 8080
 
-// connTables gives tables in which pod 0 may reach pod 1 at connPort by one
+// connTables returns tables in which pod 0 may reach pod 1 at connPort by one
 // policy at each end, the last ones of all, among as many policies.
 func connTables(policies int) *dataplane.Delta {
 	locals := min(policies, 110)

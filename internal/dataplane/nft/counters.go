@@ -75,7 +75,7 @@ func (b *Dataplane) Counters(ctx context.Context) ([]dataplane.Counter, error) {
 	return counters, nil
 }
 
-// eachDecider gives the rules that count in all deciders' chains. It fails with ENOENT if
+// eachDecider returns the rules that count in all deciders' chains. It fails with ENOENT if
 // there is no table.
 func eachDecider(conn *nfnl.Conn, table tableID, visit func(chain string, attrs nfnl.Attrs)) error {
 	if err := findTable(conn, table); err != nil {

@@ -28,7 +28,7 @@ func bTables(boxes ...box) *tabletest.Model {
 	return m
 }
 
-// rename gives all rows new numbers, as rows are never changed.
+// rename returns all rows new numbers, as rows are never changed.
 func rename(m *tabletest.Model) *tabletest.Model {
 	const shift = 1000
 	n := m.Clone()

@@ -114,7 +114,7 @@ func (b *Dataplane) SetTap(ctx context.Context, t dataplane.Tap) error {
 	return p.write(next)
 }
 
-// taps gives the dataplane's tap.
+// taps returns the dataplane's tap.
 func (b *Dataplane) taps() *taps {
 	if b.tap == nil {
 		b.tap = &taps{writer: b.writer, table: inet(b.table.name + tapSuffix)}
@@ -259,7 +259,7 @@ func (p *taps) isThere() bool { return p != nil && p.inForce && len(p.tap.entrie
 // clients ask again, but only after seconds.
 const tapSpare = 8192
 
-// setSpare gives the sets of addresses more room.
+// setSpare returns the sets of addresses more room.
 func (l *layout) setSpare(n int) {
 	l.spare = n
 	for name, u := range l.room {

@@ -109,7 +109,7 @@ func writeExpr(w *nfnl.Writer, e expr, r rule) {
 	}
 }
 
-// inverted gives the other bits.
+// inverted returns the other bits.
 func inverted(data string) string {
 	b := []byte(data)
 	for i := range b {
@@ -138,7 +138,7 @@ const (
 	maxComment      = 250 // what fits into its length of one byte, with the zero byte
 )
 
-// comment gives the user data in which nft keeps a rule's comment.
+// comment returns the user data in which nft keeps a rule's comment.
 func comment(text string) []byte {
 	text = clip(text)
 	return append([]byte{commentUserdata, byte(len(text) + 1)}, text+"\x00"...)

@@ -192,7 +192,7 @@ func inSet(set string) expr { return expr{kind: lookup, register: reg1, set: set
 
 func bySet(set string) expr { return expr{kind: verdictMap, register: reg1, set: set} }
 
-// nativeUint32 gives the bytes of a number that the kernel holds in the
+// nativeUint32 returns the bytes of a number that the kernel holds in the
 // machine's order.
 func nativeUint32(n byte) []byte {
 	b := [4]byte{}

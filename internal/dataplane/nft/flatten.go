@@ -55,7 +55,7 @@ func flatten(s *dataplane.State, p netip.Prefix) []interval {
 	return list
 }
 
-// last gives the last address of a prefix.
+// last returns the last address of a prefix.
 func last(p netip.Prefix) netip.Addr {
 	b := p.Addr().AsSlice()
 	for i := range b {
@@ -67,7 +67,7 @@ func last(p netip.Prefix) netip.Addr {
 	return a
 }
 
-// splice gives how a list of intervals changes when what lies in p becomes as
+// splice returns how a list of intervals changes when what lies in p becomes as
 // inside says: list[from:to] is replaced by with. Intervals at both borders
 // change as well where they meet others of their class.
 func splice(list []interval, p netip.Prefix, inside []interval) (from, to int, with []interval) {
@@ -108,7 +108,7 @@ type span struct {
 	next netip.Addr // the first address behind it; invalid at the end of the space
 }
 
-// spans gives list[from:to] with their ends.
+// spans returns list[from:to] with their ends.
 func spans(list []interval, from, to int) iter.Seq[span] {
 	return func(yield func(span) bool) {
 		for i := from; i < to; i++ {
@@ -123,7 +123,7 @@ func spans(list []interval, from, to int) iter.Seq[span] {
 	}
 }
 
-// elements gives the elements of a span in the map of a path.
+// elements returns the elements of a span in the map of a path.
 func (s span) elements(p path) []element {
 	list := []element{{key: addrKey(s.first), verdict: goTo(p.className(s.class))}}
 	if s.next.IsValid() {
@@ -135,7 +135,7 @@ func (s span) elements(p path) []element {
 // manyPrefixes is how many at once make it quicker to flatten all anew.
 const manyPrefixes = 64
 
-// reflatten gives the intervals after a step that touched some prefixes, and
+// reflatten returns the intervals after a step that touched some prefixes, and
 // the spans that are gone (-1) and new (+1) by it.
 func reflatten(s *dataplane.State, old []interval, touched []netip.Prefix) ([]interval, map[span]int) {
 	diff := map[span]int{}
@@ -170,7 +170,7 @@ func familyOf(a netip.Addr) int {
 	return 1
 }
 
-// outermost gives those of the prefixes that lie in no other, sorted.
+// outermost returns those of the prefixes that lie in no other, sorted.
 func outermost(prefixes []netip.Prefix) []netip.Prefix {
 	slices.SortFunc(prefixes, netip.Prefix.Compare)
 	var list []netip.Prefix

@@ -130,7 +130,7 @@ func TestMarks(t *testing.T) {
 	})
 }
 
-// follow gives the chain that a packet of a slot goes to.
+// follow returns the chain that a packet of a slot goes to.
 func follow(s *slots, rules []rule, slot uint32) string {
 	for _, r := range rules {
 		matches := true

@@ -70,7 +70,7 @@ func newLayout(s *dataplane.State) *layout {
 	return l
 }
 
-// eachEntry gives every entry of a local endpoint with its verdict.
+// eachEntry returns every entry of a local endpoint with its verdict.
 func (l *layout) eachEntry(each func(entry, verdict)) {
 	give := func(e entry) {
 		if v := e.value(l.state); v != (verdict{}) {
@@ -93,7 +93,7 @@ func (l *layout) eachEntry(each func(entry, verdict)) {
 	}
 }
 
-// emit gives everything but the sets of marks.
+// emit returns everything but the sets of marks.
 func (l *layout) emit(out sink) error {
 	for _, s := range fixedSets() {
 		out.addSet(s)
@@ -135,7 +135,7 @@ func (l *layout) emit(out sink) error {
 	return l.emitRows(out)
 }
 
-// emitClasses gives the classes' chains and maps, and all entries of local endpoints.
+// emitClasses returns the classes' chains and maps, and all entries of local endpoints.
 func (l *layout) emitClasses(out sink) {
 	few := map[cellSet][]cell{}
 	for _, id := range l.state.Classes() {
@@ -161,7 +161,7 @@ func (l *layout) emitClasses(out sink) {
 	}
 }
 
-// cellsOf gives the cells that a class has on a path, sorted by address.
+// cellsOf returns the cells that a class has on a path, sorted by address.
 func (l *layout) cellsOf(set cellSet) []cell {
 	var list []cell
 	for program := range l.state.Programs() {
@@ -198,7 +198,7 @@ func (l *layout) emitRows(out sink) error {
 	return nil
 }
 
-// emitAddrs gives the sets of marks.
+// emitAddrs returns the sets of marks.
 func (l *layout) emitAddrs(out sink) {
 	var names [2][]string // by mark + 1
 	for family, t := range l.slots {

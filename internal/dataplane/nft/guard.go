@@ -53,7 +53,7 @@ func unknownName(family int, s side) string {
 // sourceEntry is one element of the sets of interfaces and their sources.
 type sourceEntry struct{ set, key string }
 
-// sourceEntries gives the elements for interfaces that are ports, or are not.
+// sourceEntries returns the elements for interfaces that are ports, or are not.
 func sourceEntries(links []dataplane.Link, ports bool) map[sourceEntry]bool {
 	entries := map[sourceEntry]bool{}
 	for _, l := range links {
@@ -70,7 +70,7 @@ func sourceEntries(links []dataplane.Link, ports bool) map[sourceEntry]bool {
 	return entries
 }
 
-// emitSources gives the sets of interfaces with their elements.
+// emitSources returns the sets of interfaces with their elements.
 func emitSources(out sink, entries map[sourceEntry]bool) {
 	out.addSet(setSpec{name: linksSet, keyType: ifIndex, keyLen: 4})
 	for family := range familyDigit {
@@ -115,7 +115,7 @@ func denied(conditions []expr, why string) rule {
 	return r
 }
 
-// emitGuard gives the chains of the guard.
+// emitGuard returns the chains of the guard.
 func (l *layout) emitGuard(out sink) {
 	emitSources(out, l.sources)
 	rules := make([]rule, 0, 3)

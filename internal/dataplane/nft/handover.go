@@ -23,13 +23,13 @@ import (
 // a bridge that the next start takes down.
 const bridgeSuffix = "-handover"
 
-// bridge gives the table that stands in for another one.
+// bridge returns the table that stands in for another one.
 func (t tableID) bridge() tableID { return tableID{t.family, t.name + bridgeSuffix} }
 
 // content is all that a table holds.
 type content interface {
 	emit(sink) error
-	// emitAddrs gives what emit leaves out since it is compared in another way.
+	// emitAddrs returns what emit leaves out since it is compared in another way.
 	emitAddrs(sink)
 }
 

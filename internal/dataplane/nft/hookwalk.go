@@ -76,7 +76,7 @@ type realPacket struct {
 	skips     []string // chains that are not entered
 }
 
-// skippedChains gives the chains, and the maps that lead to chains, which are passed over
+// skippedChains returns the chains, and the maps that lead to chains, which are passed over
 // to hear one hook of forwarding alone: those of the other one, and of workloads.
 func skippedChains(h policy.Hook, alone bool) []string {
 	if !alone || h != policy.HookForwardIn && h != policy.HookForwardOut {
@@ -90,7 +90,7 @@ func skippedChains(h policy.Hook, alone bool) []string {
 	return list
 }
 
-// load gives the bytes of a key of the packet's meta data; false if it is none of them.
+// load returns the bytes of a key of the packet's meta data; false if it is none of them.
 func (r *realPacket) load(key uint32, register []byte) bool {
 	clear(register[:4])
 	switch key {
@@ -134,7 +134,7 @@ func (k *Kernel) Misplaced() []string {
 	return out
 }
 
-// Links gives the interfaces whose packets' sources are checked.
+// Links returns the interfaces whose packets' sources are checked.
 func (k *Kernel) Links() []uint32 {
 	var list []uint32
 	if s := k.sets[linksSet]; s != nil {
@@ -148,7 +148,7 @@ func (k *Kernel) Links() []uint32 {
 	return list
 }
 
-// Failsafes gives what the sets of failsafes hold, of both directions.
+// Failsafes returns what the sets of failsafes hold, of both directions.
 func (k *Kernel) Failsafes() []policy.Failsafe {
 	var list []policy.Failsafe
 	for _, dir := range policy.Directions {

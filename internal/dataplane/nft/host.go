@@ -80,7 +80,7 @@ func failsafeSet(dir policy.Direction) string {
 	return [2]string{policy.Egress: "host-failsafe-out", policy.Ingress: "host-failsafe-in"}[dir]
 }
 
-// hostSide gives the field of the local side at a hook.
+// hostSide returns the field of the local side at a hook.
 func hostSide(h policy.Hook) side {
 	if h.Direction() == policy.Egress {
 		return source
@@ -135,7 +135,7 @@ func (r *hostRender) baseRules(h policy.Hook) []rule {
 	}
 	discovery := expr{kind: inRange, register: reg1, data: "\x85", to: "\x88"} // 133 to 136
 	rules = append(rules, when(join(isProtocol(policy.ICMPv6), []expr{payload(transportHeader, 0, 1), discovery}), returns))
-	if r.hooks.skips() && !h.Early() || h == policy.HookPreDNAT && r.hooks[policy.HookRawIn] {
+	if r.hooks.skips() && !h.BeforeFilter() || h == policy.HookPreDNAT && r.hooks[policy.HookRawIn] {
 		rules = append(rules, r.skipRules(h)...)
 	}
 	if h == policy.HookInput && r.settings.EndpointToHost == policy.Deny {
@@ -213,7 +213,7 @@ func (r *hostRender) familyRules(h policy.Hook, family int, links bool, all stri
 	return rules
 }
 
-// familyChain gives forward4 or forward6.
+// familyChain returns forward4 or forward6.
 func (l *layout) familyChain(family int) chainRules {
 	c := familyChain(family)
 	hooks := l.host.content.hooks
@@ -248,7 +248,7 @@ func (l *layout) deciderChain(d dataplane.Decider, allow bool) chainRules {
 	return c
 }
 
-// nativeWord gives the bytes of a number that the kernel holds in the machine's order.
+// nativeWord returns the bytes of a number that the kernel holds in the machine's order.
 func nativeWord(n uint32) []byte {
 	b := [4]byte{}
 	putNativeUint32(b[:], n)

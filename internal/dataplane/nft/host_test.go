@@ -17,7 +17,7 @@ func hostOptions(ns string, m *policy.Model) Options {
 	return Options{NetNS: ns, KeepConnections: true, Host: dataplane.HostSettings{HostSettings: m.Host}}
 }
 
-// onNodeA gives what an engine of node-a makes.
+// onNodeA returns what an engine of node-a makes.
 func onNodeA() *engine.Engine {
 	return engine.New(func(ep *policy.Endpoint) bool { return ep.Node == "node-a" })
 }

@@ -56,7 +56,7 @@ func BenchmarkHostConnections(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// hostPolicies gives an engine with a host endpoint and so many policies for it,
+// hostPolicies returns an engine with a host endpoint and so many policies for it,
 // the last of which lets the client in.
 func hostPolicies(n int) *engine.Engine {
 	e := onNodeA()
@@ -72,7 +72,7 @@ func hostPolicies(n int) *engine.Engine {
 			Key: policy.Key{Kind: policy.KindGlobalNetworkPolicy, Name: app}, Tier: "default", Order: float64(i), Selector: selector.All(),
 			Types: [2]bool{policy.Ingress: true},
 			Rules: [2][]policy.Rule{policy.Ingress: {{
-				Action: policy.Allow, Protocol: &tcp, Source: policy.Peer{Entities: &policy.Entities{Selector: match}},
+				Action: policy.Allow, Protocol: &tcp, Source: policy.Peer{Set: &policy.PeerSet{Selector: match}},
 				Destination: policy.Peer{Ports: &policy.Ports{Ranges: []policy.PortRange{{First: connPort, Last: connPort}}}},
 			}}},
 		})

@@ -69,7 +69,7 @@ func (c cutter) denied(h policy.Hook, f policy.Flow, iface string) bool {
 	return v.Governed && !v.Allow
 }
 
-// verdict gives what the point of an interface says; of an interface that is not
+// verdict returns what the point of an interface says; of an interface that is not
 // known, that of all interfaces.
 func (c cutter) verdict(h policy.Hook, f policy.Flow, iface string) dataplane.Verdict {
 	points := c.state.Points()

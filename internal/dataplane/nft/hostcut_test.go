@@ -75,7 +75,7 @@ func TestHostConnections(t *testing.T) {
 	}
 }
 
-// flush gives objects to an engine and what follows.
+// flush returns objects to an engine and what follows.
 func flush(e *engine.Engine, objects []policy.Object, tiers []*policy.Tier) *dataplane.Delta {
 	for _, tier := range tiers {
 		objects = append(objects, tier)

@@ -8,7 +8,7 @@ import (
 	"github.com/tierwall/tierwall/selector"
 )
 
-// hostObjects gives two host endpoints of node-a and a policy of each kind for them.
+// hostObjects returns two host endpoints of node-a and a policy of each kind for them.
 func hostObjects(t *testing.T) []policy.Change {
 	t.Helper()
 	tcp := policy.TCP

@@ -108,7 +108,7 @@ func (p *hostProgram) entry(g *ground) chainRules {
 	return c
 }
 
-// nodeChain gives the chain of a node that has something.
+// nodeChain returns the chain of a node that has something.
 func (p *hostProgram) nodeChain(t *slots, n node) chainRules {
 	c := chainRules{name: p.nodeName(n), rank: rankProgram + 1 + rank(31-n.level)}
 	last := p.goes(t, node{n.level - 1, n.index * 4})
@@ -132,7 +132,7 @@ func (p *hostProgram) netsSpec() setSpec {
 	return spec
 }
 
-// elements gives the elements of a span of a class with a cell.
+// elements returns the elements of a span of a class with a cell.
 func (p *hostProgram) elements(v span) []element {
 	list := []element{{key: addrKey(v.first), verdict: goTo(p.className(v.class))}}
 	if v.next.IsValid() {
@@ -141,7 +141,7 @@ func (p *hostProgram) elements(v span) []element {
 	return list
 }
 
-// nodes gives the nodes that have something, of all levels.
+// nodes returns the nodes that have something, of all levels.
 func (p *hostProgram) nodes(t *slots) map[node]bool {
 	all := map[node]bool{}
 	for level := 1; level <= t.levels(); level++ {
@@ -152,7 +152,7 @@ func (p *hostProgram) nodes(t *slots) map[node]bool {
 	return all
 }
 
-// emit gives all of it.
+// emit returns all of it.
 func (p *hostProgram) emit(g *ground, out sink) {
 	t := g.slots[p.family]
 	out.addChain(p.entry(g))

@@ -119,7 +119,7 @@ func (r *hostRender) point(p dataplane.HostPoint) verdict {
 	sw := hostSwitch{
 		name: name, family: family, side: side, rank: rankPoint,
 		usual: r.program(p.Base), cells: map[dataplane.ClassID]verdict{},
-		strict: p.Governs() && !p.Hook.Early(),
+		strict: p.Governs() && !p.Hook.BeforeFilter(),
 	}
 	for _, x := range p.Programs {
 		sw.cells[x.Class] = r.program(x.Program)
@@ -266,7 +266,7 @@ func (e hostElement) each(give func(element)) {
 	}
 }
 
-// emit gives all of it, on its ground.
+// emit returns all of it, on its ground.
 func (c *hostContent) emit(g *ground, out sink) {
 	for _, p := range c.programs {
 		p.emit(g, out)

@@ -231,7 +231,7 @@ func (w *walk) rule(r rule) verdict {
 	return verdict{}
 }
 
-// register gives the bytes from a register on. The kernel's registers of 16
+// register returns the bytes from a register on. The kernel's registers of 16
 // bytes and of 4 bytes are two views of the same memory.
 func (w *walk) register(n uint32) []byte {
 	if n >= reg32Start {

@@ -18,7 +18,7 @@ type tableID struct {
 
 func inet(name string) tableID { return tableID{unix.NFPROTO_INET, name} }
 
-// String gives the table as nft writes it.
+// String returns the table as nft writes it.
 func (t tableID) String() string {
 	if t.family == unix.NFPROTO_BRIDGE {
 		return "bridge " + t.name

@@ -123,7 +123,7 @@ func strictRules() []rule {
 	return []rule{tcpRule, sctpRule}
 }
 
-// familyChain gives forward4 or forward6.
+// familyChain returns forward4 or forward6.
 func familyChain(family int) chainRules {
 	return chainRules{name: forwardChain + familyDigit[family], rules: []rule{
 		byAddress(family, source, path{policy.Egress, family}.String()),
@@ -191,7 +191,7 @@ func sized(name string, family, room int) setSpec {
 	return s
 }
 
-// roomFor gives how much room a set of n addresses gets: half as much again. When
+// roomFor returns how much room a set of n addresses gets: half as much again. When
 // that is used up, the table is written anew, with more.
 func roomFor(n int) int { return n + n/2 + 1024 }
 

@@ -62,7 +62,7 @@ func logPrefix(d dataplane.Decider, allow bool, i int, text string) string {
 	return text + tail
 }
 
-// ParseLogPrefix gives the decider that a packet was logged before, which of its
+// ParseLogPrefix returns the decider that a packet was logged before, which of its
 // Logs did, and whether it allowed the packet.
 func ParseLogPrefix(prefix string) (id dataplane.DeciderID, log int, allow, ok bool) {
 	f := strings.Fields(prefix)

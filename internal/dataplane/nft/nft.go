@@ -95,7 +95,7 @@ func dial(o Options) (*nfnl.Conn, error) {
 	return conn, nil
 }
 
-// State gives the tables that should be in force. It must not be used while
+// State returns the tables that should be in force. It must not be used while
 // Apply runs, nor be changed.
 func (b *Dataplane) State() *dataplane.State { return b.state }
 
@@ -152,7 +152,7 @@ func (b *Dataplane) applyStep(d *dataplane.Delta) (mayDeny bool, err error) {
 	return mayDeny, nil
 }
 
-// ConnectionsCut gives how many connections were cut so far; it may be called at any time.
+// ConnectionsCut returns how many connections were cut so far; it may be called at any time.
 func (b *Dataplane) ConnectionsCut() uint64 { return b.ended.Load() }
 
 // maxCutsLogged is how many connections of one cut are named in the log.

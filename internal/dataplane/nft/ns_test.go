@@ -41,10 +41,10 @@ func newLab(t testing.TB) *lab.Lab {
 	return l
 }
 
-// nodeNS gives the file that stands for the node's network namespace.
+// nodeNS returns the file that stands for the node's network namespace.
 func nodeNS(l *lab.Lab) string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), l.Node().FD()) }
 
-// newNamespace gives a network namespace of the test's own.
+// newNamespace returns a network namespace of the test's own.
 func newNamespace(t testing.TB) string {
 	t.Helper()
 	return nodeNS(newLab(t))

@@ -68,7 +68,7 @@ func flowText(f policy.Flow) string {
 	return fmt.Sprintf("%v %v -> %v port %d from %d type %d", f.Protocol, f.Src, f.Dst, f.DstPort, f.SrcPort, f.ICMPType)
 }
 
-// packetFlows gives flows between all pairs of hosts, in both families.
+// packetFlows returns flows between all pairs of hosts, in both families.
 func packetFlows() []policy.Flow {
 	var flows []policy.Flow
 	hosts := [][2]netip.Addr{{podA4, podA6}, {podB4, podB6}, {world4IP, world6IP}, {office4IP, office6IP}}

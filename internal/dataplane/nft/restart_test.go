@@ -123,7 +123,7 @@ func flood(t *testing.T, dial func(context.Context, string, string) (net.Conn, e
 // the network namespace that the variable names, until it is killed.
 const toggleEnv = "TIERWALL_TEST_TOGGLE"
 
-// twoStates gives two tables that differ in everything.
+// twoStates returns two tables that differ in everything.
 func twoStates() [2]*tabletest.Model {
 	one, two := podTables(), rename(bTables(port(policy.TCP, 443)))
 	delete(two.Addrs, podA6)

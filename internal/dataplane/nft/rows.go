@@ -139,7 +139,7 @@ func column(prefix string, p policy.Protocol, c dataplane.Column, parts *rowPart
 	return name
 }
 
-// rules gives rules for segments that hold the axis, or some of it: what differs
+// rules returns rules for segments that hold the axis, or some of it: what differs
 // from the most frequent verdict first, and last, without conditions, that one.
 func rules(a axis, segments []segment, set string, parts *rowParts, r rank) []rule {
 	segments = merge(segments)

@@ -70,7 +70,7 @@ func newStep(b *Dataplane) *step {
 	}
 }
 
-// value gives what an entry should be in the present state; zero if it should not be.
+// value returns what an entry should be in the present state; zero if it should not be.
 func (e entry) value(s *dataplane.State) verdict {
 	l, ok := s.Local(e.addr)
 	if ok && e.kind == entryHere {

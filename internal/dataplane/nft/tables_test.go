@@ -21,7 +21,7 @@ func port(p policy.Protocol, n uint16) box {
 	return box{protocol: p, dst: dataplane.Range{First: n, Last: n}}
 }
 
-// allowing gives a row that allows boxes by one decider, and denies the rest by
+// allowing returns a row that allows boxes by one decider, and denies the rest by
 // another.
 func allowing(allow, deny dataplane.DeciderID, boxes ...box) dataplane.Row {
 	var row dataplane.Row

@@ -34,7 +34,7 @@ func marks(slot uint32) int {
 	return bits.OnesCount32((slot | slot>>1) & 0x55555555)
 }
 
-// fill gives slots to classes, the most populous first: theirs have the fewest marks.
+// fill returns slots to classes, the most populous first: theirs have the fewest marks.
 func (t *slots) fill(classes map[dataplane.ClassID]int) {
 	order := make([]dataplane.ClassID, 0, len(classes))
 	numbers := make([]uint32, 0, len(classes))
@@ -55,7 +55,7 @@ func (t *slots) fill(classes map[dataplane.ClassID]int) {
 	}
 }
 
-// take gives a class the lowest slot that is free.
+// take returns a class the lowest slot that is free.
 func (t *slots) take(id dataplane.ClassID) uint32 {
 	slot := slices.Index(t.at, 0)
 	if slot < 0 {
@@ -86,7 +86,7 @@ func (t *slots) clone() *slots {
 	return c
 }
 
-// levels gives how many nodes a packet passes from the root to its class: each
+// levels returns how many nodes a packet passes from the root to its class: each
 // looks at one digit.
 func (t *slots) levels() int {
 	if len(t.at) == 0 {
@@ -95,7 +95,7 @@ func (t *slots) levels() int {
 	return (bits.Len(uint(len(t.at)-1)) + 1) / 2
 }
 
-// marks gives how many marks are in use, besides that of all addresses.
+// marks returns how many marks are in use, besides that of all addresses.
 func (t *slots) marks() int { return 3 * t.levels() }
 
 // node names a node of the tree: at level 1 its children are classes. Its slots
@@ -138,7 +138,7 @@ func (t *slots) root(p path) string {
 	return t.chain(p, node{t.levels(), 0})
 }
 
-// nodes gives all nodes, from the root down.
+// nodes returns all nodes, from the root down.
 func (t *slots) nodes() []node {
 	var all []node
 	for level := t.levels(); level > 0; level-- {
@@ -151,7 +151,7 @@ func (t *slots) nodes() []node {
 	return all
 }
 
-// nodeChain gives the chain of a node that exists.
+// nodeChain returns the chain of a node that exists.
 func (t *slots) nodeChain(p path, n node) chainRules {
 	c := chainRules{name: t.chain(p, n), rank: rankNode + rank(31-n.level)}
 	for value := range 3 {

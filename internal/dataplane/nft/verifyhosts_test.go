@@ -146,7 +146,7 @@ func mutationModel(t *testing.T, toHost policy.Action) *policy.Model {
 		port := uint16(9000 + i)
 		add("from-"+app, policy.HostOptions{ApplyOnForward: true}, "has(host)", float64(10+i), both, policy.Rule{
 			Action: policy.Allow, Protocol: &tcp,
-			Source:      policy.Peer{Entities: &policy.Entities{Selector: selector.Equals("app", app)}},
+			Source:      policy.Peer{Set: &policy.PeerSet{Selector: selector.Equals("app", app)}},
 			Destination: policy.Peer{Ports: &policy.Ports{Ranges: []policy.PortRange{{First: port, Last: port}}}},
 		})
 		for n := range 2 {

@@ -46,7 +46,7 @@ func programKind(id dataplane.ProgramID) (policy.Direction, int) {
 	return policy.Direction(id / 2 % 2), int(id % 2)
 }
 
-// First gives tables that hold nothing but a class for everyone in each family.
+// First returns tables that hold nothing but a class for everyone in each family.
 func First() *Model {
 	m := (&Model{}).Clone()
 	m.Deciders = map[dataplane.DeciderID]dataplane.Decider{}
@@ -60,7 +60,7 @@ func First() *Model {
 	return m
 }
 
-// Empty gives no tables at all: Empty().Step(m) is the first delta.
+// Empty returns no tables at all: Empty().Step(m) is the first delta.
 func Empty() *Model { return (&Model{}).Clone() }
 
 // Next draws a step to other tables.

@@ -38,7 +38,7 @@ func (m *Model) Clone() *Model {
 	return c
 }
 
-// Class gives the class of an address.
+// Class returns the class of an address.
 func (m *Model) Class(a netip.Addr) dataplane.ClassID {
 	if c, ok := m.Addrs[a]; ok {
 		return c
@@ -75,7 +75,7 @@ func (m *Model) decide(id dataplane.ProgramID, peer netip.Addr, f policy.Flow) d
 	panic("a row is not complete")
 }
 
-// Step gives the delta from m to next.
+// Step returns the delta from m to next.
 func (m *Model) Step(next *Model) *dataplane.Delta {
 	d := &dataplane.Delta{
 		AddRows:  map[dataplane.RowID]dataplane.Row{},
@@ -130,7 +130,7 @@ func (m *Model) Step(next *Model) *dataplane.Delta {
 	return d
 }
 
-// gone gives the keys of was that is does not have, sorted.
+// gone returns the keys of was that is does not have, sorted.
 func gone[K comparable, V any](was, is map[K]V, compare func(a, b K) int) []K {
 	var keys []K
 	for k := range was {

@@ -155,7 +155,7 @@ func (l *Learner) InUse() bool {
 	return l.table.InUse()
 }
 
-// Flush gives out how the learned sets of the model have changed.
+// Flush returns out how the learned sets of the model have changed.
 func (l *Learner) Flush(change func(policy.Change)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -163,7 +163,7 @@ func (l *Learner) Flush(change func(policy.Change)) {
 	l.save()
 }
 
-// Each gives all learned sets of the model, for a model that is made anew, what the
+// Each returns all learned sets of the model, for a model that is made anew, what the
 // next Flush would have said included.
 func (l *Learner) Each(yield func(policy.Change)) {
 	l.mu.Lock()
@@ -245,14 +245,14 @@ func (l *Learner) Expire(inUse func(netip.Addr) bool, while time.Duration) bool 
 	return l.table.Expire(l.cfg.now(), inUse, while)
 }
 
-// Known gives every fact, by name and address.
+// Known returns every fact, by name and address.
 func (l *Learner) Known() []dns.Saved {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.table.All()
 }
 
-// Restored gives how many facts an earlier agent has left.
+// Restored returns how many facts an earlier agent has left.
 func (l *Learner) Restored() int { return l.restored }
 
 // Stats sums up.

@@ -55,7 +55,7 @@ func newLearner(t testing.TB, c *clock, dir string) *Learner {
 	l := New(Config{Journal: filepath.Join(dir, "learned"), Log: slog.New(slog.DiscardHandler), now: c.now})
 	t.Cleanup(func() { _ = l.Close() })
 	key := policy.Key{Kind: policy.KindDomains, Name: "shop"}
-	l.SetDomains(key, &policy.Set{Key: key, Labels: selector.NewLabels(map[string]string{"rule:domains": "shop"}), Domains: []string{"*.shop.example"}, Private: true})
+	l.SetDomains(key, &policy.Set{Key: key, Labels: selector.NewLabels(map[string]string{"rule:domains": "shop"}), Domains: []string{"*.shop.example"}, Internal: true})
 	return l
 }
 
@@ -166,7 +166,7 @@ func BenchmarkLearn10000Domains(b *testing.B) {
 	}})
 	for i := range 10_000 {
 		key := policy.Key{Kind: policy.KindDomains, Name: fmt.Sprint(i)}
-		l.SetDomains(key, &policy.Set{Key: key, Labels: selector.NewLabels(map[string]string{"rule:domains": key.Name}), Domains: []string{fmt.Sprintf("n%d.shop.example", i)}, Private: true})
+		l.SetDomains(key, &policy.Set{Key: key, Labels: selector.NewLabels(map[string]string{"rule:domains": key.Name}), Domains: []string{fmt.Sprintf("n%d.shop.example", i)}, Internal: true})
 	}
 	for i := range 10_000 {
 		var facts []dns.Fact

@@ -11,7 +11,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// secured gives a cluster with TLS where the user "agent" may read and "team"
+// secured returns a cluster with TLS where the user "agent" may read and "team"
 // may write the policies of its namespace. Its authority has signed a client's
 // certificate for the user "agent".
 func secured(t *testing.T) (*etcdtest.Cluster, *etcdtest.Certs) {

@@ -8,7 +8,7 @@ import (
 	"github.com/tierwall/tierwall/internal/store"
 )
 
-// filled gives a store with n policies of about 500 bytes.
+// filled returns a store with n policies of about 500 bytes.
 func filled(b *testing.B, n int) *Store {
 	b.Helper()
 	_, s, _ := one(b)

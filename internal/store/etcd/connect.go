@@ -21,7 +21,7 @@ import (
 // maxMessage bounds one answer of etcd, in bytes.
 const maxMessage = 64 << 20
 
-// connect gives a client, which the caller closes. It need not be connected yet,
+// connect returns a client, which the caller closes. It need not be connected yet,
 // unless a user must sign in.
 func (s *Store) connect(ctx context.Context) (*clientv3.Client, error) {
 	secure, err := s.opts.tlsConfig()
@@ -84,7 +84,7 @@ func (s *Store) request(ctx context.Context, do func(context.Context) error) err
 	return s.plain(err)
 }
 
-// plain gives an error of etcd in the words of our users.
+// plain returns an error of etcd in the words of our users.
 func (s *Store) plain(err error) error {
 	known := rpctypes.Error(err)
 	switch {

@@ -76,7 +76,7 @@ func (s *Store) decode(kv *mvccpb.KeyValue) decoded {
 	return d
 }
 
-// foundKeys gives the keys of the objects in a value.
+// foundKeys returns the keys of the objects in a value.
 func (d *decoded) foundKeys(loaded *files.Loaded) []policy.Key {
 	var keys []policy.Key
 	for _, r := range loaded.Resources {
@@ -102,7 +102,7 @@ func (d *decoded) isWrong() bool {
 	return false
 }
 
-// difference gives the first field that makes two keys differ.
+// difference returns the first field that makes two keys differ.
 func difference(written, expected policy.Key) (field, is, should string) {
 	switch {
 	case written.Kind != expected.Kind:

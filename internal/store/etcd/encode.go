@@ -14,7 +14,7 @@ import (
 	"github.com/tierwall/tierwall/internal/store"
 )
 
-// Encode gives the value to write for an object that replaces another; old is
+// Encode returns the value to write for an object that replaces another; old is
 // nil if there is none that could be read. What a user does not write is as an
 // API server would have it: metadata.uid, creationTimestamp and generation, which
 // counts the versions of the spec; status, which is for others to write. Only the
@@ -77,7 +77,7 @@ func keep(meta map[string]any, old metav1.Object) {
 	}
 }
 
-// fieldsOf gives an object as JSON has it.
+// fieldsOf returns an object as JSON has it.
 func fieldsOf(r *store.Resource, apiVersion, kind string) (map[string]any, error) {
 	text, err := json.Marshal(r.Object)
 	if err != nil {
@@ -93,7 +93,7 @@ func fieldsOf(r *store.Resource, apiVersion, kind string) (map[string]any, error
 	return fields, nil
 }
 
-// wanted gives the fields that a new generation is counted for.
+// wanted returns the fields that a new generation is counted for.
 func wanted(fields map[string]any) map[string]any {
 	out := map[string]any{}
 	for name, v := range fields {

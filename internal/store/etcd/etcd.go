@@ -39,7 +39,7 @@ type times struct {
 	settled  time.Duration // a watch that lasts as long is a sound one
 }
 
-// New gives the store that the options describe. It does not wait for etcd:
+// New returns the store that the options describe. It does not wait for etcd:
 // whether it answers shows at the first use.
 func New(o Options) (*Store, error) {
 	if err := o.check(); err != nil {

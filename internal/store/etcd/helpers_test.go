@@ -36,7 +36,7 @@ func newStore(t testing.TB, o Options) *Store {
 	return s
 }
 
-// one gives a cluster of one member, a store on it, and a client beside the store.
+// one returns a cluster of one member, a store on it, and a client beside the store.
 func one(t testing.TB, args ...string) (*etcdtest.Cluster, *Store, *clientv3.Client) {
 	t.Helper()
 	c := etcdtest.Start(t, etcdtest.Options{Args: args})
@@ -64,7 +64,7 @@ func resource(t testing.TB, text string) store.Resource {
 	return loaded.Resources[0]
 }
 
-// encoded gives the value of a manifest that is new.
+// encoded returns the value of a manifest that is new.
 func encoded(t testing.TB, text string) (policy.Key, []byte) {
 	t.Helper()
 	r := resource(t, text)
@@ -168,7 +168,7 @@ func (f *follower) wait(what string, condition func() bool) {
 	}
 }
 
-// names gives the objects as "name@nets", with the lock held.
+// names returns the objects as "name@nets", with the lock held.
 func (f *follower) names() []string {
 	var out []string
 	for k := range f.state {

@@ -32,7 +32,7 @@ const coreGroup = "core"
 // maxName bounds a name and a namespace; Kubernetes has the same bound.
 const maxName = 253
 
-// Key gives the key of an object. It fails for what cannot be stored: a kind
+// Key returns the key of an object. It fails for what cannot be stored: a kind
 // that is not read, a name that is none.
 func (s *Store) Key(k policy.Key) (string, error) {
 	info, ok := kindsByKey[k.Kind]
@@ -52,7 +52,7 @@ func (s *Store) Key(k policy.Key) (string, error) {
 	return path + k.Name, nil
 }
 
-// parseKey gives what a key names.
+// parseKey returns what a key names.
 func (s *Store) parseKey(path string) (policy.Key, error) {
 	rest, found := strings.CutPrefix(path, s.root)
 	if !found {
@@ -120,7 +120,7 @@ func groupText(info files.KindInfo) string {
 	return info.Group()
 }
 
-// shown gives a key for messages: anyone who may write can make any bytes a key.
+// shown returns a key for messages: anyone who may write can make any bytes a key.
 func shown(path string) string {
 	const most = 200
 	if len(path) > most {

@@ -141,7 +141,7 @@ func (st *state) delete(path string, step *step) {
 	step.deleted[k.key] = struct{}{}
 }
 
-// findings gives everything that is wrong, by place.
+// findings returns everything that is wrong, by place.
 func (st *state) findings() []store.Finding {
 	var out []store.Finding
 	for _, k := range st.wrong {

@@ -207,7 +207,7 @@ func TestMalformed(t *testing.T) {
 		root + `GlobalNetworkSet/text: GlobalNetworkSet text: is no JSON: invalid character 'o' in literal null (expecting 'u')`,
 		root + `GlobalNetworkSet/tier: GlobalNetworkSet tier: kind: is "Tier", but the key says "GlobalNetworkSet": they must be the same`,
 		root + `GlobalNetworkSet/two: GlobalNetworkSet two: holds 2 objects: expected one`,
-		root + `GlobalNetworkSet/typo: GlobalNetworkSet typo: spec.net: is no field here; did you mean "nets"?`,
+		root + `GlobalNetworkSet/typo: GlobalNetworkSet typo: spec.net: unknown field; did you mean "nets"?`,
 		root + `GlobalNetworkSet/yaml:1: GlobalNetworkSet yaml: is no JSON: invalid character 'a' looking for beginning of value`,
 		root + `GlobalNetworkSett/x: is of no kind that is read; did you mean "projectcalico.org/GlobalNetworkSet"?`,
 		root + `NetworkSet/c: is no key of an object: expected /tierwall/v1/GROUP/KIND/NAMESPACE/NAME: a NetworkSet is in a namespace`,

@@ -14,7 +14,7 @@ import (
 )
 
 // Watch implements store.Source. It returns nil when the context ends, the error
-// of deliver, and the error of a first try that waiting would not mend (no
+// of deliver, and the error of a first try that waiting would not fix (no
 // permission, a wrong password). If etcd is away for more than a moment, a
 // finding says so; what was read last stays.
 //

@@ -87,7 +87,7 @@ func (s *Store) Commit(ctx context.Context, writes []Write) (revision int64, don
 	return revision, done, nil
 }
 
-// chunk gives how many of the writes fit into a transaction; at least one.
+// chunk returns how many of the writes fit into a transaction; at least one.
 func chunk(paths []string, writes []Write) int {
 	size := 0
 	for i := range writes {

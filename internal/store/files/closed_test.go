@@ -26,11 +26,11 @@ func TestFailClosed(t *testing.T) {
 		used       bool
 	}{
 		{"unknown", clusterHead + "  ingress: [{action: Deny, from: [{clusters: {}}, {namespaces: {}}]}]\n",
-			`closed 8: spec.ingress[0].from[0].clusters: is no field here: expected namespaces, pods`, true},
+			`closed 8: spec.ingress[0].from[0].clusters: unknown field: expected namespaces, pods`, true},
 		{"beside what is known", clusterHead + "  egress: [{action: Deny, to: [{namespaces: {}, peerz: 1}]}]\n",
-			`closed 8: spec.egress[0].to[0].peerz: is no field here: expected domainNames, namespaces, networks, nodes, pods`, true},
+			`closed 8: spec.egress[0].to[0].peerz: unknown field: expected domainNames, namespaces, networks, nodes, pods`, true},
 		{"deep inside", clusterHead + "  egress: [{action: Deny, to: [{namespaces: {matchLabel: {a: b}}}]}]\n",
-			`closed 8: spec.egress[0].to[0].namespaces.matchLabel: is no field here; did you mean "matchLabels"?`, true},
+			`closed 8: spec.egress[0].to[0].namespaces.matchLabel: unknown field; did you mean "matchLabels"?`, true},
 		{"of another form", clusterHead + "  egress: [{action: Deny, to: [{networks: 10.0.0.0/8}, null, x]}]\n",
 			`closed 8: spec.egress[0].to[0].networks: is the text "10.0.0.0/8": expected a list (- value)
 closed 8: spec.egress[0].to[1]: is empty: expected a value
@@ -38,13 +38,13 @@ closed 8: spec.egress[0].to[2]: is the text "x": expected fields (name: value)`,
 		{"what must be written", clusterHead + "  egress: [{action: Deny, to: [{pods: {namespaceSelector: {}}}]}]\n",
 			`closed 8: spec.egress[0].to[0].pods.podSelector: is missing: expected a selector of pods; {} is all of them`, true},
 		{"elsewhere", clusterHead + "  ingress: [{action: Deny, form: [{namespaces: {}}]}]\n",
-			`8: spec.ingress[0].form: is no field here; did you mean "from"?`, false},
+			`8: spec.ingress[0].form: unknown field; did you mean "from"?`, false},
 		{"both", clusterHead + "  ingress: [{action: Deny, from: [{x: y}], port: 1}]\n",
-			`closed 8: spec.ingress[0].from[0].x: is no field here: expected namespaces, pods
-8: spec.ingress[0].port: is no field here: expected action, from, name, protocols`, false},
+			`closed 8: spec.ingress[0].from[0].x: unknown field: expected namespaces, pods
+8: spec.ingress[0].port: unknown field: expected action, from, name, protocols`, false},
 		{"no priority", strings.Replace(clusterHead, "  priority: 1\n", "", 1), `5: spec.priority: is missing: expected a number from 0, which is asked first, to 1000`, false},
 		{"priority from elsewhere", strings.Replace(clusterHead, "  priority: 1\n", "  <<: {priority: 2}\n", 1), "", true},
-		{"a slip", strings.Replace(clusterHead, "priority", "prority", 1), `6: spec.prority: is no field here; did you mean "priority"?`, false},
+		{"a slip", strings.Replace(clusterHead, "priority", "prority", 1), `6: spec.prority: unknown field; did you mean "priority"?`, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			resources, found := load(t, tt.text)

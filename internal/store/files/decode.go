@@ -126,7 +126,7 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, f *field) {
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
-// pairs gives the keys and values of a mapping, those merged in by "<<" last.
+// pairs returns the keys and values of a mapping, those merged in by "<<" last.
 // It reports keys that are written twice.
 func (d *decoder) pairs(n *yaml.Node) [][2]*yaml.Node {
 	out := make([][2]*yaml.Node, 0, len(n.Content)/2)
@@ -226,14 +226,14 @@ func (d *decoder) unknown(n, key *yaml.Node, t reflect.Type, names []string) {
 		return
 	}
 	if hint := misplaced(t, key.Value); hint != "" {
-		d.fail(key, "is no field here: %s", hint)
+		d.fail(key, "unknown field: %s", hint)
 		return
 	}
 	near := suggest.DidYouMean(key.Value, names)
 	if near == "" && len(names) <= 16 {
 		near = ": expected " + strings.Join(names, ", ")
 	}
-	d.fail(key, "is no field here%s", near)
+	d.fail(key, "unknown field%s", near)
 	if meant := suggest.Nearest(key.Value, names); meant != "" && valueAt(n, meant) == nil {
 		d.path[len(d.path)-1].name = meant // the caller pops it
 		d.unread = append(d.unread, pathText(d.path))
@@ -296,7 +296,7 @@ func (d *decoder) itself(n *yaml.Node, v reflect.Value) {
 	}
 }
 
-// plain gives the value of a node as encoding/json knows it.
+// plain returns the value of a node as encoding/json knows it.
 func (d *decoder) plain(n *yaml.Node) (any, bool) {
 	if n = d.enter(n); n == nil {
 		return nil, false

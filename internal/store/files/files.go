@@ -40,7 +40,7 @@ func (o *Options) maxBytes() int64 {
 	return o.MaxBytes
 }
 
-// Load gives the valid objects of LoadAll, and its findings.
+// Load returns the valid objects of LoadAll, and its findings.
 func Load(paths []string, opts Options) ([]store.Resource, []store.Finding) {
 	loaded := LoadAll(paths, opts)
 	return loaded.Resources, loaded.Findings

@@ -68,7 +68,7 @@ type verdict struct {
 	real    bool   // there is such a kind, so that it is no other kind's slip
 }
 
-// findKind gives the kind of that name and version, or else says why there is
+// findKind returns the kind of that name and version, or else says why there is
 // none: the verdict of a known kind is empty.
 func findKind(name, apiVersion string) (kind, verdict) {
 	candidates := kinds[name]
@@ -117,7 +117,7 @@ func ofOtherGroup(name, apiVersion string) verdict {
 	return verdict{skip: true}
 }
 
-// policyKinds gives the kinds whose loss would change what is allowed.
+// policyKinds returns the kinds whose loss would change what is allowed.
 func policyKinds() []string {
 	var out []string
 	for name := range kinds {
@@ -161,7 +161,7 @@ func groupName(group string) string {
 	return group
 }
 
-// versionsOf gives the versions in which a kind is read; only that of the group,
+// versionsOf returns the versions in which a kind is read; only that of the group,
 // if it has one in it.
 func versionsOf(candidates []kind, group string) string {
 	if group == calicoStorage {
@@ -185,7 +185,7 @@ func groupsOf(candidates []kind) []string {
 	return out
 }
 
-// groupOf gives the group of an apiVersion; "v1" is of group "".
+// groupOf returns the group of an apiVersion; "v1" is of group "".
 func groupOf(apiVersion string) string {
 	group, _, found := strings.Cut(apiVersion, "/")
 	if !found {

@@ -36,7 +36,7 @@ func (l *loader) note(file, format string, args ...any) {
 	l.findings = append(l.findings, store.Finding{File: file, Message: fmt.Sprintf(format, args...), Note: true})
 }
 
-// expand gives the files of the paths, each once.
+// expand returns the files of the paths, each once.
 func (l *loader) expand(paths []string) []string {
 	var out []string
 	seen := map[string]bool{}
@@ -122,7 +122,7 @@ func isManifestName(name string) bool {
 	return false
 }
 
-// reason gives the cause of an error of a file, without the path.
+// reason returns the cause of an error of a file, without the path.
 func reason(err error) string {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err.Error()

@@ -13,7 +13,7 @@ import (
 	"github.com/tierwall/tierwall/internal/store/files"
 )
 
-// load gives what a text on standard input holds, and what is said about it.
+// load returns what a text on standard input holds, and what is said about it.
 func load(t testing.TB, text string) ([]store.Resource, []store.Finding) {
 	t.Helper()
 	return files.Load([]string{"-"}, files.Options{Stdin: strings.NewReader(text)})
@@ -27,7 +27,7 @@ func keysOf(resources []store.Resource) []string {
 	return out
 }
 
-// texts gives findings as users see them; notes begin with "note: ".
+// texts returns findings as users see them; notes begin with "note: ".
 func texts(findings []store.Finding, root string) []string {
 	var out []string
 	for _, f := range findings {
@@ -133,13 +133,13 @@ func TestFindings(t *testing.T) {
 		return "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\nmetadata: {name: p}\nspec:\n  " + spec + "\n"
 	}
 	for _, tt := range []struct{ name, text, want string }{
-		{"unknown field", gnp("selectr: all()"), `5: GlobalNetworkPolicy p: spec.selectr: is no field here; did you mean "selector"?`},
-		{"unknown field, case", gnp("ApplyonForward: true"), `5: GlobalNetworkPolicy p: spec.ApplyonForward: is no field here; did you mean "applyOnForward"?`},
-		{"unknown field, all known ones", "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: t}\nspec: {priority: 1}\n", `4: Tier t: spec.priority: is no field here: expected defaultAction, order`},
-		{"field of another place", gnp("ingress:\n  - action: Allow\n    ports: [80]"), `7: GlobalNetworkPolicy p: spec.ingress[0].ports: is no field here: ports belong to source or destination`},
-		{"field of another API", gnp("podSelector: {}"), `5: GlobalNetworkPolicy p: spec.podSelector: is no field here: this API writes selector`},
-		{"several at once", gnp("ordr: 1\n  tire: x"), "5: GlobalNetworkPolicy p: spec.ordr: is no field here; did you mean \"order\"?\n" +
-			"6: GlobalNetworkPolicy p: spec.tire: is no field here; did you mean \"tier\"?"},
+		{"unknown field", gnp("selectr: all()"), `5: GlobalNetworkPolicy p: spec.selectr: unknown field; did you mean "selector"?`},
+		{"unknown field, case", gnp("ApplyonForward: true"), `5: GlobalNetworkPolicy p: spec.ApplyonForward: unknown field; did you mean "applyOnForward"?`},
+		{"unknown field, all known ones", "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: t}\nspec: {priority: 1}\n", `4: Tier t: spec.priority: unknown field: expected defaultAction, order`},
+		{"field of another place", gnp("ingress:\n  - action: Allow\n    ports: [80]"), `7: GlobalNetworkPolicy p: spec.ingress[0].ports: unknown field: ports belong to source or destination`},
+		{"field of another API", gnp("podSelector: {}"), `5: GlobalNetworkPolicy p: spec.podSelector: unknown field: this API writes selector`},
+		{"several at once", gnp("ordr: 1\n  tire: x"), "5: GlobalNetworkPolicy p: spec.ordr: unknown field; did you mean \"order\"?\n" +
+			"6: GlobalNetworkPolicy p: spec.tire: unknown field; did you mean \"tier\"?"},
 		{"twice the same key", gnp("order: 1\n  order: 2"), `6: GlobalNetworkPolicy p: spec.order: is written twice: the first is on line 5`},
 		{"number for text", gnp("selector: 5"), `5: GlobalNetworkPolicy p: spec.selector: is the number 5: expected a text; write it in quotes: "5"`},
 		{"old boolean for text", gnp("tier: on"), `5: GlobalNetworkPolicy p: spec.tier: is the boolean on: expected a text; write it in quotes: "on"`},
@@ -175,7 +175,7 @@ func TestFindings(t *testing.T) {
 		{"the same name twice", tier("a") + "---\n" + tier("b") + "---\n" + tier("a"), `14: Tier a: metadata.name: is already the name of the Tier at <stdin>:1: remove one of them, or rename it`},
 		{"a list that is none", "apiVersion: v1\nkind: List\nitems: {}\n", `3: items: holds fields: expected a list`},
 		{"a bomb", "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  a: &a [x,x,x,x,x,x,x,x,x,x]\n  b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n  nodeSelector: {x: *b}\n",
-			"5: Pod default/p: spec.a: is no field here\n6: Pod default/p: spec.b: is no field here\n6: Pod default/p: spec.nodeSelector.x: holds a list: expected a text"},
+			"5: Pod default/p: spec.a: unknown field\n6: Pod default/p: spec.b: unknown field\n6: Pod default/p: spec.nodeSelector.x: holds a list: expected a text"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, findings := load(t, tt.text)
@@ -240,7 +240,7 @@ func TestDirectory(t *testing.T) {
 		"note: dir.yaml: passed over: it is a link to a directory",
 		"sub/broken.yaml: is a broken link: no such file or directory",
 		"missing.yaml: cannot be read: no such file or directory",
-		`sub/bad.yaml:5: Tier x: spec.ordr: is no field here; did you mean "order"?`,
+		`sub/bad.yaml:5: Tier x: spec.ordr: unknown field; did you mean "order"?`,
 		"note: sub/values.yaml:1: passed over: it is no manifest, since it has no kind",
 	}, texts(findings, root))
 

@@ -53,13 +53,13 @@ func (b *builder) withoutKind(n *yaml.Node, base int) {
 
 func (b *builder) kindIsMissing(n *yaml.Node, base int) {
 	if near := nearKey(n, "kind"); near != "" {
-		b.fail(lineAt(n, near)+base, near, "is no field here; did you mean \"kind\"?")
+		b.fail(lineAt(n, near)+base, near, "unknown field; did you mean \"kind\"?")
 		return
 	}
 	b.fail(lineAt(n, "kind")+base, "kind", "is missing, so that it is unknown what this is")
 }
 
-// nearKey gives the key of a mapping that was probably meant to be another.
+// nearKey returns the key of a mapping that was probably meant to be another.
 func nearKey(n *yaml.Node, meant string) string {
 	if n.Kind != yaml.MappingNode {
 		return ""

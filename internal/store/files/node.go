@@ -10,7 +10,7 @@ func target(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// valueAt gives the value of a mapping's key; nil if there is none.
+// valueAt returns the value of a mapping's key; nil if there is none.
 func valueAt(n *yaml.Node, key string) *yaml.Node {
 	if n == nil || n.Kind != yaml.MappingNode {
 		return nil
@@ -23,7 +23,7 @@ func valueAt(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// textAt gives the text of a mapping's key; "" if there is none.
+// textAt returns the text of a mapping's key; "" if there is none.
 func textAt(n *yaml.Node, key string) string {
 	if v := valueAt(n, key); v != nil && v.Kind == yaml.ScalarNode && !isNull(v) {
 		return v.Value
@@ -31,7 +31,7 @@ func textAt(n *yaml.Node, key string) string {
 	return ""
 }
 
-// lineAt gives the line of a mapping's key, or of the mapping if it has none.
+// lineAt returns the line of a mapping's key, or of the mapping if it has none.
 func lineAt(n *yaml.Node, key string) int {
 	if n == nil {
 		return 0

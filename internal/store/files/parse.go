@@ -26,10 +26,10 @@ type KindInfo struct {
 	Namespaced bool
 }
 
-// Group gives the API group: "" for "v1".
+// Group returns the API group: "" for "v1".
 func (k KindInfo) Group() string { return groupOf(k.APIVersion) }
 
-// Kinds gives all kinds that are read and stored, by kind and version.
+// Kinds returns all kinds that are read and stored, by kind and version.
 func Kinds() []KindInfo {
 	var out []KindInfo
 	for name, versions := range kinds {
@@ -50,5 +50,5 @@ func Kinds() []KindInfo {
 // unless it is told another bound.
 const MaxBytes = defaultMaxBytes
 
-// Listing gives what was loaded as one state of a store.
+// Listing returns what was loaded as one state of a store.
 func (l Loaded) Listing() store.Listing { return store.Listing(l) }

@@ -61,5 +61,5 @@ func (f *field) step(path *string) *field {
 	return best
 }
 
-// String gives "file:line" of the object.
+// String returns "file:line" of the object.
 func (p *place) String() string { return fmt.Sprintf("%s:%d", p.file, p.root.line) }

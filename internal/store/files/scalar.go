@@ -8,7 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// tagOf gives what a scalar is taken for. Kubernetes reads YAML 1.1, where a
+// tagOf returns what a scalar is taken for. Kubernetes reads YAML 1.1, where a
 // plain yes, no, on or off is a boolean; the parser here reads 1.2.
 func tagOf(n *yaml.Node) string {
 	tag := n.ShortTag()

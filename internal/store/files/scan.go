@@ -63,7 +63,7 @@ func (s *scanner) scan(enter func(dir string)) (store.Batch, bool) {
 	return s.difference(merge(contents), l.findings)
 }
 
-// file gives the file as it is, read again if it may have changed.
+// file returns the file as it is, read again if it may have changed.
 func (s *scanner) file(l *loader, name string) *known {
 	before := s.files[name]
 	info, err := os.Stat(name)

@@ -17,7 +17,7 @@ type document struct {
 	firstLine int // from 1
 }
 
-// body gives the text without the mark that it begins with, whose place is kept
+// body returns the text without the mark that it begins with, whose place is kept
 // by spaces. A text that cannot be JSON is given as it is: it may be large.
 func (d document) body() []byte {
 	if !isMark(d.text, "---") || !bytes.HasPrefix(bytes.TrimLeft(d.text[3:], " \t\r\n"), []byte("{")) {

@@ -119,7 +119,7 @@ func (w *watcher) concerns(e fsnotify.Event) bool {
 	return parent == w.dir || filepath.Dir(e.Name) != parent || e.Name == w.dir
 }
 
-// scan gives what has changed since the last scan.
+// scan returns what has changed since the last scan.
 func (w *watcher) scan(first bool) error {
 	// A directory is watched before it is listed, so that nothing is missed in
 	// between. Watching it again is no cost; a new one of its name needs it.

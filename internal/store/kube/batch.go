@@ -54,7 +54,7 @@ func (g *gather) take(now time.Time) (b store.Batch, deliver bool, again time.Du
 	return b, true, again
 }
 
-// sooner gives the shorter time, where 0 is none.
+// sooner returns the shorter time, where 0 is none.
 func sooner(a, b time.Duration) time.Duration {
 	if a == 0 || b != 0 && b < a {
 		return b

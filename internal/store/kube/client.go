@@ -88,7 +88,7 @@ func (c *client) watch(ctx context.Context, k *kind, version string, lasting tim
 // pageSize is how many objects a page of a list has. It bounds what is held at once.
 const pageSize = 500
 
-// list gives one page of the present objects, in the consistent state of the first page.
+// list returns one page of the present objects, in the consistent state of the first page.
 func (c *client) list(ctx context.Context, k *kind, namespace, next string) (page, error) {
 	r := c.of(k, namespace).Param("limit", strconv.Itoa(pageSize))
 	if next != "" {
@@ -105,7 +105,7 @@ func (c *client) list(ctx context.Context, k *kind, namespace, next string) (pag
 	return p, nil
 }
 
-// read gives the whole answer to a request.
+// read returns the whole answer to a request.
 func (c *client) read(ctx context.Context, r *rest.Request) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, kubeclient.RequestTimeout)
 	defer cancel()
@@ -123,7 +123,7 @@ type garbled struct{ cause error }
 func (g *garbled) Error() string { return "the answer cannot be read: " + g.cause.Error() }
 func (g *garbled) Unwrap() error { return g.cause }
 
-// code gives the HTTP status of what a server said; 0 if no server said anything.
+// code returns the HTTP status of what a server said; 0 if no server said anything.
 func code(err error) int32 {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {

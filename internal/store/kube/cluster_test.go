@@ -50,7 +50,7 @@ func TestUnknownPeer(t *testing.T) {
 	r := watchStore(t, api.config(), Options{}, quick())
 	r.first()
 	r.has("ClusterNetworkPolicy/closed=1")
-	r.says("spec.egress[0].to[0].clusters: is no field here", "spec.egress[0].until: is no field here")
+	r.says("spec.egress[0].to[0].clusters: unknown field", "spec.egress[0].until: unknown field")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, f := range r.findings {

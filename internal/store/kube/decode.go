@@ -162,7 +162,7 @@ func (d *decoder) decode(data []byte, enc encoding) (object, error) {
 
 func (d *decoder) hash(data []byte) mark { return mark(maphash.Bytes(d.seed, data)) & digestMask }
 
-// unreadable gives an object of which no more can be read than who it is.
+// unreadable returns an object of which no more can be read than who it is.
 func (d *decoder) unreadable(data []byte, enc encoding, cause error) (object, error) {
 	id, err := identify(data, enc)
 	if err != nil || id.name == "" {

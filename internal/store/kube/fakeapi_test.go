@@ -273,7 +273,7 @@ func (a *fakeAPI) answer(w http.ResponseWriter, r *http.Request, plural, verb st
 	noError(json.NewEncoder(w).Encode(answer))
 }
 
-// only gives the name that a request is limited to.
+// only returns the name that a request is limited to.
 func only(r *http.Request) string {
 	return strings.TrimPrefix(r.URL.Query().Get("fieldSelector"), "metadata.name=")
 }
@@ -289,7 +289,7 @@ func (a *fakeAPI) refusal(plural, verb string, r *http.Request) *metav1.Status {
 	return a.refuse(plural, verb, r)
 }
 
-// page gives a part of a list, by name.
+// page returns a part of a list, by name.
 func (a *fakeAPI) page(plural, namespace, only, limit, from string, inProto bool) any {
 	a.listed++
 	var all []*stored

@@ -35,7 +35,7 @@ func (g *gather) refresh(now time.Time) (again time.Duration) {
 	return again
 }
 
-// troubles gives what is wrong with what cannot be read, and the time after which
+// troubles returns what is wrong with what cannot be read, and the time after which
 // that may change without any news; 0: never.
 func (g *gather) troubles(now time.Time) (out []store.Finding, again time.Duration) {
 	var cut, refused *trouble // of all kinds, the first
@@ -69,7 +69,7 @@ func (g *gather) troubles(now time.Time) (out []store.Finding, again time.Durati
 	return out, again
 }
 
-// waits gives what the first state waits for, and the time after which that may
+// waits returns what the first state waits for, and the time after which that may
 // change without any news; done says that it waits no more.
 func (g *gather) waits(now time.Time) (findings []store.Finding, again time.Duration, done bool) {
 	g.mu.Lock()
@@ -132,7 +132,7 @@ func isCut(err error) bool {
 	return code(err) == 0 && !isGarbled
 }
 
-// reason gives the cause of a cut, without what differs from one try to the next:
+// reason returns the cause of a cut, without what differs from one try to the next:
 // a finding that says the same must be the same.
 func reason(err error) string {
 	if e, ok := errors.AsType[*url.Error](err); ok {

@@ -45,7 +45,7 @@ func (f *frames) detect() error {
 	return nil
 }
 
-// next gives the next event: what happened, and the object as it is written,
+// next returns the next event: what happened, and the object as it is written,
 // which is overwritten by the next call. The end of the stream is io.EOF or
 // what cut it; what is not understood is garbled; what the server says instead of
 // going on is an API error.
@@ -114,7 +114,7 @@ func asGarbled(err error) error {
 	return err
 }
 
-// statusError gives what the server says in an event.
+// statusError returns what the server says in an event.
 func statusError(data []byte, enc encoding) error {
 	var status metav1.Status
 	raw, err := unwrap(data, enc)

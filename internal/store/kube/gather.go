@@ -88,7 +88,7 @@ func newGather(kinds []*kind, host string, t timing) *gather {
 	return g
 }
 
-// state gives that of a kind of keys; nil if it is not read.
+// state returns that of a kind of keys; nil if it is not read.
 func (g *gather) state(kind string) *state {
 	for _, st := range g.states {
 		if st.kind.key == kind {
@@ -225,7 +225,7 @@ func (g *gather) well(st *state) {
 	}
 }
 
-// now gives the trouble with its present cause.
+// now returns the trouble with its present cause.
 func (t *trouble) now(err error) *trouble {
 	if t == nil {
 		return &trouble{err, time.Now()}

@@ -53,7 +53,7 @@ var fixedTiers = func() []string {
 	return out
 }()
 
-// tierOf gives the tier that a policy of projectcalico.org names; "" for others.
+// tierOf returns the tier that a policy of projectcalico.org names; "" for others.
 func tierOf(object any) string {
 	switch o := object.(type) {
 	case *v3.NetworkPolicy:

@@ -82,7 +82,7 @@ func (k *kind) plural() string {
 	return k.resource + "." + k.group
 }
 
-// kindsOf gives the kinds to read, in the order in which they are delivered: what
+// kindsOf returns the kinds to read, in the order in which they are delivered: what
 // is referred to comes first, and pods last.
 //
 // WorkloadEndpoints are none of them, even if the cluster serves them: who may

@@ -67,7 +67,7 @@ func cut(name string) (head, tail string) {
 	return name[:end], name[end:]
 }
 
-// headOf gives the text that stands for a namespace and the head of a name: the
+// headOf returns the text that stands for a namespace and the head of a name: the
 // namespace's length comes first, so that no two are alike. The next call
 // overwrites it.
 func (k *known) headOf(namespace, head string) []byte {
@@ -84,7 +84,7 @@ func (k *known) parts(e *entry) (namespace, head string) {
 	return text[n : n+int(size)], text[n+int(size):]
 }
 
-// find gives the number of an object, or 0.
+// find returns the number of an object, or 0.
 func (k *known) find(namespace, name string) uint32 {
 	head, tail := cut(name)
 	want := entry{head: k.heads.FindBytes(k.headOf(namespace, head)), tailLen: uint8(len(tail))}
@@ -102,7 +102,7 @@ func (e *entry) mark() mark { return mark(e.top)<<32 | mark(e.low) }
 
 func (e *entry) setMark(m mark) { e.top, e.low = uint32(m>>32), uint32(m) }
 
-// get gives an object's mark.
+// get returns an object's mark.
 func (k *known) get(namespace, name string) (mark, bool) {
 	id := k.find(namespace, name)
 	if id == 0 {
@@ -161,7 +161,7 @@ func (k *known) unsee() {
 	})
 }
 
-// unseen gives the objects that were not seen since then.
+// unseen returns the objects that were not seen since then.
 func (k *known) unseen() (out []identity) {
 	k.index.Each(func(id uint32) {
 		if k.entries.At(id).mark()&seen == 0 {
@@ -177,5 +177,5 @@ func (k *known) identity(id uint32) identity {
 	return identity{namespace: namespace, name: head + string(e.tail[:e.tailLen])}
 }
 
-// count gives how many objects there are.
+// count returns how many objects there are.
 func (k *known) count() int { return k.index.Len() }

@@ -63,7 +63,7 @@ type Options struct {
 	Waiting func([]store.Finding)
 }
 
-// New gives the cluster of an API server as a store. It does not connect: whether
+// New returns the cluster of an API server as a store. It does not connect: whether
 // the server answers shows at the first use. An error is one of the
 // configuration. The configuration is copied; its rate limit does not apply, for
 // Watch has few requests and waits between them when they fail.
@@ -90,5 +90,5 @@ func newSource(cfg *rest.Config, opts Options, t timing) (*source, error) {
 	return &source{client: c, opts: opts, timing: t, log: log}, nil
 }
 
-// String gives "kube".
+// String returns "kube".
 func (s *source) String() string { return "kube" }

@@ -49,7 +49,7 @@ func TestList(t *testing.T) {
 	if len(l.Rejected) != 1 || !slices.Contains(l.Rejected[0].Unread, "spec.tierr") {
 		t.Errorf("rejected: %v", l.Rejected)
 	}
-	if !matches(l.Findings, []string{"GlobalNetworkPolicy bad: spec.tierr: is no field here"}) {
+	if !matches(l.Findings, []string{"GlobalNetworkPolicy bad: spec.tierr: unknown field"}) {
 		t.Errorf("findings: %v", l.Findings)
 	}
 }

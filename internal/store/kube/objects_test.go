@@ -103,17 +103,17 @@ func TestStrict(t *testing.T) {
 			"creationTimestamp":"2026-11-21T00:00:00Z","generation":2,"managedFields":[{"manager":"x"}],"resourceVersion":"9","uid":"u","selfLink":"/x","newInSomeVersion":1},
 			"spec":{"selector":"all()"},"status":{"conditions":[],"whatever":1}}`, nil},
 		{"a field that is unknown", global, `{"metadata":{"name":"p"},"spec":{"selectr":"all()","tier":5}}`, []string{
-			`GlobalNetworkPolicy p: spec.selectr: is no field here; did you mean "selector"?`,
+			`GlobalNetworkPolicy p: spec.selectr: unknown field; did you mean "selector"?`,
 			`GlobalNetworkPolicy p: spec.tier: is the number 5: expected a text; write it in quotes: "5"`,
 		}},
 		{"a field beside spec", tiers, `{"metadata":{"name":"t"},"spec":{},"rules":[]}`, []string{
-			`Tier t: rules: is no field here: expected apiVersion, kind, metadata, spec, status`,
+			`Tier t: rules: unknown field: expected apiVersion, kind, metadata, spec, status`,
 		}},
 		{"a wrong type", kubeNP, `{"metadata":{"name":"p","namespace":"web"},"spec":"all"}`, []string{
 			`NetworkPolicy web/p: spec: is the text "all": expected fields (name: value)`,
 		}},
 		{"a field of a newer server", kubeNP, `{"metadata":{"name":"p","namespace":"web"},"spec":{"podSelector":{},"action":"Deny"}}`, []string{
-			`NetworkPolicy web/p: spec.action: is no field here: expected egress, ingress, podSelector, policyTypes`,
+			`NetworkPolicy web/p: spec.action: unknown field: expected egress, ingress, podSelector, policyTypes`,
 		}},
 		{"labels that are none", tiers, `{"metadata":{"name":"t","labels":[1]}}`, []string{
 			`Tier t: cannot be read: metadata: json: cannot unmarshal array into Go struct field metaOf.labels of type map[string]string`,
@@ -160,7 +160,7 @@ func TestInvalid(t *testing.T) {
 	r := watchStore(t, api.config(), Options{}, quick())
 	r.first()
 	r.has("GlobalNetworkPolicy/p=1")
-	r.says("GlobalNetworkPolicy never: spec.tierr: is no field here")
+	r.says("GlobalNetworkPolicy never: spec.tierr: unknown field")
 	if key := r.findings[0].Key; key != (policy.Key{Kind: "GlobalNetworkPolicy", Name: "never"}) {
 		t.Errorf("the finding is about %v", key)
 	}

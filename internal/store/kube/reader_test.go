@@ -208,7 +208,7 @@ func matches(findings []store.Finding, want []string) bool {
 	return true
 }
 
-// kindNamed gives a kind by its plural name.
+// kindNamed returns a kind by its plural name.
 func kindNamed(plural string) *kind {
 	for _, k := range kindsOf(&Options{Services: true}) {
 		if k.plural() == plural {

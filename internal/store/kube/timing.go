@@ -44,7 +44,7 @@ func defaultTiming() timing {
 // pause gives growing times to wait.
 type pause struct{ min, max, next time.Duration }
 
-// step gives a random time from half of the present pause to all of it, and doubles the pause:
+// step returns a random time from half of the present pause to all of it, and doubles the pause:
 // agents of many nodes that fail at one moment must not come back at one moment.
 func (p *pause) step() time.Duration {
 	p.next = min(max(p.next, p.min), p.max)
@@ -55,7 +55,7 @@ func (p *pause) step() time.Duration {
 
 func (p *pause) reset() { p.next = 0 }
 
-// jitter gives a random time from half of d to d.
+// jitter returns a random time from half of d to d.
 func jitter(d time.Duration) time.Duration {
 	return d/2 + rand.N(d/2+1) //nolint:gosec // no secret
 }

@@ -16,7 +16,7 @@ import (
 // fields says which fields of a message are kept, and what of them: all, if nil.
 type fields map[protowire.Number]fields
 
-// fieldsOf gives the fields of a message, each by its path as in "spec.containers.ports".
+// fieldsOf returns the fields of a message, each by its path as in "spec.containers.ports".
 // Their numbers are in the tags of the type.
 func fieldsOf[T any](paths ...string) fields {
 	f := fields{}

@@ -89,7 +89,7 @@ func splitEtcd(text string) (endpoints []string, prefix string) {
 // maxPassword bounds a file that holds a password, in bytes.
 const maxPassword = 4096
 
-// password gives the password of the user, "" if no user is named.
+// password returns the password of the user, "" if no user is named.
 func (e *EtcdFlags) password() (string, error) {
 	if e.Username == "" {
 		if e.PasswordFile != "" {

@@ -17,7 +17,7 @@ import (
 	"github.com/tierwall/tierwall/internal/suggest"
 )
 
-// RESTConfig gives the way to the API server: as the flags say, or as kubectl
+// RESTConfig returns the way to the API server: as the flags say, or as kubectl
 // finds it ($KUBECONFIG, ~/.kube/config), or as a pod does. It is the caller's.
 func (f *Flags) RESTConfig() (*rest.Config, error) {
 	cfg, err := f.Kube.ToRESTConfig()
@@ -46,7 +46,7 @@ func openKube(f *Flags) (store.Source, error) {
 	return kube.New(cfg, opts)
 }
 
-// Namespace gives the namespace that kubectl would work in: that of the
+// Namespace returns the namespace that kubectl would work in: that of the
 // kubeconfig's context, or "default".
 func (f *Flags) Namespace() (string, error) {
 	namespace, _, err := f.Kube.ToRawKubeConfigLoader().Namespace()
@@ -67,7 +67,7 @@ func (f *Flags) configError(err error) error {
 	return fmt.Errorf("--store kube: how to reach the cluster: %w", err)
 }
 
-// Contexts gives the names of the kubeconfig's contexts, for completion; Clusters
+// Contexts returns the names of the kubeconfig's contexts, for completion; Clusters
 // and Users do the same for theirs.
 func (f *Flags) Contexts() []string { return names(f.kubeconfig().Contexts) }
 

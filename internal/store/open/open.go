@@ -45,7 +45,7 @@ type Flags struct {
 	UserAgent string
 }
 
-// NewFlags gives flags with their defaults.
+// NewFlags returns flags with their defaults.
 func NewFlags() *Flags {
 	k := genericclioptions.NewConfigFlags(false)
 	k.Namespace = nil // registered by commands
@@ -77,7 +77,7 @@ func (f *Flags) RegisterConnection(flags *pflag.FlagSet) {
 	add(KindEtcd, f.Etcd.register)
 }
 
-// ConnectionKind gives the kind of store that a flag is about, "" for other flags.
+// ConnectionKind returns the kind of store that a flag is about, "" for other flags.
 func ConnectionKind(flag *pflag.Flag) string {
 	if kinds := flag.Annotations[ConnectionAnnotation]; len(kinds) == 1 {
 		return kinds[0]
@@ -85,7 +85,7 @@ func ConnectionKind(flag *pflag.Flag) string {
 	return ""
 }
 
-// Kind gives the kind of store that --store names, "" if it names none.
+// Kind returns the kind of store that --store names, "" if it names none.
 func (f *Flags) Kind() string {
 	kind, _, _ := strings.Cut(f.Store, ":")
 	switch kind {

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// parsed gives flags as a command line has them.
+// parsed returns flags as a command line has them.
 func parsed(t *testing.T, args ...string) *Flags {
 	t.Helper()
 	f := NewFlags()

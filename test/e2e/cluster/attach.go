@@ -14,7 +14,7 @@ import (
 // clusterVariable in the environment says which cluster Attach gives, if several are up.
 const clusterVariable = "TIERWALL_E2E_CLUSTER"
 
-// Attach gives the cluster that another process keeps up, to run programs in and to load
+// Attach returns the cluster that another process keeps up, to run programs in and to load
 // images into. Its daemons, and its end, are the other's matter. If several are up, $TIERWALL_E2E_CLUSTER must have
 // the name of one, which is that of its directory of logs.
 func Attach() (*Cluster, error) {

@@ -15,7 +15,7 @@ import (
 // they ask of it, busybox can do.
 const bash = "#!/bin/sh\nexec /bin/sh \"$@\"\n"
 
-// NameAgnhost gives every node the image Agnhost under one more name, with a /bin/bash.
+// NameAgnhost returns every node the image Agnhost under one more name, with a /bin/bash.
 func (c *Cluster) NameAgnhost(ctx context.Context, as string) error {
 	dir, err := os.MkdirTemp(c.dir, "image-")
 	if err != nil {

@@ -57,7 +57,7 @@ func (n *Node) boot() error {
 	return nil
 }
 
-// mounts gives the node's mounts. What they need is on its disk.
+// mounts returns the node's mounts. What they need is on its disk.
 func (n *Node) mounts() ([]keeper.Mount, error) {
 	disk := n.disk()
 	bind := func(name, target string) keeper.Mount {
@@ -97,7 +97,7 @@ func (n *Node) mounts() ([]keeper.Mount, error) {
 	), nil
 }
 
-// settings gives the mounts over machineSettings and the number of this boot.
+// settings returns the mounts over machineSettings and the number of this boot.
 func (n *Node) settings() ([]keeper.Mount, error) {
 	values := map[string]string{bootIDFile: newBootID()}
 	for file, value := range machineSettings {

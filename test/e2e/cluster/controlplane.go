@@ -71,7 +71,7 @@ func (c *Cluster) controlPlaneUsers() error {
 	return nil
 }
 
-// nets gives those of the families that the cluster has.
+// nets returns those of the families that the cluster has.
 func (o Options) nets(v4, v6 string) string {
 	if o.DualStack {
 		return v4 + "," + v6

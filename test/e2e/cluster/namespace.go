@@ -67,7 +67,7 @@ func hasAddress(ns netns.NsHandle, address netip.Addr) bool {
 	return false
 }
 
-// Close gives the namespace back.
+// Close returns the namespace back.
 func (n *Namespace) Close() error { return unix.Close(n.fd) }
 
 // Do calls f on a thread that is in the namespace; see Node.Do.
@@ -111,7 +111,7 @@ func dialFrom(ctx context.Context, where interface{ Do(func() error) error }, ne
 	return conn, err
 }
 
-// Processes gives the PIDs, as this process sees them, of the pods' processes on the node whose
+// Processes returns the PIDs, as this process sees them, of the pods' processes on the node whose
 // arguments match.
 func (n *Node) Processes(match func(argv []string) bool) ([]int, error) {
 	dirs, err := keeper.Groups(n.group())

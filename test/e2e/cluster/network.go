@@ -33,7 +33,7 @@ func (n *Node) IP() netip.Addr { return n.addresses()[0].Addr() }
 // IP6 is the node's own IPv6 address.
 func (n *Node) IP6() netip.Addr { return n.addresses()[1].Addr() }
 
-// addresses gives the host's addresses of both families, with their nets.
+// addresses returns the host's addresses of both families, with their nets.
 func (n *Node) addresses() []netip.Prefix {
 	last := 1
 	if n.index > 0 {
@@ -45,7 +45,7 @@ func (n *Node) addresses() []netip.Prefix {
 	}
 }
 
-// PodNets gives the nets of the addresses that the node's pods get, IPv4 first. The second
+// PodNets returns the nets of the addresses that the node's pods get, IPv4 first. The second
 // is in use in a dual-stack cluster only.
 func (n *Node) PodNets() []netip.Prefix {
 	return []netip.Prefix{
@@ -177,7 +177,7 @@ func (n *Node) routePods(nl *netlink.Handle, link string) error {
 	return nil
 }
 
-// setUp gives an interface its addresses, and sets it up.
+// setUp returns an interface its addresses, and sets it up.
 func setUp(nl *netlink.Handle, name string, addresses ...netip.Prefix) error {
 	link, err := nl.LinkByName(name)
 	if err != nil {

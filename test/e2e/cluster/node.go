@@ -107,7 +107,7 @@ func (n *Node) PowerOn(ctx context.Context) error {
 	return n.waitReady(ctx)
 }
 
-// stopped gives back what belonged to the node, after its end.
+// stopped returns back what belonged to the node, after its end.
 func (n *Node) stopped() {
 	n.mu.Lock()
 	h := n.host

@@ -138,7 +138,7 @@ func readReport(path string) ([]SuiteFailure, error) {
 	return failures, nil
 }
 
-// nameSuiteImages gives agnhost the names by which the suite asks for it.
+// nameSuiteImages returns agnhost the names by which the suite asks for it.
 func (c *Cluster) nameSuiteImages(ctx context.Context) error {
 	list, err := c.cp.Run(ctx, c.parts.Program("e2e.test"), "--list-images")
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/tierwall/tierwall/test/e2e/cluster"
 )
 
-// AgentProcess gives the PID of the agent on a node.
+// AgentProcess returns the PID of the agent on a node.
 func AgentProcess(n *cluster.Node) (int, error) {
 	pids, err := n.Processes(func(argv []string) bool {
 		return len(argv) > 1 && slices.Contains(argv[1:], "agent") && !slices.Contains(argv[1:], "--status")

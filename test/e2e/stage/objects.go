@@ -62,7 +62,7 @@ func NewQuickSpace(t testing.TB, c *cluster.Cluster, labels map[string]string) *
 	return s
 }
 
-// InSpace gives a namespace that is there, and stays.
+// InSpace returns a namespace that is there, and stays.
 func InSpace(t testing.TB, c *cluster.Cluster, name string) *Space {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(c.Config())
@@ -186,7 +186,7 @@ func (s *Space) WaitPod(name string) *Pod {
 	return found
 }
 
-// findPod gives a pod if it runs.
+// findPod returns a pod if it runs.
 func (s *Space) findPod(ctx context.Context, name string) (*Pod, error) {
 	pod, err := s.Client.CoreV1().Pods(s.Name).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {

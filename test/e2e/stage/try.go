@@ -106,7 +106,7 @@ func echo(where Place, from, to netip.Addr, wait time.Duration) error {
 	}
 }
 
-// RelabelPod gives a pod these labels, and no others.
+// RelabelPod returns a pod these labels, and no others.
 func (s *Space) RelabelPod(name string, labels map[string]string) {
 	s.t.Helper()
 	pods := s.Client.CoreV1().Pods(s.Name)

@@ -93,7 +93,7 @@ func (c *Certs) write(t testing.TB, name, kind string, der []byte) string {
 	return file
 }
 
-// ClientConfig gives TLS as the client does it.
+// ClientConfig returns TLS as the client does it.
 func (c *Certs) ClientConfig(t testing.TB) *tls.Config {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(c.ClientCert, c.ClientKey)

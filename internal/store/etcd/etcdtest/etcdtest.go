@@ -87,7 +87,7 @@ func Start(t testing.TB, opts Options) *Cluster {
 	return c
 }
 
-// freePorts gives ports that nobody listens on at the moment.
+// freePorts returns ports that nobody listens on at the moment.
 func freePorts(t testing.TB, n int) []int {
 	t.Helper()
 	var ports []int
@@ -102,10 +102,10 @@ func freePorts(t testing.TB, n int) []int {
 	return ports
 }
 
-// Members gives all members, also those that do not run.
+// Members returns all members, also those that do not run.
 func (c *Cluster) Members() []*Member { return c.members }
 
-// URLs gives the members' URLs for clients.
+// URLs returns the members' URLs for clients.
 func (c *Cluster) URLs() []string {
 	var urls []string
 	for _, m := range c.members {
@@ -185,7 +185,7 @@ func (c *Cluster) SaveData(m *Member) (restore func()) {
 
 func (c *Cluster) dataDir(m *Member) string { return filepath.Join(c.dir, m.Name) }
 
-// Leader gives the member that leads; nil if none says so.
+// Leader returns the member that leads; nil if none says so.
 func (c *Cluster) Leader(client *clientv3.Client) *Member {
 	for _, m := range c.members {
 		if m.cmd == nil {
@@ -201,7 +201,7 @@ func (c *Cluster) Leader(client *clientv3.Client) *Member {
 	return nil
 }
 
-// Client gives a client with the cluster's own rights; user and password may be empty.
+// Client returns a client with the cluster's own rights; user and password may be empty.
 func (c *Cluster) Client(user, password string) *clientv3.Client {
 	c.t.Helper()
 	cfg := clientv3.Config{Endpoints: c.URLs(), Username: user, Password: password, DialTimeout: Patience, Logger: zap.NewNop()}

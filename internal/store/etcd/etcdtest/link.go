@@ -34,7 +34,7 @@ func NewLink(t testing.TB, m *Member) *Link {
 	return l
 }
 
-// URL gives where a client must go to use the link; of plain http.
+// URL returns where a client must go to use the link; of plain http.
 func (l *Link) URL() string { return "http://" + l.listener.Addr().String() }
 
 // Cut ends all connections and lets no new one through.

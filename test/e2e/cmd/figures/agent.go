@@ -116,7 +116,7 @@ func (a *agent) cpu() time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
-// memory gives the resident memory, now and at its highest.
+// memory returns the resident memory, now and at its highest.
 func (a *agent) memory() string {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.pid))
 	if err != nil {

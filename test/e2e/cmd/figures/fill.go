@@ -29,7 +29,7 @@ const (
 
 func namespace(i int) string { return fmt.Sprintf("team-%d", i) }
 
-// place gives the namespace and name of pod i.
+// place returns the namespace and name of pod i.
 func (s size) place(i int) (ns, name string) {
 	return namespace(i % s.namespaces), fmt.Sprintf("web-%d-7d9c5b6f48-%05d", i%7, i)
 }
@@ -126,7 +126,7 @@ func pod(s size, i int) *corev1.Pod {
 	}
 }
 
-// networkPolicy gives policy i: to an app of its namespace from another app there, and from a team's namespaces.
+// networkPolicy returns policy i: to an app of its namespace from another app there, and from a team's namespaces.
 func networkPolicy(s size, i int) *networkingv1.NetworkPolicy {
 	app := func(n int) *metav1.LabelSelector {
 		return &metav1.LabelSelector{MatchLabels: map[string]string{"app": fmt.Sprintf("app-%d", n%20)}}

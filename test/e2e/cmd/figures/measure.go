@@ -70,7 +70,7 @@ func (m *measure) busy(ctx context.Context, span time.Duration, rate int) error 
 
 func percent(used, of time.Duration) float64 { return 100 * used.Seconds() / of.Seconds() }
 
-// relabel gives another app to a pod elsewhere, in a namespace that has a pod of this node.
+// relabel returns another app to a pod elsewhere, in a namespace that has a pod of this node.
 func (m *measure) relabel(ctx context.Context, n int) error {
 	here := min(m.size.local, m.size.namespaces)
 	rows := max(m.size.pods/m.size.namespaces-1, 1)
@@ -182,7 +182,7 @@ func (m *measure) one(ctx context.Context, name string, n int, do func(int) erro
 	return nil
 }
 
-// quantile gives the limit of the bucket that holds the quantile of what came between two readings.
+// quantile returns the limit of the bucket that holds the quantile of what came between two readings.
 func quantile(before, after *dto.Histogram, q float64) string {
 	total := after.GetSampleCount() - before.GetSampleCount()
 	want := uint64(math.Ceil(q * float64(total)))

@@ -91,7 +91,7 @@ func WaitEnd(pidfd int) error {
 // ErrGone is that a host does not exist.
 var ErrGone = errors.New("the host is not up")
 
-// OpenHost gives the PID of a host's keeper and a file descriptor for it (pidfd), or ErrGone.
+// OpenHost returns the PID of a host's keeper and a file descriptor for it (pidfd), or ErrGone.
 func OpenHost(dir, name string) (pid, fd int, err error) {
 	text, err := os.ReadFile(filepath.Join(dir, HostsDir, name))
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(text) == 0 {
@@ -117,10 +117,10 @@ func OpenHost(dir, name string) (pid, fd int, err error) {
 	return pid, fd, nil
 }
 
-// Groups gives a directory for a control group in each hierarchy of the first version.
+// Groups returns a directory for a control group in each hierarchy of the first version.
 func Groups(name string) ([]string, error) { return hierarchies(name, "tasks") }
 
-// hierarchies gives a directory for a control group in each hierarchy that has the file.
+// hierarchies returns a directory for a control group in each hierarchy that has the file.
 func hierarchies(name, file string) ([]string, error) {
 	entries, err := os.ReadDir(groupsRoot)
 	if err != nil {
