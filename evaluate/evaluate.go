@@ -31,25 +31,31 @@ func (e *Evaluator) Evaluate(f policy.Flow) policy.Result { return evaluate(e.in
 // evaluate decides a flow. Without words there is no trace.
 func evaluate(index Index, f policy.Flow, words bool) policy.Result {
 	c := newConnection(index, f, words)
-	f = c.Flow
 	res := policy.Result{
 		Verdict: policy.Allow,
 		Egress:  policy.Decision{Verdict: policy.Allow},
 		Ingress: policy.Decision{Verdict: policy.Allow},
 	}
-	if f.Src == f.Dst {
-		return res
-	}
-	if src := c.holders[policy.Egress]; src != nil && src.Host == nil && !index.OnNode(src, f.Dst) {
-		res.Egress = c.decide(policy.Egress, src)
-	}
-	if dst := c.holders[policy.Ingress]; dst != nil && dst.Host == nil && !index.OnNode(dst, f.Src) {
-		res.Ingress = c.decide(policy.Ingress, dst)
-	}
-	c.hosts(&res)
-	denies := func(d policy.HostDecision) bool { return d.Verdict == policy.Deny }
-	if res.Egress.Verdict == policy.Deny || res.Ingress.Verdict == policy.Deny || slices.ContainsFunc(res.Hosts, denies) {
-		res.Verdict = policy.Deny
+	var space [longestRoute]Visit
+	for route := c.route(space[:0]); len(route) > 0; {
+		v := &route[0]
+		route = route[1:]
+		d, governed := c.visit(v)
+		if !governed {
+			continue
+		}
+		switch {
+		case !v.AtEnd():
+			res.Hosts = append(res.Hosts, policy.HostDecision{Hook: v.Hook, Endpoint: v.Endpoint.Key, Decision: d})
+		case v.Direction == policy.Egress:
+			res.Egress = d
+		default:
+			res.Ingress = d
+		}
+		if d.Verdict == policy.Deny {
+			res.Verdict = policy.Deny // others say all the same what they do
+		}
+		route = slices.DeleteFunc(route, func(later Visit) bool { return v.Skips(d.Verdict, &later) })
 	}
 	return res
 }
@@ -64,17 +70,17 @@ func newConnection(index Index, f policy.Flow, words bool) *connection {
 
 // decide asks the policies of one direction that apply to a workload.
 func (c *connection) decide(dir policy.Direction, ep *policy.Endpoint) policy.Decision {
-	d, governed, decided := c.walk(dir, ep, 0)
+	d, governed, decided := c.tiers(dir, ep, 0)
 	if decided {
 		return d
 	}
 	return profile(d, ep, governed)
 }
 
-// walk goes through the tiers until one decides. governed says that some policy
+// tiers goes through the tiers until one decides. governed says that some policy
 // applies. At a hook of a host endpoint only the policies that act there do; hook
 // 0 is a workload's.
-func (c *connection) walk(dir policy.Direction, ep *policy.Endpoint, hook policy.Hook) (d policy.Decision, governed, decided bool) {
+func (c *connection) tiers(dir policy.Direction, ep *policy.Endpoint, hook policy.Hook) (d policy.Decision, governed, decided bool) {
 	for _, t := range c.index.Tiers(ep, dir) {
 		if t.Policies = acting(t.Policies, hook); len(t.Policies) == 0 {
 			continue

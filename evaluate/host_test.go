@@ -99,6 +99,12 @@ func TestHostEndpoints(t *testing.T) {
 		{"allowed without tracking", world, n1, 53, nil, "Allow; ; eth0 untracked-in Allow raw 0"},
 		{"denied without tracking", world, n1, 54, nil, "Deny; ; eth0 untracked-in Deny raw 1"},
 		{"what the host sends", n1, world, 80, nil, "Allow; egress plain 0; eth0 untracked-out Pass"},
+		{"what it asks for, it asks for without tracking: translated is that later", n1, podC, 80, func(_ *policy.Model, f *policy.Flow) {
+			f.PreNATDst, f.PreNATDstPort = netip.MustParseAddr("198.51.100.200"), 54
+		}, "Deny; ; eth0 untracked-out Deny raw 1"},
+		{"and what it is translated to decides later", n1, podC, 81, func(_ *policy.Model, f *policy.Flow) {
+			f.PreNATDst, f.PreNATDstPort = netip.MustParseAddr("198.51.100.200"), 53
+		}, "Allow; ; eth0 untracked-out Allow raw 0"},
 		{"what the host may not send", n1, world, 90, nil, "Deny; egress plain -1; eth0 untracked-out Pass"},
 		{"routed to a pod: applyOnForward", world, podA, 90, nil, "Allow; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Allow forward 0"},
 		{"and denied", world, podA, 80, nil, "Deny; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Deny forward -1"},

@@ -25,6 +25,30 @@ type Index interface {
 	InSets(e *policy.PeerSet, addr netip.Addr) bool
 }
 
+// Locator knows what addresses there are on nodes.
+type Locator interface {
+	// Holder returns the endpoint that holds the address, as that of [Index] does.
+	Holder(addr netip.Addr) *policy.Endpoint
+	// NodeAt returns the node whose own address it is, "" if it is none's.
+	NodeAt(addr netip.Addr) string
+}
+
+// HostIndex is an [Index] that knows host endpoints too. One that does not asks
+// only the policy of workloads.
+type HostIndex interface {
+	Index
+	Locator
+	// HostSettings returns what the administrator decides for all hosts.
+	HostSettings() *policy.HostSettings
+	// HasHosts reports whether there is any host endpoint or setting that could
+	// decide something.
+	HasHosts() bool
+	// HostAt returns the host endpoint of a node that acts for an interface, nil if
+	// none does. Where the interface is not known (""), it is the first that
+	// expects the address, else that of all interfaces, else the first there is.
+	HostAt(node, iface string, addr netip.Addr) *policy.Endpoint
+}
+
 // Tier is a tier with policies, never none, in evaluation order.
 type Tier struct {
 	*policy.Tier
@@ -111,4 +135,56 @@ func (s *scan) InSets(e *policy.PeerSet, addr netip.Addr) bool {
 	return slices.ContainsFunc(s.model.Sets, func(set *policy.Set) bool {
 		return e.Counts(set) && e.Selector.Match(set.Labels) && contains(set.Nets, addr)
 	})
+}
+
+// HostSettings implements HostIndex.
+func (s *scan) HostSettings() *policy.HostSettings { return &s.model.Host }
+
+// HasHosts implements HostIndex.
+func (s *scan) HasHosts() bool {
+	return s.model.Host.EndpointToHost == policy.Deny ||
+		slices.ContainsFunc(s.model.Endpoints, func(ep *policy.Endpoint) bool { return ep.Host != nil })
+}
+
+// NodeAt implements HostIndex.
+func (s *scan) NodeAt(addr netip.Addr) string {
+	for _, n := range s.model.Nodes {
+		if slices.Contains(n.Addrs, addr) {
+			return n.Name
+		}
+	}
+	if ep := s.Holder(addr); ep != nil && ep.Host != nil {
+		return ep.Node
+	}
+	return ""
+}
+
+// HostAt implements HostIndex.
+func (s *scan) HostAt(node, iface string, addr netip.Addr) *policy.Endpoint {
+	if iface == "lo" {
+		return nil
+	}
+	first := func(fits func(*policy.Endpoint) bool) *policy.Endpoint {
+		var found *policy.Endpoint
+		for _, ep := range s.model.Endpoints {
+			if ep.Host != nil && ep.Node == node && fits(ep) && (found == nil || policy.CompareHosts(ep, found) < 0) {
+				found = ep
+			}
+		}
+		return found
+	}
+	all := func(ep *policy.Endpoint) bool { return ep.Interface == policy.AllInterfaces }
+	if iface != "" {
+		if ep := first(func(ep *policy.Endpoint) bool { return ep.Interface == iface }); ep != nil {
+			return ep
+		}
+		return first(all)
+	}
+	if ep := first(func(ep *policy.Endpoint) bool { return !all(ep) && slices.Contains(ep.Host.Expected, addr) }); ep != nil {
+		return ep
+	}
+	if ep := first(all); ep != nil {
+		return ep
+	}
+	return first(func(*policy.Endpoint) bool { return true })
 }

@@ -54,6 +54,19 @@ func (h Hook) Raw() bool { return h == HookRawIn || h == HookRawOut }
 // decides goes on.
 func (h Hook) BeforeFilter() bool { return h.Raw() || h == HookPreDNAT }
 
+// Skips reports whether a packet with a verdict at the hook is not asked about at a later
+// one of the same host: after an Allow before connection tracking at any, and otherwise,
+// once a hook before the filter has decided, at those of its direction.
+func (h Hook) Skips(verdict Action, later Hook) bool {
+	switch {
+	case !h.BeforeFilter() || verdict == Pass:
+		return false
+	case h.Raw() && verdict == Allow:
+		return true
+	}
+	return h.Direction() == later.Direction()
+}
+
 // Profiles reports whether profiles decide at the hook what no policy decides.
 func (h Hook) Profiles() bool { return h == HookInput || h == HookOutput }
 
