@@ -28,9 +28,9 @@ func New(m *policy.Model) *Evaluator {
 // with itself or of an endpoint with the node it runs on.
 func (e *Evaluator) Evaluate(f policy.Flow) policy.Result { return evaluate(e.index, f, true) }
 
-// evaluate decides a flow. Without words there is no trace.
-func evaluate(index Index, f policy.Flow, words bool) policy.Result {
-	c := newConnection(index, f, words)
+// evaluate decides a flow, with a trace if it is to be traced.
+func evaluate(index Index, f policy.Flow, traced bool) policy.Result {
+	c := newConnection(index, f, traced)
 	res := policy.Result{
 		Verdict: policy.Allow,
 		Egress:  policy.Decision{Verdict: policy.Allow},
@@ -60,9 +60,9 @@ func evaluate(index Index, f policy.Flow, words bool) policy.Result {
 	return res
 }
 
-func newConnection(index Index, f policy.Flow, words bool) *connection {
+func newConnection(index Index, f policy.Flow, traced bool) *connection {
 	f.Src, f.Dst = f.Src.Unmap(), f.Dst.Unmap()
-	return &connection{Flow: f, index: index, words: words, holders: [2]*policy.Endpoint{
+	return &connection{Flow: f, index: index, traced: traced, holders: [2]*policy.Endpoint{
 		policy.Egress:  index.Holder(f.Src),
 		policy.Ingress: index.Holder(f.Dst),
 	}}
@@ -91,7 +91,7 @@ func (c *connection) tiers(dir policy.Direction, ep *policy.Endpoint, hook polic
 		for _, p := range t.Policies {
 			var pt policy.PolicyTrace
 			pt, by = c.ask(p, dir)
-			if c.words {
+			if c.traced {
 				trace.Policies = append(trace.Policies, pt)
 			}
 			if by != nil {
@@ -104,7 +104,7 @@ func (c *connection) tiers(dir policy.Direction, ep *policy.Endpoint, hook polic
 				trace.Outcome = policy.Pass
 			}
 		}
-		if c.words {
+		if c.traced {
 			d.Trace = append(d.Trace, trace)
 		}
 		if trace.Outcome != policy.Pass {
@@ -150,11 +150,16 @@ func (c *connection) ask(p *policy.Policy, dir policy.Direction) (policy.PolicyT
 	pt := policy.PolicyTrace{Key: p.Key, Order: p.Order}
 	for i := range p.Rules[dir] {
 		r := &p.Rules[dir][i]
-		why := c.mismatch(r)
-		if c.words {
-			pt.Rules = append(pt.Rules, policy.RuleTrace{Index: r.Index, Action: r.Action, Matched: why == "", Why: why})
+		criterion, of := c.mismatch(r)
+		matched := criterion == 0
+		if c.traced {
+			rt := policy.RuleTrace{Index: r.Index, Action: r.Action, Matched: matched}
+			if !matched {
+				rt.Mismatch = c.why(r, criterion, of)
+			}
+			pt.Rules = append(pt.Rules, rt)
 		}
-		if why == "" && r.Action != policy.Log {
+		if matched && r.Action != policy.Log {
 			return pt, r
 		}
 	}

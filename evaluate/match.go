@@ -1,129 +1,110 @@
 package evaluate
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/tierwall/tierwall/policy"
 )
+
+// The walk asks of each rule whether it matches, and goes on. Why a rule does not is
+// told by two small numbers; [connection.why] makes the reason of them, where a trace
+// is wanted. So a decision without a trace allocates nothing for its reasons.
 
 // connection is a flow with the endpoints that hold its addresses, nil for none.
 type connection struct {
 	policy.Flow
 	index   Index
 	holders [2]*policy.Endpoint // by Direction: of Src, of Dst
-	words   bool                // somebody will read why
+	traced  bool                // whether somebody will read why
 }
 
-// side is one side of a connection, with the words that tell it apart.
+// side is one side of a connection.
 type side struct {
-	name   string
 	addr   netip.Addr
 	port   uint16
 	holder *policy.Endpoint
 }
 
+// sideOf returns a side; that of the connection as a whole is its source.
+func (c *connection) sideOf(s policy.Side) side {
+	if s == policy.DestinationSide {
+		return side{c.Dst, c.DstPort, c.holders[policy.Ingress]}
+	}
+	return side{c.Src, c.SrcPort, c.holders[policy.Egress]}
+}
+
 // mismatch returns the first criterion of the rule that the connection does not
-// meet, in words, or "" if the rule matches.
-func (c *connection) mismatch(r *policy.Rule) string {
-	if family := policy.FamilyOf(c.Src); r.Family != policy.AnyFamily && r.Family != family {
-		return say2(c, "IPv%d is not IPv%d", family, r.Family)
+// meet, with the side that it is about; 0 if the rule matches.
+func (c *connection) mismatch(r *policy.Rule) (policy.Criterion, policy.Side) {
+	if r.Family != policy.AnyFamily && r.Family != policy.FamilyOf(c.Src) {
+		return policy.CriterionFamily, policy.NoSide
 	}
 	if r.Protocol != nil && c.Protocol != *r.Protocol {
-		return say2(c, "protocol %s is not %s", c.Protocol, *r.Protocol)
+		return policy.CriterionProtocol, policy.NoSide
 	}
 	if r.NotProtocol != nil && c.Protocol == *r.NotProtocol {
-		return say2(c, "protocol %s is %s", c.Protocol, "excluded")
+		return policy.CriterionNotProtocol, policy.NoSide
 	}
 	if r.ICMP != nil && !(c.Protocol.IsICMP() && r.ICMP.Matches(c.ICMPType, c.ICMPCode)) {
-		return say2(c, "ICMP type %d code %d is not the rule's", c.ICMPType, c.ICMPCode)
+		return policy.CriterionICMP, policy.NoSide
 	}
 	if r.NotICMP != nil && c.Protocol.IsICMP() && r.NotICMP.Matches(c.ICMPType, c.ICMPCode) {
-		return say2(c, "ICMP type %d code %d is excluded", c.ICMPType, c.ICMPCode)
+		return policy.CriterionNotICMP, policy.NoSide
 	}
-	src := side{"source", c.Src, c.SrcPort, c.holders[policy.Egress]}
-	if why := c.peerMismatch(&r.Source, src); why != "" {
-		return why
+	if criterion := c.peerMismatch(&r.Source, policy.SourceSide); criterion != 0 {
+		return criterion, policy.SourceSide
 	}
-	dst := side{"destination", c.Dst, c.DstPort, c.holders[policy.Ingress]}
-	if why := c.peerMismatch(&r.Destination, dst); why != "" {
-		return why
+	if criterion := c.peerMismatch(&r.Destination, policy.DestinationSide); criterion != 0 {
+		return criterion, policy.DestinationSide
 	}
-	return c.httpMismatch(r.HTTP)
+	return c.httpMismatch(r.HTTP), policy.NoSide
 }
 
-// noMatch stands for a sentence that nobody reads.
-const noMatch = "no match"
-
-// say2 and say3 give a sentence of two or three things. They are not one function
-// of any number: where nobody reads it, a sentence must not cost a thing.
-func say2[A, B any](c *connection, format string, a A, b B) string {
-	if !c.words {
-		return noMatch
+// why returns the reason of a mismatch.
+func (c *connection) why(r *policy.Rule, criterion policy.Criterion, of policy.Side) *policy.Mismatch {
+	s := c.sideOf(of)
+	m := &policy.Mismatch{Criterion: criterion, Side: of, Want: r, Got: policy.Observed{
+		Protocol: c.Protocol, ICMPType: c.ICMPType, ICMPCode: c.ICMPCode, HTTP: c.HTTP, Addr: s.addr, Port: s.port,
+	}}
+	if s.holder != nil {
+		m.Got.Endpoint = s.holder.Key
 	}
-	return fmt.Sprintf(format, a, b)
-}
-
-func say3[A, B, C any](c *connection, format string, x A, y B, z C) string {
-	if !c.words {
-		return noMatch
-	}
-	return fmt.Sprintf(format, x, y, z)
+	return m
 }
 
 // httpMismatch is mismatch for what a rule demands of requests, as far as there
 // is one: at layers 3 and 4 the rule matches by its other criteria.
-func (c *connection) httpMismatch(m *policy.HTTPMatch) string {
+func (c *connection) httpMismatch(m *policy.HTTPMatch) policy.Criterion {
 	switch {
 	case m == nil || c.HTTP == nil:
-		return ""
+		return 0
 	case !m.MatchesMethod(c.HTTP.Method):
-		return say2(c, "HTTP method %s is not %s", c.HTTP.Method, methodList(m.Methods))
-	case len(m.Paths) > 0 && c.HTTP.Path == "":
-		return "the HTTP path can be read in several ways"
+		return policy.CriterionHTTPMethods
 	case !m.MatchesPath(c.HTTP.Path):
-		return say2(c, "HTTP path %s is not %s", c.HTTP.Path, pathList{m})
+		return policy.CriterionHTTPPaths
 	}
-	return ""
+	return 0
 }
 
-func (c *connection) peerMismatch(p *policy.Peer, s side) string {
-	if p.Set != nil && !c.denotes(p.Set, s) {
-		return say3(c, "%s %s is not in %s", s.name, s, p.Set)
+func (c *connection) peerMismatch(p *policy.Peer, of policy.Side) policy.Criterion {
+	s := c.sideOf(of)
+	switch {
+	case p.Set != nil && !c.denotes(p.Set, s):
+		return policy.CriterionSelector
+	case p.NotSet != nil && c.denotes(p.NotSet, s):
+		return policy.CriterionNotSelector
+	case p.Nets != nil && !contains(p.Nets, s.addr):
+		return policy.CriterionNets
+	case p.NotNets != nil && contains(p.NotNets, s.addr):
+		return policy.CriterionNotNets
+	case p.Ports != nil && !c.hasPort(p.Ports, s):
+		return policy.CriterionPorts
+	case p.NotPorts != nil && c.hasPort(p.NotPorts, s):
+		return policy.CriterionNotPorts
 	}
-	if p.NotSet != nil && c.denotes(p.NotSet, s) {
-		return say3(c, "%s %s is excluded by %s", s.name, s, p.NotSet)
-	}
-	if p.Nets != nil && !contains(p.Nets, s.addr) {
-		return say3(c, "%s %s is not in %s", s.name, s, netList(p.Nets))
-	}
-	if p.NotNets != nil && contains(p.NotNets, s.addr) {
-		return say3(c, "%s %s is excluded by %s", s.name, s, netList(p.NotNets))
-	}
-	if p.Ports != nil && !c.hasPort(p.Ports, s) {
-		if !c.Protocol.HasPorts() {
-			return say2(c, "protocol %s has no %s port", c.Protocol, s.name)
-		}
-		return say3(c, "%s port %d is not in %s", s.name, s.port, p.Ports)
-	}
-	if p.NotPorts != nil && c.hasPort(p.NotPorts, s) {
-		return say3(c, "%s port %d is excluded by %s", s.name, s.port, p.NotPorts)
-	}
-	return ""
+	return 0
 }
-
-// methodList and pathList are lists for a reader.
-type methodList []string
-
-// String lists methods.
-func (l methodList) String() string { return strings.Join(l, ", ") }
-
-type pathList struct{ *policy.HTTPMatch }
-
-// String lists paths.
-func (l pathList) String() string { return l.PathsText() }
 
 // denotes reports whether the address of the side is one that the entities
 // denote: that of a matching endpoint, or one in the nets of a matching set.
@@ -155,29 +136,4 @@ func (c *connection) hasPort(ports *policy.Ports, s side) bool {
 
 func contains(nets []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(nets, func(p netip.Prefix) bool { return p.Contains(addr) })
-}
-
-// String names the side for a reader: its endpoint, or else its address.
-func (s side) String() string {
-	if s.holder != nil {
-		return s.holder.Key.String()
-	}
-	return s.addr.String()
-}
-
-// netList lists nets for a reader, who is not helped by very many.
-type netList []netip.Prefix
-
-// String lists the first few.
-func (nets netList) String() string {
-	const most = 5
-	words := make([]string, 0, most+1)
-	for i, n := range nets {
-		if i == most {
-			words = append(words, fmt.Sprintf("… (%d in all)", len(nets)))
-			break
-		}
-		words = append(words, n.String())
-	}
-	return strings.Join(words, ", ")
 }

@@ -82,10 +82,10 @@ type PolicyTrace struct {
 
 // RuleTrace is what one rule said.
 type RuleTrace struct {
-	Index   int
-	Action  Action
-	Matched bool
-	Why     string // the first criterion that did not match; empty if all did
+	Index    int
+	Action   Action
+	Matched  bool
+	Mismatch *Mismatch // why it did not match; nil if it did
 }
 
 // Logs lists the rules with action Log that matched, in the order in which they

@@ -48,15 +48,10 @@ func (p HTTPPath) Matches(path string) bool {
 	return found && (rest == "" || rest[0] == '/')
 }
 
-// PathsText lists the paths for a reader.
-func (m *HTTPMatch) PathsText() string {
-	words := make([]string, 0, len(m.Paths))
-	for _, p := range m.Paths {
-		if p.Exact != "" {
-			words = append(words, p.Exact)
-		} else {
-			words = append(words, strings.TrimSuffix(p.Prefix, "/")+"/...")
-		}
+// String returns "/a", or "/a/..." for a beginning of paths.
+func (p HTTPPath) String() string {
+	if p.Exact != "" {
+		return p.Exact
 	}
-	return strings.Join(words, ", ")
+	return strings.TrimSuffix(p.Prefix, "/") + "/..."
 }

@@ -78,13 +78,7 @@ type Ports struct {
 }
 
 // String lists numbers, then names, as policies write them.
-func (p *Ports) String() string {
-	words := make([]string, 0, len(p.Ranges)+len(p.Names))
-	for _, r := range p.Ranges {
-		words = append(words, r.String())
-	}
-	return strings.Join(append(words, p.Names...), ", ")
-}
+func (p *Ports) String() string { return strings.Join(append(texts(p.Ranges), p.Names...), ", ") }
 
 // NamedPort is a port that an endpoint gives a name.
 type NamedPort struct {
@@ -101,4 +95,16 @@ type ICMPMatch struct {
 // Matches reports whether the type and code meet the match.
 func (m ICMPMatch) Matches(icmpType, code uint8) bool {
 	return (m.Type == nil || *m.Type == icmpType) && (m.Code == nil || *m.Code == code)
+}
+
+// String returns "8" for a type with all codes, or "8/0"; "*" stands for any type.
+func (m ICMPMatch) String() string {
+	text := "*"
+	if m.Type != nil {
+		text = strconv.Itoa(int(*m.Type))
+	}
+	if m.Code != nil {
+		text += "/" + strconv.Itoa(int(*m.Code))
+	}
+	return text
 }

@@ -16,6 +16,17 @@ const (
 	IPv6      Family = 6
 )
 
+// String returns "IPv4" or "IPv6", and "" for both.
+func (f Family) String() string {
+	switch f {
+	case IPv4:
+		return "IPv4"
+	case IPv6:
+		return "IPv6"
+	}
+	return ""
+}
+
 // FamilyOf returns the family of an address; an IPv4-mapped address is IPv6.
 func FamilyOf(a netip.Addr) Family {
 	if a.Is4() {

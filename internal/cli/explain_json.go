@@ -2,6 +2,7 @@ package cli
 
 import (
 	"math"
+	"strings"
 
 	"github.com/tierwall/tierwall/policy"
 )
@@ -59,7 +60,15 @@ type (
 		Rule    int    `json:"rule"`
 		Action  string `json:"action"`
 		Matched bool   `json:"matched"`
-		Why     string `json:"why,omitempty"` // what did not match
+		Why     string `json:"why,omitempty"` // what did not match, in words
+		// Mismatches are the same as data: one for each alternative of the rule.
+		Mismatches []mismatchJSON `json:"mismatches,omitempty"`
+	}
+	mismatchJSON struct {
+		Criterion string   `json:"criterion"`
+		Side      string   `json:"side,omitempty"` // source or destination, for criteria of one
+		Got       string   `json:"got"`
+		Want      []string `json:"want"`
 	}
 )
 
@@ -94,11 +103,19 @@ func decisionToJSON(d policy.Decision) decisionJSON {
 				pol.Order = &p.Order
 			}
 			for _, r := range mergeRules(p.Rules) {
-				pol.Rules = append(pol.Rules, ruleJSON{r.Index, r.Action.String(), r.Matched, r.why()})
+				pol.Rules = append(pol.Rules, ruleToJSON(r))
 			}
 			tier.Policies = append(tier.Policies, pol)
 		}
 		out.Trace = append(out.Trace, tier)
+	}
+	return out
+}
+
+func ruleToJSON(r sourceRule) ruleJSON {
+	out := ruleJSON{Rule: r.Index, Action: r.Action.String(), Matched: r.Matched, Why: strings.Join(r.whys(), "; ")}
+	for _, m := range r.mismatches {
+		out.Mismatches = append(out.Mismatches, mismatchJSON{m.Criterion.String(), m.Side.String(), m.GotText(), m.WantTexts()})
 	}
 	return out
 }

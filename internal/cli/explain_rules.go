@@ -2,7 +2,6 @@ package cli
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/tierwall/tierwall/policy"
 )
@@ -12,7 +11,7 @@ import (
 // has peers, for example); it matched if one of them did.
 type sourceRule struct {
 	policy.RuleTrace
-	whys []string // why each alternative did not match, each reason once
+	mismatches []*policy.Mismatch // why each alternative did not match, each reason once
 }
 
 // mergeRules puts the traces of one source rule together.
@@ -24,13 +23,19 @@ func mergeRules(rules []policy.RuleTrace) []sourceRule {
 		}
 		last := &merged[len(merged)-1]
 		if r.Matched {
-			last.Matched, last.whys = true, nil
-		} else if !last.Matched && !slices.Contains(last.whys, r.Why) {
-			last.whys = append(last.whys, r.Why)
+			last.Matched, last.mismatches = true, nil
+		} else if !last.Matched && !slices.ContainsFunc(last.mismatches, func(m *policy.Mismatch) bool { return m.String() == r.Mismatch.String() }) {
+			last.mismatches = append(last.mismatches, r.Mismatch)
 		}
 	}
 	return merged
 }
 
-// why returns all reasons in one line; empty if the rule matched.
-func (r sourceRule) why() string { return strings.Join(r.whys, "; ") }
+// whys returns the reasons as sentences.
+func (r sourceRule) whys() []string {
+	var sentences []string
+	for _, m := range r.mismatches {
+		sentences = append(sentences, m.String())
+	}
+	return sentences
+}

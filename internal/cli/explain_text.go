@@ -140,8 +140,9 @@ func (p *explainPrinter) rule(r sourceRule) {
 	left := fmt.Sprintf("rule %d  %-5s  ", r.Index, r.Action)
 	switch {
 	case !r.Matched:
-		p.printf("         %s%s%s\n", p.dim(left), p.dim("no match: "), r.whys[0])
-		for _, why := range r.whys[1:] {
+		whys := r.whys()
+		p.printf("         %s%s%s\n", p.dim(left), p.dim("no match: "), whys[0])
+		for _, why := range whys[1:] {
 			p.printf("         %s%s%s\n", strings.Repeat(" ", len(left)), p.dim("     nor: "), why)
 		}
 	case r.Action == policy.Log:
