@@ -26,7 +26,7 @@ func TestMismatch(t *testing.T) {
 		Family: policy.IPv4, Protocol: &tcp, NotProtocol: &tcp, ICMP: &policy.ICMPMatch{Type: u8(8)}, NotICMP: &policy.ICMPMatch{Type: u8(3), Code: u8(1)},
 		HTTP: &policy.HTTPMatch{Methods: []string{"GET", "HEAD"}, Paths: []policy.HTTPPath{{Exact: "/a"}, {Prefix: "/b/"}}},
 		Source: policy.Peer{
-			Set: &policy.PeerSet{Selector: selector.MustParse("a == 'b'"), Text: "pods of b"}, NotSet: &policy.PeerSet{Selector: selector.All()},
+			Set: &policy.PeerSet{Selector: selector.MustParse("a == 'b'"), AsWritten: "pods of b"}, NotSet: &policy.PeerSet{Selector: selector.All()},
 			Nets: nets, NotNets: nets[:1], Ports: ports, NotPorts: ports,
 		},
 	}

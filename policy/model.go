@@ -176,15 +176,15 @@ type PeerSet struct {
 	// Internal has it denote the addresses in the nets of private sets, and of no
 	// others: see Set.Internal.
 	Internal bool
-	// Text says to a reader what the source demands, where Selector, which holds
+	// AsWritten says to a reader what the source demands, where Selector, which holds
 	// namespaces and service accounts as well, does not read like it.
-	Text string
+	AsWritten string
 }
 
 // String says what the source demands.
 func (e *PeerSet) String() string {
-	if e.Text != "" {
-		return e.Text
+	if e.AsWritten != "" {
+		return e.AsWritten
 	}
 	return e.Selector.String()
 }

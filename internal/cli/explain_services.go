@@ -38,7 +38,7 @@ func (x *explanation) serviceNotes(findings []store.Finding) []string {
 
 func refersToService(p *policy.Policy) bool {
 	is := func(e *policy.PeerSet) bool {
-		return e != nil && e.Internal && strings.HasPrefix(e.Text, "service ")
+		return e != nil && e.Internal && strings.HasPrefix(e.AsWritten, "service ")
 	}
 	for _, rules := range p.Rules {
 		for i := range rules {

@@ -90,8 +90,8 @@ func (s *Policies) releaseSelector(id uint32) {
 
 func hashEntities(sel uint32, ent *policy.PeerSet) uint64 {
 	h := uint64(sel) * 0x9e3779b97f4a7c15
-	if ent.Text != "" {
-		h ^= maphash.String(seed, ent.Text)
+	if ent.AsWritten != "" {
+		h ^= maphash.String(seed, ent.AsWritten)
 	}
 	if ent.EndpointsOnly {
 		h ^= h >> 31
@@ -109,7 +109,7 @@ func (s *Policies) holdEntities(ent *policy.PeerSet) uint32 {
 	sel := s.holdSelector(ent.Selector)
 	same := func(id uint32) bool {
 		e := s.entities.At(id)
-		return e.selector == sel && e.EndpointsOnly == ent.EndpointsOnly && e.DNSLearned == ent.DNSLearned && e.Internal == ent.Internal && e.Text == ent.Text
+		return e.selector == sel && e.EndpointsOnly == ent.EndpointsOnly && e.DNSLearned == ent.DNSLearned && e.Internal == ent.Internal && e.AsWritten == ent.AsWritten
 	}
 	if id := s.recentEntities; id != 0 && same(id) {
 		s.selectors.At(sel).refs-- // the entry holds it already

@@ -59,7 +59,7 @@ func (r *calicoRule) entities(field string, in *v3.EntityRule) *policy.PeerSet {
 	if parts == nil {
 		return nil
 	}
-	return &policy.PeerSet{Selector: selector.And(parts...), Text: r.text(in, where)}
+	return &policy.PeerSet{Selector: selector.And(parts...), AsWritten: r.text(in, where)}
 }
 
 // text says to a reader what the selectors demand; "" where the selector alone does.

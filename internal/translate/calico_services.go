@@ -99,7 +99,7 @@ func serviceOf(e *policy.PeerSet) policy.Key {
 	if e == nil || !e.Internal {
 		return policy.Key{}
 	}
-	text, found := strings.CutPrefix(e.Text, serviceWord)
+	text, found := strings.CutPrefix(e.AsWritten, serviceWord)
 	namespace, name, two := strings.Cut(text, "/")
 	if !found || !two || !strings.HasPrefix(e.Selector.String(), `"service:`) {
 		return policy.Key{}

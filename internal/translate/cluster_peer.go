@@ -17,7 +17,7 @@ import (
 func closedPeer(action policy.Action) (policy.Peer, policy.Action) {
 	if action == policy.Allow {
 		nobody := selector.Not(selector.All())
-		return policy.Peer{Set: &policy.PeerSet{Selector: nobody, EndpointsOnly: true, Text: "a peer that cannot be used"}}, action
+		return policy.Peer{Set: &policy.PeerSet{Selector: nobody, EndpointsOnly: true, AsWritten: "a peer that cannot be used"}}, action
 	}
 	return policy.Peer{}, policy.Deny
 }
@@ -68,7 +68,7 @@ func (c *clusterPolicy) openPeer(dir policy.Direction, field string, action poli
 	}
 	entities := &policy.PeerSet{Selector: selector.And(c.selects(field, &in.clusterSubject)...), EndpointsOnly: true}
 	if c.texts {
-		entities.Text = podsIn(&in.clusterSubject)
+		entities.AsWritten = podsIn(&in.clusterSubject)
 	}
 	return policy.Peer{Set: entities}
 }

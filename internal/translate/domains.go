@@ -65,7 +65,7 @@ func domainEntities(ps *problems, field string, texts []string, nets []netip.Pre
 	}
 	return &policy.PeerSet{
 		Selector: selector.Equals(labelDomains, name), DNSLearned: true, Internal: true,
-		Text: what + strings.Join(domains, ", ") + or,
+		AsWritten: what + strings.Join(domains, ", ") + or,
 	}, set
 }
 

@@ -121,7 +121,7 @@ func (k *kubernetesPolicy) peer(field string, in *networkingv1.NetworkPolicyPeer
 	parts = append(parts, isPod())
 	entities := &policy.PeerSet{Selector: selector.And(parts...), EndpointsOnly: true}
 	if k.texts {
-		entities.Text = k.text(in)
+		entities.AsWritten = k.text(in)
 	}
 	return policy.Peer{Set: entities}
 }

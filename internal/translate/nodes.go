@@ -27,7 +27,7 @@ func nodesEntities(s *selector.Selector, text string) (*policy.PeerSet, *policy.
 		Labels:   selector.NewLabels(map[string]string{labelNodes: s.String()}),
 		Internal: true,
 	}
-	return &policy.PeerSet{Selector: selector.Equals(labelNodes, s.String()), Internal: true, Text: text}, set
+	return &policy.PeerSet{Selector: selector.Equals(labelNodes, s.String()), Internal: true, AsWritten: text}, set
 }
 
 // nodeTable holds the nodes that there are.

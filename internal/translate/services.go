@@ -321,6 +321,6 @@ const serviceWord = "service "
 func serviceEntities(label string, key policy.Key, ports string) *policy.PeerSet {
 	return &policy.PeerSet{
 		Selector: selector.Equals(label, serviceLabel(key, ports)), Internal: true,
-		Text: serviceWord + key.Namespace + "/" + key.Name,
+		AsWritten: serviceWord + key.Namespace + "/" + key.Name,
 	}
 }
