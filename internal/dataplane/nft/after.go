@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
-	"github.com/tierwall/tierwall/policy"
 )
 
 // after compares what was noted with what is now, and fills the batch.
@@ -21,6 +20,7 @@ func (t *step) after(d *dataplane.Delta) error {
 	t.afterAddrs()
 	t.afterRoom()
 	t.afterNets()
+	t.afterSwitches()
 	t.afterHosts(d)
 	return nil
 }
@@ -35,10 +35,10 @@ func (t *step) afterRows(d *dataplane.Delta) error {
 	}
 	for _, parts := range t.oldRows {
 		for _, c := range parts.chains {
-			t.batch.delChain(c.name, c.rank)
+			t.batch.delChain(c.name, c.order)
 		}
 		for _, s := range parts.sets {
-			t.batch.delSet(s.name, s.rank)
+			t.batch.delSet(s.name, s.order)
 		}
 	}
 	return nil
@@ -64,39 +64,36 @@ func (t *step) afterDeciders() {
 			case is && !was[i]:
 				t.batch.addChain(t.b.deciderChain(d, allow))
 			case was[i] && !is:
-				t.batch.delChain(deciderName(id, allow), rankDecider)
+				t.batch.delChain(deciderName(id, allow), orderDecider)
 			}
 		}
 	}
 }
 
-// afterAddrs writes the addresses whose class changed into the sets of marks.
+// afterAddrs writes the addresses whose class changed into the digit sets.
 func (t *step) afterAddrs() {
 	for family, list := range t.addrs {
-		slots := t.slots[family]
-		if slots == nil {
-			slots = t.b.slots[family]
-		}
+		slots := t.tables.slots[family]
 		for _, a := range list {
 			newSlot := int64(-1)
 			if class, ok := t.b.state.AddrClass(a.addr); ok {
 				newSlot = int64(slots.of[class])
 			}
-			t.writeAddr(family, slots.marks(), a.addr, a.oldSlot, newSlot)
+			t.writeAddr(family, slots.digitSets(), a.addr, a.oldSlot, newSlot)
 		}
 	}
 }
 
 // writeAddr writes one address's way from one slot to another; -1 is none. The
-// sets of marks beyond those in use go away as a whole.
-func (t *step) writeAddr(family, marks int, a netip.Addr, was, is int64) {
+// digit sets beyond those in use go away as a whole.
+func (t *step) writeAddr(family, digitSets int, a netip.Addr, was, is int64) {
 	e := element{key: addrKey(a)}
-	for mark := -1; mark < marks; mark++ {
-		switch had, has := was >= 0 && marked(uint32(was), mark), is >= 0 && marked(uint32(is), mark); {
+	for i := -1; i < digitSets; i++ {
+		switch had, has := was >= 0 && inDigitSet(uint32(was), i), is >= 0 && inDigitSet(uint32(is), i); {
 		case has && !had:
-			t.batch.addElement(markName(family, mark), e)
+			t.batch.addElement(digitSetName(family, i), e)
 		case had && !has:
-			t.batch.delElement(markName(family, mark), e)
+			t.batch.delElement(digitSetName(family, i), e)
 		}
 	}
 }
@@ -121,38 +118,35 @@ func (t *step) afterRoom() {
 	}
 }
 
-// afterNets writes the intervals that changed.
+// afterNets derives the intervals, and what changed of them.
 func (t *step) afterNets() {
 	for family, touched := range t.nets {
-		if len(touched) == 0 {
+		if len(touched) > 0 {
+			t.tables.intervals[family], t.spans[family] = reflatten(t.b.state, t.b.intervals[family], touched)
+		}
+	}
+}
+
+// afterSwitches brings the switches of local endpoints in line.
+func (t *step) afterSwitches() {
+	for i, p := range paths {
+		c := t.switchChange(p.family)
+		if c.none() {
 			continue
 		}
-		var diff map[span]int
-		t.intervals[family], diff = reflatten(t.b.state, t.b.intervals[family], touched)
-		t.spans[family] = diff
-		for v, n := range diff {
-			for _, dir := range policy.Directions {
-				p := path{dir, family}
-				for _, e := range v.elements(p) {
-					if n < 0 {
-						t.batch.delElement(p.netsName(), e)
-					} else {
-						t.batch.addElement(p.netsName(), e)
-					}
-				}
-			}
-		}
+		was := t.b.switches[i]
+		next := *was
+		next.step(was, &t.b.lookupTables, &t.tables, c, t.batch)
+		t.switches[i] = &next
 	}
 }
 
 // commit takes over what the step changed, once the kernel has the batch.
 func (t *step) commit() {
-	for family := range t.slots {
-		if t.slots[family] != nil {
-			t.b.slots[family] = t.slots[family]
-		}
-		if t.intervals[family] != nil {
-			t.b.intervals[family] = t.intervals[family]
+	t.b.lookupTables = t.tables
+	for i, s := range t.switches {
+		if s != nil {
+			t.b.switches[i] = s
 		}
 	}
 	if t.host != nil {

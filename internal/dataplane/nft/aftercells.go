@@ -79,7 +79,7 @@ func (t *step) afterEntries() {
 				t.writeEntry(e, t.entries[e], e.value(t.b.state))
 			}
 		case was:
-			t.batch.delSet(name, rankClassSet) // its elements go with it
+			t.batch.delSet(name, orderClassSet) // its elements go with it
 		case is:
 			t.batch.addSet(addrMap(name, set.path.family))
 			for _, c := range t.b.cellsOf(set) {
@@ -98,7 +98,7 @@ func (t *step) dropCells() {
 			if p.holds(was) && !p.holds(t.b.state.ClassUse(id)) && t.b.cells[set] > 0 {
 				t.cells[set] = 0
 				if isMap(t.b.cells[set]) {
-					t.batch.delSet(p.className(id), rankClassSet)
+					t.batch.delSet(p.className(id), orderClassSet)
 				}
 			}
 		}
@@ -136,7 +136,7 @@ func (t *step) afterClasses(changes map[cellSet][]entry) {
 				t.batch.addChain(chain(set))
 				delete(changes, set)
 			case had && !has:
-				t.batch.delChain(p.className(id), rankClass)
+				t.batch.delChain(p.className(id), orderClass)
 				delete(changes, set)
 			}
 		}

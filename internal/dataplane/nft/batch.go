@@ -10,32 +10,31 @@ import (
 	"github.com/tierwall/tierwall/internal/nfnl"
 )
 
-// rank orders what goes away: what refers comes before what it refers to.
-type rank int
+// deleteOrder orders what is deleted: what refers comes before what it refers to.
+type deleteOrder int
 
 const (
-	rankEntry rank = iota // chains that nothing but base chains refers to
-	rankNode              // the tree's nodes, from its root down: rankNode+0, +1, ...
-	rankClass = rankNode + 32 + iota
-	rankClassSet
-	rankRow
-	rankRowSet
-	rankColumn
-	rankColumnSet
-	rankDecider
+	orderEntry deleteOrder = iota // chains that nothing but base chains refers to; nodes of switches
+	orderClass             = nodesOrder + iota
+	orderClassSet
+	orderRow
+	orderRowSet
+	orderColumn
+	orderColumnSet
+	orderDecider
 )
 
 // chainRules is a chain with its rules.
 type chainRules struct {
 	name  string
-	rank  rank
+	order deleteOrder
 	rules []rule
 }
 
 // setContent is a set with its elements.
 type setContent struct {
 	setSpec
-	rank     rank
+	order    deleteOrder
 	elements []element
 }
 
@@ -55,9 +54,9 @@ type batch struct {
 }
 
 type removal struct {
-	rank rank
-	name string
-	set  bool
+	order deleteOrder
+	name  string
+	set   bool
 }
 
 func newBatch(table tableID) *batch {
@@ -119,9 +118,27 @@ func listOf(m map[string]*elementList, set string) *elementList {
 	return l
 }
 
-func (b *batch) delChain(name string, r rank) { b.gone = append(b.gone, removal{r, name, false}) }
+func (b *batch) delChain(name string, order deleteOrder) {
+	b.gone = append(b.gone, removal{order, name, false})
+}
 
-func (b *batch) delSet(name string, r rank) { b.gone = append(b.gone, removal{r, name, true}) }
+func (b *batch) delSet(name string, order deleteOrder) {
+	b.gone = append(b.gone, removal{order, name, true})
+}
+
+// stepElements writes the way from some elements of a set to others.
+func (b *batch) stepElements(set string, was, is map[element]bool) {
+	for e := range is {
+		if !was[e] {
+			b.addElement(set, e)
+		}
+	}
+	for e := range was {
+		if !is[e] {
+			b.delElement(set, e)
+		}
+	}
+}
 
 func (b *batch) empty() bool {
 	return !b.replace && len(b.newSets)+len(b.newChains)+len(b.rules)+len(b.del)+len(b.add)+len(b.gone) == 0
@@ -156,7 +173,7 @@ func (b *batch) write(w *nfnl.Writer) {
 			writeRule(w, b.table, c.name, r)
 		}
 	}
-	slices.SortStableFunc(b.gone, func(x, y removal) int { return cmp.Compare(x.rank, y.rank) })
+	slices.SortStableFunc(b.gone, func(x, y removal) int { return cmp.Compare(x.order, y.order) })
 	for _, g := range b.gone {
 		if g.set {
 			writeDelSet(w, b.table, g.name)

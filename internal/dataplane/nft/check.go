@@ -98,23 +98,23 @@ type comparison struct {
 	rules    map[string][]rule
 	sets     map[string]setSpec
 	elements map[string]map[element]bool
-	seen     map[string]int // rules of a chain, addresses of a mark
-	marks    map[string]markSet
+	seen     map[string]int // rules of a chain, addresses of a digit set
+	digits   map[string]digitSet
 	brief    map[string]bool // sets whose elements come from packets
 	findings []string
 	more     int
 }
 
-// markSet is the set of a mark, and how many addresses should be in it.
-type markSet struct {
-	family, mark int
-	want         int
+// digitSet is a digit set, and how many addresses should be in it.
+type digitSet struct {
+	family, number int
+	want           int
 }
 
 func newComparison() *comparison {
 	return &comparison{
 		chains: map[string]chainSpec{}, rules: map[string][]rule{}, sets: map[string]setSpec{},
-		elements: map[string]map[element]bool{}, seen: map[string]int{}, marks: map[string]markSet{},
+		elements: map[string]map[element]bool{}, seen: map[string]int{}, digits: map[string]digitSet{},
 		brief: map[string]bool{},
 	}
 }
@@ -124,14 +124,14 @@ func (l *layout) comparison() (*comparison, error) {
 	c := newComparison()
 	c.layout = l
 	for family, t := range l.slots {
-		for mark := -1; mark < t.marks(); mark++ {
-			set := markSet{family: family, mark: mark}
+		for i := -1; i < t.digitSets(); i++ {
+			set := digitSet{family: family, number: i}
 			for id, slot := range t.of {
-				if marked(slot, mark) {
+				if inDigitSet(slot, i) {
 					set.want += l.state.ClassUse(id).Addrs
 				}
 			}
-			c.marks[markName(family, mark)] = set
+			c.digits[digitSetName(family, i)] = set
 		}
 	}
 	return c, l.emit(c)
@@ -213,8 +213,8 @@ func (c *comparison) visitElement(set string, e element, err error) error {
 		c.find("set %s: %v", set, err)
 		return nil
 	}
-	if mark, ok := c.marks[set]; ok {
-		if c.isMarked(mark, e) {
+	if digits, ok := c.digits[set]; ok {
+		if c.belongs(digits, e) {
 			c.seen["set "+set]++
 		} else {
 			c.find("set %s: element %s was added", set, keyText(e))
@@ -228,14 +228,14 @@ func (c *comparison) visitElement(set string, e element, err error) error {
 	return nil
 }
 
-// isMarked reports whether an address should be in a set.
-func (c *comparison) isMarked(set markSet, e element) bool {
+// belongs reports whether an address should be in a digit set.
+func (c *comparison) belongs(set digitSet, e element) bool {
 	a, ok := netip.AddrFromSlice([]byte(e.key))
 	if !ok || e.end || familyOf(a) != set.family {
 		return false
 	}
 	class, ok := c.layout.state.AddrClass(a)
-	return ok && marked(c.layout.slots[set.family].of[class], set.mark)
+	return ok && inDigitSet(c.layout.slots[set.family].of[class], set.number)
 }
 
 func keyText(e element) string {
@@ -266,15 +266,15 @@ func (c *comparison) result() []string {
 	for _, name := range slices.Sorted(maps.Keys(c.sets)) {
 		c.find("set %s is gone", name)
 		delete(c.elements, name)
-		delete(c.marks, name)
+		delete(c.digits, name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.elements)) {
 		if n := len(c.elements[name]); n > 0 {
 			c.find("set %s: %d elements are gone or changed", name, n)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.marks)) {
-		if n := c.marks[name].want - c.seen["set "+name]; n > 0 {
+	for _, name := range slices.Sorted(maps.Keys(c.digits)) {
+		if n := c.digits[name].want - c.seen["set "+name]; n > 0 {
 			c.find("set %s: %d elements are gone", name, n)
 		}
 	}

@@ -26,7 +26,7 @@ type counted struct{ packets, bytes uint64 }
 // restore lets the rules of a new table go on where those of the old one are.
 func (o oldCounters) restore(chains []chainRules) {
 	for _, c := range chains {
-		if c.rank != rankDecider {
+		if c.order != orderDecider {
 			continue
 		}
 		counts := &c.rules[len(c.rules)-1] // others log

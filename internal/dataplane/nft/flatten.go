@@ -123,15 +123,6 @@ func spans(list []interval, from, to int) iter.Seq[span] {
 	}
 }
 
-// elements returns the elements of a span in the map of a path.
-func (s span) elements(p path) []element {
-	list := []element{{key: addrKey(s.first), verdict: goTo(p.className(s.class))}}
-	if s.next.IsValid() {
-		list = append(list, element{key: addrKey(s.next), end: true})
-	}
-	return list
-}
-
 // manyPrefixes is how many at once make it quicker to flatten all anew.
 const manyPrefixes = 64
 

@@ -91,7 +91,7 @@ func checkIntervals(t *rapid.T, m *tabletest.Model, list []interval) {
 	}
 }
 
-func TestMarks(t *testing.T) {
+func TestDigitSets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := newSlots(0)
 		have := map[dataplane.ClassID]int{}
@@ -109,14 +109,17 @@ func TestMarks(t *testing.T) {
 				have[id] = i
 			}
 		}
-		// Walk the tree as a packet does, by the marks of the class's slot.
+		// Walk the tree as a packet does, by the digit sets of the class's slot.
 		p := path{}
+		tree := p.classSwitch()
+		tree.settle(&lookupTables{slots: [2]*slots{s, newSlots(1)}})
 		chains := map[string]chainRules{}
-		for _, n := range s.nodes() {
-			chains[s.chain(p, n)] = s.nodeChain(p, n)
+		for _, n := range tree.nodes(s) {
+			c, _ := tree.node(s, n)
+			chains[c.name] = c
 		}
 		for id := range have {
-			at := s.root(p)
+			at := tree.way(s, node{s.levels(), 0}).chain
 			for chains[at].rules != nil {
 				at = follow(s, chains[at].rules, s.of[id])
 			}
@@ -124,7 +127,7 @@ func TestMarks(t *testing.T) {
 				t.Fatalf("class %d at slot %d ends in %q", id, s.of[id], at)
 			}
 		}
-		if len(have) == 0 && s.root(p) != "" {
+		if len(have) == 0 && tree.way(s, node{s.levels(), 0}) != drop {
 			t.Fatal("a tree without classes")
 		}
 	})
@@ -139,8 +142,8 @@ func follow(s *slots, rules []rule, slot uint32) string {
 				continue
 			}
 			matches = false
-			for mark := range s.marks() {
-				matches = matches || markName(0, mark) == e.set && marked(slot, mark)
+			for i := range s.digitSets() {
+				matches = matches || digitSetName(0, i) == e.set && inDigitSet(slot, i)
 			}
 		}
 		if matches {

@@ -20,12 +20,12 @@ type sink interface {
 // layout is what the kernel's table is made from: the state, and what the
 // backend derives from it.
 type layout struct {
-	state     *dataplane.State
-	slots     [2]*slots
-	intervals [2][]interval
-	cells     map[cellSet]int  // how many elements the maps have that exist
-	room      map[string]usage // of the sets of addresses
-	spare     int              // room that they get beyond the usual
+	state *dataplane.State
+	lookupTables
+	switches [len(paths)]*classSwitch
+	cells    map[cellSet]int  // how many elements the maps have that exist
+	room     map[string]usage // of the sets of addresses
+	spare    int              // room that they get beyond the usual
 	// The guard: see guard.go.
 	sources map[sourceEntry]bool
 	podNets []netip.Prefix
@@ -49,18 +49,22 @@ func newLayout(s *dataplane.State) *layout {
 		}
 		l.slots[family] = newSlots(family)
 		l.slots[family].fill(populated)
-		for mark := -1; mark < l.slots[family].marks(); mark++ {
+		for i := -1; i < l.slots[family].digitSets(); i++ {
 			n := 0
 			for id, slot := range l.slots[family].of {
-				if marked(slot, mark) {
+				if inDigitSet(slot, i) {
 					n += populated[id]
 				}
 			}
-			l.room[markName(family, mark)] = usage{n, roomFor(n)}
+			l.room[digitSetName(family, i)] = usage{n, roomFor(n)}
 		}
 		if _, ok := s.NetClass(dataplane.WholeFamilies[family]); ok {
 			l.intervals[family] = flatten(s, dataplane.WholeFamilies[family])
 		}
+	}
+	for i, p := range paths {
+		l.switches[i] = p.classSwitch()
+		l.switches[i].settle(&l.lookupTables)
 	}
 	l.eachEntry(func(e entry, _ verdict) {
 		if e.kind == entryCell {
@@ -93,7 +97,7 @@ func (l *layout) eachEntry(each func(entry, verdict)) {
 	}
 }
 
-// emit returns everything but the sets of marks.
+// emit hands out everything but the elements of digit sets.
 func (l *layout) emit(out sink) error {
 	for _, s := range fixedSets() {
 		out.addSet(s)
@@ -102,27 +106,18 @@ func (l *layout) emit(out sink) error {
 	l.emitGuard(out)
 	out.addChain(chainRules{name: strictChain, rules: strictRules()})
 	for family, t := range l.slots {
-		for mark := -1; mark < t.marks(); mark++ {
-			name := markName(family, mark)
+		for i := -1; i < t.digitSets(); i++ {
+			name := digitSetName(family, i)
 			out.addSet(sized(name, family, l.room[name].room))
 		}
 		out.addChain(l.familyChain(family))
 	}
-	for _, p := range paths {
-		t := l.slots[p.family]
-		out.addChain(p.entryChain(t.root(p)))
+	for i, p := range paths {
+		l.switches[i].emit(&l.lookupTables, out)
 		out.addChain(p.baseChain())
-		for _, n := range t.nodes() {
-			out.addChain(t.nodeChain(p, n))
-		}
-		for s := range spans(l.intervals[p.family], 0, len(l.intervals[p.family])) {
-			for _, e := range s.elements(p) {
-				out.addElement(p.netsName(), e)
-			}
-		}
 	}
 	l.emitClasses(out)
-	l.host.content.emit(l.ground(), out)
+	l.host.content.emit(&l.lookupTables, out)
 	for _, d := range l.state.Deciders() {
 		_, denying, allowing, _ := l.state.Decider(d.ID)
 		if denying > 0 {
@@ -198,12 +193,12 @@ func (l *layout) emitRows(out sink) error {
 	return nil
 }
 
-// emitAddrs returns the sets of marks.
+// emitAddrs hands out the elements of digit sets.
 func (l *layout) emitAddrs(out sink) {
-	var names [2][]string // by mark + 1
+	var names [2][]string // by digit set + 1
 	for family, t := range l.slots {
-		for mark := -1; mark < t.marks(); mark++ {
-			names[family] = append(names[family], markName(family, mark))
+		for i := -1; i < t.digitSets(); i++ {
+			names[family] = append(names[family], digitSetName(family, i))
 		}
 	}
 	for a, class := range l.state.Addrs() {
@@ -211,7 +206,7 @@ func (l *layout) emitAddrs(out sink) {
 		e := element{key: addrKey(a)}
 		slot := l.slots[family].of[class]
 		for i, name := range names[family] {
-			if marked(slot, i-1) {
+			if inDigitSet(slot, i-1) {
 				out.addElement(name, e)
 			}
 		}

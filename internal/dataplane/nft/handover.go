@@ -98,7 +98,7 @@ func (b *writer) unhook(table tableID) error {
 	}
 	out := newBatch(table)
 	for _, name := range names {
-		out.delChain(name, rankEntry)
+		out.delChain(name, orderEntry)
 	}
 	if err := b.send(out); err != nil {
 		return err

@@ -18,7 +18,7 @@ import (
 //	chain host-input4  from the node's own pods: --endpoint-to-host Accept
 //	                   iifname vmap @host-input4-links (goto host-input4-at-eth0)
 //	                   goto host-input4-all (the endpoint of all other interfaces)
-//	chain host-input4-at-eth0   jump strict; a switch by the class of the local
+//	chain host-input4-at-eth0   jump strict; a class switch (classswitch.go) by the local
 //	                   side, to a program (hostprogram.go)
 //
 // Forwarded packets come here from forward4: "jump host-forward-in4" before pods
@@ -26,8 +26,6 @@ import (
 // DNAT are base chains of their own. There an Allow sets a bit of the packet mark,
 // which the later hooks of the same host let by: see skipRules.
 //
-// A switch is a chain that tells classes apart, as the trees of local endpoints
-// do (tree.go), but holds only the classes that get something else than the rest.
 
 // hostBase says where a hook of host endpoints is in the kernel.
 type hostBase struct {
@@ -261,15 +259,17 @@ type hostLayout struct {
 	content  *hostContent
 }
 
-func (l *layout) ground() *ground { return &ground{l.slots, l.intervals} }
-
 // renderHost derives the chains of host endpoints from the state.
 func (l *layout) renderHost() {
-	g := l.ground()
-	l.host.content = renderHost(l.state, &l.host.settings, g)
-	for id, at := range programsOf(l.state.Points()) {
-		l.host.content.programs[id] = newHostProgram(l.state, id, at, g)
+	c := renderHost(l.state, &l.host.settings)
+	for _, p := range c.points {
+		p.settle(&l.lookupTables)
 	}
+	for id, at := range programsOf(l.state.Points()) {
+		c.programs[id] = newHostProgram(l.state, id, at)
+		c.programs[id].settle(&l.lookupTables)
+	}
+	l.host.content = c
 }
 
 // withHost gives settings as they are used.

@@ -14,101 +14,147 @@ func (t *step) afterHosts(d *dataplane.Delta) {
 	if len(was.hooks) == 0 && !t.b.state.HasPoints() {
 		return
 	}
-	from, moved := t.b.ground(), false
-	to := *from
-	for family := range to.slots {
-		if t.slots[family] != nil {
-			to.slots[family], moved = t.slots[family], true
-		}
-		if t.intervals[family] != nil {
-			to.intervals[family], moved = t.intervals[family], true
-		}
-	}
 	points := len(d.SetHosts)+len(d.DelHosts) > 0
+	moved := !t.switchChange(0).none() || !t.switchChange(1).none()
 	if !moved && !points && len(d.SetPrograms)+len(d.SetCells) == 0 {
 		return
 	}
 	next := *was
-	if points || moved && was.tells {
-		next = *renderHost(t.b.state, &t.b.host.settings, &to)
+	if points {
+		next = *renderHost(t.b.state, &t.b.host.settings)
 		if !was.step(&next, t.batch) {
 			t.full = true
 			return
 		}
 	}
+	t.stepPoints(was, &next)
+	t.stepPrograms(d, was, &next, points)
+	t.host = &next
+}
+
+// switchChange returns what changes for all switches of a family.
+func (t *step) switchChange(family int) switchChange {
+	return switchChange{slots: t.slots[family], spans: t.spans[family]}
+}
+
+// stepPoints writes what changes at the switches of points.
+func (t *step) stepPoints(was, next *hostContent) {
+	points := make(map[dataplane.PointKey]*classSwitch, len(next.points))
+	for key, p := range next.points {
+		old, c := was.points[key], t.switchChange(p.family)
+		switch {
+		case old == nil:
+			p.settle(&t.tables)
+			p.emit(&t.tables, t.batch)
+		case old != p || !c.none():
+			is := *p
+			c.targets = otherTargets(old.targets, p.targets)
+			is.step(old, &t.b.lookupTables, &t.tables, c, t.batch)
+			p = &is
+		}
+		points[key] = p
+	}
+	for key, p := range was.points {
+		if next.points[key] == nil {
+			p.remove(&t.b.lookupTables, t.batch)
+		}
+	}
+	next.points = points
+}
+
+// otherTargets returns the classes for which a point's switch has other targets.
+func otherTargets(a, b targets) classSet {
+	was, _ := a.(pointPrograms)
+	is, _ := b.(pointPrograms)
+	other := classSet{}
+	for class, v := range was {
+		if is[class] != v {
+			other[class] = true
+		}
+	}
+	for class, v := range is {
+		if was[class] != v {
+			other[class] = true
+		}
+	}
+	return other
+}
+
+// stepPrograms writes what changes at programs; points says that other programs than
+// before may be referred to.
+func (t *step) stepPrograms(d *dataplane.Delta, was, next *hostContent, points bool) {
 	next.programs = maps.Clone(was.programs)
+	changes := t.programChanges(d)
 	if points {
 		refers := programsOf(t.b.state.Points())
 		for id, at := range refers {
 			if was.programs[id] == nil {
-				next.programs[id] = newHostProgram(t.b.state, id, at, &to)
-				next.programs[id].emit(&to, t.batch)
+				p := newHostProgram(t.b.state, id, at)
+				p.settle(&t.tables)
+				p.emit(&t.tables, t.batch)
+				next.programs[id] = p
 			}
 		}
 		for id, p := range was.programs {
 			if _, stays := refers[id]; !stays {
-				p.remove(from, t.batch)
+				p.remove(&t.b.lookupTables, t.batch)
 				delete(next.programs, id)
 			}
 		}
 	}
-	t.stepPrograms(d, was, &next, from, &to)
-	t.host = &next
+	for id, p := range next.programs {
+		if old := was.programs[id]; old != nil {
+			next.programs[id] = t.stepProgram(p, changes[id])
+		}
+	}
 }
 
-// stepPrograms writes what changes at the programs that were there and still are.
-func (t *step) stepPrograms(d *dataplane.Delta, was, next *hostContent, from, to *ground) {
-	stays := func(id dataplane.ProgramID) *hostProgram {
-		if next.programs[id] == nil {
-			return nil
-		}
-		return was.programs[id]
-	}
-	cells := map[dataplane.ProgramID]map[dataplane.ClassID]dataplane.RowID{}
-	for _, c := range d.SetCells {
-		if stays(c.Program) == nil {
-			continue
-		}
-		if cells[c.Program] == nil {
-			cells[c.Program] = map[dataplane.ClassID]dataplane.RowID{}
-		}
-		cells[c.Program][c.Class] = c.Row
-	}
-	bases := map[dataplane.ProgramID]dataplane.RowID{}
+// programChange is what a delta says of one program.
+type programChange struct {
+	base  dataplane.RowID // 0: it stays
+	cells programCells    // 0: goes away
+}
+
+func (t *step) programChanges(d *dataplane.Delta) map[dataplane.ProgramID]programChange {
+	changes := map[dataplane.ProgramID]programChange{}
 	for _, p := range d.SetPrograms {
-		bases[p.ID] = p.Base
+		changes[p.ID] = programChange{base: p.Base}
 	}
-	var slots [2]map[dataplane.ClassID]bool
-	for family := range slots {
-		if t.slots[family] == nil {
-			continue
+	for _, c := range d.SetCells {
+		change := changes[c.Program]
+		if change.cells == nil {
+			change.cells = programCells{}
 		}
-		slots[family] = map[dataplane.ClassID]bool{}
-		for class := range t.classes {
-			old, had := from.slots[family].of[class]
-			if slot, has := t.slots[family].of[class]; had != has || old != slot {
-				slots[family][class] = true
+		change.cells[c.Class] = c.Row
+		changes[c.Program] = change
+	}
+	return changes
+}
+
+// stepProgram writes what changes at a program that was there and still is, and
+// returns what it becomes.
+func (t *step) stepProgram(was *hostProgram, change programChange) *hostProgram {
+	c := t.switchChange(was.family)
+	if change.base == 0 && len(change.cells) == 0 && c.none() {
+		return was
+	}
+	is := *was
+	if change.base != 0 {
+		is.otherwise = goTo(rowName(change.base))
+	}
+	if len(change.cells) > 0 {
+		cells := maps.Clone(was.cells)
+		c.targets = make(classSet, len(change.cells))
+		for class, row := range change.cells {
+			c.targets[class] = true
+			if row == 0 {
+				delete(cells, class)
+			} else {
+				cells[class] = row
 			}
 		}
+		is.setCells(cells)
 	}
-	for id := range next.programs {
-		old := stays(id)
-		if old == nil {
-			continue
-		}
-		base, rebased := bases[id]
-		f := old.family
-		if !rebased && len(cells[id]) == 0 && t.slots[f] == nil && len(t.spans[f]) == 0 {
-			continue
-		}
-		p := *old
-		if rebased {
-			p.base = base
-		}
-		if len(cells[id]) > 0 {
-			p.cells = maps.Clone(old.cells)
-		}
-		p.step(old, from, to, programStep{cells[id], slots[f], t.spans[f]}, t.batch)
-		next.programs[id] = &p
-	}
+	is.step(was, &t.b.lookupTables, &t.tables, c, t.batch)
+	return &is
 }

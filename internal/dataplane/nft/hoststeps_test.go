@@ -23,20 +23,30 @@ func (r *recorder) addBaseChain(c chainSpec, rules []rule) {
 	*r = append(*r, fmt.Sprintf("base %+v %+v", c, rules))
 }
 func (r *recorder) addChain(c chainRules) {
-	*r = append(*r, fmt.Sprintf("chain %s %d %+v", c.name, c.rank, c.rules))
+	*r = append(*r, fmt.Sprintf("chain %s %d %+v", c.name, c.order, c.rules))
 }
 func (r *recorder) addElement(set string, e element) {
 	*r = append(*r, fmt.Sprintf("element of %s %+v", set, e))
 }
 
-// sameAsRendered ends the test if what steps led to at hosts is not what is made
-// from the state at once.
+// sameAsRendered ends the test if what steps led to at class switches and at hosts is
+// not what is made from the state, and the slots it has, at once.
 func sameAsRendered(t interface{ Fatalf(string, ...any) }, b *Dataplane) {
 	var stepped, made recorder
-	b.host.content.emit(b.ground(), &stepped)
+	emit := func(l *layout, out sink) {
+		for _, s := range l.switches {
+			s.emit(&l.lookupTables, out)
+		}
+		l.host.content.emit(&l.lookupTables, out)
+	}
+	emit(b.layout, &stepped)
 	scratch := *b.layout
+	for i := range scratch.switches {
+		scratch.switches[i] = paths[i].classSwitch()
+		scratch.switches[i].settle(&b.lookupTables)
+	}
 	scratch.renderHost()
-	scratch.host.content.emit(b.ground(), &made)
+	emit(&scratch, &made)
 	for _, r := range []recorder{stepped, made} {
 		slices.Sort(r)
 	}

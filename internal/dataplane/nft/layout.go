@@ -64,12 +64,11 @@ func (p path) className(id dataplane.ClassID) string { return fmt.Sprintf("%v-cl
 func selfName(family int) string  { return "self" + familyDigit[family] }
 func knownName(family int) string { return "known" + familyDigit[family] }
 
-// markName names the set of a mark.
-func markName(family, mark int) string {
-	if mark < 0 {
+func digitSetName(family, digitSet int) string {
+	if digitSet < 0 {
 		return knownName(family)
 	}
-	return fmt.Sprintf("known%s-digit%d-is-%d", familyDigit[family], mark/3, mark%3+1)
+	return fmt.Sprintf("known%s-digit%d-is-%d", familyDigit[family], digitSet/3, digitSet%3+1)
 }
 
 func rowName(id dataplane.RowID) string { return fmt.Sprintf("row-%d", id) }
@@ -131,19 +130,25 @@ func familyChain(family int) chainRules {
 	}}
 }
 
-// entryChain is where packets of local endpoints arrive; root is the tree's root,
-// empty while no address has a class of its own.
-func (p path) entryChain(root string) chainRules {
-	rules := []rule{
-		when(join(isFamily(p.family), bothAddresses(p.family), []expr{inSet(selfName(p.family))}), returns),
-		always(jumpTo(strictChain)),
+// classSwitch returns the switch where packets of local endpoints arrive, not settled:
+// by the peer's class they go on to the class's chain.
+func (p path) classSwitch() *classSwitch {
+	return &classSwitch{
+		name: p.String(), nets: p.netsName(), family: p.family, side: p.peer(), order: orderEntry,
+		first: []rule{
+			when(join(isFamily(p.family), bothAddresses(p.family), []expr{inSet(selfName(p.family))}), returns),
+			always(jumpTo(strictChain)),
+		},
+		targets: classChains{p}, otherwise: drop, complete: true,
 	}
-	if root != "" {
-		rules = append(rules, when(join(isFamily(p.family), []expr{address(p.family, p.peer()), inSet(knownName(p.family))}), goTo(root)))
-	}
-	rules = append(rules, byAddress(p.family, p.peer(), p.netsName()), always(drop))
-	return chainRules{name: p.String(), rules: rules}
 }
+
+// classChains are the targets of a path's switch: every class that has addresses or
+// nets has a chain.
+type classChains struct{ path }
+
+func (classChains) has(dataplane.ClassID) bool           { return true }
+func (c classChains) of(class dataplane.ClassID) verdict { return goTo(c.className(class)) }
 
 // cell is a local endpoint that has a row of its own for a class.
 type cell struct {
@@ -154,7 +159,7 @@ type cell struct {
 // classChain is where packets of a class arrive; n says how many cells it has,
 // and cells are them if they are few.
 func (p path) classChain(id dataplane.ClassID, n int, cells []cell) chainRules {
-	c := chainRules{name: p.className(id), rank: rankClass}
+	c := chainRules{name: p.className(id), order: orderClass}
 	switch {
 	case isMap(n):
 		c.rules = append(c.rules, byAddress(p.family, p.local(), p.className(id)))
@@ -195,7 +200,7 @@ func sized(name string, family, room int) setSpec {
 // that is used up, the table is written anew, with more.
 func roomFor(n int) int { return n + n/2 + 1024 }
 
-// fixedSets are the sets that are always there, those of addresses aside.
+// fixedSets are the sets that are always there, those of addresses and of switches aside.
 func fixedSets() []setSpec {
 	var sets []setSpec
 	for family := range familyDigit {
@@ -204,9 +209,7 @@ func fixedSets() []setSpec {
 			addrSet(hereName(family), family))
 	}
 	for _, p := range paths {
-		nets := addrMap(p.netsName(), p.family)
-		nets.interval = true
-		sets = append(sets, addrMap(p.String(), p.family), addrMap(p.baseName(), p.family), nets)
+		sets = append(sets, addrMap(p.String(), p.family), addrMap(p.baseName(), p.family))
 	}
 	return sets
 }
@@ -229,7 +232,7 @@ func (l Logging) deciderChain(d dataplane.Decider, allow bool) chainRules {
 		text += ", logged by " + dataplane.DeciderText(by)
 	}
 	r.comment = clip(text)
-	return chainRules{name: deciderName(d.ID, allow), rank: rankDecider, rules: append(l.logRules(d, allow), r)}
+	return chainRules{name: deciderName(d.ID, allow), order: orderDecider, rules: append(l.logRules(d, allow), r)}
 }
 
 // target is what a region does.

@@ -41,6 +41,7 @@ func TestKernelAgreesWithState(t *testing.T) {
 				t.Fatalf("the kernel differs from what was written: %q", findings)
 			}
 			checkScratch(t, b)
+			sameAsRendered(t, b)
 			k, err := b.ReadBack(ctx)
 			if err != nil {
 				t.Fatal(err)

@@ -91,7 +91,7 @@ func compileRow(id dataplane.RowID, row dataplane.Row) (rowParts, error) {
 	}
 	usual := drop // every protocol is split: there is no other verdict to fall back to
 	var chain chainRules
-	rest := rules(protocolAxis, protocols, name+"-protocols", &parts, rankRowSet)
+	rest := rules(protocolAxis, protocols, name+"-protocols", &parts, orderRowSet)
 	if len(rest) > 0 {
 		usual = rest[len(rest)-1].exprs[0].verdict
 	}
@@ -109,7 +109,7 @@ func compileRow(id dataplane.RowID, row dataplane.Row) (rowParts, error) {
 			}
 			segments = append(segments, segment{c.Dst.First, c.Dst.Last, v})
 		}
-		list := rules(destinationAxis(p), segments, prefix, &parts, rankRowSet)
+		list := rules(destinationAxis(p), segments, prefix, &parts, orderRowSet)
 		last := &list[len(list)-1]
 		if v := last.exprs[0].verdict; v == usual {
 			list = list[:len(list)-1] // falls through to what all others get
@@ -121,7 +121,7 @@ func compileRow(id dataplane.RowID, row dataplane.Row) (rowParts, error) {
 	if len(rest) == 0 {
 		rest = []rule{always(usual)}
 	}
-	chain.name, chain.rank, chain.rules = name, rankRow, append(chain.rules, rest...)
+	chain.name, chain.order, chain.rules = name, orderRow, append(chain.rules, rest...)
 	parts.chains = append(parts.chains, chain)
 	return parts, nil
 }
@@ -134,14 +134,14 @@ func column(prefix string, p policy.Protocol, c dataplane.Column, parts *rowPart
 		segments = append(segments, segment{g.Src.First, g.Src.Last, target(g)})
 	}
 	parts.chains = append(parts.chains, chainRules{
-		name: name, rank: rankColumn, rules: rules(sourceAxis(p), segments, name, parts, rankColumnSet),
+		name: name, order: orderColumn, rules: rules(sourceAxis(p), segments, name, parts, orderColumnSet),
 	})
 	return name
 }
 
 // rules returns rules for segments that hold the axis, or some of it: what differs
 // from the most frequent verdict first, and last, without conditions, that one.
-func rules(a axis, segments []segment, set string, parts *rowParts, r rank) []rule {
+func rules(a axis, segments []segment, set string, parts *rowParts, order deleteOrder) []rule {
 	segments = merge(segments)
 	if len(segments) == 0 {
 		return nil
@@ -166,7 +166,7 @@ func rules(a axis, segments []segment, set string, parts *rowParts, r rank) []ru
 			list = append(list, when(append(slices.Clone(a.load), a.within(s)), s.verdict))
 		}
 	} else {
-		parts.sets = append(parts.sets, a.verdictMap(set, others, r))
+		parts.sets = append(parts.sets, a.verdictMap(set, others, order))
 		list = append(list, rule{exprs: append(slices.Clone(a.load), bySet(set))})
 	}
 	return append(list, always(usual))
@@ -194,8 +194,8 @@ func (a axis) within(s segment) expr {
 }
 
 // verdictMap is a map of segments: of single values, or of intervals.
-func (a axis) verdictMap(name string, segments []segment, r rank) setContent {
-	set := setContent{setSpec: setSpec{name: name, keyType: a.keyType, keyLen: uint32(a.bytes), verdicts: true}, rank: r}
+func (a axis) verdictMap(name string, segments []segment, order deleteOrder) setContent {
+	set := setContent{setSpec: setSpec{name: name, keyType: a.keyType, keyLen: uint32(a.bytes), verdicts: true}, order: order}
 	for _, s := range segments {
 		set.interval = set.interval || s.first != s.last
 	}

@@ -23,13 +23,14 @@ type step struct {
 	oldRows  []rowParts
 
 	// What changes in the backend once the kernel has taken the batch.
-	slots     [2]*slots // nil: as they were
-	intervals [2][]interval
-	spans     [2]map[span]int // of the intervals: gone (-1) and new (+1)
-	cells     map[cellSet]int
-	room      map[string]usage // changes; room 0: the set goes away
-	host      *hostContent
-	full      bool // a set has not enough room: write all anew
+	tables   lookupTables
+	slots    [2]classSet              // classes whose slot came, went or is another one
+	spans    [2]map[span]int          // of the intervals: gone (-1) and new (+1)
+	switches [len(paths)]*classSwitch // nil: as they were
+	cells    map[cellSet]int
+	room     map[string]usage // changes; room 0: the set goes away
+	host     *hostContent
+	full     bool // a set has not enough room: write all anew
 }
 
 // entry is one element of a verdict map keyed by local address, or of a self set.
@@ -64,7 +65,7 @@ type addrStep struct {
 
 func newStep(b *Dataplane) *step {
 	return &step{
-		b: b, batch: newBatch(b.table),
+		b: b, batch: newBatch(b.table), tables: b.lookupTables,
 		entries: map[entry]verdict{}, classes: map[dataplane.ClassID]dataplane.ClassUse{},
 		deciders: map[dataplane.DeciderID][2]bool{}, cells: map[cellSet]int{}, room: map[string]usage{},
 	}

@@ -106,12 +106,12 @@ func TestCompareTapFindsMutations(t *testing.T) {
 	}
 	try("a server more", func(out *batch) { out.addElement(serversName(0), element{key: "\xcb\x00\x71\x09"}) })
 	for _, c := range r.bases {
-		try("another priority of "+c.name, func(out *batch) { out.delChain(c.name, rankEntry) }, func(out *batch) {
+		try("another priority of "+c.name, func(out *batch) { out.delChain(c.name, orderEntry) }, func(out *batch) {
 			other := c
 			other.priority++
 			out.addBaseChain(other, r.rules[c.name])
 		})
-		try("no chain "+c.name, func(out *batch) { out.delChain(c.name, rankEntry) })
+		try("no chain "+c.name, func(out *batch) { out.delChain(c.name, orderEntry) })
 		stockNFT(t, l, "chain inet tierwall-dns "+c.name+" { policy drop ; }")
 		try("policy of "+c.name, func(*batch) {})
 	}

@@ -315,7 +315,7 @@ func hostMutations(t *testing.T, l *lab.Lab, b *Dataplane, k *Kernel) []mutation
 			if c.priority != priority {
 				list = append(list, mutation{fmt.Sprintf("base chain %s at priority %d", c.name, priority), func() error {
 					gone, back := newBatch(b.table), newBatch(b.table)
-					gone.delChain(c.name, rankEntry)
+					gone.delChain(c.name, orderEntry)
 					other := c
 					other.priority = priority
 					back.addBaseChain(other, k.chains[c.name])
@@ -323,7 +323,7 @@ func hostMutations(t *testing.T, l *lab.Lab, b *Dataplane, k *Kernel) []mutation
 				}, nil})
 			}
 		}
-		add("no base chain "+c.name, func(c *Kernel) { c.bases = slices.Delete(c.bases, i, i+1) }, func(out *batch) { out.delChain(c.name, rankEntry) })
+		add("no base chain "+c.name, func(c *Kernel) { c.bases = slices.Delete(c.bases, i, i+1) }, func(out *batch) { out.delChain(c.name, orderEntry) })
 		list = append(list, mutation{"base chain " + c.name + " with policy drop", func() error {
 			stockNFT(t, l, fmt.Sprintf("chain inet tierwall %s { policy drop ; }", c.name))
 			return nil

@@ -1,0 +1,127 @@
+package nft
+
+import (
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// hostRender makes the chains and sets of host endpoints from a state. Where class
+// switches are among them, they are not settled.
+type hostRender struct {
+	state    *dataplane.State
+	settings *dataplane.HostSettings
+	hooks    hostHooks
+	out      *hostContent
+}
+
+// Orders of what is deleted: all of it refers to rows, and nothing refers to it.
+const (
+	orderHost deleteOrder = iota - 200
+	orderHostFamily
+	orderHostLinks
+	orderPoint
+	orderPointSet     = orderPoint + nodesOrder
+	orderProgram      = orderPointSet + 1
+	orderProgramSet   = orderProgram + nodesOrder
+	orderProgramClass = orderProgramSet + 1
+)
+
+// renderHost makes all but the programs.
+func renderHost(s *dataplane.State, settings *dataplane.HostSettings) *hostContent {
+	r := &hostRender{state: s, settings: settings, hooks: hostHooksOf(s, settings), out: newHostContent()}
+	r.out.hooks = r.hooks
+	if len(r.hooks) == 0 {
+		return r.out
+	}
+	for _, b := range hostBases {
+		if r.hooks[b.hook] {
+			r.out.bases = append(r.out.bases, hostBaseChain{
+				chainSpec{name: hostName(b.hook), base: true, hook: b.kernel, priority: b.priority}, r.baseRules(b.hook),
+			})
+		}
+	}
+	for _, dir := range policy.Directions {
+		r.failsafes(dir)
+	}
+	for _, h := range policy.Hooks {
+		for family := range familyDigit {
+			if r.hooks[h] {
+				r.hook(h, family)
+			}
+		}
+	}
+	return r.out
+}
+
+func (r *hostRender) failsafes(dir policy.Direction) {
+	list := r.settings.Failsafes(dir)
+	if len(list) == 0 {
+		return
+	}
+	r.out.addSet(setSpec{name: failsafeSet(dir), keyType: inetProto<<concatBits | inetService, keyLen: 8}, orderPointSet)
+	for _, f := range list {
+		key := []byte{byte(f.Protocol), 0, 0, 0, byte(f.Port >> 8), byte(f.Port), 0, 0}
+		r.out.add(failsafeSet(dir), element{key: string(key)})
+	}
+}
+
+// hook makes the chains of one hook and family.
+func (r *hostRender) hook(h policy.Hook, family int) {
+	links, all := false, ""
+	for _, p := range r.state.Points() {
+		if p.Hook != h || familyIndex(p.Family) != family {
+			continue
+		}
+		point := pointSwitch(p)
+		r.out.points[p.PointKey] = point
+		if p.Interface == policy.AllInterfaces {
+			all = point.name
+			continue
+		}
+		if !links {
+			links = true
+			r.out.addSet(setSpec{name: hostLinks(h, family), keyType: ifNameType, keyLen: ifNameLen, verdicts: true}, orderHostLinks)
+		}
+		r.out.add(hostLinks(h, family), element{key: ifKey(p.Interface), verdict: goTo(point.name)})
+	}
+	r.out.addChain(chainRules{name: hostFamily(h, family), order: orderHostFamily, rules: r.familyRules(h, family, links, all)})
+}
+
+func familyIndex(f policy.Family) int {
+	if f == policy.IPv6 {
+		return 1
+	}
+	return 0
+}
+
+// pointSwitch returns the switch of a point, not settled: by the class of the local
+// side packets go on to a program.
+func pointSwitch(p dataplane.HostPoint) *classSwitch {
+	name := pointName(p.PointKey)
+	targets := pointPrograms{}
+	for _, x := range p.Programs {
+		targets[x.Class] = toProgram(x.Program)
+	}
+	s := &classSwitch{
+		name: name, nets: name + "-nets", family: familyIndex(p.Family), side: hostSide(p.Hook),
+		order: orderPoint, netsOrder: orderPointSet, targets: targets, otherwise: toProgram(p.Base),
+	}
+	if p.Governs() && !p.Hook.BeforeFilter() {
+		s.first = []rule{always(jumpTo(strictChain))}
+	}
+	return s
+}
+
+// pointPrograms are the targets of a point's switch.
+type pointPrograms map[dataplane.ClassID]verdict
+
+func (t pointPrograms) has(class dataplane.ClassID) bool   { return t[class] != verdict{} }
+func (t pointPrograms) of(class dataplane.ClassID) verdict { return t[class] }
+
+// toProgram says how to go to a program.
+func toProgram(id dataplane.ProgramID) verdict {
+	if id == 0 {
+		return returns
+	}
+	return goTo(hostProgramName(id))
+}

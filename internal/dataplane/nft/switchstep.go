@@ -1,0 +1,195 @@
+package nft
+
+import (
+	"slices"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+)
+
+// stepChains writes the difference between what two states have under some names:
+// what is new is added, what is gone is deleted, and what has other rules gets them.
+// Names that do not differ cost rendering and no message.
+func stepChains[Name comparable](out *batch, touched map[Name]bool, was, is func(Name) (chainRules, bool)) {
+	for name := range touched {
+		old, had := was(name)
+		c, has := is(name)
+		switch {
+		case has && !had:
+			out.addChain(c)
+		case had && !has:
+			out.delChain(old.name, old.order)
+		case has && !equalRules(old.rules, c.rules):
+			out.setRules(c)
+		}
+	}
+}
+
+// equalRules compares rules, counters aside.
+func equalRules(a, b []rule) bool {
+	return slices.EqualFunc(a, b, func(x, y rule) bool { return x.comment == y.comment && slices.Equal(x.exprs, y.exprs) })
+}
+
+// classSet is a set of classes.
+type classSet map[dataplane.ClassID]bool
+
+// switchChange says what changes of what one family's switches are made from.
+type switchChange struct {
+	targets classSet     // classes whose target may come, go or be another one
+	slots   classSet     // classes whose slot comes, goes or is another one
+	spans   map[span]int // gone (-1) and new (+1)
+}
+
+func (c switchChange) none() bool { return len(c.targets)+len(c.slots)+len(c.spans) == 0 }
+
+// step writes the way from one switch to the next one of the same name, which
+// has its targets but is not settled: step does that. Addresses cost nothing here.
+func (s *classSwitch) step(was *classSwitch, from, to *lookupTables, c switchChange, out *batch) {
+	before, now := from.slots[s.family], to.slots[s.family]
+	ceases, begins := s.moved(was, c)
+	s.stepSpans(was, from, to, c, ceases, begins, out)
+	changed := s.stepSlots(was, before, now, c, ceases, begins)
+	stepChains(out, s.touched(was, before, now, changed),
+		func(n node) (chainRules, bool) { return was.node(before, n) },
+		func(n node) (chainRules, bool) { return s.node(now, n) })
+	same := len(changed) == 0 && s.otherwise == was.otherwise && (s.spans > 0) == (was.spans > 0) &&
+		before.levels() == now.levels() && (len(before.at) > 0) == (len(now.at) > 0) && equalRules(s.first, was.first)
+	if same {
+		return // what the entry is made from: rendering it costs more than all else, where one net changes
+	}
+	if entry := s.entry(to); !equalRules(entry.rules, was.entry(from).rules) {
+		out.setRules(entry)
+	}
+}
+
+// moved returns the classes of a change that cease to have, and that begin to have,
+// the target that they have; a class with another target is both.
+func (s *classSwitch) moved(was *classSwitch, c switchChange) (ceases, begins classSet) {
+	if len(c.targets) == 0 {
+		return nil, nil
+	}
+	ceases, begins = classSet{}, classSet{}
+	for class := range c.targets {
+		had, has := was.targets.has(class), s.targets.has(class)
+		if had && has && was.targets.of(class) == s.targets.of(class) {
+			continue
+		}
+		if had {
+			ceases[class] = true
+		}
+		if has {
+			begins[class] = true
+		}
+	}
+	return ceases, begins
+}
+
+// stepSpans writes the elements of intervals that changed, or whose classes begin or
+// cease to have a target.
+func (s *classSwitch) stepSpans(was *classSwitch, from, to *lookupTables, c switchChange, ceases, begins classSet, out *batch) {
+	gone, come := make([]span, 0, 8), make([]span, 0, 8) // on the stack: most often there are few
+	for v, n := range c.spans {
+		if n < 0 && was.targets.has(v.class) {
+			gone = append(gone, v)
+		}
+		if n > 0 && s.targets.has(v.class) {
+			come = append(come, v)
+		}
+	}
+	gone = append(gone, spansOf(from.intervals[s.family], ceases, c.spans, -1)...)
+	come = append(come, spansOf(to.intervals[s.family], begins, c.spans, 1)...)
+	s.spans = was.spans + len(come) - len(gone)
+	if was.spans == 0 && s.spans > 0 {
+		out.addSet(s.netsSpec())
+	}
+	for _, v := range come {
+		for _, e := range s.elements(v) {
+			out.addElement(s.nets, e)
+		}
+	}
+	if s.spans == 0 && was.spans > 0 {
+		out.delSet(s.nets, s.netsOrder) // its elements go with it
+		return
+	}
+	for _, v := range gone {
+		for _, e := range was.elements(v) {
+			out.delElement(s.nets, e)
+		}
+	}
+}
+
+// spansOf returns the spans of some classes, but for those that are in counted
+// with that count.
+func spansOf(list []interval, classes classSet, counted map[span]int, count int) []span {
+	if len(classes) == 0 {
+		return nil
+	}
+	var found []span
+	for v := range spans(list, 0, len(list)) {
+		if classes[v.class] && counted[v] != count {
+			found = append(found, v)
+		}
+	}
+	return found
+}
+
+// stepSlots derives the slots, and returns those that come, go or have another target.
+func (s *classSwitch) stepSlots(was *classSwitch, before, now *slots, c switchChange, ceases, begins classSet) map[uint32]bool {
+	if len(c.targets)+len(c.slots) == 0 {
+		s.slots = was.slots
+		return nil
+	}
+	changed := map[uint32]bool{}
+	look := func(class dataplane.ClassID) {
+		old, had := before.of[class]
+		slot, has := now.of[class]
+		had, has = had && was.targets.has(class), has && s.targets.has(class)
+		if had == has && old == slot && !ceases[class] && !begins[class] {
+			return
+		}
+		if had {
+			changed[old] = true
+		}
+		if has {
+			changed[slot] = true
+		}
+	}
+	for class := range c.targets {
+		look(class)
+	}
+	for class := range c.slots {
+		look(class)
+	}
+	s.slots = slices.Clone(was.slots)
+	for slot := range changed {
+		// A slot that one class leaves and another takes stays in the list.
+		i, in := slices.BinarySearch(s.slots, slot)
+		class := now.classAt(slot)
+		switch has := class != 0 && s.targets.has(class); {
+		case has && !in:
+			s.slots = slices.Insert(s.slots, i, slot)
+		case !has && in:
+			s.slots = slices.Delete(s.slots, i, i+1)
+		}
+	}
+	return changed
+}
+
+// touched returns the nodes whose chains may differ: those that lead to slots which
+// changed, or all if what others get or the number of digits did.
+func (s *classSwitch) touched(was *classSwitch, before, now *slots, changed map[uint32]bool) map[node]bool {
+	touched := map[node]bool{}
+	if s.otherwise != was.otherwise || before.levels() != now.levels() {
+		for _, n := range was.nodes(before) {
+			touched[n] = true
+		}
+		for _, n := range s.nodes(now) {
+			touched[n] = true
+		}
+	}
+	for level := 1; level <= max(before.levels(), now.levels()); level++ {
+		for slot := range changed {
+			touched[node{level, slot >> (2 * level)}] = true
+		}
+	}
+	return touched
+}
