@@ -112,13 +112,6 @@ func (p HostPoint) all() []ProgramID {
 	return ids
 }
 
-// HostDecider decides what host endpoints say at one hook, failsafes aside.
-type HostDecider interface {
-	// DecideHost decides a flow at the point of a hook and an interface. An
-	// interface without a point of its own has that of all interfaces.
-	DecideHost(at PointKey, f policy.Flow) Verdict
-}
-
 var _ HostDecider = (*State)(nil)
 
 // DecideHost decides a flow at a point by the tables.

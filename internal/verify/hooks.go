@@ -165,7 +165,7 @@ func (h *hookVerifier) states(hook policy.Hook, s site, flows []policy.Flow) {
 			for _, mark := range []uint32{0, h.mark, ^h.mark} {
 				for _, late := range []bool{false, true} {
 					p := h.packet(hook, s, f)
-					if p.Mark, p.Late = mark, late; !hook.Raw() {
+					if p.Mark, p.MidStream = mark, late; !hook.Raw() {
 						p.State = state
 					}
 					h.ask(hook, p, s)

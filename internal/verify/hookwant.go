@@ -67,7 +67,7 @@ func placeText(hook policy.Hook, p dataplane.HookPacket, s site) string {
 	if p.State != dataplane.PacketNew && !hook.Raw() {
 		text += ", " + p.State.String()
 	}
-	if p.Late {
+	if p.MidStream {
 		text += ", not the first packet"
 	}
 	if p.Mark != 0 {
@@ -179,7 +179,7 @@ func (h *hookVerifier) siteOf(iface string) site {
 func stray(p dataplane.HookPacket) bool {
 	switch p.Protocol {
 	case policy.TCP:
-		return p.Late && (p.State == dataplane.PacketNew || p.State == dataplane.PacketInvalid)
+		return p.MidStream && (p.State == dataplane.PacketNew || p.State == dataplane.PacketInvalid)
 	case policy.SCTP:
 		return p.State == dataplane.PacketInvalid
 	}

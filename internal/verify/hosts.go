@@ -74,7 +74,7 @@ func (v *verifier) hosts(ctx context.Context) error {
 
 // strayPoints finds host endpoints that the kernel has and policy does not.
 func (v *verifier) strayPoints(tasks []hostTask) {
-	kernel, ok := v.Kernel.(interface{ Points() []dataplane.PointKey })
+	kernel, ok := v.Kernel.(dataplane.PointLister)
 	if !ok {
 		return
 	}

@@ -108,16 +108,13 @@ type task struct {
 	stray bool // not local by the model, but by the kernel
 }
 
-// bounded is a kernel that knows where its verdicts may change.
-type bounded interface{ Boundaries() dataplane.Boundaries }
-
 // Run makes all decisions twice and compares. It fails only if the context ends.
 func Run(ctx context.Context, in Input) (*Report, error) {
 	v := &verifier{Input: in, peers: representatives(in.Tables)}
 	v.model = reduced(in.Model, in.Tables, v.peers)
 	v.reference = workloads{evaluate.Plain(v.model)}
 	v.whole = sync.OnceValue(func() evaluate.Index { return workloads{evaluate.Plain(withoutNodes(in.Model))} })
-	if k, ok := in.Kernel.(bounded); ok {
+	if k, ok := in.Kernel.(dataplane.Bounded); ok {
 		v.bounds = k.Boundaries()
 	}
 	tasks := plan(in.Tables, v.bounds.Locals)

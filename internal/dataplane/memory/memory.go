@@ -14,13 +14,18 @@ import (
 // Dataplane keeps the tables of the deltas it was given. It is safe for
 // concurrent use.
 type Dataplane struct {
-	mu    sync.Mutex
-	state *dataplane.State
+	mu           sync.Mutex
+	state        *dataplane.State
+	antiSpoofing dataplane.AntiSpoofing
+	dnsQueue     dataplane.DNSQueueRules
 }
 
 var (
-	_ dataplane.Dataplane   = (*Dataplane)(nil)
+	_ dataplane.Cutter      = (*Dataplane)(nil)
+	_ dataplane.AntiSpoofer = (*Dataplane)(nil)
+	_ dataplane.DNSQueuer   = (*Dataplane)(nil)
 	_ dataplane.FlowDecider = (*Dataplane)(nil)
+	_ dataplane.HostDecider = (*Dataplane)(nil)
 )
 
 // New makes a dataplane without tables: it allows everything.
@@ -51,7 +56,7 @@ func (m *Dataplane) Counters(context.Context) ([]dataplane.Counter, error) {
 func (m *Dataplane) Remove(context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.state = dataplane.NewState()
+	m.state, m.antiSpoofing, m.dnsQueue = dataplane.NewState(), dataplane.AntiSpoofing{}, dataplane.DNSQueueRules{}
 	return nil
 }
 
@@ -78,3 +83,48 @@ func (m *Dataplane) State() *dataplane.State {
 	defer m.mu.Unlock()
 	return m.state
 }
+
+// CutDue reports that nothing is to be cut: there are no connections here.
+func (m *Dataplane) CutDue() bool { return false }
+
+// Cut does nothing.
+func (m *Dataplane) Cut(context.Context) {}
+
+// ConnectionsCut returns 0.
+func (m *Dataplane) ConnectionsCut() uint64 { return 0 }
+
+// SetAntiSpoofing keeps what is known of interfaces.
+func (m *Dataplane) SetAntiSpoofing(_ context.Context, a dataplane.AntiSpoofing) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.antiSpoofing = a
+	return nil
+}
+
+// AntiSpoofing returns what was set last.
+func (m *Dataplane) AntiSpoofing() dataplane.AntiSpoofing {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.antiSpoofing
+}
+
+// Spoofed returns 0: no packet comes by.
+func (m *Dataplane) Spoofed(context.Context) (uint64, error) { return 0, nil }
+
+// SetDNSQueue keeps the rules.
+func (m *Dataplane) SetDNSQueue(_ context.Context, r dataplane.DNSQueueRules) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dnsQueue = r
+	return nil
+}
+
+// DNSQueue returns the rules that were set last.
+func (m *Dataplane) DNSQueue() dataplane.DNSQueueRules {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.dnsQueue
+}
+
+// QueuedAnswers returns 0: no answer comes by.
+func (m *Dataplane) QueuedAnswers(context.Context) (uint64, error) { return 0, nil }

@@ -18,7 +18,7 @@ func (t *step) after(d *dataplane.Delta) error {
 	t.afterEntries()
 	t.afterSlots()
 	t.afterAddrs()
-	t.afterRoom()
+	t.afterCapacity()
 	t.afterNets()
 	t.afterSwitches()
 	t.afterHosts(d)
@@ -98,22 +98,22 @@ func (t *step) writeAddr(family, digitSets int, a netip.Addr, was, is int64) {
 	}
 }
 
-// afterRoom counts what is in the sets of addresses.
-func (t *step) afterRoom() {
+// afterCapacity counts what is in the sets of addresses.
+func (t *step) afterCapacity() {
 	for _, change := range []struct {
 		lists map[string]*elementList
 		n     int
 	}{{t.batch.add, 1}, {t.batch.del, -1}} {
 		for name, list := range change.lists {
-			f, ok := t.room[name]
+			f, ok := t.capacity[name]
 			if !ok {
-				if f, ok = t.b.room[name]; !ok {
+				if f, ok = t.b.capacity[name]; !ok {
 					continue // not a set of addresses
 				}
 			}
 			f.used += change.n * list.n
-			t.room[name] = f
-			t.full = t.full || f.used > f.room
+			t.capacity[name] = f
+			t.full = t.full || f.used > f.capacity
 		}
 	}
 }
@@ -152,11 +152,11 @@ func (t *step) commit() {
 	if t.host != nil {
 		t.b.host.content = t.host
 	}
-	for name, f := range t.room {
-		if f.room == 0 {
-			delete(t.b.room, name)
+	for name, f := range t.capacity {
+		if f.capacity == 0 {
+			delete(t.b.capacity, name)
 		} else {
-			t.b.room[name] = f
+			t.b.capacity[name] = f
 		}
 	}
 	for set, n := range t.cells {

@@ -50,12 +50,12 @@ func (t *step) moveSlots(family int) {
 // afterDigitSets adds and deletes digit sets as the number of digits changes.
 func (t *step) afterDigitSets(was, is *slots) {
 	for i := was.digitSets(); i < is.digitSets(); i++ {
-		room := t.b.room[knownName(is.family)].room
-		t.batch.addSet(sized(digitSetName(is.family, i), is.family, room))
-		t.room[digitSetName(is.family, i)] = usage{0, room}
+		capacity := t.b.capacity[knownName(is.family)].capacity
+		t.batch.addSet(sized(digitSetName(is.family, i), is.family, capacity))
+		t.capacity[digitSetName(is.family, i)] = usage{0, capacity}
 	}
 	for i := is.digitSets(); i < was.digitSets(); i++ {
 		t.batch.delSet(digitSetName(is.family, i), orderClassSet)
-		t.room[digitSetName(is.family, i)] = usage{}
+		t.capacity[digitSetName(is.family, i)] = usage{}
 	}
 }

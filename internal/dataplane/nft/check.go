@@ -27,26 +27,26 @@ func (b *Dataplane) Check(ctx context.Context) (dataplane.Drift, error) {
 	if err != nil {
 		return dataplane.Drift{}, fmt.Errorf("nftables: reading table %s: %w", b.table.name, err)
 	}
-	atPorts, err := b.ports.compare()
+	inBridge, err := b.bridge.compare()
 	if err != nil {
-		return dataplane.Drift{}, fmt.Errorf("nftables: reading table %s: %w", b.ports.table, err)
+		return dataplane.Drift{}, fmt.Errorf("nftables: reading table %s: %w", b.bridge.table, err)
 	}
-	atTap, err := b.tap.compare()
+	inDNS, err := b.dns.compare()
 	if err != nil {
-		return dataplane.Drift{}, fmt.Errorf("nftables: reading table %s: %w", b.tap.table, err)
+		return dataplane.Drift{}, fmt.Errorf("nftables: reading table %s: %w", b.dns.table, err)
 	}
-	drift := dataplane.Drift{Findings: slices.Concat(findings, atPorts, atTap)}
+	drift := dataplane.Drift{Findings: slices.Concat(findings, inBridge, inDNS)}
 	defer b.Cut(ctx)
-	if len(atPorts) > 0 {
-		b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.ports.table.String(), "findings", len(atPorts), "first", atPorts[0])
-		if err := b.ports.write(b.ports.sources); err != nil {
+	if len(inBridge) > 0 {
+		b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.bridge.table.String(), "findings", len(inBridge), "first", inBridge[0])
+		if err := b.bridge.write(b.bridge.sources); err != nil {
 			return drift, err
 		}
 		drift.Repaired = true
 	}
-	if len(atTap) > 0 {
-		b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.tap.table.String(), "findings", len(atTap), "first", atTap[0])
-		if err := b.tap.write(b.tap.tap); err != nil {
+	if len(inDNS) > 0 {
+		b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.dns.table.String(), "findings", len(inDNS), "first", inDNS[0])
+		if err := b.dns.write(b.dns.content); err != nil {
 			return drift, err
 		}
 		drift.Repaired = true

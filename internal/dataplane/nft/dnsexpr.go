@@ -35,8 +35,8 @@ const (
 // queueFlags are those of queues that are written. Tests vary them.
 var queueFlags uint16 = queueBypass
 
-// writeTapExpr writes the expressions that only the tap of answers uses.
-func writeTapExpr(w *nfnl.Writer, e expr) {
+// writeDNSExpr writes the expressions that only the table of DNS answers uses.
+func writeDNSExpr(w *nfnl.Writer, e expr) {
 	switch e.kind {
 	case ctOriginal:
 		const original = 0 // IP_CT_DIR_ORIGINAL

@@ -51,7 +51,7 @@ func writeExpr(w *nfnl.Writer, e expr, r rule) {
 		w.Uint32(unix.NFTA_CT_KEY, e.key)
 		w.Uint32(unix.NFTA_CT_DREG, e.register)
 	case ctOriginal, queueTo, queueTarget, refresh:
-		writeTapExpr(w, e)
+		writeDNSExpr(w, e)
 	case payloadLoad:
 		w.Uint32(unix.NFTA_PAYLOAD_DREG, e.register)
 		w.Uint32(unix.NFTA_PAYLOAD_BASE, e.key)

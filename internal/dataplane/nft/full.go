@@ -24,9 +24,9 @@ type layout struct {
 	lookupTables
 	switches [len(paths)]*classSwitch
 	cells    map[cellSet]int  // how many elements the maps have that exist
-	room     map[string]usage // of the sets of addresses
-	spare    int              // room that they get beyond the usual
-	// The guard: see guard.go.
+	capacity map[string]usage // of the sets of addresses
+	spare    int              // capacity that they get beyond the usual
+	// What is known of interfaces: see antispoofing.go.
 	sources map[sourceEntry]bool
 	podNets []netip.Prefix
 	logging Logging
@@ -34,11 +34,11 @@ type layout struct {
 }
 
 // usage says how many addresses are in a set, and how many there can be.
-type usage struct{ used, room int }
+type usage struct{ used, capacity int }
 
 // newLayout derives everything from a state.
 func newLayout(s *dataplane.State) *layout {
-	l := &layout{state: s, host: hostLayout{content: newHostContent()}, cells: map[cellSet]int{}, room: map[string]usage{}}
+	l := &layout{state: s, host: hostLayout{content: newHostContent()}, cells: map[cellSet]int{}, capacity: map[string]usage{}}
 	for family := range familyDigit {
 		p := path{policy.Egress, family}
 		populated := map[dataplane.ClassID]int{}
@@ -56,7 +56,7 @@ func newLayout(s *dataplane.State) *layout {
 					n += populated[id]
 				}
 			}
-			l.room[digitSetName(family, i)] = usage{n, roomFor(n)}
+			l.capacity[digitSetName(family, i)] = usage{n, capacityFor(n)}
 		}
 		if _, ok := s.NetClass(dataplane.WholeFamilies[family]); ok {
 			l.intervals[family] = flatten(s, dataplane.WholeFamilies[family])
@@ -103,12 +103,12 @@ func (l *layout) emit(out sink) error {
 		out.addSet(s)
 	}
 	out.addBaseChain(chainSpec{name: forwardChain, base: true, hook: hookForward, priority: priority}, l.forwardRules())
-	l.emitGuard(out)
+	l.emitAntiSpoofing(out)
 	out.addChain(chainRules{name: strictChain, rules: strictRules()})
 	for family, t := range l.slots {
 		for i := -1; i < t.digitSets(); i++ {
 			name := digitSetName(family, i)
-			out.addSet(sized(name, family, l.room[name].room))
+			out.addSet(sized(name, family, l.capacity[name].capacity))
 		}
 		out.addChain(l.familyChain(family))
 	}

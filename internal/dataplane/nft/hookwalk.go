@@ -41,7 +41,7 @@ func zoneOf(priority int32) int {
 
 // AtHook walks the base chains of a hook, in the order of their priorities, as a
 // packet does that nothing has dropped before. Addresses in the node's own pod
-// networks that are no endpoint's (--deny-unknown) are let by: see SetGuard.
+// networks that are no endpoint's (--deny-unknown) are let by: see SetAntiSpoofing.
 func (k *Kernel) AtHook(h policy.Hook, p dataplane.HookPacket) dataplane.HookOutcome {
 	p.Src, p.Dst = p.Src.Unmap(), p.Dst.Unmap()
 	w := walk{kernel: k, packet: newPacket(p.Flow), direction: -1, real: &realPacket{
@@ -52,7 +52,7 @@ func (k *Kernel) AtHook(h policy.Hook, p dataplane.HookPacket) dataplane.HookOut
 			dataplane.PacketInvalid: stateInvalid, dataplane.PacketUntracked: stateUntracked,
 		}[p.State],
 	}}
-	if p.Late && p.Protocol == policy.TCP {
+	if p.MidStream && p.Protocol == policy.TCP {
 		w.packet.transport[13] = 16 // ACK
 	}
 	for _, base := range k.bases {

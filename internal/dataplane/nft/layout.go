@@ -12,7 +12,7 @@ import (
 // The table, for one family and one direction ("egress4"; a side note in
 // parentheses):
 //
-//	chain forward      from interfaces of local endpoints: see guard.go
+//	chain forward      from interfaces of local endpoints: see antispoofing.go
 //	                   established and related connections pass; then, by family,
 //	chain forward4     ip saddr vmap @egress4 (local endpoints: jump egress4)
 //	                   ip daddr vmap @ingress4 (jump ingress4)
@@ -106,7 +106,7 @@ func (l *layout) forwardRules() []rule {
 // again. To take them up at any packet instead would leave the door open for good.
 func strictRules() []rule {
 	const fin, syn, rst, ack = 1, 2, 4, 16
-	stray := join(
+	midStream := join(
 		isProtocol(policy.TCP),
 		hasState(stateNew|stateInvalid),
 		[]expr{
@@ -116,7 +116,7 @@ func strictRules() []rule {
 			{kind: counter},
 		})
 	sctp := join(isProtocol(policy.SCTP), hasState(stateInvalid), []expr{{kind: counter}})
-	tcpRule, sctpRule := when(stray, drop), when(sctp, drop)
+	tcpRule, sctpRule := when(midStream, drop), when(sctp, drop)
 	tcpRule.comment = "no connection's packet"
 	sctpRule.comment = "no association's packet"
 	return []rule{tcpRule, sctpRule}
@@ -189,16 +189,16 @@ func addrSet(name string, family int) setSpec {
 	return setSpec{name: name, keyType: addrType(family), keyLen: addrLen(family)}
 }
 
-// sized is a set of addresses with room for as many.
-func sized(name string, family, room int) setSpec {
+// sized is a set of addresses with capacity for as many.
+func sized(name string, family, capacity int) setSpec {
 	s := addrSet(name, family)
-	s.size = uint32(room)
+	s.size = uint32(capacity)
 	return s
 }
 
-// roomFor returns how much room a set of n addresses gets: half as much again. When
+// capacityFor returns how much capacity a set of n addresses gets: half as much again. When
 // that is used up, the table is written anew, with more.
-func roomFor(n int) int { return n + n/2 + 1024 }
+func capacityFor(n int) int { return n + n/2 + 1024 }
 
 // fixedSets are the sets that are always there, those of addresses and of switches aside.
 func fixedSets() []setSpec {

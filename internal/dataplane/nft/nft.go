@@ -42,10 +42,10 @@ const DefaultTable = "tierwall"
 type Dataplane struct {
 	*layout
 	*writer
-	table tableID
-	tap   *taps            // of DNS answers; nil: there was never one
-	ports ports            // of bridges
-	live  *conntrack.Table // nil: connections are left alone
+	table  tableID
+	dns    *dnsTable // of answers; nil: there was never one
+	bridge bridgeTable
+	live   *conntrack.Table // nil: connections are left alone
 	// later leaves cutting to Cut, and due says that there may be something to cut.
 	later, due bool
 	// inForce says that the kernel holds what layout says, as far as we know.
@@ -71,7 +71,7 @@ func New(o Options) (*Dataplane, error) {
 	}
 	b := &Dataplane{layout: newLayout(dataplane.NewState()), writer: w, table: o.table(), later: o.CutLater}
 	b.logging, b.host.settings = o.Logging, withDefaults(o.Host)
-	b.ports = ports{writer: w, table: tableID{unix.NFPROTO_BRIDGE, b.table.name}}
+	b.bridge = bridgeTable{writer: w, table: tableID{unix.NFPROTO_BRIDGE, b.table.name}}
 	if !o.KeepConnections {
 		if b.live, err = conntrack.Open(o.NetNS); err != nil {
 			return nil, errors.Join(err, conn.Close())
@@ -138,7 +138,7 @@ func (b *Dataplane) applyStep(d *dataplane.Delta) (mayDeny bool, err error) {
 		step.commit()
 		return mayDeny, nil
 	case err == nil:
-		b.log.Debug("a set is full; writing the table anew with more room", "table", b.table.name)
+		b.log.Debug("a set is full; writing the table anew with more capacity", "table", b.table.name)
 	default:
 		b.rewrites++
 		mayDeny = true
@@ -202,8 +202,8 @@ func (b *Dataplane) Remove(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	// And what an interrupted handover may have left.
-	if err := errors.Join(b.deleteTable(b.table), b.deleteTable(b.table.bridge()), b.ports.write(nil), b.taps().write(tapContent{})); err != nil {
+	// And what an interrupted table swap may have left.
+	if err := errors.Join(b.deleteTable(b.table), b.deleteTable(b.table.staging()), b.bridge.write(nil), b.dnsTable().write(dnsContent{})); err != nil {
 		return err
 	}
 	next := newLayout(dataplane.NewState())

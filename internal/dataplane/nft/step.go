@@ -28,9 +28,9 @@ type step struct {
 	spans    [2]map[span]int          // of the intervals: gone (-1) and new (+1)
 	switches [len(paths)]*classSwitch // nil: as they were
 	cells    map[cellSet]int
-	room     map[string]usage // changes; room 0: the set goes away
+	capacity map[string]usage // changes; capacity 0: the set goes away
 	host     *hostContent
-	full     bool // a set has not enough room: write all anew
+	full     bool // a set has not enough capacity: write all anew
 }
 
 // entry is one element of a verdict map keyed by local address, or of a self set.
@@ -67,7 +67,7 @@ func newStep(b *Dataplane) *step {
 	return &step{
 		b: b, batch: newBatch(b.table), tables: b.lookupTables,
 		entries: map[entry]verdict{}, classes: map[dataplane.ClassID]dataplane.ClassUse{},
-		deciders: map[dataplane.DeciderID][2]bool{}, cells: map[cellSet]int{}, room: map[string]usage{},
+		deciders: map[dataplane.DeciderID][2]bool{}, cells: map[cellSet]int{}, capacity: map[string]usage{},
 	}
 }
 

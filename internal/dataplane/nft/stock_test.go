@@ -129,7 +129,7 @@ func TestOthersUntouched(t *testing.T) {
 }
 
 // TestHundredThousand loads a hundred thousand addresses, changes one, and lets
-// sets grow beyond the room that they were made with.
+// sets grow beyond the capacity that they were made with.
 func TestHundredThousand(t *testing.T) {
 	l := newLab(t)
 	b := newDataplane(t, nodeNS(l))

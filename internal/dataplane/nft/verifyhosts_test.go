@@ -196,7 +196,7 @@ func findMutations(t *testing.T, toHost policy.Action) {
 	e := onNodeA()
 	e.Apply(modeltest.Changes(nil, m)...)
 	apply(t, b, e.Flush())
-	if err := b.SetGuard(t.Context(), dataplane.Guard{Links: []dataplane.Link{{Index: 4711, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.1")}}}}); err != nil {
+	if err := b.SetAntiSpoofing(t.Context(), dataplane.AntiSpoofing{Links: []dataplane.Link{{Index: 4711, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.1")}}}}); err != nil {
 		t.Fatal(err)
 	}
 	if n, text := verifyKernel(t, b, m); n > 0 {

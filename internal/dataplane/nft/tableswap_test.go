@@ -20,15 +20,15 @@ func hasTable(t *testing.T, b *Dataplane, table tableID) bool {
 	return err == nil
 }
 
-// TestBridgeIsTakenDown interrupts the handover of tables at each of its steps,
+// TestStagingTableIsTakenDown interrupts a table swap at each of its steps,
 // as a kill would, and expects the next process to end up with its table alone.
-func TestBridgeIsTakenDown(t *testing.T) {
+func TestStagingTableIsTakenDown(t *testing.T) {
 	tables := synthetic(3, 5, 10)
 	for _, c := range []struct {
 		name  string
 		until func(old *Dataplane) error
 	}{
-		{"the bridge is written", func(*Dataplane) error { return nil }},
+		{"the staging table is written", func(*Dataplane) error { return nil }},
 		{"the old table has no base chain", func(old *Dataplane) error { return old.unhook(old.table) }},
 		{"the old table is gone", func(old *Dataplane) error { return old.deleteTable(old.table) }},
 	} {
@@ -36,7 +36,7 @@ func TestBridgeIsTakenDown(t *testing.T) {
 			ns := newNamespace(t)
 			old := newDataplane(t, ns)
 			apply(t, old, tables)
-			if err := old.writeWhole(old.table.bridge(), 1, old.layout, nil); err != nil {
+			if err := old.writeWhole(old.table.staging(), 1, old.layout, nil); err != nil {
 				t.Fatal(err)
 			}
 			if err := c.until(old); err != nil {
@@ -44,8 +44,8 @@ func TestBridgeIsTakenDown(t *testing.T) {
 			}
 			next := newDataplane(t, ns)
 			apply(t, next, tables)
-			if hasTable(t, next, next.table.bridge()) {
-				t.Error("the bridge is still there")
+			if hasTable(t, next, next.table.staging()) {
+				t.Error("the staging table is still there")
 			}
 			if findings, err := next.compare(); err != nil || len(findings) > 0 {
 				t.Errorf("%q, %v", findings, err)
@@ -53,25 +53,25 @@ func TestBridgeIsTakenDown(t *testing.T) {
 			if err := next.Remove(context.Background()); err != nil {
 				t.Fatal(err)
 			}
-			if hasTable(t, next, next.table) || hasTable(t, next, next.table.bridge()) {
+			if hasTable(t, next, next.table) || hasTable(t, next, next.table.staging()) {
 				t.Error("Remove leaves a table")
 			}
 		})
 	}
 }
 
-// TestRemoveTakesTheBridge: an agent that is removed while a bridge is left must
+// TestRemoveTakesTheStagingTable: an agent that is removed while a staging table is left must
 // not leave it in force.
-func TestRemoveTakesTheBridge(t *testing.T) {
+func TestRemoveTakesTheStagingTable(t *testing.T) {
 	b := newDataplane(t, newNamespace(t))
 	apply(t, b, synthetic(3, 5, 10))
-	if err := b.writeWhole(b.table.bridge(), 1, b.layout, nil); err != nil {
+	if err := b.writeWhole(b.table.staging(), 1, b.layout, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Remove(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if hasTable(t, b, b.table.bridge()) {
-		t.Error("the bridge is still there")
+	if hasTable(t, b, b.table.staging()) {
+		t.Error("the staging table is still there")
 	}
 }

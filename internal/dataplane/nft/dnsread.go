@@ -10,18 +10,18 @@ import (
 	"github.com/tierwall/tierwall/internal/dataplane"
 )
 
-// CompareTap reads the table for answers of DNS servers from the kernel and lists what
-// it has otherwise than a tap would have it: chains, where they are hooked, rules, the
+// CompareDNSQueue reads the table for answers of DNS servers from the kernel and lists what
+// it has otherwise than the rules say: chains, where they are hooked, rules, the
 // queue and that it lets answers pass which nobody takes out, servers and clients. No
 // server means no table. It reads only, and knows nothing of who wrote the table.
-func CompareTap(ctx context.Context, o Options, t dataplane.Tap) ([]string, error) {
+func CompareDNSQueue(ctx context.Context, o Options, t dataplane.DNSQueueRules) ([]string, error) {
 	conn, err := dial(o)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = conn.Close() }()
 	table := o.table()
-	table.name += tapSuffix
+	table.name += dnsSuffix
 	fail := func(err error) error { return fmt.Errorf("nftables: reading table %s: %w", table, err) }
 	if len(t.Servers) == 0 {
 		switch err := readTable(conn, table); {
@@ -37,7 +37,7 @@ func CompareTap(ctx context.Context, o Options, t dataplane.Tap) ([]string, erro
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		content := newTapContent(t)
+		content := newDNSContent(t)
 		content.queue = kind
 		c := newComparison()
 		content.emit(c)

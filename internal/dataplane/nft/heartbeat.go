@@ -18,33 +18,33 @@ import (
 // answers be queued, and which the kernel forgets when no further packet comes. That
 // is no change of the tables, which would cost whoever reads them.
 const (
-	// PulseInterval is how often a reader of answers should say that it is at work.
-	PulseInterval = 250 * time.Millisecond
-	// pulseSpan is how long answers go on being queued without that. Resolvers ask
+	// HeartbeatInterval is how often a reader of answers should say that it is at work.
+	HeartbeatInterval = 250 * time.Millisecond
+	// heartbeatSpan is how long answers go on being queued without that. Resolvers ask
 	// again after some seconds.
-	pulseSpan = 8 * PulseInterval
-	// pulseMark marks the packets that say so. Only who may administer the network
+	heartbeatSpan = 8 * HeartbeatInterval
+	// heartbeatMark marks the packets that say so. Only who may administer the network
 	// can set a mark.
-	pulseMark = 0x74775053
-	// readerRoom is how many elements may be in the set: one, and those that have
+	heartbeatMark = 0x74775053
+	// readerCapacity is how many elements may be in the set: one, and those that have
 	// expired and are not cleared away yet.
-	readerRoom = 64
+	readerCapacity = 64
 )
 
-// pulseRule takes the packets of a Pulse.
-func pulseRule() rule {
+// heartbeatRule takes the packets of a Heartbeat.
+func heartbeatRule() rule {
 	mark := make([]byte, 4)
-	putNativeUint32(mark, pulseMark)
+	putNativeUint32(mark, heartbeatMark)
 	return when(join(
 		[]expr{{kind: metaLoad, register: reg1, key: metaMark}, is(mark...)},
 		isProtocol(policy.UDP),
 		anyPacket(),
-		[]expr{{kind: refresh, register: reg1, set: tapReader, key: uint32(pulseSpan.Milliseconds())}},
+		[]expr{{kind: refresh, register: reg1, set: readerSet, key: uint32(heartbeatSpan.Milliseconds())}},
 	), drop)
 }
 
 // isRead matches while the queue has a reader that is at work.
-func isRead() []expr { return append(anyPacket(), inSet(tapReader)) }
+func isRead() []expr { return append(anyPacket(), inSet(readerSet)) }
 
 // anyPacket loads a byte that is the same for all packets: the key of the set's one
 // element.
@@ -55,32 +55,32 @@ func anyPacket() []expr {
 	}
 }
 
-// Pulse says that the reader of answers is at work. Its methods may be called from
+// Heartbeat says that the reader of answers is at work. Its methods may be called from
 // any goroutine.
-type Pulse struct {
+type Heartbeat struct {
 	mu sync.Mutex
 	fd int // -1: closed
 }
 
-// OpenPulse opens one in the network namespace that a file stands for; empty is the
+// OpenHeartbeat opens one in the network namespace that a file stands for; empty is the
 // caller's. It needs CAP_NET_ADMIN there.
-func OpenPulse(netns string) (*Pulse, error) {
-	p := &Pulse{fd: -1}
+func OpenHeartbeat(netns string) (*Heartbeat, error) {
+	p := &Heartbeat{fd: -1}
 	err := nfnl.InNamespace(netns, func() (err error) {
 		if p.fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0); err != nil {
 			return err
 		}
-		return unix.SetsockoptInt(p.fd, unix.SOL_SOCKET, unix.SO_MARK, pulseMark)
+		return unix.SetsockoptInt(p.fd, unix.SOL_SOCKET, unix.SO_MARK, heartbeatMark)
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("pulse of the reader of DNS answers: %w", err), p.Close())
+		return nil, errors.Join(fmt.Errorf("heartbeat of the reader of DNS answers: %w", err), p.Close())
 	}
 	return p, nil
 }
 
 // Beat lets answers be queued for two seconds more; there should be one in each
-// PulseInterval. Without the table for answers nothing happens.
-func (p *Pulse) Beat() error {
+// HeartbeatInterval. Without the table for answers nothing happens.
+func (p *Heartbeat) Beat() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.fd < 0 {
@@ -91,11 +91,11 @@ func (p *Pulse) Beat() error {
 	if err == nil || errors.Is(err, unix.EPERM) { // taken by the chain
 		return nil
 	}
-	return fmt.Errorf("pulse of the reader of DNS answers: %w", err)
+	return fmt.Errorf("heartbeat of the reader of DNS answers: %w", err)
 }
 
 // Close ends it.
-func (p *Pulse) Close() error {
+func (p *Heartbeat) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.fd < 0 {

@@ -12,8 +12,8 @@ import (
 	"github.com/tierwall/tierwall/internal/dataplane/tabletest"
 )
 
-func tapOf(servers, clients string) dataplane.Tap {
-	t := dataplane.Tap{Queue: 4040}
+func rulesOf(servers, clients string) dataplane.DNSQueueRules {
+	t := dataplane.DNSQueueRules{Queue: 4040}
 	for _, s := range strings.Fields(servers) {
 		t.Servers = append(t.Servers, netip.MustParseAddr(s))
 	}
@@ -23,9 +23,9 @@ func tapOf(servers, clients string) dataplane.Tap {
 	return t
 }
 
-func setTap(t testing.TB, b *Dataplane, tap dataplane.Tap) {
+func setDNSQueue(t testing.TB, b *Dataplane, rules dataplane.DNSQueueRules) {
 	t.Helper()
-	if err := b.SetTap(context.Background(), tap); err != nil {
+	if err := b.SetDNSQueue(context.Background(), rules); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -40,9 +40,9 @@ func checked(t testing.TB, b *Dataplane) dataplane.Drift {
 	return drift
 }
 
-// TestTap brings the table of answers through its states: what the kernel holds is
+// TestDNSTable brings the table of answers through its states: what the kernel holds is
 // what was asked for, the nft program prints it, and what others change is repaired.
-func TestTap(t *testing.T) {
+func TestDNSTable(t *testing.T) {
 	l := newLab(t)
 	b := newDataplane(t, nodeNS(l))
 	apply(t, b, tabletest.Empty().Step(podTables()))
@@ -60,24 +60,24 @@ func TestTap(t *testing.T) {
 		}
 	}
 
-	setTap(t, b, dataplane.Tap{})
+	setDNSQueue(t, b, dataplane.DNSQueueRules{})
 	if text := list(); strings.Contains(text, "tierwall-dns") {
-		t.Errorf("a table without a tap:\n%s", text)
+		t.Errorf("a table without rules:\n%s", text)
 	}
-	setTap(t, b, tapOf("10.96.0.10 fd00:96::a", "10.9.0.1 fd00::1"))
+	setDNSQueue(t, b, rulesOf("10.96.0.10 fd00:96::a", "10.9.0.1 fd00::1"))
 	whole("first", "table inet tierwall-dns", "ct direction reply ct original proto-dst 53 ct original ip daddr @servers4 ip daddr @clients4",
 		"ct original ip6 daddr @servers6", "queue num 4040 bypass", "10.96.0.10", "fd00:96::a", "type filter hook output priority",
 		"flags dynamic,timeout", "update @reader { meta l4proto & ip timeout 2s } drop")
-	pulse, err := OpenPulse(nodeNS(l))
+	beat, err := OpenHeartbeat(nodeNS(l))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = pulse.Close() }()
-	if err := pulse.Beat(); err != nil {
+	defer func() { _ = beat.Close() }()
+	if err := beat.Beat(); err != nil {
 		t.Error(err)
 	}
 	whole("with a reader", "timeout 2s expires")
-	setTap(t, b, tapOf("10.96.0.10 192.0.2.53", "10.9.0.2"))
+	setDNSQueue(t, b, rulesOf("10.96.0.10 192.0.2.53", "10.9.0.2"))
 	whole("changed", "192.0.2.53", "10.9.0.2")
 	if text := list(); strings.Contains(text, "10.9.0.1") {
 		t.Errorf("an old client is left:\n%s", text)
@@ -89,20 +89,20 @@ func TestTap(t *testing.T) {
 	}
 	whole("repaired")
 	stockNFT(t, l, "delete table inet tierwall-dns")
-	setTap(t, b, tapOf("10.96.0.10", "10.9.0.3"))
+	setDNSQueue(t, b, rulesOf("10.96.0.10", "10.9.0.3"))
 	whole("written anew", "10.9.0.3")
 
 	other := newDataplane(t, nodeNS(l)) // as after a restart
 	apply(t, other, tabletest.Empty().Step(podTables()))
-	setTap(t, other, tapOf("10.96.0.11", "10.9.0.3"))
+	setDNSQueue(t, other, rulesOf("10.96.0.11", "10.9.0.3"))
 	b = other
 	whole("taken over", "10.96.0.11")
 
-	setTap(t, b, tapOf("", "10.9.0.3"))
+	setDNSQueue(t, b, rulesOf("", "10.9.0.3"))
 	if text := list(); strings.Contains(text, "tierwall-dns") {
-		t.Errorf("a table is left without a tap:\n%s", text)
+		t.Errorf("a table is left without rules:\n%s", text)
 	}
-	setTap(t, b, tapOf("10.96.0.10", "10.9.0.3"))
+	setDNSQueue(t, b, rulesOf("10.96.0.10", "10.9.0.3"))
 	if err := b.Remove(context.Background()); err != nil {
 		t.Fatal(err)
 	}

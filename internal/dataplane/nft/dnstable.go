@@ -28,7 +28,7 @@ import (
 //	chain pulse        (of this host's packets) meta mark, udp: update @reader, drop
 //
 // Packets are queued only while there is an element in the set reader, which lasts
-// for pulseSpan: see Pulse.
+// for heartbeatSpan: see Heartbeat.
 //
 // Whom a client has asked is what connection tracking says: an answer that comes from
 // a pod behind a service passes before the service's address is put in its place, and
@@ -38,20 +38,20 @@ import (
 //
 // Both chains stand behind all that filters: what is denied is nobody's answer.
 const (
-	tapSuffix  = "-dns"
-	answers    = "answers"
-	tapOutput  = "output"
-	tapPulse   = "pulse"
-	tapReader  = "reader"
-	tapComment = "answers of DNS servers"
+	dnsSuffix      = "-dns"
+	answers        = "answers"
+	untrackedChain = "output"
+	heartbeatChain = "pulse"
+	readerSet      = "reader"
+	answersComment = "answers of DNS servers"
 
 	hookInput       = 1 // NF_INET_LOCAL_IN
 	hookOutput      = 3 // NF_INET_LOCAL_OUT
 	hookPostrouting = 4 // NF_INET_POST_ROUTING
 
-	pulsePriority = -310 // before connection tracking and all that filters
+	heartbeatPriority = -310 // before connection tracking and all that filters
 
-	tapPriority = 90 // behind filters, before addresses of sources are translated
+	dnsPriority = 90 // behind filters, before addresses of sources are translated
 
 	dnsPort = 53
 )
@@ -59,12 +59,12 @@ const (
 func serversName(family int) string { return "servers" + familyDigit[family] }
 func clientsName(family int) string { return "clients" + familyDigit[family] }
 
-// taps is the table that picks answers out.
-type taps struct {
+// dnsTable is the table that picks answers out.
+type dnsTable struct {
 	*writer
-	table tableID
-	tap   tapContent
-	// inForce says that the kernel holds what tap says, as far as we know.
+	table   tableID
+	content dnsContent
+	// inForce says that the kernel holds what content says, as far as we know.
 	inForce bool
 	// queue is how this kernel is told to queue packets: see queueKinds.
 	queue kind
@@ -74,14 +74,14 @@ type taps struct {
 // the expression for it may have the target of iptables.
 var queueKinds = []kind{queueTo, queueTarget}
 
-type tapContent struct {
+type dnsContent struct {
 	entries map[sourceEntry]bool // the elements of servers and clients
 	number  uint16
 	queue   kind
 }
 
-func newTapContent(t dataplane.Tap) tapContent {
-	c := tapContent{entries: map[sourceEntry]bool{}, number: t.Queue}
+func newDNSContent(t dataplane.DNSQueueRules) dnsContent {
+	c := dnsContent{entries: map[sourceEntry]bool{}, number: t.Queue}
 	if len(t.Servers) == 0 {
 		return c
 	}
@@ -94,19 +94,19 @@ func newTapContent(t dataplane.Tap) tapContent {
 	return c
 }
 
-// SetTap brings the tap to its next state: elements of sets, unless there is no table.
-func (b *Dataplane) SetTap(ctx context.Context, t dataplane.Tap) error {
+// SetDNSQueue brings the rules to their next state: elements of sets, unless there is no table.
+func (b *Dataplane) SetDNSQueue(ctx context.Context, t dataplane.DNSQueueRules) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	p := b.taps()
-	next := newTapContent(t)
-	if p.inForce && len(p.tap.entries) > 0 && len(next.entries) > 0 && p.tap.number == next.number {
+	p := b.dnsTable()
+	next := newDNSContent(t)
+	if p.inForce && len(p.content.entries) > 0 && len(next.entries) > 0 && p.content.number == next.number {
 		out := newBatch(p.table)
-		out.moveSources(p.tap.entries, next.entries)
+		out.moveSources(p.content.entries, next.entries)
 		err := p.send(out)
 		if err == nil {
-			p.tap.entries = next.entries
+			p.content.entries = next.entries
 			return nil
 		}
 		p.log.Warn("the table is not as it was written; writing all of it anew", "table", p.table.String(), "error", err)
@@ -114,21 +114,21 @@ func (b *Dataplane) SetTap(ctx context.Context, t dataplane.Tap) error {
 	return p.write(next)
 }
 
-// taps returns the dataplane's tap.
-func (b *Dataplane) taps() *taps {
-	if b.tap == nil {
-		b.tap = &taps{writer: b.writer, table: inet(b.table.name + tapSuffix)}
+// dnsTable returns the dataplane's table of DNS answers.
+func (b *Dataplane) dnsTable() *dnsTable {
+	if b.dns == nil {
+		b.dns = &dnsTable{writer: b.writer, table: inet(b.table.name + dnsSuffix)}
 	}
-	return b.tap
+	return b.dns
 }
 
-// write writes the whole table in one atomic step; none if there is nothing to tap.
-func (p *taps) write(c tapContent) error {
+// write writes the whole table in one atomic step; none if there is nothing to pick out.
+func (p *dnsTable) write(c dnsContent) error {
 	if len(c.entries) == 0 {
 		if err := p.deleteTable(p.table); err != nil {
 			return err
 		}
-		p.tap, p.inForce = c, true
+		p.content, p.inForce = c, true
 		return nil
 	}
 	var errs []error
@@ -142,7 +142,7 @@ func (p *taps) write(c tapContent) error {
 		c.emit(out)
 		err := p.send(out)
 		if err == nil {
-			p.tap, p.inForce, p.queue = c, true, k
+			p.content, p.inForce, p.queue = c, true, k
 			return nil
 		}
 		errs = append(errs, err)
@@ -155,12 +155,12 @@ func (p *taps) write(c tapContent) error {
 }
 
 // compare lists what differs between the kernel's table and what it should be.
-func (p *taps) compare() ([]string, error) {
-	if p == nil || !p.inForce || len(p.tap.entries) == 0 {
+func (p *dnsTable) compare() ([]string, error) {
+	if p == nil || !p.inForce || len(p.content.entries) == 0 {
 		return nil, nil
 	}
 	c := newComparison()
-	p.tap.emit(c)
+	p.content.emit(c)
 	findings, err := c.with(p.conn, p.table)
 	for i := range findings {
 		findings[i] = fmt.Sprintf("table %s: %s", p.table, findings[i])
@@ -168,13 +168,13 @@ func (p *taps) compare() ([]string, error) {
 	return findings, err
 }
 
-func (c *tapContent) emit(out sink) {
+func (c *dnsContent) emit(out sink) {
 	for family := range familyDigit {
 		for _, name := range []string{serversName(family), clientsName(family)} {
 			out.addSet(addrSet(name, family))
 		}
 	}
-	out.addSet(setSpec{name: tapReader, keyType: inetProto, keyLen: 1, size: readerRoom, brief: true})
+	out.addSet(setSpec{name: readerSet, keyType: inetProto, keyLen: 1, size: readerCapacity, brief: true})
 	for _, e := range slices.SortedFunc(maps.Keys(c.entries), compareEntries) {
 		out.addElement(e.set, element{key: e.key})
 	}
@@ -199,17 +199,17 @@ func (c *tapContent) emit(out sink) {
 		}
 	}
 	out.addChain(chainRules{name: answers, rules: tracked})
-	out.addBaseChain(chainSpec{name: "postrouting", base: true, hook: hookPostrouting, priority: tapPriority}, []rule{always(jumpTo(answers))})
-	out.addBaseChain(chainSpec{name: "input", base: true, hook: hookInput, priority: tapPriority}, []rule{always(jumpTo(answers))})
-	out.addBaseChain(chainSpec{name: tapPulse, base: true, hook: hookOutput, priority: pulsePriority}, []rule{pulseRule()})
-	out.addBaseChain(chainSpec{name: tapOutput, base: true, hook: hookOutput, priority: tapPriority}, untracked)
+	out.addBaseChain(chainSpec{name: "postrouting", base: true, hook: hookPostrouting, priority: dnsPriority}, []rule{always(jumpTo(answers))})
+	out.addBaseChain(chainSpec{name: "input", base: true, hook: hookInput, priority: dnsPriority}, []rule{always(jumpTo(answers))})
+	out.addBaseChain(chainSpec{name: heartbeatChain, base: true, hook: hookOutput, priority: heartbeatPriority}, []rule{heartbeatRule()})
+	out.addBaseChain(chainSpec{name: untrackedChain, base: true, hook: hookOutput, priority: dnsPriority}, untracked)
 }
 
 // enqueue counts and queues.
-func (c *tapContent) enqueue(conditions []expr) rule {
+func (c *dnsContent) enqueue(conditions []expr) rule {
 	return rule{
 		exprs:   append(conditions, expr{kind: counter}, expr{kind: c.queue, key: uint32(c.number)}),
-		comment: tapComment,
+		comment: answersComment,
 	}
 }
 
@@ -226,10 +226,10 @@ func compareEntries(a, b sourceEntry) int {
 	return 1
 }
 
-// Answers sums up what was queued.
-func (b *Dataplane) Answers(ctx context.Context) (uint64, error) {
-	p := b.tap
-	if p == nil || !p.inForce || len(p.tap.entries) == 0 {
+// QueuedAnswers sums up what was queued.
+func (b *Dataplane) QueuedAnswers(ctx context.Context) (uint64, error) {
+	p := b.dns
+	if p == nil || !p.inForce || len(p.content.entries) == 0 {
 		return 0, nil
 	}
 	if err := ctx.Err(); err != nil {
@@ -237,7 +237,7 @@ func (b *Dataplane) Answers(ctx context.Context) (uint64, error) {
 	}
 	var sum uint64
 	err := each(b.conn, getRules(p.table), func(a nfnl.Attrs) error {
-		if readComment(a.Get(unix.NFTA_RULE_USERDATA)) == tapComment {
+		if readComment(a.Get(unix.NFTA_RULE_USERDATA)) == answersComment {
 			sum += readCounter(a).packets
 		}
 		return nil
@@ -248,22 +248,22 @@ func (b *Dataplane) Answers(ctx context.Context) (uint64, error) {
 	return sum, nil
 }
 
-var _ dataplane.Tapped = (*Dataplane)(nil)
+var _ dataplane.DNSQueuer = (*Dataplane)(nil)
 
 // isThere reports whether the table is in force.
-func (p *taps) isThere() bool { return p != nil && p.inForce && len(p.tap.entries) > 0 }
+func (p *dnsTable) isThere() bool { return p != nil && p.inForce && len(p.content.entries) > 0 }
 
-// tapSpare is how much more room the sets of addresses get while addresses are
+// dnsSpare is how much more capacity the sets of addresses get while addresses are
 // learned. When they are full the whole table changes hands, and the kernel drops
 // every packet that waits in any queue whenever anybody takes a chain off a hook:
 // clients ask again, but only after seconds.
-const tapSpare = 8192
+const dnsSpare = 8192
 
-// setSpare returns the sets of addresses more room.
+// setSpare gives the sets of addresses more capacity.
 func (l *layout) setSpare(n int) {
 	l.spare = n
-	for name, u := range l.room {
-		u.room += n
-		l.room[name] = u
+	for name, u := range l.capacity {
+		u.capacity += n
+		l.capacity[name] = u
 	}
 }

@@ -36,36 +36,36 @@ func (r *raw) visitElement(set string, e element, err error) error {
 	return err
 }
 
-// TestCompareTapFindsMutations changes one thing at a time in the kernel's table for
+// TestCompareDNSQueueFindsMutations changes one thing at a time in the kernel's table for
 // answers of DNS servers: each is found.
-func TestCompareTapFindsMutations(t *testing.T) {
+func TestCompareDNSQueueFindsMutations(t *testing.T) {
 	l := newLab(t)
 	b := newDataplane(t, nodeNS(l))
 	apply(t, b, tabletest.Empty().Step(podTables()))
-	tap := tapOf("10.96.0.10 fd00:96::a", "10.9.0.1 10.9.0.2 fd00::1")
-	compare := func(tap dataplane.Tap) []string {
+	rules := rulesOf("10.96.0.10 fd00:96::a", "10.9.0.1 10.9.0.2 fd00::1")
+	compare := func(rules dataplane.DNSQueueRules) []string {
 		t.Helper()
-		findings, err := CompareTap(t.Context(), Options{NetNS: nodeNS(l)}, tap)
+		findings, err := CompareDNSQueue(t.Context(), Options{NetNS: nodeNS(l)}, rules)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return findings
 	}
-	if f := compare(tap); len(f) == 0 {
+	if f := compare(rules); len(f) == 0 {
 		t.Error("a missing table is not found")
 	}
-	if f := compare(dataplane.Tap{}); len(f) > 0 {
+	if f := compare(dataplane.DNSQueueRules{}); len(f) > 0 {
 		t.Errorf("no table, and none is to be there: %q", f)
 	}
-	setTap(t, b, tap)
-	if f := compare(tap); len(f) > 0 {
+	setDNSQueue(t, b, rules)
+	if f := compare(rules); len(f) > 0 {
 		t.Fatalf("as written: %q", f)
 	}
-	if f := compare(dataplane.Tap{}); len(f) != 1 {
+	if f := compare(dataplane.DNSQueueRules{}); len(f) != 1 {
 		t.Errorf("a table too many: %q", f)
 	}
 	r := &raw{rules: map[string][]rule{}, elements: map[string][]element{}}
-	if err := dump(b.conn, b.tap.table, r); err != nil {
+	if err := dump(b.conn, b.dns.table, r); err != nil {
 		t.Fatal(err)
 	}
 	found := 0
@@ -73,18 +73,18 @@ func TestCompareTapFindsMutations(t *testing.T) {
 		t.Helper()
 		var err error
 		for _, f := range fill {
-			out := newBatch(b.tap.table)
+			out := newBatch(b.dns.table)
 			f(out)
 			err = errors.Join(err, b.send(out))
 		}
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
-		if f := compare(tap); len(f) == 0 {
+		if f := compare(rules); len(f) == 0 {
 			t.Errorf("not found: %s", text)
 		}
 		found++
-		if err := b.tap.write(b.tap.tap); err != nil {
+		if err := b.dns.write(b.dns.content); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -115,18 +115,18 @@ func TestCompareTapFindsMutations(t *testing.T) {
 		stockNFT(t, l, "chain inet tierwall-dns "+c.name+" { policy drop ; }")
 		try("policy of "+c.name, func(*batch) {})
 	}
-	other := tap
+	other := rules
 	other.Queue++
 	if f := compare(other); len(f) == 0 {
 		t.Error("another queue is not found")
 	}
 	queueFlags = 0
-	err := b.tap.write(b.tap.tap)
+	err := b.dns.write(b.dns.content)
 	if queueFlags = queueBypass; err != nil {
 		t.Fatal(err)
 	}
 	try("a queue that holds up what nobody reads", func(*batch) {})
-	if err := b.SetTap(context.Background(), dataplane.Tap{}); err != nil {
+	if err := b.SetDNSQueue(context.Background(), dataplane.DNSQueueRules{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%d mutations", found)

@@ -9,22 +9,22 @@ import (
 	"github.com/tierwall/tierwall/internal/nfnl"
 )
 
-// Whole tables change hands without a window and without a lost packet. A packet
+// Whole tables are swapped without a window and without a lost packet. A packet
 // that is on its way through a table when the kernel replaces it finds the
 // table's sets empty, and would be dropped. So no packet may be inside a table
 // that goes away:
 //
-//  1. the new rules are written as a table of their own, the bridge, behind the old one;
-//  2. the old table's base chain goes: packets that come now pass the bridge only;
+//  1. the new rules are written as a table of their own, the staging table, behind the old one;
+//  2. the old table's base chain goes: packets that come now pass the staging table only;
 //  3. once the packets that were inside have left, the old table is replaced;
-//  4. the bridge's base chain goes, and then the bridge.
+//  4. the staging table's base chain goes, and then the staging table.
 //
 // At every moment at least one of them decides, and an end in the middle leaves
-// a bridge that the next start takes down.
-const bridgeSuffix = "-handover"
+// a staging table that the next start takes down.
+const stagingSuffix = "-handover"
 
-// bridge returns the table that stands in for another one.
-func (t tableID) bridge() tableID { return tableID{t.family, t.name + bridgeSuffix} }
+// staging returns the table that stands in for another one.
+func (t tableID) staging() tableID { return tableID{t.family, t.name + stagingSuffix} }
 
 // content is all that a table holds.
 type content interface {
@@ -43,29 +43,29 @@ func (b *writer) replace(table tableID, c content) error {
 		if err := b.writeWhole(table, 0, c, nil); err != nil {
 			return err
 		}
-		return b.deleteTable(table.bridge())
+		return b.deleteTable(table.staging())
 	}
-	if err := b.writeWhole(table.bridge(), 1, c, nil); err != nil {
+	if err := b.writeWhole(table.staging(), 1, c, nil); err != nil {
 		return err
 	}
 	if err := b.unhook(table); err != nil {
 		// Somebody took the base chain away, or another program wrote the table. The
-		// bridge is in force, so replacing it at once opens nothing.
+		// staging table is in force, so replacing it at once opens nothing.
 		b.log.Debug("the old table has no base chain of ours", "table", table.name, "error", err)
 	}
 	if now, err := b.oldCounters(table); err == nil && now != nil {
 		old = now // with what the last packets added
 	}
 	if err := b.writeWhole(table, 0, c, old); err != nil {
-		// The bridge stays: it enforces what this table should have.
-		return fmt.Errorf("%w (table %s is in force in its place)", err, table.bridge().name)
+		// The staging table stays: it enforces what this table should have.
+		return fmt.Errorf("%w (table %s is in force in its place)", err, table.staging().name)
 	}
-	if err := b.unhook(table.bridge()); err != nil {
-		b.log.Warn("the table for the handover stays until the next start; it says the same as ours",
-			"table", table.bridge().name, "error", err)
+	if err := b.unhook(table.staging()); err != nil {
+		b.log.Warn("the staging table stays until the next start; it says the same as ours",
+			"table", table.staging().name, "error", err)
 		return nil
 	}
-	return b.deleteTable(table.bridge())
+	return b.deleteTable(table.staging())
 }
 
 // writeWhole writes a table in the place of any table of that name, where no

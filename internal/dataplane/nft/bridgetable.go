@@ -25,15 +25,15 @@ import (
 //
 // Frames of other protocols pass: nothing here decides about them.
 const (
-	portsChain    = "prerouting"
-	advertChain   = "advert"
-	portsPriority = -300 // before br_netfilter has the rules for IP asked
+	bridgeChain    = "prerouting"
+	advertChain    = "advert"
+	bridgePriority = -300 // before br_netfilter has the rules for IP asked
 
 	hookPrerouting = 0 // NF_BR_PRE_ROUTING
 )
 
-// ports is the table of the bridge family.
-type ports struct {
+// bridgeTable is the table of the bridge family.
+type bridgeTable struct {
 	*writer
 	table   tableID
 	sources map[sourceEntry]bool
@@ -44,7 +44,7 @@ type ports struct {
 }
 
 // set brings the table to its next state: elements of sets, unless there is no table.
-func (p *ports) set(sources map[sourceEntry]bool) error {
+func (p *bridgeTable) set(sources map[sourceEntry]bool) error {
 	if p.unable != nil {
 		return nil
 	}
@@ -65,12 +65,12 @@ func (p *ports) set(sources map[sourceEntry]bool) error {
 }
 
 // write writes the whole table; none if nothing is to be checked.
-func (p *ports) write(sources map[sourceEntry]bool) error {
+func (p *bridgeTable) write(sources map[sourceEntry]bool) error {
 	var err error
 	if len(sources) == 0 {
-		err = errors.Join(p.deleteTable(p.table), p.deleteTable(p.table.bridge()))
+		err = errors.Join(p.deleteTable(p.table), p.deleteTable(p.table.staging()))
 	} else {
-		err = p.replace(p.table, &portsContent{sources})
+		err = p.replace(p.table, &bridgeContent{sources})
 	}
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) {
 		p.unable = err
@@ -88,12 +88,12 @@ func (p *ports) write(sources map[sourceEntry]bool) error {
 }
 
 // compare lists what differs between the kernel's table and what it should be.
-func (p *ports) compare() ([]string, error) {
+func (p *bridgeTable) compare() ([]string, error) {
 	if !p.inForce || len(p.sources) == 0 {
 		return nil, nil
 	}
 	c := newComparison()
-	if err := (&portsContent{p.sources}).emit(c); err != nil {
+	if err := (&bridgeContent{p.sources}).emit(c); err != nil {
 		return nil, err
 	}
 	findings, err := c.with(p.conn, p.table)
@@ -103,13 +103,13 @@ func (p *ports) compare() ([]string, error) {
 	return findings, err
 }
 
-type portsContent struct{ sources map[sourceEntry]bool }
+type bridgeContent struct{ sources map[sourceEntry]bool }
 
-func (*portsContent) emitAddrs(sink) {}
+func (*bridgeContent) emitAddrs(sink) {}
 
-func (c *portsContent) emit(out sink) error {
+func (c *bridgeContent) emit(out sink) error {
 	emitSources(out, c.sources)
-	out.addBaseChain(chainSpec{name: portsChain, base: true, hook: hookPrerouting, priority: portsPriority},
+	out.addBaseChain(chainSpec{name: bridgeChain, base: true, hook: hookPrerouting, priority: bridgePriority},
 		[]rule{when(fromLink(), jumpTo(sourceChain))})
 	out.addChain(chainRules{name: sourceChain, rules: portRules()})
 	out.addChain(chainRules{name: advertChain, rules: advertRules()})

@@ -20,19 +20,19 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// guarded is a node with pods, whose interfaces are known: one who may be
+// spoofLab is a node with pods, whose interfaces are known: one who may be
 // believed, one who lies, and one who is spoken to.
-type guarded struct {
+type spoofLab struct {
 	t                     *testing.T
 	lab                   *lab.Lab
 	b                     *Dataplane
 	honest, liar, spokeTo *lab.Host
-	guard                 dataplane.Guard
+	known                 dataplane.AntiSpoofing
 }
 
-func newGuarded(t *testing.T, bridge bool) *guarded {
+func newSpoofLab(t *testing.T, bridge bool) *spoofLab {
 	l := newLab(t)
-	g := &guarded{t: t, lab: l}
+	g := &spoofLab{t: t, lab: l}
 	if bridge {
 		err := l.AddBridge(lab.BridgeConfig{Name: "cni0", Gateways: []netip.Prefix{
 			netip.MustParsePrefix("10.244.1.1/24"), netip.MustParsePrefix("fd00:244::1/64"),
@@ -52,15 +52,15 @@ func newGuarded(t *testing.T, bridge bool) *guarded {
 		if *h, err = l.AddHost(cfg); err != nil {
 			t.Fatal(err)
 		}
-		g.guard.Links = append(g.guard.Links, dataplane.Link{Index: g.index((*h).Interface()), Port: bridge, Addrs: (*h).Addrs()})
+		g.known.Links = append(g.known.Links, dataplane.Link{Index: g.index((*h).Interface()), Port: bridge, Addrs: (*h).Addrs()})
 	}
 	g.b = newDataplane(t, nodeNS(l))
 	apply(t, g.b, tabletest.Empty().Step(tabletest.First()))
-	g.set(g.guard)
+	g.set(g.known)
 	return g
 }
 
-func (g *guarded) index(name string) (index int) {
+func (g *spoofLab) index(name string) (index int) {
 	g.t.Helper()
 	if err := g.lab.Node().Do(func() error {
 		i, err := net.InterfaceByName(name)
@@ -74,23 +74,23 @@ func (g *guarded) index(name string) (index int) {
 	return index
 }
 
-func (g *guarded) set(guard dataplane.Guard) {
+func (g *spoofLab) set(known dataplane.AntiSpoofing) {
 	g.t.Helper()
-	if err := g.b.SetGuard(context.Background(), guard); err != nil {
+	if err := g.b.SetAntiSpoofing(context.Background(), known); err != nil {
 		g.t.Fatal(err)
 	}
 	g.same()
 }
 
 // same checks that the kernel has what was written.
-func (g *guarded) same() {
+func (g *spoofLab) same() {
 	g.t.Helper()
 	if d, err := g.b.Check(context.Background()); err != nil || len(d.Findings) > 0 {
 		g.t.Errorf("the kernel differs: %q, %v", d.Findings, err)
 	}
 }
 
-func (g *guarded) spoofed() uint64 {
+func (g *spoofLab) spoofed() uint64 {
 	g.t.Helper()
 	n, err := g.b.Spoofed(context.Background())
 	if err != nil {
@@ -114,7 +114,7 @@ func eventually(t *testing.T, what string, cond func() bool) {
 func TestSpoofedSources(t *testing.T) {
 	for name, bridge := range map[string]bool{"routed": false, "bridge": true} {
 		t.Run(name, func(t *testing.T) {
-			g := newGuarded(t, bridge)
+			g := newSpoofLab(t, bridge)
 			for _, is6 := range []int{0, 1} {
 				dst := g.spokeTo.Addrs()[is6]
 				server, err := g.spokeTo.ListenPacket("udp", netip.AddrPortFrom(dst, 9999).String())
@@ -139,8 +139,8 @@ func TestSpoofedSources(t *testing.T) {
 				g.expect(server, "truth", netip.AddrPortFrom(liar, 4003))
 			}
 			g.same()
-			// Without a guard the same packets arrive: it was the guard that stopped them.
-			g.set(dataplane.Guard{})
+			// When no source is checked the same packets arrive: it was the check that stopped them.
+			g.set(dataplane.AntiSpoofing{})
 			server, err := g.spokeTo.ListenPacket("udp", netip.AddrPortFrom(g.spokeTo.Addr4(), 9998).String())
 			if err != nil {
 				t.Fatal(err)
@@ -154,7 +154,7 @@ func TestSpoofedSources(t *testing.T) {
 }
 
 // expect reads the next packet.
-func (g *guarded) expect(server net.PacketConn, text string, from netip.AddrPort) {
+func (g *spoofLab) expect(server net.PacketConn, text string, from netip.AddrPort) {
 	g.t.Helper()
 	if err := server.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		g.t.Fatal(err)
@@ -170,12 +170,12 @@ func (g *guarded) expect(server net.PacketConn, text string, from netip.AddrPort
 	}
 }
 
-// TestGuardedConnections makes connections of all kinds between guarded pods, the
+// TestConnectionsWithAntiSpoofing makes connections of all kinds between pods whose sources are checked, the
 // node and each other: nothing that is true is stopped.
-func TestGuardedConnections(t *testing.T) {
+func TestConnectionsWithAntiSpoofing(t *testing.T) {
 	for name, bridge := range map[string]bool{"routed": false, "bridge": true} {
 		t.Run(name, func(t *testing.T) {
-			g := newGuarded(t, bridge)
+			g := newSpoofLab(t, bridge)
 			hosts := append(g.lab.Hosts(), g.lab.Node())
 			for _, from := range hosts {
 				for _, to := range hosts {
@@ -204,7 +204,7 @@ func TestGuardedConnections(t *testing.T) {
 // TestBridgeClaims has a pod on a bridge claim the address of another, by ARP and
 // by neighbour advertisements.
 func TestBridgeClaims(t *testing.T) {
-	g := newGuarded(t, true)
+	g := newSpoofLab(t, true)
 	claim := func(sender netip.Addr) []byte {
 		b := []byte{0, 1, 8, 0, 6, 4, 0, 2, 2, 0, 0, 0, 0, 9}
 		b = append(b, sender.AsSlice()...)
@@ -234,7 +234,7 @@ func TestBridgeClaims(t *testing.T) {
 // TestBridgePolicy checks that packets between ports of one bridge meet policy
 // when br_netfilter is on, and do not when it is off: which is why that is reported.
 func TestBridgePolicy(t *testing.T) {
-	g := newGuarded(t, true)
+	g := newSpoofLab(t, true)
 	deny := tabletest.First()
 	deny.Deciders[1] = dataplane.Decider{ID: 1, Direction: policy.Ingress, By: policy.Decider{Tier: "default", Kind: "K", Name: "none"}}
 	deny.Rows[1] = dataplane.Row{{LastProtocol: 255, Dst: dataplane.FullRange, Src: dataplane.FullRange, Decider: 1}}
@@ -269,7 +269,7 @@ func TestBridgePolicy(t *testing.T) {
 // TestUnknownAddresses checks the node's pod networks: addresses in them that are
 // no endpoint's have no traffic, endpoints without any policy have all of it.
 func TestUnknownAddresses(t *testing.T) {
-	g := newGuarded(t, false)
+	g := newSpoofLab(t, false)
 	known := tabletest.First()
 	for _, h := range []*lab.Host{g.honest, g.spokeTo} {
 		for _, a := range h.Addrs() {
@@ -278,12 +278,12 @@ func TestUnknownAddresses(t *testing.T) {
 	}
 	apply(t, g.b, tabletest.First().Step(known))
 	addHost(t, g.lab, "world", world4IP.String(), world6IP.String())
-	g.guard.PodNets = []netip.Prefix{
+	g.known.PodNets = []netip.Prefix{
 		netip.MustParsePrefix("10.244.1.0/25"), netip.MustParsePrefix("10.244.1.0/24"), netip.MustParsePrefix("fd00:244::/62"),
 	}
-	for round, nets := range [][]netip.Prefix{g.guard.PodNets, g.guard.PodNets, nil} {
-		g.guard.PodNets = nets
-		g.set(g.guard)
+	for round, nets := range [][]netip.Prefix{g.known.PodNets, g.known.PodNets, nil} {
+		g.known.PodNets = nets
+		g.set(g.known)
 		for _, pair := range [][2]string{{"honest", "spokeTo"}, {"world", "honest"}, {"honest", "world"}, {"node", "liar"}, {"liar", "node"}, {"liar", "honest"}, {"honest", "liar"}, {"world", "liar"}, {"liar", "world"}} {
 			from, to := g.lab.Host(pair[0]), g.lab.Host(pair[1])
 			want := lab.Allowed
@@ -310,15 +310,15 @@ func TestUnknownAddresses(t *testing.T) {
 	}
 }
 
-// TestGuardSteps changes the guard, has it outlive a restart, a repair and a step
+// TestAntiSpoofingSteps changes what is known of interfaces, has it outlive a restart, a repair and a step
 // that the kernel refuses, and go away.
-func TestGuardSteps(t *testing.T) {
+func TestAntiSpoofingSteps(t *testing.T) {
 	for name, bridge := range map[string]bool{"routed": false, "bridge": true} {
 		t.Run(name, func(t *testing.T) {
-			g := newGuarded(t, bridge)
-			less := dataplane.Guard{Links: g.guard.Links[1:]}
+			g := newSpoofLab(t, bridge)
+			less := dataplane.AntiSpoofing{Links: g.known.Links[1:]}
 			g.set(less)
-			g.set(g.guard)
+			g.set(g.known)
 			g.set(less)
 			table := inet(DefaultTable)
 			if bridge {
@@ -331,7 +331,7 @@ func TestGuardSteps(t *testing.T) {
 			}
 			g.same()
 			tamper(t, nodeNS(g.lab), func(w *nfnl.Writer) { writeTable(w, unix.NFT_MSG_DELTABLE, table) })
-			g.set(g.guard) // a step that does not fit what is there
+			g.set(g.known) // a step that does not fit what is there
 
 			text := stockNFT(t, g.lab, "list ruleset")
 			wants := []string{"type iface_index\n\t\telements = { \"tw1\", \"tw2\", \"tw3\" }", "iif @links jump source", "iif . ip saddr @sources4 return", "iif . ip6 saddr @sources6 return", `comment "not its own address"`}
@@ -345,7 +345,7 @@ func TestGuardSteps(t *testing.T) {
 			}
 
 			next := newDataplane(t, nodeNS(g.lab)) // another agent
-			if err := next.SetGuard(context.Background(), less); err != nil {
+			if err := next.SetAntiSpoofing(context.Background(), less); err != nil {
 				t.Fatal(err)
 			}
 			apply(t, next, tabletest.Empty().Step(tabletest.First()))
@@ -371,7 +371,7 @@ func TestOverlappingPodNets(t *testing.T) {
 	if want := "[10.0.0.0/8 192.0.2.0/24 fd00::/64]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	g := newGuarded(t, false)
-	g.guard.PodNets = []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24"), netip.MustParsePrefix("10.244.0.0/16")}
-	g.set(g.guard)
+	g := newSpoofLab(t, false)
+	g.known.PodNets = []netip.Prefix{netip.MustParsePrefix("10.244.1.0/24"), netip.MustParsePrefix("10.244.0.0/16")}
+	g.set(g.known)
 }

@@ -28,7 +28,7 @@ import (
 // and does so for packets of established connections too, which go by addresses
 // as well. Interfaces are known by their number, not by their name: a number is not used
 // again while it could be mistaken. Ports of bridges have a table of their own,
-// see ports.go.
+// see bridgetable.go.
 //
 // If the node has pod networks of its own, addresses in them that are no local
 // endpoint's have no traffic:
@@ -115,8 +115,8 @@ func denied(conditions []expr, why string) rule {
 	return r
 }
 
-// emitGuard returns the chains of the guard.
-func (l *layout) emitGuard(out sink) {
+// emitAntiSpoofing hands out the chains that check sources.
+func (l *layout) emitAntiSpoofing(out sink) {
 	emitSources(out, l.sources)
 	rules := make([]rule, 0, 3)
 	for family := range familyDigit {
@@ -164,12 +164,12 @@ func inNet(p netip.Prefix, s side) []expr {
 	})
 }
 
-// SetGuard brings the guard to its next state.
-func (b *Dataplane) SetGuard(ctx context.Context, g dataplane.Guard) error {
+// SetAntiSpoofing brings what is known of interfaces to its next state.
+func (b *Dataplane) SetAntiSpoofing(ctx context.Context, g dataplane.AntiSpoofing) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := b.ports.set(sourceEntries(g.Links, true)); err != nil {
+	if err := b.bridge.set(sourceEntries(g.Links, true)); err != nil {
 		return err
 	}
 	sources, nets := sourceEntries(g.Links, false), normalNets(g.PodNets)
@@ -214,11 +214,11 @@ func normalNets(nets []netip.Prefix) []netip.Prefix {
 	return apart
 }
 
-// relaid derives everything from the state again; the guard and the options stay.
+// relaid derives everything from the state again; what is known of interfaces and the options stay.
 func (b *Dataplane) relaid(s *dataplane.State) *layout {
 	next := newLayout(s)
-	if b.tap.isThere() {
-		next.setSpare(tapSpare)
+	if b.dns.isThere() {
+		next.setSpare(dnsSpare)
 	}
 	next.sources, next.podNets, next.logging = b.sources, b.podNets, b.logging
 	next.host.settings = b.host.settings
@@ -226,10 +226,10 @@ func (b *Dataplane) relaid(s *dataplane.State) *layout {
 	return next
 }
 
-// Spoofed sums up what the guard has dropped.
+// Spoofed sums up what was dropped for its source.
 func (b *Dataplane) Spoofed(ctx context.Context) (uint64, error) {
 	var sum uint64
-	for _, t := range []tableID{b.table, b.ports.table} {
+	for _, t := range []tableID{b.table, b.bridge.table} {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
@@ -249,7 +249,7 @@ func (b *Dataplane) Spoofed(ctx context.Context) (uint64, error) {
 	return sum, nil
 }
 
-var _ dataplane.Guarded = (*Dataplane)(nil)
+var _ dataplane.AntiSpoofer = (*Dataplane)(nil)
 
 // hereEntry is a local endpoint in the set of all of them.
 func hereEntry(a netip.Addr) entry {

@@ -1,0 +1,69 @@
+package dataplane
+
+import (
+	"context"
+
+	"github.com/tierwall/tierwall/policy"
+)
+
+// What tables can be asked. FlowDecider is required of all: of State, of what a backend
+// should have in force, of what was read back from a kernel. The others are optional
+// parts, of a kernel's tables above all; who verifies them asks as much as they can tell:
+//
+//	HostDecider        what host endpoints decide at one hook
+//	HookDecider        what all base chains at one hook do to a packet
+//	PointLister        at which points host endpoints govern
+//	Bounded            where verdicts may change
+//	DNSQueueComparer   what the rules for answers of DNS servers differ in
+
+// Verdict is what tables say of one end of a flow.
+type Verdict struct {
+	Governed bool // false: the end has no say
+	Allow    bool
+	Decider  DeciderID
+}
+
+// FlowDecider decides flows by tables.
+type FlowDecider interface {
+	Decide(f policy.Flow) (egress, ingress Verdict)
+}
+
+// HostDecider decides what host endpoints say at one hook, failsafes aside.
+type HostDecider interface {
+	// DecideHost decides a flow at the point of a hook and an interface. An
+	// interface without a point of its own has that of all interfaces.
+	DecideHost(at PointKey, f policy.Flow) Verdict
+}
+
+// HookDecider is a kernel whose base chains can be walked. Both hooks of forwarding
+// stand for all that happens where packets are routed, unless a packet is Alone.
+type HookDecider interface {
+	// AtHook walks all base chains that are at the place of a hook in the kernel,
+	// policies of base chains included, as a packet does.
+	AtHook(h policy.Hook, p HookPacket) HookOutcome
+	// Misplaced says what is wrong with where base chains are, one line each.
+	Misplaced() []string
+	// Links returns the numbers of interfaces of local endpoints, of which the kernel
+	// checks the sources of packets.
+	Links() []uint32
+	// Failsafes returns what the kernel holds always open.
+	Failsafes() []policy.Failsafe
+}
+
+// PointLister is a kernel that says where host endpoints govern.
+type PointLister interface {
+	// Points lists the points, in no order. Their node is not known there.
+	Points() []PointKey
+}
+
+// Bounded is a kernel that says where its verdicts may change.
+type Bounded interface {
+	Boundaries() Boundaries
+}
+
+// DNSQueueComparer is a kernel whose rules for answers of DNS servers can be compared.
+type DNSQueueComparer interface {
+	// DNSQueueDifferences lists what they have otherwise than r, one line each. It reads
+	// the kernel.
+	DNSQueueDifferences(ctx context.Context, r DNSQueueRules) ([]string, error)
+}
