@@ -26,14 +26,8 @@ spec:
 `
 	}
 	socket := filepath.Join(t.TempDir(), "authz.sock")
-	r := newRigWith(t, map[string]string{"cluster.yaml": clusterYAML, "policy.yaml": rule("/a")},
-		func(c *Config, _ *faults) { c.ExtAuthz = &extauthz.Config{Address: "unix:" + socket, Group: -1} },
-		func(a *agent) {
-			if err := a.listenAuthz(); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(a.closeAuthz)
-		})
+	r := newRig(t, map[string]string{"cluster.yaml": clusterYAML, "policy.yaml": rule("/a")},
+		func(c *Config, _ *faults) { c.ExtAuthz = &extauthz.Config{Address: "unix:" + socket, Group: -1} })
 	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

@@ -3,9 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -15,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/tierwall/tierwall/internal/agent/podstart"
 	"github.com/tierwall/tierwall/internal/cni"
 	"github.com/tierwall/tierwall/internal/cni/wire"
 	"github.com/tierwall/tierwall/internal/store"
@@ -42,22 +41,11 @@ func (c cluster) Watch(ctx context.Context, deliver func(store.Batch) error) err
 }
 
 // newClusterRig starts an agent on a cluster.
-func newClusterRig(t *testing.T, tweak func(*Config, *faults), prepare func(*agent)) (*rig, cluster) {
+func newClusterRig(t *testing.T, tweak func(*Config, *faults)) (*rig, cluster) {
 	t.Helper()
 	c := make(cluster)
 	r := &rig{t: t, k: &faults{}, logs: &syncBuffer{}}
-	cfg := Config{
-		Source: c, Node: "here", Open: r.k.open, CheckInterval: time.Hour, Version: "test",
-		Log: slog.New(slog.NewTextHandler(r.logs, nil)), retryPause: time.Millisecond,
-	}
-	if tweak != nil {
-		tweak(&cfg, r.k)
-	}
-	r.a = newAgent(cfg)
-	if prepare != nil {
-		prepare(r.a)
-	}
-	r.serve(httptest.NewServer(localOnly(r.a.handler())))
+	r.start(c, tweak)
 	return r, c
 }
 
@@ -101,7 +89,7 @@ func attached(name, uid, container string, addrs ...string) cni.Pod {
 func TestFirstStateInParts(t *testing.T) {
 	waiting := &Waiting{}
 	waiting.Set([]store.Finding{{Message: "pods: the API server cannot be reached"}})
-	r, c := newClusterRig(t, func(cfg *Config, _ *faults) { cfg.Waiting = waiting }, nil)
+	r, c := newClusterRig(t, func(cfg *Config, _ *faults) { cfg.Waiting = waiting })
 	r.eventually("it says what it waits for", func() bool {
 		code, body := r.get("/readyz")
 		return code == http.StatusServiceUnavailable && strings.Contains(body, "cannot be reached")
@@ -134,7 +122,7 @@ func TestFirstStateInParts(t *testing.T) {
 
 // TestEmptyCluster: an empty cluster is one, and what an earlier agent left in the kernel goes.
 func TestEmptyCluster(t *testing.T) {
-	r, c := newClusterRig(t, nil, nil)
+	r, c := newClusterRig(t, nil)
 	c <- store.Batch{}
 	r.eventually("in force", func() bool { return r.status().Ready })
 	if len(r.k.steps) != 1 {
@@ -155,11 +143,11 @@ func TestClusterRestart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			run := t.TempDir()
-			r, c := newClusterRig(t, nil, withJournal(t, run))
+			r, c := newClusterRig(t, keepsIn(run))
 			c <- store.Batch{Updated: good}
 			r.eventually("in force", func() bool { return !r.k.allows("10.0.0.2", "10.0.0.1", 80) })
 			r.stop()
-			r, c = newClusterRig(t, nil, withJournal(t, run))
+			r, c = newClusterRig(t, keepsIn(run))
 			for _, b := range first {
 				c <- b
 			}
@@ -173,10 +161,20 @@ func TestClusterRestart(t *testing.T) {
 	}
 }
 
+// pods returns the component that answers the CNI plugin.
+func (a *agent) pods() *podstart.Component {
+	for _, c := range a.components {
+		if p, ok := c.(*podstart.Component); ok {
+			return p
+		}
+	}
+	return nil
+}
+
 // ensure calls Ensure and gives its end.
 func ensure(ctx context.Context, a *agent, p cni.Pod) chan error {
 	done := make(chan error, 1)
-	go func() { done <- a.Ensure(ctx, p) }()
+	go func() { done <- a.pods().Ensure(ctx, p) }()
 	return done
 }
 
@@ -200,10 +198,10 @@ func (r *rig) waitsFor(why string, pod cni.Pod, others int) {
 	done := ensure(ctx, r.a, pod)
 	r.eventually("it waits for: "+why, func() bool {
 		found := make(chan int, 1)
-		if err := r.a.ask(ctx, func() {
+		if err := r.a.Call(ctx, func() {
 			n := 0
-			for w := range r.a.waiters {
-				if w.pod.PodID == pod.PodID && strings.Contains(*w.why.Load(), why) {
+			for _, w := range r.a.pods().WaitsFor(pod.PodID) {
+				if strings.Contains(w, why) {
 					n++
 				}
 			}
@@ -222,7 +220,7 @@ func (r *rig) waitsFor(why string, pod cni.Pod, others int) {
 // TestPodStart is the life of a pod that the CNI plugin starts.
 func TestPodStart(t *testing.T) {
 	ctx := context.Background()
-	r, c := newClusterRig(t, nil, nil)
+	r, c := newClusterRig(t, nil)
 	db := attached("db", "u1", "c1", "10.0.0.1")
 	early := ensure(ctx, r.a, db) // before the first state
 
@@ -262,15 +260,15 @@ func TestPodStart(t *testing.T) {
 	if r.k.allows("10.0.0.2", "10.0.0.5", 80) {
 		t.Error("the next pod's policy is not in force")
 	}
-	r.a.Forget(ctx, db.PodID)
-	r.a.Forget(ctx, attached("none", "", "c9").PodID)
+	r.a.pods().Forget(ctx, db.PodID)
+	r.a.pods().Forget(ctx, attached("none", "", "c9").PodID)
 	c <- store.Batch{Updated: []store.Resource{podOf("db", "u2", "here", "10.0.0.5")}}
 	c <- store.Batch{}
 	if r.k.allows("10.0.0.2", "10.0.0.5", 80) {
 		t.Error("forgetting the old pod took the new one's policy away")
 	}
 	c <- store.Batch{Deleted: []policy.Key{podOf("db", "", "").Key}}
-	r.a.Forget(ctx, next.PodID)
+	r.a.pods().Forget(ctx, next.PodID)
 	r.eventually("all is gone", func() bool { return r.status().LocalEndpoints == 0 })
 }
 
@@ -278,7 +276,7 @@ func TestPodStart(t *testing.T) {
 // another node is none of ours.
 func TestPodStartOfOthers(t *testing.T) {
 	ctx := context.Background()
-	r, c := newClusterRig(t, nil, nil)
+	r, c := newClusterRig(t, nil)
 	static := podOf("db", "mirror", "here")
 	yes := true
 	static.Object.(*corev1.Pod).OwnerReferences = []metav1.OwnerReference{{Kind: "Node", Name: "here", Controller: &yes}}
@@ -294,7 +292,7 @@ func TestPodStartOfOthers(t *testing.T) {
 
 // TestPodStartWhileTheKernelFails: a pod does not start before a step succeeds.
 func TestPodStartWhileTheKernelFails(t *testing.T) {
-	r, c := newClusterRig(t, func(cfg *Config, _ *faults) { cfg.retryPause = time.Millisecond }, nil)
+	r, c := newClusterRig(t, func(cfg *Config, _ *faults) { cfg.retryPause = time.Millisecond })
 	c <- store.Batch{Updated: append(objects(t, allowPort("5432")), podOf("db", "u", "here"))}
 	r.eventually("ready", func() bool { return r.status().Ready })
 	r.k.mu.Lock()
@@ -307,7 +305,7 @@ func TestPodStartWhileTheKernelFails(t *testing.T) {
 		t.Error("it started before its policy was in force")
 	}
 	r.stop()
-	if err := r.a.Ensure(context.Background(), attached("db", "u", "c", "10.0.0.1")); !errors.Is(err, errEnded) {
+	if err := r.a.pods().Ensure(context.Background(), attached("db", "u", "c", "10.0.0.1")); !errors.Is(err, cni.ErrStopping) {
 		t.Errorf("after the end: %v", err)
 	}
 }

@@ -59,7 +59,7 @@ func (w *wires) set(t *testing.T, r *rig, result hostlink.Result, fail error) {
 
 // guardedKernel is a dataplane in memory that keeps its guard.
 type guardedKernel struct {
-	*kernel
+	*testKernel
 	guards *guards
 }
 
@@ -85,16 +85,16 @@ func (k *guardedKernel) Spoofed(context.Context) (uint64, error) { return 5, nil
 var _ dataplane.Guarded = (*guardedKernel)(nil)
 
 func TestLinks(t *testing.T) {
-	w, g := &wires{}, &guards{fail: 2}
+	w, g, written := &wires{}, &guards{fail: 2}, &reports{}
 	db := policy.Key{Kind: "Pod", Namespace: "shop", Name: "db"}
 	addrs := []netip.Addr{netip.MustParseAddr("10.0.0.1")}
 	r, c := newClusterRig(t, func(cfg *Config, k *faults) {
-		cfg.Links, cfg.DenyUnknown = w, true
+		cfg.Links, cfg.DenyUnknown, cfg.Report = w, true, written.write
 		cfg.Open = func() (dataplane.Dataplane, error) {
 			dp, err := k.open()
-			return &guardedKernel{dp.(*kernel), g}, err
+			return &guardedKernel{dp.(*testKernel), g}, err
 		}
-	}, nil)
+	})
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "here"}, Spec: corev1.NodeSpec{PodCIDR: "10.0.0.0/24", PodCIDRs: []string{"10.0.0.0/24", "fd00::/64", "nonsense"}}}
 	w.result = hostlink.Result{Unknown: []hostlink.Unknown{{Key: db, Reason: "there is no route"}}}
 	c <- store.Batch{Updated: append(objects(t, clusterYAML, allowPort("5432")), store.Resource{Key: policy.Key{Kind: "Node", Name: "here"}, Object: node})}
@@ -124,10 +124,9 @@ func TestLinks(t *testing.T) {
 	if !strings.Contains(r.logs.String(), "bridge-nf-call-iptables=1") {
 		t.Error("the log does not say what bypasses policy")
 	}
-	report, _ := r.a.nodeReport()
-	if !strings.Contains(report.Report.Error, "on bridge cni0 bypass policy") {
-		t.Errorf("the report says %q", report.Report.Error)
-	}
+	r.eventually("it is reported", func() bool {
+		return strings.Contains(written.last().Report.Error, "on bridge cni0 bypass policy")
+	})
 	_, m := r.get("/metrics")
 	for _, want := range []string{"tierwall_not_enforced 1", `tierwall_local_endpoint_interfaces{known="yes"} 1`, "tierwall_spoofed_packets_total 5"} {
 		if !strings.Contains(m, want) {
@@ -163,7 +162,7 @@ func TestLinksWithoutGuard(t *testing.T) {
 	r, c := newClusterRig(t, func(cfg *Config, k *faults) {
 		cfg.Links = w
 		cfg.Open = func() (dataplane.Dataplane, error) { return memory.New(), nil }
-	}, nil)
+	})
 	c <- store.Batch{Updated: objects(t, clusterYAML)}
 	r.eventually("ready", func() bool { return r.status().Ready })
 }

@@ -12,14 +12,20 @@ import (
 
 const defaultRunDir = "/run/tierwall"
 
+// runDir returns the directory of the lock file, which may be left to be the usual one.
+func runDir(dir string) string {
+	if dir == "" {
+		return defaultRunDir
+	}
+	return dir
+}
+
 // lock makes sure that one agent at most writes the tables of this network
 // namespace, which is what the tables belong to. The kernel frees the lock when
 // the process ends, in whatever way. The file stays. It also gives the number of
 // the network namespace.
 func lock(dir string) (namespace uint64, unlock func(), err error) {
-	if dir == "" {
-		dir = defaultRunDir
-	}
+	dir = runDir(dir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return 0, nil, fmt.Errorf("lock: %w", err)
 	}

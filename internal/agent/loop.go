@@ -8,6 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tierwall/tierwall/internal/agent/component"
+	"github.com/tierwall/tierwall/internal/agent/gctune"
+	"github.com/tierwall/tierwall/internal/agent/model"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -18,38 +21,29 @@ type inputs struct {
 	ended   chan error // the end of the watch of the store, once
 	retry   *time.Timer
 	pause   time.Duration // before the next retry
-	relook  *time.Timer   // for interfaces that were not found
-	cut     *time.Timer   // for connections that are denied
 }
 
 // loop takes steps in until the context or the store ends.
 func (a *agent) loop(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	in := &inputs{retry: stopped(), relook: stopped(), cut: stopped(), pause: a.cfg.retryPause}
+	in := &inputs{retry: time.NewTimer(time.Hour), pause: a.cfg.retryPause}
+	in.retry.Stop()
 	in.batches, in.ended = follow(ctx, a.cfg.Source)
-	stopServing, err := a.startCNI(ctx)
 	defer func() {
 		cancel()
 		close(a.ended)
-		stopServing()
 		if err := <-in.ended; err != nil { // the watch holds nothing any more
 			a.log.Debug("the watch of the store ended", "error", err)
 		}
 	}()
-	if err != nil {
-		return err
-	}
-	if a.reporter != nil {
-		go a.reporter.run(ctx)
-	}
-	a.startNames(ctx)
-	a.serveAuthz(ctx)
-	if a.cfg.PacketLog != nil {
-		go a.logPackets(ctx)
+	for _, c := range a.components {
+		if err := c.Start(ctx); err != nil {
+			return err
+		}
 	}
 	check := time.NewTicker(a.cfg.CheckInterval)
 	defer check.Stop()
-	meddled, links := a.notifications(ctx), a.watchLinks(ctx)
+	meddled := a.notifications(ctx)
 	for {
 		a.busy.Store(0)
 		select {
@@ -63,29 +57,19 @@ func (a *agent) loop(ctx context.Context) error {
 			}
 			return fmt.Errorf("store %s: %w", a.cfg.Source, err)
 		case b := <-in.batches:
+			a.working()
 			if err := a.onBatch(ctx, in, b); err != nil {
 				return err
 			}
-		case ask := <-a.asks:
+		case call := <-a.calls:
 			a.working()
-			ask()
-			a.takeAsks()
-			if a.complete() && !a.retrying {
-				a.settle(ctx, in, a.step(ctx))
-			}
-			a.wake()
+			call()
+			a.takeCalls()
+			a.attempt(ctx, in, component.Step{}, false)
 		case <-in.retry.C:
 			a.working()
-			a.retrying = false
-			a.settle(ctx, in, a.rebuild(ctx))
-			a.wake()
-		case <-links:
-			a.onLinks(ctx, in)
-		case <-in.relook.C:
-			a.onLinks(ctx, in)
-		case <-in.cut.C:
-			a.working()
-			a.cut(ctx, in, true)
+			a.behind = nil
+			a.attempt(ctx, in, component.Step{}, false)
 		case <-check.C:
 			a.onCheck(ctx, in)
 		case <-meddled:
@@ -94,37 +78,32 @@ func (a *agent) loop(ctx context.Context) error {
 	}
 }
 
-func stopped() *time.Timer {
-	t := time.NewTimer(time.Hour)
-	t.Stop()
-	return t
-}
-
 func (a *agent) working() { a.busy.Store(time.Now().UnixNano()) }
 
-// settle is after each step: all is well, or it is tried again later.
-func (a *agent) settle(ctx context.Context, in *inputs, err error) {
-	if err == nil {
-		in.pause = a.cfg.retryPause
-		if a.unknownLinks() {
-			in.relook.Reset(relookInterval)
-		}
-		a.cut(ctx, in, a.cutNow)
-		a.warnOfHosts(ctx)
-		a.reporter.changed()
+// attempt brings the kernel to what is known now, unless it waits for the next try or
+// nothing is known yet.
+func (a *agent) attempt(ctx context.Context, in *inputs, s component.Step, first bool) {
+	if !a.Complete() {
 		return
 	}
-	a.log.Error("the kernel does not hold the present policy; trying again", "error", err, "in", in.pause)
-	a.retrying = true
-	in.retry.Reset(in.pause)
-	in.pause = min(2*in.pause, maxRetry)
-	a.reporter.changed()
+	if a.behind == nil {
+		a.behind = a.step(ctx, s)
+		if a.behind == nil {
+			in.pause = a.cfg.retryPause
+		} else {
+			a.log.Error("the kernel does not hold the present policy; trying again", "error", a.behind, "in", in.pause)
+			in.retry.Reset(in.pause)
+			in.pause = min(2*in.pause, maxRetry)
+		}
+	}
+	for _, c := range a.components {
+		c.AfterStep(ctx, component.Result{Err: a.behind, First: first})
+	}
 }
 
 // onBatch takes a step of the store in, and all steps that wait behind it.
 func (a *agent) onBatch(ctx context.Context, in *inputs, b store.Batch) error {
-	a.working()
-	first := !a.complete()
+	first := !a.Complete()
 	var reports []report
 	for taken := true; taken; b, taken = poll(in.batches) {
 		whole, err := a.takeStep(ctx, in, b, &reports)
@@ -132,16 +111,11 @@ func (a *agent) onBatch(ctx context.Context, in *inputs, b store.Batch) error {
 			return err
 		}
 	}
-	if !a.retrying {
-		a.settle(ctx, in, a.step(ctx))
-	}
-	a.wake()
+	a.attempt(ctx, in, component.Step{}, first)
 	a.report(reports, first) // after the kernel: it may take its time
 	if first {
-		a.readyAuthz()
 		a.warnIfNothingIsLocal()
-		a.pruneRecords(ctx)
-		returnMemory()
+		gctune.ReturnMemory()
 	}
 	return nil
 }
@@ -149,7 +123,7 @@ func (a *agent) onBatch(ctx context.Context, in *inputs, b store.Batch) error {
 // takeStep takes a step in with all its parts. It is not whole if the agent or the
 // store ends in its midst.
 func (a *agent) takeStep(ctx context.Context, in *inputs, b store.Batch, reports *[]report) (whole bool, err error) {
-	first, objects := !a.complete(), 0
+	first, objects := !a.Complete(), 0
 	for {
 		objects += len(b.Updated)
 		if first && a.fromFiles && !b.More {
@@ -171,7 +145,10 @@ func (a *agent) takeStep(ctx context.Context, in *inputs, b store.Batch, reports
 		}
 	}
 	if first {
-		a.completeFirst(b)
+		for _, c := range a.components {
+			c.FirstState()
+		}
+		a.progress.setComplete()
 		a.log.Info("enforcing", "node", a.cfg.Node, "store", a.cfg.Source.String(), "objects", objects)
 	}
 	return true, nil
@@ -188,43 +165,34 @@ func poll(batches <-chan store.Batch) (store.Batch, bool) {
 
 // onCheck compares the kernel with what it should hold.
 func (a *agent) onCheck(ctx context.Context, in *inputs) {
-	if a.complete() && !a.behind() {
+	if a.Complete() && a.behind == nil {
 		a.working()
-		a.retap = true // the host's DNS servers are in a file that nobody watches
-		a.setTap(ctx)
-		a.settle(ctx, in, a.check(ctx))
+		a.attempt(ctx, in, component.Step{Resync: true}, false)
 	}
-}
-
-// complete reports whether the first state was taken in.
-func (a *agent) complete() bool {
-	a.progressMu.RLock()
-	defer a.progressMu.RUnlock()
-	return a.inForce.complete
 }
 
 // warnIfNothingIsLocal tells a wrong node name from a node without endpoints, as
 // far as that can be told.
 func (a *agent) warnIfNothingIsLocal() {
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	if len(a.view.locals)+len(a.view.hosts) > 0 {
-		return
-	}
-	if a.fromKube {
-		if a.translator.Status(policy.Key{Kind: policy.KindNode, Name: a.cfg.Node}).State == 0 {
-			a.log.Warn("the cluster has no such node, so nothing is enforced; is the name right (--node)?", "node", a.cfg.Node)
+	a.model.Read(func(v model.View) {
+		if len(v.Locals()) > 0 || v.HasHosts() {
+			return
 		}
-		return
-	}
-	nodes := map[string]bool{}
-	a.translator.Each(func(c policy.Change) {
-		if ep, ok := c.Object.(*policy.Endpoint); ok {
-			nodes[ep.Node] = true
+		if a.fromKube {
+			if v.Status(policy.Key{Kind: policy.KindNode, Name: a.cfg.Node}).State == 0 {
+				a.log.Warn("the cluster has no such node, so nothing is enforced; is the name right (--node)?", "node", a.cfg.Node)
+			}
+			return
 		}
+		nodes := map[string]bool{}
+		v.Each(func(c policy.Change) {
+			if ep, ok := c.Object.(*policy.Endpoint); ok {
+				nodes[ep.Node] = true
+			}
+		})
+		a.log.Warn("no endpoint of the store is on this node, so nothing is enforced; is the name right (--node)?",
+			"node", a.cfg.Node, "nodes", listNodes(nodes))
 	})
-	a.log.Warn("no endpoint of the store is on this node, so nothing is enforced; is the name right (--node)?",
-		"node", a.cfg.Node, "nodes", listNodes(nodes))
 }
 
 // listNodes lists the nodes that endpoints are on.

@@ -8,7 +8,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/tierwall/tierwall/internal/agent/model"
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/translate"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -22,11 +24,6 @@ type metrics struct {
 	drifts   prometheus.Counter
 	repairs  prometheus.Counter
 	delay    prometheus.Histogram
-	cut      prometheus.Histogram
-	logged   prometheus.Counter
-	logLost  prometheus.Counter
-	reports  *prometheus.CounterVec
-	cni      *prometheus.HistogramVec
 }
 
 var (
@@ -44,18 +41,6 @@ var (
 		"1 while the kernel holds the present policy, else 0.", nil, nil)
 	storeDesc = prometheus.NewDesc("tierwall_store_ready",
 		"1 once the first state of the store was taken in, else 0.", nil, nil)
-	linksDesc = prometheus.NewDesc("tierwall_local_endpoint_interfaces",
-		"Local endpoints by whether their interface is known: then the sources of their packets are checked.", []string{"known"}, nil)
-	bypassDesc = prometheus.NewDesc("tierwall_not_enforced",
-		"Ways on this host by which packets between pods bypass policy; see status.", nil, nil)
-	spoofedDesc = prometheus.NewDesc("tierwall_spoofed_packets_total",
-		"Packets from a local endpoint dropped because their source was not its address.", nil, nil)
-	cniWaitingDesc = prometheus.NewDesc("tierwall_cni_waiting",
-		"Pods held up at this moment until their policy is in the kernel.", nil, nil)
-	reportedDesc = prometheus.NewDesc("tierwall_report_current",
-		"1 while the report to the cluster could be written, else 0.", nil, nil)
-	cutDesc = prometheus.NewDesc("tierwall_connections_cut_total",
-		"Live connections ended because a change of policy denies them.", nil, nil)
 
 	ruleLabels = []string{"tier", "kind", "namespace", "name", "rule", "direction", "action"}
 )
@@ -86,24 +71,6 @@ func newMetrics(a *agent) *metrics {
 		Help:    "Time from a change's arrival from the store, or from the CNI plugin, until it is in the kernel.",
 		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16), // 0.5 ms to 16 s
 	})
-	m.cut = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name:    "tierwall_cut_seconds",
-		Help:    "Time of the passes over the kernel's connections that end those which a change denies.",
-		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 12), // 0.5 ms to 1 s
-	})
-	m.logged = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "tierwall_logged_packets_total", Help: "Packets that rules with action Log have had logged.",
-	})
-	m.logLost = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "tierwall_log_overruns_total", Help: "Times that packets came faster than they could be logged.",
-	})
-	m.reports = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "tierwall_reports_total", Help: "Reports to the cluster by result.",
-	}, []string{"result"})
-	m.cni = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "tierwall_cni_seconds", Help: "Time of the answers to the CNI plugin, by operation and result.",
-		Buckets: prometheus.ExponentialBuckets(0.001, 2, 16), // 1 ms to 33 s
-	}, []string{"operation", "result"})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "tierwall_build_info", Help: "Always 1.",
 		ConstLabels: prometheus.Labels{"version": a.cfg.Version, "node": a.cfg.Node},
@@ -111,33 +78,9 @@ func newMetrics(a *agent) *metrics {
 	build.Set(1)
 	m.steps.WithLabelValues("ok")
 	m.steps.WithLabelValues("error")
-	m.registry.MustRegister(m.took, m.steps, m.checks, m.drifts, m.repairs, m.delay, m.cut, build, collector{a},
+	m.registry.MustRegister(m.took, m.steps, m.checks, m.drifts, m.repairs, m.delay, build, collector{a},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if a.cfg.Report != nil {
-		m.reports.WithLabelValues("ok")
-		m.reports.WithLabelValues("error")
-		m.registry.MustRegister(m.reports)
-	}
-	if a.cfg.PacketLog != nil {
-		m.registry.MustRegister(m.logged, m.logLost)
-	}
-	if a.cfg.CNI != nil {
-		m.registry.MustRegister(m.cni)
-	}
 	return m
-}
-
-func resultOf(err error) string {
-	if err != nil {
-		return "error"
-	}
-	return "ok"
-}
-
-func (m *metrics) reported(err error) { m.reports.WithLabelValues(resultOf(err)).Inc() }
-
-func (m *metrics) observeCNI(op string, took time.Duration, err error) {
-	m.cni.WithLabelValues(op, resultOf(err)).Observe(took.Seconds())
 }
 
 func (m *metrics) applied(took time.Duration, err error) {
@@ -165,8 +108,7 @@ type collector struct{ *agent }
 // Describe names the metrics.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		packetsDesc, bytesDesc, resourcesDesc, findingsDesc, endpointsDesc, readyDesc, cutDesc,
-		storeDesc, linksDesc, bypassDesc, spoofedDesc, cniWaitingDesc, reportedDesc,
+		packetsDesc, bytesDesc, resourcesDesc, findingsDesc, endpointsDesc, readyDesc, storeDesc,
 	} {
 		ch <- d
 	}
@@ -177,32 +119,19 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	c.mu.RLock()
-	counts, findings, locals := c.translator.Counts(), len(fileFindings(c.findings)), len(c.view.locals)
-	c.mu.RUnlock()
-	c.progressMu.RLock()
-	ready, complete := one(c.inForce.notReady() == ""), one(c.inForce.complete)
-	links := c.links
-	c.progressMu.RUnlock()
+	var counts map[translate.KindState]int
+	var findings, locals int
+	c.model.Read(func(v model.View) {
+		counts, findings, locals = v.Counts(), len(fileFindings(v.Findings())), len(v.Locals())
+	})
+	p := c.progress.get()
 	for k, n := range counts {
 		gauge(resourcesDesc, float64(n), k.Kind, k.State.String())
 	}
-	gauge(storeDesc, complete)
-	gauge(bypassDesc, float64(len(links.bypass)))
-	if c.cfg.Links != nil {
-		gauge(linksDesc, float64(len(links.found)), "yes")
-		gauge(linksDesc, float64(len(links.unknown)), "no")
-	}
-	if c.cfg.CNI != nil {
-		gauge(cniWaitingDesc, float64(c.waitingPods()))
-	}
-	if r := c.reporter.status(); r != nil {
-		gauge(reportedDesc, one(r.Error == ""))
-	}
+	gauge(storeDesc, one(p.complete))
 	gauge(findingsDesc, float64(findings))
 	gauge(endpointsDesc, float64(locals))
-	gauge(readyDesc, ready)
-	ch <- prometheus.MustNewConstMetric(cutDesc, prometheus.CounterValue, float64(c.connectionsCut()))
+	gauge(readyDesc, one(p.notReady() == ""))
 	c.collectRules(ch)
 }
 
@@ -219,44 +148,27 @@ const collectTimeout = 5 * time.Second
 func (c collector) collectRules(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
 	defer cancel()
-	counters, spoofed, err := c.counters(ctx)
+	counters, err := c.kernel.Counters(ctx)
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(packetsDesc, err)
 		return
 	}
-	ch <- prometheus.MustNewConstMetric(spoofedDesc, prometheus.CounterValue, float64(spoofed))
-	c.mu.RLock()
-	defer c.mu.RUnlock()
 	type labels [7]string
 	sums := map[labels][2]uint64{} // a series may not occur twice
-	for _, n := range counters {
-		by := n.Decider.By
-		rule := strconv.Itoa(by.Rule)
-		if by.Rule == policy.EndOfTier {
-			rule = "end"
+	c.model.Read(func(v model.View) {
+		for _, n := range counters {
+			by := n.Decider.By
+			rule := strconv.Itoa(by.Rule)
+			if by.Rule == policy.EndOfTier {
+				rule = "end"
+			}
+			l := labels{by.Tier, by.Kind, by.Namespace, by.Name, rule, n.Decider.Direction.String(), v.Action(by, n.Decider.Direction)}
+			s := sums[l]
+			sums[l] = [2]uint64{s[0] + n.Packets, s[1] + n.Bytes}
 		}
-		l := labels{by.Tier, by.Kind, by.Namespace, by.Name, rule, n.Decider.Direction.String(), c.view.action(by, n.Decider.Direction)}
-		s := sums[l]
-		sums[l] = [2]uint64{s[0] + n.Packets, s[1] + n.Bytes}
-	}
+	})
 	for l, s := range sums {
 		ch <- prometheus.MustNewConstMetric(packetsDesc, prometheus.CounterValue, float64(s[0]), l[:]...)
 		ch <- prometheus.MustNewConstMetric(bytesDesc, prometheus.CounterValue, float64(s[1]), l[:]...)
 	}
-}
-
-// counters reads the kernel's; none while it is behind.
-func (a *agent) counters(ctx context.Context) (list []dataplane.Counter, spoofed uint64, err error) {
-	a.kernel.Lock()
-	defer a.kernel.Unlock()
-	if a.dataplane == nil {
-		return nil, 0, nil
-	}
-	if g, ok := a.dataplane.(dataplane.Guarded); ok {
-		if spoofed, err = g.Spoofed(ctx); err != nil {
-			return nil, 0, err
-		}
-	}
-	list, err = a.dataplane.Counters(ctx)
-	return list, spoofed, err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/tierwall/tierwall/internal/agent/coalesce"
 	"github.com/tierwall/tierwall/internal/dataplane/nft"
 )
 
@@ -24,7 +25,7 @@ func (a *agent) notifications(ctx context.Context) <-chan struct{} {
 	if a.cfg.Meddling == nil {
 		return nil
 	}
-	return signals(ctx, calm, a.cfg.Meddling, func(err error) {
+	return coalesce.Watch(ctx, calm, a.cfg.Meddling, func(err error) {
 		a.log.Warn("changes by others are only found at the next check", "error", err, "every", a.cfg.CheckInterval)
 	})
 }

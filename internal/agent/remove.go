@@ -3,13 +3,14 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tierwall/tierwall/internal/agent/component"
+	"github.com/tierwall/tierwall/internal/agent/dnslearner"
+	"github.com/tierwall/tierwall/internal/agent/lastvalid"
 	"github.com/tierwall/tierwall/internal/cni/wire"
 )
 
@@ -53,11 +54,10 @@ func removeSocket(path string) error {
 // removeRunFiles removes the files of this network namespace, and their directory
 // if nothing is left in it and it is not mounted.
 func removeRunFiles(dir string, namespace uint64) error {
-	if dir == "" {
-		dir = defaultRunDir
-	}
+	dir = runDir(dir)
+	versions, learned := lastvalid.Path(dir, namespace), dnslearner.Path(dir, namespace)
 	var errs []error
-	for _, path := range []string{journalPath(dir, namespace), journalPath(dir, namespace) + ".new", namesPath(dir, namespace), namesPath(dir, namespace) + ".new", lockPath(dir, namespace)} {
+	for _, path := range []string{versions, versions + ".new", learned, learned + ".new", lockPath(dir, namespace)} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
@@ -69,10 +69,6 @@ func removeRunFiles(dir string, namespace uint64) error {
 	return errors.Join(errs...)
 }
 
-func journalPath(dir string, namespace uint64) string {
-	return filepath.Join(dir, fmt.Sprintf("last-valid-%d.json", namespace))
-}
-
 func lockPath(dir string, namespace uint64) string {
-	return filepath.Join(dir, fmt.Sprintf("agent-%d.lock", namespace))
+	return component.RunFile(dir, "agent", namespace, ".lock")
 }

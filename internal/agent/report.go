@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tierwall/tierwall/internal/agent/model"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/translate"
 	"github.com/tierwall/tierwall/policy"
@@ -81,12 +82,10 @@ func (a *agent) reportStatuses(statuses []translate.Status, first bool) {
 			continue
 		}
 		if selected == nil {
-			a.mu.RLock()
-			selected = a.selected()
-			a.mu.RUnlock()
+			a.model.Read(func(v model.View) { selected = selectedBy(v) })
 		}
 		args := []any{"object", name, "state", s.State.String()}
-		if _, ok := a.view.policies[s.Key]; ok { // written by the loop only, which this is
+		if a.inForce(s.Key) {
 			args = append(args, "localEndpoints", selected[s.Key])
 		}
 		a.log.Log(context.Background(), level, "taken in", args...)
@@ -94,6 +93,12 @@ func (a *agent) reportStatuses(statuses []translate.Status, first bool) {
 	if logged > maxLogged {
 		a.log.Info("and more that was taken in: see status", "more", logged-maxLogged)
 	}
+}
+
+// inForce reports whether a policy is.
+func (a *agent) inForce(key policy.Key) (yes bool) {
+	a.model.Read(func(v model.View) { yes = v.HasPolicy(key) })
+	return yes
 }
 
 // worthALine reports whether a status may have to be logged: of endpoints and

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -46,7 +45,7 @@ func (w *reports) last() *v1alpha1.NodePolicyReport {
 
 func TestReports(t *testing.T) {
 	w := &reports{fail: errors.New("nodepolicyreports is forbidden")}
-	r, c := newClusterRig(t, func(cfg *Config, _ *faults) { cfg.Report = w.write }, nil)
+	r, c := newClusterRig(t, func(cfg *Config, _ *faults) { cfg.Report = w.write })
 	all := objects(t, clusterYAML, allowPort("5432"), strings.Replace(strings.Replace(allowPort("1"), "name: db", "name: lost", 1), "spec:", "spec:\n  tier: missing", 1))
 	for i := range all {
 		if o, ok := all[i].Object.(metav1.Object); ok {
@@ -99,18 +98,4 @@ func TestReports(t *testing.T) {
 	}
 	w.mu.Unlock()
 	r.eventually("written", func() bool { return r.status().Report.Error == "" })
-}
-
-func TestReportInterval(t *testing.T) {
-	for nodes, least := range map[int]time.Duration{0: time.Second, 50: time.Second, 1000: 20 * time.Second, 5000: 100 * time.Second} {
-		for range 100 {
-			if d := interval(nodes); d < least || d > least*3/2 {
-				t.Errorf("%d nodes: %v", nodes, d)
-			}
-		}
-	}
-	long := strings.Repeat("ä", 3000)
-	if got := clip(long, v1alpha1.MaxMessage); len(got) > v1alpha1.MaxMessage || !strings.HasSuffix(got, "ä ...") {
-		t.Errorf("%d bytes, %q", len(got), got[len(got)-10:])
-	}
 }

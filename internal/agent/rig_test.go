@@ -23,8 +23,8 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// kernel is a dataplane in memory that can be made to fail and to drift.
-type kernel struct {
+// testKernel is a dataplane in memory that can be made to fail and to drift.
+type testKernel struct {
 	*memory.Dataplane
 	shared *faults
 }
@@ -43,10 +43,10 @@ func (f *faults) open() (dataplane.Dataplane, error) {
 	defer f.mu.Unlock()
 	f.opens++
 	f.latest = memory.New()
-	return &kernel{f.latest, f}, nil
+	return &testKernel{f.latest, f}, nil
 }
 
-func (k *kernel) Apply(ctx context.Context, d *dataplane.Delta) error {
+func (k *testKernel) Apply(ctx context.Context, d *dataplane.Delta) error {
 	k.shared.mu.Lock()
 	defer k.shared.mu.Unlock()
 	if k.shared.fail > 0 {
@@ -57,7 +57,7 @@ func (k *kernel) Apply(ctx context.Context, d *dataplane.Delta) error {
 	return k.Dataplane.Apply(ctx, d)
 }
 
-func (k *kernel) Check(context.Context) (dataplane.Drift, error) {
+func (k *testKernel) Check(context.Context) (dataplane.Drift, error) {
 	k.shared.mu.Lock()
 	defer k.shared.mu.Unlock()
 	d := dataplane.Drift{Findings: k.shared.drift, Repaired: len(k.shared.drift) > 0}
@@ -65,7 +65,7 @@ func (k *kernel) Check(context.Context) (dataplane.Drift, error) {
 	return d, nil
 }
 
-func (k *kernel) Counters(ctx context.Context) ([]dataplane.Counter, error) {
+func (k *testKernel) Counters(ctx context.Context) ([]dataplane.Counter, error) {
 	counters, err := k.Dataplane.Counters(ctx)
 	for i := range counters {
 		counters[i].Packets, counters[i].Bytes = 3, 180
@@ -140,13 +140,8 @@ func (b *syncBuffer) String() string {
 	return b.b.String()
 }
 
+// newRig starts an agent on a directory with the files.
 func newRig(t *testing.T, files map[string]string, tweak func(*Config, *faults)) *rig {
-	t.Helper()
-	return newRigWith(t, files, tweak, nil)
-}
-
-// newRigWith starts an agent on a directory with the files.
-func newRigWith(t *testing.T, files map[string]string, tweak func(*Config, *faults), prepare func(*agent)) *rig {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range files {
@@ -154,7 +149,7 @@ func newRigWith(t *testing.T, files map[string]string, tweak func(*Config, *faul
 			t.Fatal(err)
 		}
 	}
-	return newRigIn(t, dir, tweak, prepare)
+	return newRigIn(t, dir, tweak)
 }
 
 func fileStore(t testing.TB, dir string) store.Source {
@@ -167,27 +162,28 @@ func fileStore(t testing.TB, dir string) store.Source {
 }
 
 // newRigIn starts an agent on a directory.
-func newRigIn(t *testing.T, dir string, tweak func(*Config, *faults), prepare func(*agent)) *rig {
+func newRigIn(t *testing.T, dir string, tweak func(*Config, *faults)) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: dir, k: &faults{}, logs: &syncBuffer{}}
+	r.start(fileStore(t, r.dir), tweak)
+	return r
+}
+
+// start runs an agent on a store until the test ends, and answers for it.
+func (r *rig) start(source store.Source, tweak func(*Config, *faults)) {
+	r.t.Helper()
 	cfg := Config{
-		Source: fileStore(t, r.dir), Node: "here", Open: r.k.open, CheckInterval: time.Hour, Version: "test",
+		Source: source, Node: "here", Open: r.k.open, CheckInterval: time.Hour, Version: "test", RunDir: r.t.TempDir(),
 		Log: slog.New(slog.NewTextHandler(r.logs, nil)), retryPause: time.Millisecond,
 	}
 	if tweak != nil {
 		tweak(&cfg, r.k)
 	}
-	r.a = newAgent(cfg)
-	if prepare != nil {
-		prepare(r.a)
+	var err error
+	if r.a, err = newAgent(cfg, 1); err != nil {
+		r.t.Fatal(err)
 	}
-	r.serve(httptest.NewServer(localOnly(r.a.handler())))
-	return r
-}
-
-// serve runs the agent until the test ends, and answers for it.
-func (r *rig) serve(server *httptest.Server) {
-	r.t.Helper()
+	server := httptest.NewServer(localOnly(r.a.handler()))
 	r.url = server.URL
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -198,8 +194,7 @@ func (r *rig) serve(server *httptest.Server) {
 		if err := <-done; err != nil {
 			r.t.Errorf("the loop ended with %v", err)
 		}
-		r.a.closeDataplane()
-		_ = r.a.journal.close()
+		r.a.close()
 		if r.t.Failed() {
 			r.t.Logf("log:\n%s", r.logs)
 		}

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -9,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/tierwall/tierwall/internal/agent/component"
 	"github.com/tierwall/tierwall/internal/serve"
 )
 
@@ -47,14 +47,14 @@ func (a *agent) handler() http.Handler {
 		ErrorHandling: promhttp.ContinueOnError, // what can be read is served
 	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		if why := a.sick(); why != "" {
+		if why := a.unhealthy(); why != "" {
 			http.Error(w, why, http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if why := a.notReady(); why != "" {
+		if why := a.NotReady(); why != "" {
 			why = strings.Join(append([]string{why}, a.cfg.Waiting.texts()...), "\n")
 			http.Error(w, why, http.StatusServiceUnavailable)
 			return
@@ -62,17 +62,24 @@ func (a *agent) handler() http.Handler {
 		_, _ = fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		content, err := a.statusJSON()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
 		w.Header().Set("Content-Type", "application/json")
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		_ = enc.Encode(a.status()) // an error is the client's, who has gone
+		_, _ = w.Write(content) // an error is the client's, who has gone
 	})
-	mux.HandleFunc("GET /dns", a.serveDNS)
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = fmt.Fprint(w, "tierwall agent\n\n/status   what is in force, and what is not and why (JSON)\n"+
-			"/dns      what is known of the names of domains in use (JSON)\n/metrics  for Prometheus\n/healthz  the agent runs\n/readyz   the kernel holds the present policy\n")
-	})
+	index := "tierwall agent\n\n/status   what is in force, and what is not and why (JSON)\n"
+	for _, c := range a.components {
+		if s, ok := c.(component.Server); ok {
+			path, what := s.Path()
+			mux.Handle("GET "+path, s)
+			index += fmt.Sprintf("%-8s  %s\n", path, what)
+		}
+	}
+	index += "/metrics  for Prometheus\n/healthz  the agent runs\n/readyz   the kernel holds the present policy\n"
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, index) })
 	return mux
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tierwall/tierwall/internal/agent/gctune"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/dataplane/nft"
 	"github.com/tierwall/tierwall/internal/lab"
@@ -29,20 +30,18 @@ func BenchmarkLargeCluster(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	tuneMemory()
+	gctune.SaveMemory()
 	for range b.N {
 		c := make(cluster)
-		a := newAgent(Config{
-			Source: c, Node: modeltest.LocalNode, CheckInterval: time.Hour, Log: discard, retryPause: time.Second,
+		a, err := newAgent(Config{
+			Source: c, Node: modeltest.LocalNode, CheckInterval: time.Hour, Log: discard, retryPause: time.Second, RunDir: b.TempDir(),
 			Open: func() (dataplane.Dataplane, error) {
 				return nft.New(nft.Options{NetNS: "/proc/self/fd/" + strconv.Itoa(l.Node().FD()), Logger: discard})
 			},
-		})
-		var j *journal
-		if j, _, err = openJournal(b.TempDir(), 1); err != nil {
+		}, 1)
+		if err != nil {
 			b.Fatal(err)
 		}
-		a.journal = j
 		done := make(chan error, 1)
 		ctx, cancel := context.WithCancel(context.Background())
 		go func() { done <- a.loop(ctx) }()
@@ -52,7 +51,7 @@ func BenchmarkLargeCluster(b *testing.B) {
 			c <- batch
 		}
 		c <- store.Batch{}
-		for a.notReady() != "" {
+		for a.NotReady() != "" {
 			time.Sleep(time.Millisecond)
 		}
 		b.ReportMetric(time.Since(start).Seconds(), "s/state")
@@ -61,7 +60,7 @@ func BenchmarkLargeCluster(b *testing.B) {
 		rss, peak := memoryOf(b)
 		b.ReportMetric(rss, "MB-rss")
 		b.ReportMetric(peak, "MB-peak")
-		b.ReportMetric(float64(len(a.view.locals)), "local-endpoints")
+		b.ReportMetric(float64(a.status().LocalEndpoints), "local-endpoints")
 		if path := os.Getenv("HEAP_PROFILE"); path != "" {
 			writeHeap(b, path)
 		}
@@ -69,7 +68,7 @@ func BenchmarkLargeCluster(b *testing.B) {
 		if err := <-done; err != nil {
 			b.Fatal(err)
 		}
-		a.closeDataplane()
+		a.close()
 	}
 }
 

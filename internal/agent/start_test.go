@@ -83,3 +83,22 @@ func TestOneAgentPerHost(t *testing.T) {
 	}
 	unlock()
 }
+
+// TestRemoveRunFiles: of an agent's files nothing is left, nor the directory if it holds nothing else.
+func TestRemoveRunFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"agent-7.lock", "last-valid-7.json", "last-valid-7.json.new", "learned-7.txt", "learned-7.txt.new"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := removeRunFiles(dir, 7); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("something is left after removal: %v", err)
+	}
+}

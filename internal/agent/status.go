@@ -1,11 +1,19 @@
 package agent
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/netip"
 	"slices"
 	"time"
 
-	"github.com/tierwall/tierwall/internal/cni"
+	"github.com/tierwall/tierwall/internal/agent/authz"
+	"github.com/tierwall/tierwall/internal/agent/component"
+	"github.com/tierwall/tierwall/internal/agent/dnslearner"
+	"github.com/tierwall/tierwall/internal/agent/hostendpoint"
+	"github.com/tierwall/tierwall/internal/agent/model"
+	"github.com/tierwall/tierwall/internal/agent/nodereport"
+	"github.com/tierwall/tierwall/internal/agent/podstart"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/translate"
 	"github.com/tierwall/tierwall/policy"
@@ -32,11 +40,11 @@ type Status struct {
 	LastDrift      []string   `json:"lastDrift,omitempty"` // what was found then
 	ConnectionsCut uint64     `json:"connectionsCut"`
 
-	// ExtAuthz is how it goes with the answers to proxies.
-	ExtAuthz *AuthzStatus  `json:"extAuthz,omitempty"`
-	CNI      *CNIStatus    `json:"cni,omitempty"`
-	DNS      *DNSStatus    `json:"dns,omitempty"`
-	Report   *ReportStatus `json:"report,omitempty"`
+	// What components say; see component.StatusReporter.
+	ExtAuthz *authz.Status      `json:"extAuthz,omitempty"`
+	CNI      *podstart.Status   `json:"cni,omitempty"`
+	DNS      *dnslearner.Status `json:"dns,omitempty"`
+	Report   *nodereport.Status `json:"report,omitempty"`
 
 	Endpoints []EndpointStatus `json:"endpoints"` // of this node, by namespace and name
 	// Counts is how many objects of each kind there are in each state.
@@ -73,31 +81,14 @@ type EndpointStatus struct {
 	Unknown string `json:"unknown,omitempty"`
 }
 
-// CNIStatus says how it goes with the CNI plugin.
-type CNIStatus struct {
-	// Waiting is how many pods are held up at this moment, Pods how many were
-	// started by way of the plugin and have not ended.
-	Waiting int                `json:"waiting"`
-	Pods    int                `json:"pods"`
-	Install *cni.InstallStatus `json:"install,omitempty"`
-}
-
-// status describes the present.
+// status describes the present, without what components say.
 func (a *agent) status() *Status {
-	cut, dns := a.connectionsCut(), a.dnsStatus()
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	a.progressMu.RLock()
-	p, links := a.inForce, a.links
-	a.progressMu.RUnlock()
+	p := a.progress.get()
 	st := &Status{
 		Version: a.cfg.Version, Node: a.cfg.Node, Store: a.cfg.Source.String(), Started: a.started,
-		LocalEndpoints: len(a.view.locals) + len(a.view.hosts),
-		Steps:          p.steps, LastStepMillis: float64(p.took.Microseconds()) / 1000,
-		DriftRepairs: p.repairs, LastDrift: p.lastDrift, ConnectionsCut: cut,
-		Findings: []string{}, Objects: a.objects(), Endpoints: a.endpoints(links),
-		Counts: map[string]map[string]int{}, Report: a.reporter.status(), CNI: a.cniStatus(),
-		NotEnforced: slices.Concat(links.bypass, a.hostNotes()), DNS: dns, ExtAuthz: a.authzStatus(),
+		Steps: p.steps, LastStepMillis: float64(p.took.Microseconds()) / 1000,
+		DriftRepairs: p.repairs, LastDrift: p.lastDrift, ConnectionsCut: a.kernel.ConnectionsCut(),
+		NotEnforced: a.antispoof.Bypasses(), Findings: []string{}, Counts: map[string]map[string]int{},
 	}
 	st.NotReady = p.notReady()
 	st.Ready = st.NotReady == ""
@@ -110,35 +101,82 @@ func (a *agent) status() *Status {
 	if !p.checked.IsZero() {
 		st.LastCheck = &p.checked
 	}
-	for _, f := range fileFindings(a.findings) {
+	a.model.Read(func(v model.View) { a.describe(st, v) })
+	return st
+}
+
+// describe adds what the model says.
+func (a *agent) describe(st *Status, v model.View) {
+	st.NotEnforced = append(st.NotEnforced, hostendpoint.Unenforced(v)...)
+	st.Objects, st.Endpoints = objectsOf(v), a.endpointsOf(v)
+	st.LocalEndpoints = len(st.Endpoints)
+	for _, f := range fileFindings(v.Findings()) {
 		st.Findings = append(st.Findings, f.Error())
 	}
-	for k, n := range a.translator.Counts() {
+	for k, n := range v.Counts() {
 		kind := store.WrittenKind(k.Kind)
 		if st.Counts[kind] == nil {
 			st.Counts[kind] = map[string]int{}
 		}
 		st.Counts[kind][k.State.String()] += n
 	}
-	return st
 }
 
-// selected returns how many local endpoints each policy applies to, of those that
-// apply to any. The caller holds mu.
-func (a *agent) selected() map[policy.Key]int {
+// statusJSON returns what /status serves: a Status with a field for each component that has
+// something to say, which those who read it by that type may not know yet.
+func (a *agent) statusJSON() ([]byte, error) {
+	content, err := marshal(a.status())
+	if err != nil {
+		return nil, err
+	}
+	out := bytes.TrimSuffix(content, []byte("}"))
+	for _, c := range a.components {
+		r, ok := c.(component.StatusReporter)
+		if !ok {
+			continue
+		}
+		field, content := r.Status()
+		if content == nil {
+			continue
+		}
+		text, err := marshal(map[string]any{field: content})
+		if err != nil {
+			return nil, err
+		}
+		out = append(append(out, ','), bytes.TrimSuffix(bytes.TrimPrefix(text, []byte("{")), []byte("}"))...)
+	}
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, append(out, "}\n"...), "", "  "); err != nil {
+		return nil, err
+	}
+	return indented.Bytes(), nil
+}
+
+// marshal returns JSON in which selectors can be read: characters of HTML are left.
+func marshal(content any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(content)
+	return bytes.TrimSpace(b.Bytes()), err
+}
+
+// selectedBy returns how many local endpoints each policy applies to, of those that
+// apply to any.
+func selectedBy(v model.View) map[policy.Key]int {
 	selected := map[policy.Key]int{}
-	a.engine.Selected(func(p *policy.Policy, endpoints int) { selected[p.ObjectKey()] = endpoints })
+	v.Selected(func(p *policy.Policy, endpoints int) { selected[p.ObjectKey()] = endpoints })
 	return selected
 }
 
-// objects returns the policies and what is wrong. The caller holds mu.
-func (a *agent) objects() []ObjectStatus {
-	selected := a.selected()
-	keys := make(map[policy.Key]translate.Status, len(a.view.policies))
-	for key := range a.view.policies {
-		keys[key] = a.translator.Status(key) // some of what is in force is worth a note
-	}
-	for _, s := range a.translator.Invalid() {
+// objectsOf returns the policies and what is wrong.
+func objectsOf(v model.View) []ObjectStatus {
+	selected := selectedBy(v)
+	keys := map[policy.Key]translate.Status{}
+	v.Policies(func(key policy.Key) {
+		keys[key] = v.Status(key) // some of what is in force is worth a note
+	})
+	for _, s := range v.Invalid() {
 		keys[s.Key] = s
 	}
 	list := make([]ObjectStatus, 0, len(keys))
@@ -147,7 +185,7 @@ func (a *agent) objects() []ObjectStatus {
 		for _, f := range s.Findings {
 			o.Findings = append(o.Findings, f.Error())
 		}
-		if _, ok := a.view.policies[key]; ok {
+		if v.HasPolicy(key) {
 			n := selected[key]
 			o.LocalEndpoints = &n
 		}
@@ -159,37 +197,23 @@ func (a *agent) objects() []ObjectStatus {
 	return list
 }
 
-// endpoints returns the local endpoints. The caller holds mu.
-func (a *agent) endpoints(links linkState) []EndpointStatus {
-	list := make([]EndpointStatus, 0, len(a.view.locals))
-	for key, ep := range a.view.locals {
-		e := EndpointStatus{Kind: key.Kind, Namespace: key.Namespace, Name: key.Name, Addresses: ep.Addrs, Unknown: links.unknown[key]}
-		if l, ok := links.found[key]; ok {
-			e.Interface, e.Bridge = l.Name, l.Bridge
-		}
-		list = append(list, e)
+// endpointsOf returns the local endpoints.
+func (a *agent) endpointsOf(v model.View) []EndpointStatus {
+	list := make([]EndpointStatus, 0, len(v.Locals()))
+	for key, ep := range v.Locals() {
+		link, unknown := a.antispoof.Link(key)
+		list = append(list, EndpointStatus{
+			Kind: key.Kind, Namespace: key.Namespace, Name: key.Name, Addresses: ep.Addrs,
+			Interface: link.Name, Bridge: link.Bridge, Unknown: unknown,
+		})
 	}
-	for key, ep := range a.view.hosts {
-		here := placed(ep, a.cfg.Node, a.ifNames).(*policy.Endpoint)
-		list = append(list, EndpointStatus{Kind: key.Kind, Name: key.Name, Addresses: ep.Addrs, Interface: here.Interface})
+	for _, ep := range v.Hosts() {
+		list = append(list, EndpointStatus{Kind: ep.Key.Kind, Name: ep.Key.Name, Addresses: ep.Addrs, Interface: ep.Interface})
 	}
 	slices.SortFunc(list, func(x, y EndpointStatus) int {
 		return policy.Key{Kind: x.Kind, Namespace: x.Namespace, Name: x.Name}.Compare(policy.Key{Kind: y.Kind, Namespace: y.Namespace, Name: y.Name})
 	})
 	return list
-}
-
-func (a *agent) cniStatus() *CNIStatus {
-	server := a.server.Load()
-	if server == nil {
-		return nil
-	}
-	st := &CNIStatus{Waiting: server.Waiting(), Pods: len(server.Records())}
-	if a.cfg.Installer != nil {
-		install := a.cfg.Installer.Status()
-		st.Install = &install
-	}
-	return st
 }
 
 // fileFindings returns what is wrong with files, or with a cluster. What is wrong
@@ -200,35 +224,22 @@ func fileFindings(findings []store.Finding) []store.Finding {
 	})
 }
 
-// notReady says why the kernel is behind; "" if it is not.
-func (p *progress) notReady() string {
-	switch {
-	case p.failure != "":
-		return "the kernel does not hold the present policy: " + p.failure
-	case p.applied.IsZero():
-		return "nothing was programmed yet"
-	}
-	return ""
-}
-
-func (a *agent) notReady() string {
-	a.progressMu.RLock()
-	defer a.progressMu.RUnlock()
-	return a.inForce.notReady()
-}
-
 // stuckAfter is how long the loop may be at one step until it counts as stuck.
 const stuckAfter = time.Minute
 
-// sick says why the agent must be started again; "" if it need not.
-func (a *agent) sick() string {
+// unhealthy says why the agent must be started again; "" if it need not.
+func (a *agent) unhealthy() string {
 	if since := a.busy.Load(); since != 0 {
 		if busy := time.Since(time.Unix(0, since)); busy > stuckAfter {
 			return "the loop has been busy for " + busy.Round(time.Second).String()
 		}
 	}
-	if a.cniBroken.Load() {
-		return "the CNI plugin is not answered any more"
+	for _, c := range a.components {
+		if h, ok := c.(component.HealthChecker); ok {
+			if why := h.Unhealthy(); why != "" {
+				return why
+			}
+		}
 	}
 	return ""
 }

@@ -6,144 +6,95 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/tierwall/tierwall/internal/agent/component"
+	"github.com/tierwall/tierwall/internal/agent/model"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/translate"
-	"github.com/tierwall/tierwall/policy"
 )
 
-// take returns one batch to translator and engine.
+// take gives one batch to the model and to all components.
 func (a *agent) take(b store.Batch) report {
-	a.settleHeld(&b)
-	a.pods.adapt(&b)
-	a.nodes.Store(int64(len(a.pods.nodes)))
+	for _, c := range a.components {
+		c.Adapt(&b)
+	}
 	if !b.Received.IsZero() && (a.received.IsZero() || b.Received.Before(a.received)) {
 		a.received = b.Received
 	}
-	r := report{before: a.findings, now: b.Findings}
-	broken, first := map[policy.Key]bool{}, !a.complete()
-	a.mu.Lock()
-	a.translator.Take(b, translate.Sink{
-		Change: func(c policy.Change) {
-			moved := a.view.apply(c)
-			a.relink, a.cutNow = a.relink || moved, a.cutNow || moved
-			a.retap = a.retap || moved
-			a.engine.Apply(a.place(c))
-			a.noteDomains(c)
-			a.tellAuthz(c)
-		},
-		Status: func(s translate.Status) {
-			if a.worthALine(s, first) {
-				r.statuses = append(r.statuses, s)
-			}
-			if first && s.State == translate.NotInForce {
-				broken[s.Key] = true
-			}
-		},
-	})
-	a.findings = b.Findings
-	a.noteVersions(b)
-	a.noteDNSService(b)
-	a.mu.Unlock()
-	a.stepAuthz(&b)
-	for i := range b.Updated {
-		if broken[b.Updated[i].Key] {
-			a.invalid[b.Updated[i].Key] = b.Updated[i]
+	r := report{now: b.Findings}
+	first := !a.Complete()
+	r.before = a.model.Take(b, func(change model.Change) {
+		a.localChanged = a.localChanged || change.Local
+		for _, c := range a.components {
+			c.Changed(change)
 		}
+	}, func(s translate.Status) {
+		if a.worthALine(s, first) {
+			r.statuses = append(r.statuses, s)
+		}
+	})
+	for _, c := range a.components {
+		c.Taken(&b)
 	}
-	a.remember(b)
 	return r
 }
 
-// behind reports whether the kernel waits for another try.
-func (a *agent) behind() bool {
-	a.kernel.Lock()
-	defer a.kernel.Unlock()
-	return a.dataplane == nil
-}
-
-// step brings the kernel to the engine's state.
-func (a *agent) step(ctx context.Context) error {
-	if a.behind() { // the first step, or the one after a failure
-		return a.rebuild(ctx)
-	}
-	if a.relink {
-		a.placeHosts()
-	}
-	if err := a.setGuard(ctx); err != nil {
-		return a.stepFailed(err)
-	}
-	a.setTap(ctx)
-	a.mu.Lock()
-	a.flushNames()
-	d := a.engine.Flush()
-	a.mu.Unlock()
-	a.stepAuthz(nil)
-	if d == nil {
-		a.received = time.Time{}
-		a.namesInForce()
-		return nil
-	}
-	return a.apply(ctx, d)
-}
-
-// rebuild replaces what the kernel holds by everything, compiled anew unless
-// nothing was compiled yet.
-func (a *agent) rebuild(ctx context.Context) error {
-	a.closeDataplane()
-	dp, err := a.cfg.Open()
+// step brings the kernel to the model's state. After a failure the kernel is closed: the
+// next step writes everything anew.
+func (a *agent) step(ctx context.Context, s component.Step) error {
+	err := a.tryStep(ctx, s)
 	if err != nil {
-		return a.stepFailed(err)
+		a.kernel.Close()
+		a.progress.setFailure(err.Error())
 	}
-	a.kernel.Lock()
-	a.dataplane = dp
-	a.kernel.Unlock()
+	return err
+}
 
-	a.guard, a.relink = dataplane.Guard{}, true
-	a.placeHosts()
-	if err := a.setGuard(ctx); err != nil {
-		return a.stepFailed(err)
+// tryStep is one attempt: everything is compiled and written anew if the kernel is closed,
+// and what the kernel holds is compared if the step is a Resync.
+func (a *agent) tryStep(ctx context.Context, s component.Step) error {
+	if !a.kernel.IsOpen() { // the first step, or the one after a failure
+		if err := a.kernel.Open(); err != nil {
+			return err
+		}
+		a.model.Recompile()
+		s.Full = true
 	}
-	if a.names != nil {
-		a.names.tapped = false
+	s.LocalChange = a.localChanged || s.Full
+	a.localChanged = false
+	for _, c := range a.components {
+		if err := c.BeforeStep(ctx, s); err != nil {
+			return err
+		}
 	}
-	a.setTap(ctx)
-	a.mu.Lock()
-	if a.fresh {
-		a.flushNames()
-	} else {
-		a.engine = newEngine(a.cfg.Node)
-		a.translator.Each(func(c policy.Change) { a.engine.Apply(a.place(c)) })
-		a.eachName()
-	}
-	a.fresh = false
-	d := a.engine.Flush()
-	a.mu.Unlock()
-	if d == nil { // no tables at all still replaces those of an earlier agent
+	d := a.model.Flush()
+	if d == nil && s.Full { // no tables at all still replace those of an earlier agent
 		d = &dataplane.Delta{}
 	}
-	return a.apply(ctx, d)
+	if err := a.apply(ctx, d); err != nil {
+		return err
+	}
+	if s.Resync && !s.Full {
+		return a.check(ctx)
+	}
+	return nil
 }
 
-// apply takes one step. After a failure the dataplane is closed: the next step
-// builds everything anew.
+// apply takes one step of the kernel's tables, unless nothing has changed.
 func (a *agent) apply(ctx context.Context, d *dataplane.Delta) error {
+	if d == nil {
+		a.received = time.Time{}
+		return nil
+	}
 	start := time.Now()
-	a.kernel.Lock()
-	err := a.dataplane.Apply(ctx, d)
-	a.kernel.Unlock()
+	err := a.kernel.Apply(ctx, d)
 	now := time.Now()
 	took := now.Sub(start)
 	a.metrics.applied(took, err)
 	if err != nil {
-		return a.stepFailed(err)
+		return err
 	}
-	a.progressMu.Lock()
-	first := a.inForce.steps == 0
-	a.inForce.applied, a.inForce.took, a.inForce.failure = now, took, ""
-	a.inForce.steps++
-	a.progressMu.Unlock()
-	a.namesInForce()
+	first := a.progress.setApplied(now, took)
 	if first {
 		close(a.firstInForce)
 	}
@@ -161,53 +112,19 @@ func (a *agent) apply(ctx context.Context, d *dataplane.Delta) error {
 	return nil
 }
 
-// stepFailed notes why the kernel is behind, and gives up the dataplane.
-func (a *agent) stepFailed(err error) error {
-	a.closeDataplane()
-	a.progressMu.Lock()
-	defer a.progressMu.Unlock()
-	a.inForce.failure = err.Error()
-	return err
-}
-
-func (a *agent) closeDataplane() {
-	a.kernel.Lock()
-	defer a.kernel.Unlock()
-	if a.dataplane != nil {
-		if c, ok := a.dataplane.(dataplane.Cutter); ok {
-			a.cutBefore += c.ConnectionsCut()
-		}
-		if err := a.dataplane.Close(); err != nil {
-			a.log.Warn("close the kernel's tables", "error", err)
-		}
-		a.dataplane = nil
-	}
-}
-
 // check reads back what the kernel holds and lets it be repaired.
 func (a *agent) check(ctx context.Context) error {
-	a.kernel.Lock()
-	drift, err := a.dataplane.Check(ctx)
-	a.kernel.Unlock()
+	drift, err := a.kernel.Check(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
-		return a.stepFailed(fmt.Errorf("check what the kernel holds: %w", err))
+		return fmt.Errorf("check what the kernel holds: %w", err)
 	}
 	a.metrics.checked(drift)
-	a.progressMu.Lock()
-	defer a.progressMu.Unlock()
-	a.inForce.checked = time.Now()
-	if len(drift.Findings) == 0 {
-		return nil
-	}
-	a.inForce.lastDrift = drift.Findings
+	a.progress.setChecked(time.Now(), drift)
 	for _, f := range drift.Findings[:min(len(drift.Findings), maxLogged)] {
 		a.log.Warn("the kernel did not hold what was written", "finding", f, "repaired", drift.Repaired)
-	}
-	if drift.Repaired {
-		a.inForce.repairs++
 	}
 	return nil
 }

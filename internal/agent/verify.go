@@ -7,6 +7,11 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/tierwall/tierwall/internal/agent/dnslearner"
+	"github.com/tierwall/tierwall/internal/agent/hostendpoint"
+	"github.com/tierwall/tierwall/internal/agent/kernel"
+	"github.com/tierwall/tierwall/internal/agent/lastvalid"
+	"github.com/tierwall/tierwall/internal/agent/model"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/translate"
@@ -34,25 +39,22 @@ func Verify(ctx context.Context, cfg Config, readBack func(context.Context) (dat
 	if err != nil {
 		return nil, nil, err
 	}
-	j, earlier, err := openJournal(cfg.RunDir, namespace)
-	if err != nil {
-		return nil, nil, err
-	}
 	t := translate.New(translate.Options{})
 	now := store.Batch{Updated: listing.Resources, Findings: listing.Findings}
 	t.Take(now, translate.Sink{})
-	if err := putBack(t, now, j, earlier); err != nil {
+	run := runDir(cfg.RunDir)
+	if err := lastvalid.Restore(t, now, lastvalid.Path(run, namespace)); err != nil {
 		return nil, nil, err
 	}
 	findings := fileFindings(listing.Findings)
 	for _, s := range t.Invalid() {
 		findings = append(findings, s.Findings...)
 	}
-	learned, err := learnedSets(t, cfg.RunDir, namespace)
+	learned, err := dnslearner.SavedSets(t, dnslearner.Path(run, namespace))
 	if err != nil {
 		return nil, findings, err
 	}
-	names, err := interfaceNames()
+	names, err := hostendpoint.Interfaces()
 	if err != nil {
 		return nil, findings, err
 	}
@@ -60,28 +62,28 @@ func Verify(ctx context.Context, cfg Config, readBack func(context.Context) (dat
 	if err != nil {
 		return nil, findings, err
 	}
-	kernel, err := readBack(ctx)
+	readBackTables, err := readBack(ctx)
 	if err != nil {
 		return nil, findings, fmt.Errorf("read back what the kernel holds: %w", err)
 	}
 	// What this node enforces by: its own endpoints' addresses are theirs.
 	isLocal := func(ep *policy.Endpoint) bool { return ep.Node == cfg.Node }
-	model := t.Model().At(isLocal)
-	for i, ep := range model.Endpoints {
-		model.Endpoints[i] = placed(ep, cfg.Node, names).(*policy.Endpoint)
+	known := t.Model().At(isLocal)
+	for i, ep := range known.Endpoints {
+		known.Endpoints[i] = model.Place(ep, cfg.Node, names).(*policy.Endpoint)
 	}
-	model.Sets = append(model.Sets, learned...)
-	model.Host = cfg.Host.HostSettings
-	atTap, err := tapDifferences(ctx, cfg, t, kernel, listing.Resources)
+	known.Sets = append(known.Sets, learned...)
+	known.Host = cfg.Host.HostSettings
+	dnsRules, err := kernel.CompareDNSQueue(ctx, readBackTables, dnslearner.ExpectedRules(cfg.DNS, cfg.Node, t, listing.Resources, cfg.Log))
 	if err != nil {
 		return nil, findings, err
 	}
 	report, err := verify.Run(ctx, verify.Input{
-		Model: model, Tables: tables, Kernel: kernel, IsLocal: isLocal, Mark: cfg.Host.Mark, Structure: atTap, Progress: progress,
+		Model: known, Tables: tables, Kernel: readBackTables, IsLocal: isLocal, Mark: cfg.Host.Mark, Structure: dnsRules, Progress: progress,
 	})
 	if err == nil && report.Decisions == 0 {
 		nodes := map[string]bool{}
-		for _, ep := range model.Endpoints {
+		for _, ep := range known.Endpoints {
 			nodes[ep.Node] = true
 		}
 		err = fmt.Errorf("nothing to compare: no endpoint of the store is on node %s; is the name right? Nodes there: %s",
@@ -90,35 +92,16 @@ func Verify(ctx context.Context, cfg Config, readBack func(context.Context) (dat
 	return report, findings, err
 }
 
-// putBack returns a translator the last valid versions that an agent would have kept.
-func putBack(t *translate.Translator, now store.Batch, j *journal, earlier map[policy.Key]remembered) error {
-	back, again := store.Batch{Findings: now.Findings}, store.Batch{Findings: now.Findings}
-	restored := map[policy.Key]bool{}
-	for _, key := range restorable(t, now.Findings, earlier) {
-		r, err := j.load(key)
-		if err != nil {
-			return fmt.Errorf("the last valid version of %s: %w", store.ObjectName(key), err)
-		}
-		back.Updated, restored[key] = append(back.Updated, r), true
-	}
-	for _, r := range now.Updated {
-		if restored[r.Key] {
-			again.Updated = append(again.Updated, r)
-		}
-	}
-	t.Take(back, translate.Sink{})
-	t.Take(again, translate.Sink{})
-	return nil
-}
-
 // compile returns the tables that a node should hold that has learned some sets.
 func compile(t *translate.Translator, node string, names map[netip.Addr]string, learned []*policy.Set) (*dataplane.State, error) {
-	e, tables := newEngine(node), dataplane.NewState()
+	e, tables := model.NewEngine(node), dataplane.NewState()
 	t.Each(func(c policy.Change) {
-		c.Object = placed(c.Object, node, names)
+		c.Object = model.Place(c.Object, node, names)
 		e.Apply(c)
 	})
-	applySets(e, learned)
+	for _, set := range learned {
+		e.Apply(policy.Change{Key: set.Key, Object: set})
+	}
 	d := e.Flush()
 	if d == nil {
 		return nil, errors.New("the store leads to no tables at all")

@@ -112,7 +112,7 @@ func (f *nameFilter) holds(n agent.LearnedName) bool {
 func writeLearned(w io.Writer, l *agent.Learned, filtered bool) error {
 	s := styleFor(w)
 	if !filtered || l.Failure != "" {
-		for _, line := range dnsLines(&l.DNSStatus, s) {
+		for _, line := range dnsLines(&l.Status, s) {
 			if _, err := fmt.Fprintf(w, "%s%s\n", pad(line[0], 17), line[1]); err != nil {
 				return err
 			}

@@ -27,7 +27,7 @@ func TestWriteLearned(t *testing.T) {
 		filtered bool
 		want     string
 	}{
-		{"all", agent.Learned{DNSStatus: agent.DNSStatus{Domains: 2, Names: 2, Addresses: 3, Servers: servers}, Known: known}, false, `
+		{"all", agent.Learned{Status: agent.DNSStatus{Domains: 2, Names: 2, Addresses: 3, Servers: servers}, Known: known}, false, `
 domains          2 in policy; 2 names known with 3 addresses
 DNS servers      10.96.0.10
 
@@ -36,14 +36,14 @@ api.example.com  198.51.100.7  2026-11-21 12:31:07  10.244.1.17
 api.example.com  2001:db8::7   2026-11-21 12:31:07  10.244.1.17
 x.example        203.0.113.80  2026-11-21 12:31:07  10.244.1.17
 `},
-		{"one", agent.Learned{DNSStatus: agent.DNSStatus{Domains: 2, Servers: servers}, Known: known[1:]}, true, `
+		{"one", agent.Learned{Status: agent.DNSStatus{Domains: 2, Servers: servers}, Known: known[1:]}, true, `
 NAME       ADDRESS       HOLDS UNTIL          FIRST ASKED BY
 x.example  203.0.113.80  2026-11-21 12:31:07  10.244.1.17
 `},
 		{"no domains", agent.Learned{}, false, "\ndomains          none in policy\n"},
-		{"trouble", agent.Learned{DNSStatus: agent.DNSStatus{Domains: 2, Failure: "the queue is somebody else's"}}, true,
+		{"trouble", agent.Learned{Status: agent.DNSStatus{Domains: 2, Failure: "the queue is somebody else's"}}, true,
 			"\ndomains          2 in policy, whose addresses are not learned: the queue is somebody else's\n"},
-		{"too much", agent.Learned{DNSStatus: agent.DNSStatus{Domains: 1, Names: 1, Addresses: 1, Servers: servers, Late: 2, Limited: 1, Unsaved: "no space"}}, false, `
+		{"too much", agent.Learned{Status: agent.DNSStatus{Domains: 1, Names: 1, Addresses: 1, Servers: servers, Late: 2, Limited: 1, Unsaved: "no space"}}, false, `
 domains          1 in policy; 1 name known with 1 address
 DNS servers      10.96.0.10
 late answers     2 went before their addresses were in the kernel

@@ -1,0 +1,131 @@
+package dnslearner
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/tierwall/tierwall/internal/agent/component"
+)
+
+// Status says how it goes with learning the addresses of domains.
+type Status struct {
+	// Domains is how many policy refers to; while there are none, nothing is learned.
+	Domains int `json:"domains"`
+	// Names have Addresses in all, each counted for every name that has it.
+	Names     int `json:"names"`
+	Addresses int `json:"addresses"`
+	// Servers are those whose answers are trusted.
+	Servers []netip.Addr `json:"servers"`
+	// Answers were read, of which Late went before their addresses were in the kernel.
+	Answers uint64 `json:"answers"`
+	Late    uint64 `json:"late"`
+	// Limited are addresses that were not learned, or forgotten early: there are too many.
+	Limited uint64 `json:"limited"`
+	// Failure is why nothing is learned at present.
+	Failure string `json:"failure,omitempty"`
+	// Unsaved is why the next agent will have to learn anew.
+	Unsaved string `json:"unsaved,omitempty"`
+}
+
+// LearnedName is what /dns serves of one name.
+type LearnedName struct {
+	Name      string           `json:"name"`
+	Addresses []LearnedAddress `json:"addresses"`
+}
+
+// LearnedAddress is one address of a name.
+type LearnedAddress struct {
+	Address netip.Addr `json:"address"`
+	// Expires is when it is forgotten, unless another answer states it, or a
+	// connection to it lives.
+	Expires time.Time `json:"expires"`
+	// Client is who got the answer that it was first in.
+	Client netip.Addr `json:"client"`
+}
+
+// Learned is what /dns serves.
+type Learned struct {
+	Status
+	Known []LearnedName `json:"known"` // by name
+}
+
+// currentFailure returns why nothing is learned at present although policy refers to
+// domains; reading is what the reader of answers says.
+func (c *Component) currentFailure(reading string) string {
+	if !c.learner.InUse() {
+		return ""
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failure != "" {
+		return c.failure
+	}
+	return reading
+}
+
+// Status implements component.StatusReporter.
+func (c *Component) Status() (field string, content any) { return "dns", c.status() }
+
+func (c *Component) status() *Status {
+	s := c.learner.Stats()
+	c.mu.Lock()
+	servers := slices.Clone(c.rules.Servers)
+	c.mu.Unlock()
+	st := &Status{
+		Domains: s.Domains, Names: s.Names, Addresses: s.Facts, Servers: servers, Answers: s.Answers,
+		Late: s.Late, Limited: s.OverName + s.OverClient + s.OverTotal,
+		Failure: c.currentFailure(s.Failure), Unsaved: s.Unsaved,
+	}
+	if len(servers) == 0 && st.Domains > 0 && st.Failure == "" {
+		st.Failure = "no DNS server is known whose answers could be trusted: name them with --dns-servers"
+	}
+	if st.Servers == nil {
+		st.Servers = []netip.Addr{}
+	}
+	return st
+}
+
+// Path implements component.Server.
+func (*Component) Path() (path, what string) { return servedPath, served }
+
+const (
+	servedPath = "/dns"
+	served     = "what is known of the names of domains in use (JSON)"
+)
+
+// ServeHTTP serves all that is known.
+func (c *Component) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	out := &Learned{Status: *c.status(), Known: []LearnedName{}}
+	for _, r := range c.learner.Known() {
+		if n := len(out.Known); n == 0 || out.Known[n-1].Name != r.Name {
+			out.Known = append(out.Known, LearnedName{Name: r.Name})
+		}
+		last := &out.Known[len(out.Known)-1]
+		last.Addresses = append(last.Addresses, LearnedAddress{r.Addr, r.Expires, r.Client})
+	}
+	writeJSON(w, out)
+}
+
+// disabled serves that nothing is learned.
+type disabled struct{ component.Base }
+
+// Path implements component.Server.
+func (disabled) Path() (path, what string) { return servedPath, served }
+
+// ServeHTTP says so.
+func (disabled) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, &Learned{
+		Status: Status{Servers: []netip.Addr{}, Failure: "this agent learns no addresses of domains"}, Known: []LearnedName{},
+	})
+}
+
+func writeJSON(w http.ResponseWriter, content any) {
+	w.Header().Set("Content-Type", "application/json")
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	_ = enc.Encode(content) // an error is the client's, who has gone
+}

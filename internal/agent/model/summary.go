@@ -1,0 +1,137 @@
+package model
+
+import (
+	"encoding/binary"
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/internal/translate"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// summary is the part of the model that reports speak of, kept as changes come:
+// reporting must not walk over a whole cluster. Of a policy, of which there may be
+// ten thousand, it keeps what fits into a few bytes.
+type summary struct {
+	node     string
+	tiers    map[string]policy.Action // their default actions
+	policies map[policy.Key]policySummary
+	locals   map[policy.Key]*policy.Endpoint // of this node, with addresses
+	hosts    map[policy.Key]*policy.Endpoint // host endpoints of this node
+}
+
+// policySummary is a policy in force.
+type policySummary struct {
+	// generation is that of the version in force; 0 if the store has none.
+	generation int64
+	// actions are those of the source's rules, by direction: a rule's index, then
+	// its action. Rules of one index have one action.
+	actions [2]string
+}
+
+func newSummary(node string) *summary {
+	return &summary{
+		node:  node,
+		tiers: map[string]policy.Action{}, policies: map[policy.Key]policySummary{}, locals: map[policy.Key]*policy.Endpoint{},
+		hosts: map[policy.Key]*policy.Endpoint{},
+	}
+}
+
+// apply takes in a change of the model, and reports whether local endpoints have other
+// addresses.
+func (s *summary) apply(c policy.Change) (local bool) {
+	if c.Object == nil {
+		delete(s.policies, c.Key)
+		if c.Key.Kind == policy.KindTier {
+			delete(s.tiers, c.Key.Name)
+		}
+	}
+	old := s.locals[c.Key]
+	delete(s.locals, c.Key)
+	delete(s.hosts, c.Key)
+	if ep, ok := isHost(c.Object, s.node); ok {
+		s.hosts[c.Key] = ep
+		return true // its interface may be another one
+	}
+	switch o := c.Object.(type) {
+	case *policy.Tier:
+		s.tiers[o.Name] = o.DefaultAction
+	case *policy.Policy:
+		s.policies[c.Key] = summarize(o, s.policies[c.Key].generation)
+	case *policy.Endpoint:
+		if o.Node == s.node && len(o.Addrs) > 0 {
+			s.locals[c.Key] = o
+			return old == nil || old.Interface != o.Interface || !slices.Equal(old.Addrs, o.Addrs)
+		}
+	}
+	return old != nil
+}
+
+// summarize keeps of a policy what is asked for.
+func summarize(p *policy.Policy, generation int64) policySummary {
+	ps := policySummary{generation: generation}
+	for _, dir := range policy.Directions {
+		var actions []byte
+		last := -1
+		for _, r := range p.Rules[dir] {
+			if r.Index == last {
+				continue // one rule of the source may be several of the model
+			}
+			last = r.Index
+			actions = binary.AppendUvarint(actions, uint64(r.Index)) //nolint:gosec // an index
+			actions = append(actions, byte(r.Action))
+		}
+		ps.actions[dir] = string(actions)
+	}
+	return ps
+}
+
+// action returns what a rule of the source does.
+func (p policySummary) action(dir policy.Direction, rule int) string {
+	for rest := []byte(p.actions[dir]); len(rest) > 0; {
+		index, n := binary.Uvarint(rest)
+		if n <= 0 || n >= len(rest) {
+			break
+		}
+		if int(index) == rule { //nolint:gosec // it was an int
+			return policy.Action(rest[n]).String()
+		}
+		rest = rest[n+1:]
+	}
+	return "unknown"
+}
+
+// setGenerations notes the generations of the policies of a batch that are in force
+// now.
+func (s *summary) setGenerations(b store.Batch, t *translate.Translator) {
+	for i := range b.Updated {
+		r := &b.Updated[i]
+		p, ok := s.policies[r.Key]
+		if !ok || t.Status(r.Key).State != translate.InForce {
+			continue
+		}
+		if meta, ok := r.Object.(metav1.Object); ok && meta.GetGeneration() != p.generation {
+			p.generation = meta.GetGeneration()
+			s.policies[r.Key] = p
+		}
+	}
+}
+
+// action returns what a decider does, which its name does not tell; "unknown" for
+// a rule that is just going away.
+func (s *summary) action(by policy.Decider, dir policy.Direction) string {
+	switch {
+	case by.Kind == policy.KindProfile && by.Name == "":
+		return policy.Deny.String()
+	case by.Kind == policy.KindProfile:
+		return policy.Allow.String()
+	case by.Rule == policy.EndOfTier:
+		if action, ok := s.tiers[by.Tier]; ok {
+			return action.String()
+		}
+		return "unknown"
+	}
+	return s.policies[policy.Key{Kind: by.Kind, Namespace: by.Namespace, Name: by.Name}].action(dir, by.Rule)
+}
