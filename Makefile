@@ -3,7 +3,7 @@
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-LDFLAGS  := -s -w -X github.com/tierwall/tierwall/internal/cli.version=$(VERSION)
+LDFLAGS  := -s -w -X github.com/tierwall/tierwall/internal/cli/version.version=$(VERSION)
 PKGS     ?= ./...
 
 GOLANGCI_VERSION := v2.15.0

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tierwall/tierwall/internal/demo"
 	"github.com/tierwall/tierwall/internal/lab"
 )
 
@@ -122,29 +121,3 @@ func (n *notifying) Write(p []byte) (int, error) {
 
 // String returns what was written; call it after the end.
 func (n *notifying) String() string { return n.b.String() }
-
-// TestDemoViewShowsWhatDiffers needs no kernel.
-func TestDemoViewShowsWhatDiffers(t *testing.T) {
-	var b bytes.Buffer
-	view := &demoView{w: &b}
-	row := &demo.Row{
-		From: "a/b", To: "c/d", Protocol: "TCP", Port: 80, Family: 4, Policy: "Deny", Kernel: "Allow",
-		Egress: "default: end of tier", Ingress: "no policy", Differs: []string{"kernel: Allow, policy says Deny"},
-	}
-	s := &demo.ScenarioReport{Name: "x", Title: "t", Steps: []*demo.Step{{Rows: []*demo.Row{row}}}}
-	view.Scenario(s)
-	view.Step(s.Steps[0])
-	view.Row(row)
-	view.closing(&demo.Report{Scenarios: []*demo.ScenarioReport{s, {Name: "y"}}})
-	want := `x: t
-    FROM  TO   CONNECTION  POLICY  KERNEL  DECIDED BY
-!!  a/b   c/d  TCP 80      Deny    Allow   out  default: end of tier
-     kernel: Allow, policy says Deny
-
-2 scenarios, 1 connection in 0.0 s: 1 of them differ
-  x: a/b -> c/d TCP 80: kernel: Allow, policy says Deny
-`
-	if b.String() != want {
-		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
-	}
-}

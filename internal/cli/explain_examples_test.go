@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/tierwall/tierwall/examples"
+	"github.com/tierwall/tierwall/internal/cli/command"
 	"github.com/tierwall/tierwall/internal/demo"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -41,11 +42,14 @@ func TestExplainExamples(t *testing.T) {
 				}
 				var out, errs bytes.Buffer
 				code := Run(t.Context(), args, strings.NewReader(""), &out, &errs)
-				var got resultJSON
+				var got struct {
+					Verdict         string
+					Egress, Ingress explained
+				}
 				if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 					t.Fatalf("%s: exit %d, %s", strings.Join(args, " "), code, errs.String())
 				}
-				if wantCode := map[string]int{"Allow": exitOK, "Deny": exitNo}[c.Verdict]; got.Verdict != c.Verdict || code != wantCode {
+				if wantCode := map[string]int{"Allow": command.ExitOK, "Deny": command.ExitNo}[c.Verdict]; got.Verdict != c.Verdict || code != wantCode {
 					t.Errorf("%s: %s, exit %d; want %s, exit %d", strings.Join(args, " "), got.Verdict, code, c.Verdict, wantCode)
 				}
 				for dir, end := range map[string][2]string{"egress": {deciderText(got.Egress), c.Egress}, "ingress": {deciderText(got.Ingress), c.Ingress}} {
@@ -58,8 +62,16 @@ func TestExplainExamples(t *testing.T) {
 	}
 }
 
+// explained is what explain says of a direction.
+type explained struct {
+	DecidedBy *struct {
+		Tier, Kind, Namespace, Name string
+		Rule                        int
+	}
+}
+
 // deciderText writes a decider of the JSON as the examples write it.
-func deciderText(d decisionJSON) string {
+func deciderText(d explained) string {
 	if d.DecidedBy == nil {
 		return demo.DeciderText(nil)
 	}

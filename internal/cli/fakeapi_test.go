@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"sigs.k8s.io/yaml"
 
+	"github.com/tierwall/tierwall/internal/cli/kinds"
 	"github.com/tierwall/tierwall/internal/store/files"
 )
 
@@ -73,7 +74,7 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		var resources []any
 		for _, k := range files.Kinds() {
 			if k.Group() == "projectcalico.org" {
-				resources = append(resources, map[string]any{"name": resourceName(k), "kind": k.Kind, "namespaced": k.Namespaced, "verbs": []string{"list", "watch"}})
+				resources = append(resources, map[string]any{"name": kinds.ResourceName(k), "kind": k.Kind, "namespaced": k.Namespaced, "verbs": []string{"list", "watch"}})
 			}
 		}
 		answer(w, http.StatusOK, map[string]any{"kind": "APIResourceList", "groupVersion": "projectcalico.org/v3", "resources": resources})
@@ -85,7 +86,7 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // ofShop reports whether a path is of namespace shop, or of what is in none; nodes aside.
 func ofShop(path string) bool {
 	return strings.Contains(path+"/", "/namespaces/shop/") || !slices.ContainsFunc(files.Kinds(), func(k files.KindInfo) bool {
-		return (k.Namespaced || k.Kind == "Namespace" || k.Kind == "Node") && strings.HasSuffix(path, "/"+resourceName(k))
+		return (k.Namespaced || k.Kind == "Namespace" || k.Kind == "Node") && strings.HasSuffix(path, "/"+kinds.ResourceName(k))
 	})
 }
 
@@ -106,7 +107,7 @@ func (f *fakeAPI) list(w http.ResponseWriter, r *http.Request, parts []string) {
 		of := slices.IndexFunc(files.Kinds(), func(k files.KindInfo) bool {
 			return k.APIVersion == o["apiVersion"] && k.Kind == o["kind"]
 		})
-		if o["apiVersion"] != version || resourceName(files.Kinds()[of]) != rest[0] || namespace != "" && meta["namespace"] != namespace {
+		if o["apiVersion"] != version || kinds.ResourceName(files.Kinds()[of]) != rest[0] || namespace != "" && meta["namespace"] != namespace {
 			continue
 		}
 		if len(rest) == 2 && meta["name"] == rest[1] {

@@ -1,19 +1,23 @@
-// Package cli is the command line: one file or a few per command, each made by
-// a constructor that commands.go lists. Commands read through cmd.InOrStdin,
-// write through cmd.OutOrStdout and cmd.ErrOrStderr, and end with exitWith.
+// Package cli is the command line. It only puts the commands together: each has a package
+// below, whose NewCommand makes it, and commands.go lists them. What they share is in packages
+// beside them: command (exit codes, errors of usage), input (what is read), ends (the ends of
+// connections), flags, kinds and output.
+//
+// Within a command the order is kubectl's: its options are registered as flags, completed,
+// validated, and then it runs. Commands read through cmd.InOrStdin, write through
+// cmd.OutOrStdout and cmd.ErrOrStderr, and end with command.ExitWith.
 package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
-	"github.com/tierwall/tierwall/internal/suggest"
+	"github.com/tierwall/tierwall/internal/cli/command"
+	"github.com/tierwall/tierwall/internal/cli/options"
+	"github.com/tierwall/tierwall/internal/cli/version"
 )
 
 // Run executes the command line given by args (without the program's name) and
@@ -27,7 +31,7 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // kubectl-tierwall it is a plugin of kubectl.
 func RunAs(ctx context.Context, argv0 string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRootCommand()
-	if programName(argv0) == kubectlPlugin {
+	if command.ProgramName(argv0) == command.KubectlPlugin {
 		asPlugin(root)
 	}
 	root.SetArgs(args)
@@ -38,7 +42,7 @@ func RunAs(ctx context.Context, argv0 string, args []string, stdin io.Reader, st
 	if err != nil && err.Error() != "" {
 		_, _ = fmt.Fprintln(stderr, "Error:", err)
 	}
-	return exitCode(err)
+	return command.ExitCode(err)
 }
 
 func newRootCommand() *cobra.Command {
@@ -61,15 +65,15 @@ The commands that analyze read manifests from files (-f), from a cluster
 
   # See it decide over real packets on this machine
   tierwall demo`,
-		Args:          noUnknownCommand,
+		Args:          command.NoUnknownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true, // Run prints them
 		SilenceUsage:  true, // a page of help would hide the error
 	}
-	root.SetFlagErrorFunc(flagError)
-	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
+	root.SetFlagErrorFunc(command.FlagError)
+	root.SetUsageTemplate(options.UsageTemplate(root.UsageTemplate()))
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.Version = readBuildInfo().String() // --version, as people try it first
+	root.Version = version.Get().String() // --version, as people try it first
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddGroup(groups...)
 	root.SetHelpCommandGroupID(groupOther)
@@ -79,50 +83,4 @@ The commands that analyze read manifests from files (-f), from a cluster
 		root.AddCommand(cmd)
 	}
 	return root
-}
-
-// noUnknownCommand refuses arguments of the root command: a word that stands
-// there was meant to be a command.
-func noUnknownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	var names []string
-	for _, c := range cmd.Commands() {
-		if c.IsAvailableCommand() {
-			names = append(names, c.Name())
-		}
-	}
-	return usageError(cmd, fmt.Errorf("unknown command %q%s", args[0], suggest.DidYouMean(args[0], names)))
-}
-
-// flagError puts what was probably meant beside a flag that does not exist.
-func flagError(cmd *cobra.Command, err error) error {
-	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
-		var names []string
-		cmd.Flags().VisitAll(func(f *pflag.Flag) {
-			if !f.Hidden {
-				names = append(names, "--"+f.Name)
-			}
-		})
-		err = fmt.Errorf("%w%s", err, suggest.DidYouMean("--"+unknown.GetSpecifiedName(), names))
-	}
-	return usageError(cmd, err)
-}
-
-// usageError says where the usage of the command is described.
-func usageError(cmd *cobra.Command, err error) error {
-	return exitWith(exitFailed, fmt.Errorf("%w\nRun '%s --help' for usage", err, cmd.CommandPath()))
-}
-
-// noArgs is the Args of commands that take flags only.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	hint := ""
-	if cmd.Flags().Lookup("file") != nil {
-		hint = ": files are given with -f"
-	}
-	return usageError(cmd, fmt.Errorf("unexpected argument %q%s", strings.Join(args, " "), hint))
 }

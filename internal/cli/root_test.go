@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"errors"
-	"fmt"
 	"strings"
 	"testing"
 )
@@ -25,22 +23,5 @@ func TestHelp(t *testing.T) {
 				t.Errorf("%s: a line of help has %d characters: %s", cmd.Name(), n, line)
 			}
 		}
-	}
-}
-
-func TestExitCode(t *testing.T) {
-	tests := map[int]error{
-		exitOK:     nil,
-		exitFailed: errors.New("any"),
-		exitNo:     exitWith(exitNo, nil),
-		7:          fmt.Errorf("wrapped: %w", exitWith(7, errors.New("any"))),
-	}
-	for want, err := range tests {
-		if got := exitCode(err); got != want {
-			t.Errorf("exit code %d for %v, want %d", got, err, want)
-		}
-	}
-	if err := exitWith(exitOK, nil); err != nil {
-		t.Errorf("exitWith(0, nil) = %v, want nil", err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tierwall/tierwall/internal/cli/command"
 )
 
 // TestMain makes the test binary serve as the program `tierwall` in scripts.
@@ -16,7 +18,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"tierwall": runAsProgram,
 		// kubectl runs its plugins under their own names.
-		kubectlPlugin: runAsProgram,
+		command.KubectlPlugin: runAsProgram,
 	})
 }
 

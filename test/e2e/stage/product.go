@@ -105,7 +105,7 @@ func Binary(t testing.TB) string {
 func buildBinary(t testing.TB, path, version string) {
 	t.Helper()
 	goCommand(t, root(), "build", "-trimpath",
-		"-ldflags=-s -w -X github.com/tierwall/tierwall/internal/cli.version="+version, "-o", path, "./cmd/tierwall")
+		"-ldflags=-s -w -X github.com/tierwall/tierwall/internal/cli/version.version="+version, "-o", path, "./cmd/tierwall")
 }
 
 func goCommand(t testing.TB, dir string, args ...string) {

@@ -1,0 +1,215 @@
+package agentcmd
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tierwall/tierwall/internal/agent"
+	"github.com/tierwall/tierwall/internal/cli/agenthttp"
+	"github.com/tierwall/tierwall/internal/cli/command"
+	"github.com/tierwall/tierwall/internal/cli/dnscmd"
+	"github.com/tierwall/tierwall/internal/cli/output"
+	"github.com/tierwall/tierwall/internal/verify"
+)
+
+// writeVerified sums up what --verify found.
+func writeVerified(cmd *cobra.Command, r *verify.Report) error {
+	out := cmd.OutOrStdout()
+	s := output.StyleFor(out)
+	verdict := s.Green("the kernel decides all of them as policy says")
+	if r.Differences > 0 {
+		verdict = s.Red(fmt.Sprintf("the kernel decides %d of them otherwise than policy says", r.Differences))
+	}
+	for _, d := range r.First {
+		if _, err := fmt.Fprintf(out, "%s\n", d); err != nil {
+			return err
+		}
+	}
+	if more := r.Differences - len(r.First); more > 0 {
+		if _, err := fmt.Fprintf(out, "and %d more\n", more); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(out, "%s, %s, %s: %s.\n",
+		output.Count(r.Endpoints, "local address"), output.Count(r.Classes, "class"), output.Count(r.Decisions, "decision"), verdict)
+	return err
+}
+
+// showStatus asks the agent of this host.
+func showStatus(cmd *cobra.Command, o *options) error {
+	if o.metricsAddr == "off" {
+		return command.UsageError(cmd, errors.New("--status asks the agent at --metrics-addr, which is off"))
+	}
+	var st agent.Status
+	err := agenthttp.Get(cmd.Context(), o.metricsAddr, "/status", &st)
+	if err != nil {
+		return err
+	}
+	if o.output == "json" {
+		err = output.PrintJSON(cmd.OutOrStdout(), st)
+	} else {
+		err = writeStatus(cmd.OutOrStdout(), &st)
+	}
+	if err == nil && !st.Ready {
+		err = command.ExitWith(command.ExitNo, nil)
+	}
+	return err
+}
+
+func writeStatus(w io.Writer, st *agent.Status) error {
+	s := output.StyleFor(w)
+	ready := s.Green("in force")
+	if !st.Ready {
+		ready = s.Red(st.NotReady)
+	}
+	lines := [][2]string{
+		{"node", st.Node},
+		{"store", st.Store},
+		{"policy", ready},
+	}
+	for _, why := range st.WaitingFor {
+		lines = append(lines, [2]string{"waiting for", why})
+	}
+	for _, why := range st.NotEnforced {
+		lines = append(lines, [2]string{"not enforced", s.Red(why)})
+	}
+	lines = append(lines, [2]string{"local endpoints", strconv.Itoa(st.LocalEndpoints)})
+	if st.LastStep != nil {
+		lines = append(lines, [2]string{"last change", fmt.Sprintf("%s, in the kernel within %.1f ms", st.LastStep.Format(time.DateTime), st.LastStepMillis)})
+	}
+	lines = append(lines, [2]string{"drift repaired", output.Count(st.DriftRepairs, "time")},
+		[2]string{"connections cut", strconv.FormatUint(st.ConnectionsCut, 10)})
+	if st.DNS != nil && st.DNS.Domains > 0 {
+		lines = append(lines, dnscmd.StatusLines(st.DNS, s)...)
+	}
+	if st.ExtAuthz != nil {
+		lines = append(lines, authzLine(st.ExtAuthz))
+	}
+	lines = append(lines, clusterLines(st, s)...)
+	for _, l := range lines {
+		if _, err := fmt.Fprintf(w, "%s%s\n", output.Pad(l[0], 17), l[1]); err != nil {
+			return err
+		}
+	}
+	if err := writeEndpoints(w, st); err != nil {
+		return err
+	}
+	return writeObjects(w, st)
+}
+
+// clusterLines say how it goes with what only agents in a cluster have.
+func clusterLines(st *agent.Status, s output.Style) [][2]string {
+	var lines [][2]string
+	if c := st.CNI; c != nil {
+		text := fmt.Sprintf("%s started by way of the plugin, %d held up", output.Count(c.Pods, "pod"), c.Waiting)
+		if in := c.Install; in != nil && !in.Installed {
+			text = s.Red("not installed: " + in.Error)
+		}
+		lines = append(lines, [2]string{"CNI plugin", text})
+	}
+	if r := st.Report; r != nil {
+		text := "not written yet"
+		if r.Written != nil {
+			text = "written " + r.Written.Format(time.DateTime)
+		}
+		if r.Error != "" {
+			text = s.Red(r.Error)
+		}
+		lines = append(lines, [2]string{"report", text})
+	}
+	return lines
+}
+
+// writeEndpoints lists the local endpoints and where they are.
+func writeEndpoints(w io.Writer, st *agent.Status) error {
+	if len(st.Endpoints) == 0 {
+		return nil
+	}
+	rows := make([][]string, 0, len(st.Endpoints))
+	for _, e := range st.Endpoints {
+		name, at := e.Name, cmp.Or(e.Interface, e.Unknown)
+		if e.Namespace != "" {
+			name = e.Namespace + "/" + name
+		}
+		if e.Bridge != "" {
+			at += " (bridge " + e.Bridge + ")"
+		}
+		var addrs []string
+		for _, a := range e.Addresses {
+			addrs = append(addrs, a.String())
+		}
+		rows = append(rows, []string{name, strings.Join(addrs, ", "), at})
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return output.PrintTable(w, []string{"ENDPOINT", "ADDRESSES", "INTERFACE"}, rows)
+}
+
+// maxIdle is how many policies without local endpoints are listed.
+const maxIdle = 100
+
+// writeObjects lists the policies, and all that is wrong.
+func writeObjects(w io.Writer, st *agent.Status) error {
+	var rows [][]string
+	idle := 0
+	for _, o := range st.Objects {
+		if o.LocalEndpoints != nil && *o.LocalEndpoints == 0 && len(o.Findings) == 0 {
+			if idle++; idle > maxIdle {
+				continue
+			}
+		}
+		name, count := o.Name, ""
+		if o.Namespace != "" {
+			name = o.Namespace + "/" + name
+		}
+		if o.LocalEndpoints != nil {
+			count = strconv.Itoa(*o.LocalEndpoints)
+		}
+		rows = append(rows, []string{o.Kind, name, o.State, count})
+	}
+	if len(rows) > 0 {
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+		if err := output.PrintTable(w, []string{"KIND", "NAME", "STATE", "LOCAL ENDPOINTS"}, rows); err != nil {
+			return err
+		}
+	}
+	if more := idle - maxIdle; more > 0 {
+		if _, err := fmt.Fprintf(w, "and %s without local endpoints\n", output.Count(more, "policy")); err != nil {
+			return err
+		}
+	}
+	return writeFindings(w, st)
+}
+
+// writeFindings lists everything that is wrong, the store's and the objects', once.
+func writeFindings(w io.Writer, st *agent.Status) error {
+	findings := slices.Clone(st.Findings)
+	for _, o := range st.Objects {
+		findings = append(findings, o.Findings...)
+	}
+	slices.Sort(findings)
+	findings = slices.Compact(findings)
+	if len(findings) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintf(w, "\n%s\n", output.StyleFor(w).Red(output.Count(len(findings), "error")+":")); err != nil {
+		return err
+	}
+	for _, f := range findings {
+		if _, err := fmt.Fprintf(w, "  %s\n", f); err != nil {
+			return err
+		}
+	}
+	return nil
+}

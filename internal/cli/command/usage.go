@@ -1,0 +1,58 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/tierwall/tierwall/internal/suggest"
+)
+
+// NoUnknownCommand refuses arguments of the root command: a word that stands
+// there was meant to be a command.
+func NoUnknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	return UsageError(cmd, fmt.Errorf("unknown command %q%s", args[0], suggest.DidYouMean(args[0], names)))
+}
+
+// FlagError puts what was probably meant beside a flag that does not exist.
+func FlagError(cmd *cobra.Command, err error) error {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if !f.Hidden {
+				names = append(names, "--"+f.Name)
+			}
+		})
+		err = fmt.Errorf("%w%s", err, suggest.DidYouMean("--"+unknown.GetSpecifiedName(), names))
+	}
+	return UsageError(cmd, err)
+}
+
+// UsageError says where the usage of the command is described.
+func UsageError(cmd *cobra.Command, err error) error {
+	return ExitWith(ExitFailed, fmt.Errorf("%w\nRun '%s --help' for usage", err, cmd.CommandPath()))
+}
+
+// NoArgs is the Args of commands that take flags only.
+func NoArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := ""
+	if cmd.Flags().Lookup("file") != nil {
+		hint = ": files are given with -f"
+	}
+	return UsageError(cmd, fmt.Errorf("unexpected argument %q%s", strings.Join(args, " "), hint))
+}

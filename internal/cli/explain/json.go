@@ -1,0 +1,121 @@
+package explain
+
+import (
+	"math"
+	"strings"
+
+	"github.com/tierwall/tierwall/policy"
+)
+
+// The JSON that explain prints. Its field names are an interface: tools read them.
+type (
+	resultJSON struct {
+		Verdict string `json:"verdict"` // Allow or Deny
+		// HTTP is the request that was judged; absent for a connection alone.
+		HTTP    *httpJSON    `json:"http,omitempty"`
+		Egress  decisionJSON `json:"egress"`
+		Ingress decisionJSON `json:"ingress"`
+		// Through is the node that routes the connection on, where one was named.
+		Through string `json:"through,omitempty"`
+		// Hosts are the host endpoints on the way, in the order in which a packet meets them.
+		Hosts []hostJSON `json:"hosts,omitempty"`
+	}
+	httpJSON struct {
+		Method string `json:"method"`
+		Path   string `json:"path"` // as rules compare it; empty if it can be read in several ways
+	}
+	hostJSON struct {
+		Hook string `json:"hook"`
+		Name string `json:"name"` // of the HostEndpoint
+		decisionJSON
+	}
+	decisionJSON struct {
+		Verdict   string       `json:"verdict"`
+		DecidedBy *deciderJSON `json:"decidedBy"` // null where nothing governs
+		// Reason says why nothing does; absent where something decided.
+		Reason string     `json:"reason,omitempty"`
+		Trace  []tierJSON `json:"trace"`
+	}
+	deciderJSON struct {
+		Tier      string `json:"tier"`
+		Kind      string `json:"kind"`
+		Namespace string `json:"namespace"`
+		Name      string `json:"name"`
+		Rule      int    `json:"rule"` // from 0; -1 is the end of the tier
+	}
+	tierJSON struct {
+		Tier     string       `json:"tier"`
+		Outcome  string       `json:"outcome"` // Allow, Deny or Pass
+		AtEnd    bool         `json:"atEnd"`   // by the tier's default action
+		Policies []policyJSON `json:"policies"`
+	}
+	policyJSON struct {
+		Kind      string     `json:"kind"`
+		Namespace string     `json:"namespace"`
+		Name      string     `json:"name"`
+		Order     *float64   `json:"order"` // null: after all that have one
+		Rules     []ruleJSON `json:"rules"`
+	}
+	ruleJSON struct {
+		Rule    int    `json:"rule"`
+		Action  string `json:"action"`
+		Matched bool   `json:"matched"`
+		Why     string `json:"why,omitempty"` // what did not match, in words
+		// Mismatches are the same as data: one for each alternative of the rule.
+		Mismatches []mismatchJSON `json:"mismatches,omitempty"`
+	}
+	mismatchJSON struct {
+		Criterion string   `json:"criterion"`
+		Side      string   `json:"side,omitempty"` // source or destination, for criteria of one
+		Got       string   `json:"got"`
+		Want      []string `json:"want"`
+	}
+)
+
+func explainJSON(r policy.Result) resultJSON {
+	out := resultJSON{Verdict: r.Verdict.String(), Egress: decisionToJSON(r.Egress), Ingress: decisionToJSON(r.Ingress)}
+	for _, h := range r.Hosts {
+		out.Hosts = append(out.Hosts, hostJSON{h.Hook.String(), h.Endpoint.Name, decisionToJSON(h.Decision)})
+	}
+	return out
+}
+
+// json returns the explanation for programs.
+func (x *explanation) json() resultJSON {
+	out := explainJSON(x.result)
+	out.HTTP = (*httpJSON)(x.flow.HTTP)
+	out.Through = x.flow.Router
+	out.Egress.Reason = x.undecided(policy.Egress)
+	out.Ingress.Reason = x.undecided(policy.Ingress)
+	return out
+}
+
+func decisionToJSON(d policy.Decision) decisionJSON {
+	out := decisionJSON{Verdict: d.Verdict.String(), Trace: []tierJSON{}}
+	if d.By != nil {
+		out.DecidedBy = (*deciderJSON)(d.By)
+	}
+	for _, t := range d.Trace {
+		tier := tierJSON{Tier: t.Tier, Outcome: t.Outcome.String(), AtEnd: t.AtEnd, Policies: []policyJSON{}}
+		for _, p := range t.Policies {
+			pol := policyJSON{Kind: p.Key.Kind, Namespace: p.Key.Namespace, Name: p.Key.Name, Rules: []ruleJSON{}}
+			if !math.IsInf(p.Order, 0) {
+				pol.Order = &p.Order
+			}
+			for _, r := range mergeRules(p.Rules) {
+				pol.Rules = append(pol.Rules, ruleToJSON(r))
+			}
+			tier.Policies = append(tier.Policies, pol)
+		}
+		out.Trace = append(out.Trace, tier)
+	}
+	return out
+}
+
+func ruleToJSON(r sourceRule) ruleJSON {
+	out := ruleJSON{Rule: r.Index, Action: r.Action.String(), Matched: r.Matched, Why: strings.Join(r.whys(), "; ")}
+	for _, m := range r.mismatches {
+		out.Mismatches = append(out.Mismatches, mismatchJSON{m.Criterion.String(), m.Side.String(), m.GotText(), m.WantTexts()})
+	}
+	return out
+}

@@ -1,0 +1,35 @@
+// Package flags are values of flags that several commands take.
+package flags
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/tierwall/tierwall/internal/suggest"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// ParseProtocol is policy.ParseProtocol, whatever the case.
+func ParseProtocol(text string) (policy.Protocol, error) {
+	names := []string{"TCP", "UDP", "SCTP", "ICMP", "ICMPv6", "UDPLite"}
+	for _, name := range names {
+		if strings.EqualFold(name, text) {
+			text = name
+		}
+	}
+	p, err := policy.ParseProtocol(text)
+	if err != nil {
+		return 0, fmt.Errorf("%w%s", err, suggest.DidYouMean(text, names))
+	}
+	return p, nil
+}
+
+// ParsePort reads a port from 1 to 65535.
+func ParsePort(text string) (uint16, error) {
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("%q is no port: expected a number from 1 to 65535", text)
+	}
+	return uint16(n), nil
+}

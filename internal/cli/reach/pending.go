@@ -1,0 +1,50 @@
+package reach
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/tierwall/tierwall/analyze"
+	"github.com/tierwall/tierwall/internal/cli/input"
+	"github.com/tierwall/tierwall/internal/cli/output"
+)
+
+// changes finds what the staged policies would change. Of the reachability there
+// are notes only.
+func (o *options) changes(in *input.Input) (*analyze.Reachability, []analyze.Difference, error) {
+	list, notes, err := analyze.Diff(o.toHost.InModel(in.Model), o.toHost.InModel(o.input.Pending(in).Model), o.options())
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(in.StagedPolicies()) == 0 {
+		notes = append(notes, fmt.Sprintf("%s no staged policies, so nothing would change", in.Source))
+	}
+	return &analyze.Reachability{Notes: notes}, list, nil
+}
+
+// printChanges prints what would change.
+func (o *options) printChanges(w io.Writer, changes []analyze.Difference) error {
+	if o.output == "json" {
+		for i := range changes { // an empty list, and not null
+			c := &changes[i]
+			c.Before, c.After = append([]analyze.Allowed{}, c.Before...), append([]analyze.Allowed{}, c.After...)
+		}
+		return output.PrintJSON(w, changes)
+	}
+	if len(changes) == 0 {
+		_, err := fmt.Fprintln(w, "Nothing would change.")
+		return err
+	}
+	rows := make([][]string, len(changes))
+	for i, c := range changes {
+		rows[i] = []string{c.Src, dstText(c.Dst, c.Domains), allowedOrNothing(c.Before), allowedOrNothing(c.After)}
+	}
+	return output.PrintTable(w, []string{"FROM", "TO", "NOW", "PENDING"}, rows)
+}
+
+func allowedOrNothing(list []analyze.Allowed) string {
+	if len(list) == 0 {
+		return "nothing"
+	}
+	return allowedText(list)
+}

@@ -1,0 +1,248 @@
+// Package reach is `tierwall reach`: who can reach whom, on what.
+package reach
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tierwall/tierwall/analyze"
+	"github.com/tierwall/tierwall/internal/cli/command"
+	"github.com/tierwall/tierwall/internal/cli/ends"
+	"github.com/tierwall/tierwall/internal/cli/flags"
+	"github.com/tierwall/tierwall/internal/cli/input"
+	"github.com/tierwall/tierwall/internal/cli/output"
+	"github.com/tierwall/tierwall/internal/translate"
+)
+
+// options are the flags of reach.
+type options struct {
+	input    input.Flags
+	pods     bool
+	pending  bool
+	from, to string
+	resolve  ends.ResolveFlag
+	toHost   flags.EndpointToHost
+	output   string
+}
+
+// options says how the answer is to be.
+func (o *options) options() analyze.ReachOptions {
+	return analyze.ReachOptions{Pods: o.pods, Known: o.resolve.Names()}
+}
+
+// NewCommand returns `tierwall reach`.
+func NewCommand() *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use:   "reach {-f FILE | --store STORE}",
+		Short: "Say who can reach whom, on what",
+		Long: `Say for every pair of workloads, and for every workload and the outside world,
+which connections the policies in files or in a cluster allow. The answer is exact:
+it is computed for all addresses, protocols and ports, not tried on some.
+
+Pods are listed as their workload (Deployment, StatefulSet, Job, ...) where they
+are alike, and singly where some of them reach, or are reached from, something
+else than the others; --pods lists all of them singly. The outside world is
+listed as ranges of addresses, each of addresses that all policies treat alike;
+a range speaks of those of its addresses that no pod or workload holds.
+
+Hosts with a HostEndpoint are listed as host/NAME, by its interface, and what
+host endpoints say of traffic that is routed through their hosts counts for pods.
+Domains that policies allow are listed as destinations, "domain api.example.com":
+what is allowed to the addresses that they have, which are not known here, as far
+as no policy names these by nets. --resolve says what addresses a name has.
+Connections of which rules let only some HTTP requests through are followed by
+these: "TCP 8080 (GET /items/...)".
+
+Pairs of which nothing is allowed are left out. So is what is always the same: a
+pod to itself (without --pods, a workload to itself), and a node and its pods,
+but for what pods begin to their own host with --endpoint-to-host Return.
+Connections come from ephemeral source ports (49152-65535); where rules tell
+those apart, the answer is that of the lowest, and a note says so.
+
+--from and --to show a part: NAMESPACE, NAMESPACE/NAME, NAMESPACE/KIND/NAME,
+host/NAME, an ADDRESS, a CIDR for the ranges that it meets, or (--to) a domain.
+Of a cluster, without either, the connections from and to the namespace of -n or
+of kubectl's context are shown; -A shows all.
+
+With --pending only what would change is listed, if all staged policies were in
+force: what is allowed now, and what would be then.
+
+Exit code 0: here is the answer. 2: no answer, because something is wrong.`,
+		Example: `  # Everything
+  tierwall reach -f policies/
+
+  # What can reach the database?
+  tierwall reach -f policies/ --to data/sts/postgres
+
+  # What can the namespace web reach in the outside world?
+  tierwall reach -f policies/ --from web --to 0.0.0.0/0
+
+  # What can reach the hosts of nodes, and which names may the namespace shop call?
+  tierwall reach -f policies/ --to host/node-1
+  tierwall reach -f policies/ --from shop --to '*.example.com'
+
+  # Of a live cluster: what reaches, and is reached from, the namespace shop
+  tierwall reach --store kube -n shop
+
+  # For a script, every pod
+  tierwall reach --store kube -A --pods -o json`,
+		Args: command.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	o.input.Register(cmd)
+	flags := cmd.Flags()
+	flags.BoolVar(&o.pods, "pods", false, "list pods singly, not as their workloads")
+	flags.BoolVar(&o.pending, "pending", false, "list what the staged policies would change")
+	flags.StringVar(&o.from, "from", "", "only connections from here: NAMESPACE, NAMESPACE/NAME, NAMESPACE/KIND/NAME, host/NAME, ADDRESS or CIDR")
+	flags.StringVar(&o.to, "to", "", "only connections to here, written in the same ways, or a domain")
+	o.resolve.Register(flags)
+	o.toHost.Register(flags)
+	output.AddFlag(cmd, &o.output, "table", "json")
+	return cmd
+}
+
+func (o *options) run(cmd *cobra.Command) error {
+	if err := output.CheckFlag(cmd, o.output, "table", "json"); err != nil {
+		return err
+	}
+	if err := o.resolve.Parse(); err != nil {
+		return command.UsageError(cmd, err)
+	}
+	if err := o.toHost.Parse(); err != nil {
+		return command.UsageError(cmd, err)
+	}
+	o.input.Learn = o.resolve.Learn
+	in, err := o.input.Load(cmd)
+	if err != nil {
+		return err
+	}
+	resolver := ends.NewResolver(in, &o.resolve)
+	from, err := newEndFilter(resolver, o.from)
+	if err == nil && from.domains != nil {
+		err = fmt.Errorf("a domain is a destination only")
+	}
+	if err != nil {
+		return command.ExitWith(command.ExitFailed, fmt.Errorf("--from %s: %w", o.from, err))
+	}
+	to, err := newEndFilter(resolver, o.to)
+	if err != nil {
+		return command.ExitWith(command.ExitFailed, fmt.Errorf("--to %s: %w", o.to, err))
+	}
+	var r *analyze.Reachability
+	var changes []analyze.Difference
+	if o.pending {
+		r, changes, err = o.changes(in)
+	} else {
+		options := o.options()
+		options.AllDomains = to.domains != nil
+		r, err = analyze.Reach(o.toHost.InModel(in.Model), options)
+	}
+	if err != nil {
+		return command.ExitWith(command.ExitFailed, err)
+	}
+	notes := append(unlisted(in.Unmanaged), r.Notes...)
+	if len(in.Model.Endpoints) == 0 {
+		notes = []string{ends.NoEndpoints(in.Source, in.Unmanaged)}
+	}
+	for _, n := range notes {
+		if _, err := fmt.Fprintln(cmd.ErrOrStderr(), "Note:", n); err != nil {
+			return err
+		}
+	}
+	wanted := func(p *analyze.Pair) bool {
+		return from.matches(p.Src) && (to.matches(p.Dst) || to.matchesDomain(p.Domains))
+	}
+	if in.Namespace != "" && from.all && to.all {
+		inside := namespaceFilter(in.Model, in.Namespace)
+		wanted = func(p *analyze.Pair) bool { return inside.matches(p.Src) || inside.matches(p.Dst) }
+		if err := in.NoteNamespace(cmd.ErrOrStderr(), "only connections from and to namespace %s are shown"); err != nil {
+			return err
+		}
+	}
+	if o.pending {
+		shown := make([]analyze.Difference, 0, len(changes))
+		for _, c := range changes {
+			if wanted(&analyze.Pair{Src: c.Src, Dst: c.Dst, Domains: c.Domains}) {
+				shown = append(shown, c)
+			}
+		}
+		return o.printChanges(cmd.OutOrStdout(), shown)
+	}
+	pairs := make([]analyze.Pair, 0, len(r.Pairs))
+	for i := range r.Pairs {
+		if wanted(&r.Pairs[i]) {
+			pairs = append(pairs, r.Pairs[i])
+		}
+	}
+	if o.output == "json" {
+		return output.PrintJSON(cmd.OutOrStdout(), pairs)
+	}
+	if len(in.Model.Endpoints) == 0 {
+		return nil // a note has said it: neither is anything allowed nor denied
+	}
+	return printReach(cmd.OutOrStdout(), pairs)
+}
+
+// unlisted tells of the pods and workloads that reach cannot list. What is
+// scaled to zero is none that a user could miss.
+func unlisted(ungoverned []translate.Ungoverned) []string {
+	var missed []translate.Ungoverned
+	for _, u := range ungoverned {
+		if u.Reason != translate.ScaledDown {
+			missed = append(missed, u)
+		}
+	}
+	switch len(missed) {
+	case 0:
+		return nil
+	case 1:
+		return []string{fmt.Sprintf("%s is not listed: it %s, so policy has no say on it", missed[0].Key, missed[0].Reason)}
+	}
+	return []string{fmt.Sprintf("%d pods or workloads are not listed: they use their node's network or have ended, so policy has no say on them", len(missed))}
+}
+
+func printReach(w io.Writer, pairs []analyze.Pair) error {
+	if len(pairs) == 0 {
+		_, err := fmt.Fprintln(w, "No connection is allowed.")
+		return err
+	}
+	rows := make([][]string, len(pairs))
+	for i, p := range pairs {
+		rows[i] = []string{p.Src, dstText(p.Dst, p.Domains), allowedText(p.Allowed)}
+	}
+	return output.PrintTable(w, []string{"FROM", "TO", "ALLOWED"}, rows)
+}
+
+// maxDomains keeps a column narrow.
+const maxDomains = 3
+
+// dstText returns a destination, of many domains the first few.
+func dstText(end string, domains []string) string {
+	if more := len(domains) - maxDomains; more > 0 {
+		return fmt.Sprintf("domains %s and %d more", strings.Join(domains[:maxDomains], ", "), more)
+	}
+	return end
+}
+
+// allowedText returns "TCP 80,443; UDP 53", by family where the families differ:
+// "IPv4: TCP 80; IPv6: All".
+func allowedText(list []analyze.Allowed) string {
+	var b strings.Builder
+	family := ""
+	for i, a := range list {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		if a.Family != family {
+			family = a.Family
+			b.WriteString(family + ": ")
+		}
+		a.Family = ""
+		b.WriteString(a.String())
+	}
+	return b.String()
+}
