@@ -176,6 +176,8 @@ func turn(set *appsv1.DaemonSet) (bool, error) {
 	} else {
 		return false, fmt.Errorf("its container %q has no readiness probe by HTTP, by which a clean node is known", container)
 	}
+	// The flag, and not the subcommand: the DaemonSet may be of a release that knows only this,
+	// and removal knows the flags of the agent that way.
 	c.Args = slices.Concat(args, []string{"--"}, c.Args, []string{"--remove"})
 	all := intstr.FromString("100%")
 	set.Spec.UpdateStrategy = appsv1.DaemonSetUpdateStrategy{

@@ -100,7 +100,7 @@ func (w *Witness) Underway(ctx context.Context) (bool, string) {
 			return true, w.gone() // and the rights to ask go as well
 		case err != nil && !apierrors.IsNotFound(err):
 			w.log.Warn("whether tierwall is being uninstalled is unknown: what is in force stays", "error", err,
-				"to remove it", "tierwall agent --remove")
+				"to remove it", "tierwall agent remove")
 			return false, ""
 		case !time.Now().Before(deadline):
 			return true, w.gone()

@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/tierwall/tierwall/internal/agent"
 	"github.com/tierwall/tierwall/internal/cli/command"
@@ -18,7 +17,8 @@ type authzFlags struct {
 	address, group, cert, key, clientCA string
 }
 
-func (o *authzFlags) register(f *pflag.FlagSet) {
+func (o *authzFlags) register(cmd *cobra.Command) {
+	f := cmd.Flags()
 	f.StringVar(&o.address, "ext-authz", "", "answer proxies about HTTP requests (Envoy's ext_authz, gRPC) at unix:PATH or ADDRESS:PORT")
 	f.StringVar(&o.group, "ext-authz-group", "", "group, by name or number, that may open the unix socket beside root")
 	f.StringVar(&o.cert, "ext-authz-cert", "", "certificate for TLS (PEM); with the next two, needed unless the address is a socket or loopback")

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/tierwall/tierwall/internal/cli/command"
 	"github.com/tierwall/tierwall/internal/cli/flags"
@@ -26,12 +25,14 @@ type hostFlags struct {
 	settings dataplane.HostSettings // parsed
 }
 
-func (o *hostFlags) register(f *pflag.FlagSet) {
+func (o *hostFlags) register(cmd *cobra.Command) {
+	f := cmd.Flags()
 	in, out := policy.DefaultFailsafes()
 	f.StringSliceVar(&o.failsafeIn, "failsafe-in", failsafeTexts(in), "ports of this host that no policy of host endpoints closes; none for none")
 	f.StringSliceVar(&o.failsafeOut, "failsafe-out", failsafeTexts(out), "ports elsewhere that no policy of host endpoints keeps this host from; none for none")
 	f.StringVar(&o.toHost, "endpoint-to-host", "", "what becomes of connections of pods to their own host: Accept, Drop or Return, which asks the host's policy (default: Accept with --store kube, else Drop)")
 	f.StringVar(&o.mark, "host-mark", fmt.Sprintf("%#x", dataplane.DefaultMark), "bit of the packet mark that policy with preDNAT or doNotTrack uses; no other program may")
+	flags.CompleteEndpointToHost(cmd)
 }
 
 func failsafeTexts(list []policy.Failsafe) []string {
@@ -42,8 +43,8 @@ func failsafeTexts(list []policy.Failsafe) []string {
 	return texts
 }
 
-// parse checks the flags.
-func (o *hostFlags) parse(cmd *cobra.Command, kube bool) error {
+// complete reads the flags; kube says that the store is a cluster, where defaults differ.
+func (o *hostFlags) complete(cmd *cobra.Command, kube bool) error {
 	var err error
 	if o.settings.FailsafeIn, err = parseFailsafes(o.failsafeIn); err != nil {
 		return command.UsageError(cmd, fmt.Errorf("--failsafe-in: %w", err))
@@ -51,12 +52,11 @@ func (o *hostFlags) parse(cmd *cobra.Command, kube bool) error {
 	if o.settings.FailsafeOut, err = parseFailsafes(o.failsafeOut); err != nil {
 		return command.UsageError(cmd, fmt.Errorf("--failsafe-out: %w", err))
 	}
-	actions := map[string]policy.Action{"accept": policy.Allow, "drop": policy.Deny, "return": policy.Pass}
-	switch action, ok := actions[strings.ToLower(o.toHost)]; {
-	case ok:
-		o.settings.EndpointToHost = action
+	switch {
 	case o.toHost != "":
-		return command.UsageError(cmd, fmt.Errorf("--endpoint-to-host %s: expected Accept, Drop or Return", o.toHost))
+		if o.settings.EndpointToHost, err = flags.ParseEndpointToHost(o.toHost); err != nil {
+			return command.UsageError(cmd, err)
+		}
 	case kube:
 		o.settings.EndpointToHost = policy.Allow
 	default:

@@ -2,7 +2,6 @@ package agentcmd
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -17,43 +16,51 @@ import (
 	"github.com/tierwall/tierwall/internal/cli/command"
 	"github.com/tierwall/tierwall/internal/cli/dnscmd"
 	"github.com/tierwall/tierwall/internal/cli/output"
-	"github.com/tierwall/tierwall/internal/verify"
 )
 
-// writeVerified sums up what --verify found.
-func writeVerified(cmd *cobra.Command, r *verify.Report) error {
-	out := cmd.OutOrStdout()
-	s := output.StyleFor(out)
-	verdict := s.Green("the kernel decides all of them as policy says")
-	if r.Differences > 0 {
-		verdict = s.Red(fmt.Sprintf("the kernel decides %d of them otherwise than policy says", r.Differences))
-	}
-	for _, d := range r.First {
-		if _, err := fmt.Fprintf(out, "%s\n", d); err != nil {
-			return err
-		}
-	}
-	if more := r.Differences - len(r.First); more > 0 {
-		if _, err := fmt.Fprintf(out, "and %d more\n", more); err != nil {
-			return err
-		}
-	}
-	_, err := fmt.Fprintf(out, "%s, %s, %s: %s.\n",
-		output.Count(r.Endpoints, "local address"), output.Count(r.Classes, "class"), output.Count(r.Decisions, "decision"), verdict)
-	return err
+// statusOptions are the flags of agent status.
+type statusOptions struct {
+	addr   string
+	format string
 }
 
-// showStatus asks the agent of this host.
-func showStatus(cmd *cobra.Command, o *options) error {
-	if o.metricsAddr == "off" {
-		return command.UsageError(cmd, errors.New("--status asks the agent at --metrics-addr, which is off"))
+func newStatusCommand() *cobra.Command {
+	var o statusOptions
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show how the agent of this host is doing",
+		Long: `Asks the agent that runs on this host, and shows what it enforces: for which local
+endpoints, which policies, in which state each is, and all that is wrong with them.
+
+Exit code: 0 if policy is in force, 1 if the agent is not ready, 2 if none answers.`,
+		Example: `  # How is it going?
+  tierwall agent status
+
+  # On a node of a cluster
+  kubectl -n tierwall-system exec daemonset/tierwall-agent -- tierwall agent status
+
+  # For a script
+  tierwall agent status -o json`,
+		Args: command.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := output.CheckFlag(cmd, o.format, "text", "json"); err != nil {
+				return err
+			}
+			return o.run(cmd)
+		},
 	}
+	agenthttp.RegisterAddr(cmd, &o.addr)
+	output.AddFlag(cmd, &o.format, "text", "json")
+	return cmd
+}
+
+func (o *statusOptions) run(cmd *cobra.Command) error {
 	var st agent.Status
-	err := agenthttp.Get(cmd.Context(), o.metricsAddr, "/status", &st)
+	err := agenthttp.Get(cmd.Context(), o.addr, "/status", &st)
 	if err != nil {
 		return err
 	}
-	if o.output == "json" {
+	if o.format == "json" {
 		err = output.PrintJSON(cmd.OutOrStdout(), st)
 	} else {
 		err = writeStatus(cmd.OutOrStdout(), &st)

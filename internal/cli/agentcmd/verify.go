@@ -2,6 +2,7 @@ package agentcmd
 
 import (
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -9,22 +10,95 @@ import (
 
 	"github.com/tierwall/tierwall/internal/agent"
 	"github.com/tierwall/tierwall/internal/cli/command"
+	"github.com/tierwall/tierwall/internal/cli/flags"
 	"github.com/tierwall/tierwall/internal/cli/output"
+	"github.com/tierwall/tierwall/internal/cli/version"
+	"github.com/tierwall/tierwall/internal/verify"
 )
 
-// verifyAgent compares, shows how far it is, and sums up.
-func verifyAgent(cmd *cobra.Command, o *options, cfg agent.Config) error {
-	progress := func(int, int) {}
-	if f, ok := cmd.ErrOrStderr().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		progress = func(done, total int) {
-			end := "\r"
-			if done == total {
-				end = "\r\x1b[K"
+// verifyOptions are the flags of agent verify.
+type verifyOptions struct {
+	source sourceFlags
+	host   hostFlags
+	runDir string
+	log    flags.Log
+	format string
+}
+
+func newVerifyCommand() *cobra.Command {
+	var o verifyOptions
+	cmd := &cobra.Command{
+		Use:   "verify --store files:DIR|kube|etcd:URL",
+		Short: "Compare the kernel's decisions with the store's policy",
+		Long: `Reads back what the kernel of this host enforces, and compares what it decides with
+what the policies in the store say: for all local addresses, against every class of
+peers, all protocols and ports. It changes nothing, and an agent may run meanwhile.
+
+Give it the flags that the agent has. What of a change is under way differs until the
+agent has it in force.
+
+Exit code: 0 if all decisions agree, 1 if some differ, 2 if it fails.`,
+		Example: `  # Does the kernel really decide what policy says?
+  sudo tierwall agent verify --store files:/etc/tierwall
+
+  # On a node of a cluster
+  kubectl -n tierwall-system exec daemonset/tierwall-agent -- \
+    tierwall agent verify --store kube`,
+		Args: command.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.complete(cmd); err != nil {
+				return err
 			}
-			_, _ = fmt.Fprintf(f, "\x1b[K%d of %d decisions%s", done, total, end)
-		}
+			if err := o.validate(cmd); err != nil {
+				return err
+			}
+			return o.run(cmd)
+		},
 	}
-	report, findings, err := agent.Verify(cmd.Context(), cfg, agent.ReadBack, progress)
+	o.source.register(cmd)
+	o.host.register(cmd)
+	cmd.Flags().StringVar(&o.runDir, "run-dir", defaultRunDir, "directory of the agent's files, which holds the last valid versions")
+	_ = cmd.MarkFlagDirname("run-dir")
+	o.log.Register(cmd)
+	output.AddFlag(cmd, &o.format, "text", "json")
+	return cmd
+}
+
+// complete fills in what follows from other flags and from the host.
+func (o *verifyOptions) complete(cmd *cobra.Command) error {
+	if err := o.host.complete(cmd, o.source.isKube()); err != nil {
+		return err
+	}
+	return o.source.complete()
+}
+
+func (o *verifyOptions) validate(cmd *cobra.Command) error {
+	if err := output.CheckFlag(cmd, o.format, "text", "json"); err != nil {
+		return err
+	}
+	if err := o.log.Validate(cmd); err != nil {
+		return err
+	}
+	return o.source.validate(cmd)
+}
+
+// run compares, shows how far it is, and sums up.
+func (o *verifyOptions) run(cmd *cobra.Command) error {
+	if err := agent.Privileged(); err != nil {
+		return err
+	}
+	log := o.log.Logger(cmd.ErrOrStderr())
+	source, err := o.source.open(log)
+	if err != nil {
+		return err
+	}
+	if c, ok := source.(io.Closer); ok {
+		defer func() { _ = c.Close() }()
+	}
+	cfg := agent.Config{
+		Source: source, Node: o.source.node, RunDir: o.runDir, Host: o.host.settings, Log: log, Version: version.Get().Version,
+	}
+	report, findings, err := agent.Verify(cmd.Context(), cfg, agent.ReadBack, verifyProgress(cmd.ErrOrStderr()))
 	for _, f := range findings {
 		if !f.Note {
 			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "invalid: %s\n", f.Error())
@@ -33,33 +107,73 @@ func verifyAgent(cmd *cobra.Command, o *options, cfg agent.Config) error {
 	if err != nil {
 		return err
 	}
-	out := cmd.OutOrStdout()
-	if o.output == "json" {
-		type difference struct {
-			Connection string `json:"connection"`
-			Direction  string `json:"direction"`
-			Kernel     string `json:"kernel"`
-			Policy     string `json:"policy"`
-		}
-		shown := struct {
-			Agree       bool         `json:"agree"`
-			Endpoints   int          `json:"endpoints"`
-			Classes     int          `json:"classes"`
-			Decisions   int          `json:"decisions"`
-			Differences int          `json:"differences"`
-			First       []difference `json:"first"`
-		}{report.Differences == 0, report.Endpoints, report.Classes, report.Decisions, report.Differences, []difference{}}
-		for _, d := range report.First {
-			shown.First = append(shown.First, difference{d.Connection(), d.Direction.String(), d.Kernel.String(), d.Reference.String()})
-		}
-		if err := output.PrintJSON(out, shown); err != nil {
-			return err
-		}
-	} else if err := writeVerified(cmd, report); err != nil {
+	show := printVerified
+	if o.format == "json" {
+		show = printVerifiedJSON
+	}
+	if err := show(cmd.OutOrStdout(), report); err != nil {
 		return err
 	}
 	if report.Differences > 0 {
 		return command.ExitWith(command.ExitNo, nil)
 	}
 	return nil
+}
+
+// verifyProgress returns what shows on a terminal how far the comparison is.
+func verifyProgress(w io.Writer) func(done, total int) {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return func(int, int) {}
+	}
+	return func(done, total int) {
+		end := "\r"
+		if done == total {
+			end = "\r\x1b[K"
+		}
+		_, _ = fmt.Fprintf(f, "\x1b[K%d of %d decisions%s", done, total, end)
+	}
+}
+
+// printVerified sums up what verify found.
+func printVerified(out io.Writer, r *verify.Report) error {
+	s := output.StyleFor(out)
+	verdict := s.Green("the kernel decides all of them as policy says")
+	if r.Differences > 0 {
+		verdict = s.Red(fmt.Sprintf("the kernel decides %d of them otherwise than policy says", r.Differences))
+	}
+	for _, d := range r.First {
+		if _, err := fmt.Fprintf(out, "%s\n", d); err != nil {
+			return err
+		}
+	}
+	if more := r.Differences - len(r.First); more > 0 {
+		if _, err := fmt.Fprintf(out, "and %d more\n", more); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(out, "%s, %s, %s: %s.\n",
+		output.Count(r.Endpoints, "local address"), output.Count(r.Classes, "class"), output.Count(r.Decisions, "decision"), verdict)
+	return err
+}
+
+func printVerifiedJSON(out io.Writer, report *verify.Report) error {
+	type difference struct {
+		Connection string `json:"connection"`
+		Direction  string `json:"direction"`
+		Kernel     string `json:"kernel"`
+		Policy     string `json:"policy"`
+	}
+	shown := struct {
+		Agree       bool         `json:"agree"`
+		Endpoints   int          `json:"endpoints"`
+		Classes     int          `json:"classes"`
+		Decisions   int          `json:"decisions"`
+		Differences int          `json:"differences"`
+		First       []difference `json:"first"`
+	}{report.Differences == 0, report.Endpoints, report.Classes, report.Decisions, report.Differences, []difference{}}
+	for _, d := range report.First {
+		shown.First = append(shown.First, difference{d.Connection(), d.Direction.String(), d.Kernel.String(), d.Reference.String()})
+	}
+	return output.PrintJSON(out, shown)
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/spf13/cobra"
 )
 
 // DefaultAddr is where an agent serves metrics, health and status.
@@ -15,6 +17,11 @@ const DefaultAddr = "127.0.0.1:9097"
 
 // timeout bounds the wait for an agent that listens and does not answer.
 const timeout = 10 * time.Second
+
+// RegisterAddr adds the flag that says where the agent is asked.
+func RegisterAddr(cmd *cobra.Command, addr *string) {
+	cmd.Flags().StringVar(addr, "metrics-addr", DefaultAddr, "where the agent serves metrics, health and status")
+}
 
 // Get gets what the agent of this host serves at a path.
 func Get(ctx context.Context, addr, path string, into any) error {

@@ -9,8 +9,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tierwall/tierwall/internal/cli/command"
+	"github.com/tierwall/tierwall/internal/cli/flags"
 	"github.com/tierwall/tierwall/internal/cni"
 	"github.com/tierwall/tierwall/internal/cni/plugin"
+	"github.com/tierwall/tierwall/internal/cni/wire"
 )
 
 // NewCommand returns `tierwall cni`.
@@ -26,8 +28,11 @@ It is not for people to run: the command comes in the environment (CNI_COMMAND),
 the configuration on standard input, and the agent does the rest. An agent that
 is told --cni-conf-dir installs it and keeps it installed.`,
 		Example: `  # Install the plugin on a host whose agent must not do it by itself
-  sudo tierwall cni install`,
-		Args: command.NoArgs,
+  sudo tierwall cni install
+
+  # Remove it again
+  sudo tierwall cni uninstall`,
+		Args: command.NoUnknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if os.Getenv("CNI_COMMAND") == "" {
 				return cmd.Help()
@@ -51,15 +56,21 @@ directory. All else in that file stays as it is, to the byte.
 
 From then on no pod starts on this host without an agent. An agent that is told
 --cni-conf-dir does the same by itself, once it enforces, and again when another
-program has taken the plugin out; this command is for hosts where it must not.`,
+program has taken the plugin out; this command is for hosts where it must not.
+
+Exit code: 0 if it is installed, 2 if it fails.`,
+		Example: `  # Where the container runtime looks
+  sudo tierwall cni install
+
+  # Elsewhere, and not for the pods of the system
+  sudo tierwall cni install --cni-conf-dir /var/lib/rancher/k3s/agent/etc/cni/net.d \
+    --cni-bin-dir /var/lib/rancher/k3s/data/cni --exempt-namespace kube-system`,
 		Args: command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			switch failurePolicy {
-			case "open", "closed":
-				cfg.FailOpen = failurePolicy == "open"
-			default:
-				return command.UsageError(cmd, fmt.Errorf("--failure-policy %s: expected closed or open", failurePolicy))
+			if err := flags.CheckOneOf(cmd, "failure-policy", failurePolicy, wire.Closed, wire.Open); err != nil {
+				return err
 			}
+			cfg.FailOpen = failurePolicy == wire.Open
 			installer, err := cni.NewInstaller(cfg)
 			if err != nil {
 				return err
@@ -80,9 +91,9 @@ program has taken the plugin out; this command is for hosts where it must not.`,
 	f := cmd.Flags()
 	f.StringVar(&cfg.Socket, "socket", cni.DefaultSocket, "where the agent answers the plugin")
 	f.DurationVar(&cfg.Timeout, "timeout", 20*time.Second, "how long a pod is held up at most")
-	f.StringVar(&failurePolicy, "failure-policy", "closed", "what then: closed, the pod does not start and is tried again; open, it starts")
+	f.StringVar(&failurePolicy, "failure-policy", wire.Closed, "what then: closed, the pod does not start and is tried again; open, it starts")
 	f.StringSliceVar(&cfg.ExemptNamespaces, "exempt-namespace", nil, "namespaces whose pods are not held up")
-	_ = cmd.RegisterFlagCompletionFunc("failure-policy", cobra.FixedCompletions([]string{"closed", "open"}, cobra.ShellCompDirectiveNoFileComp))
+	flags.Complete(cmd, "failure-policy", wire.Closed, wire.Open)
 	return cmd
 }
 
@@ -90,12 +101,15 @@ func newCNIUninstallCommand() *cobra.Command {
 	cfg := cni.InstallerConfig{}
 	cmd := &cobra.Command{
 		Use:   "uninstall",
-		Short: "Take the plugin out of the container runtime's configuration",
-		Long: `Takes the plugin out of all CNI configurations of this host and removes its
+		Short: "Remove the plugin from the container runtime's configuration",
+		Long: `Removes the plugin from all CNI configurations of this host and removes its
 program. What nobody else has changed is as it was before, to the byte. An agent
 that is told --cni-conf-dir would put it back: end it first, or run
-'tierwall agent --remove', which does the same and more.`,
-		Args: command.NoArgs,
+'tierwall agent remove', which does the same and more.
+
+Exit code: 0 if it is removed, 2 if it fails.`,
+		Example: `  sudo tierwall cni uninstall`,
+		Args:    command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			installer, err := cni.NewInstaller(cfg)
 			if err != nil {

@@ -11,15 +11,15 @@ import (
 	"github.com/tierwall/tierwall/internal/suggest"
 )
 
-// NoUnknownCommand refuses arguments of the root command: a word that stands
-// there was meant to be a command.
+// NoUnknownCommand is the Args of commands that have commands below them: a word that
+// stands there was meant to be one of these.
 func NoUnknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	var names []string
 	for _, c := range cmd.Commands() {
-		if c.IsAvailableCommand() {
+		if c.IsAvailableCommand() || c.Name() == "help" {
 			names = append(names, c.Name())
 		}
 	}

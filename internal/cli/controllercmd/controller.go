@@ -4,7 +4,6 @@ package controllercmd
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"runtime/debug"
 
@@ -12,19 +11,18 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/tierwall/tierwall/internal/cli/command"
+	"github.com/tierwall/tierwall/internal/cli/flags"
 	"github.com/tierwall/tierwall/internal/cli/version"
 	"github.com/tierwall/tierwall/internal/controller"
-	"github.com/tierwall/tierwall/internal/kubeclient"
 )
 
 type options struct {
-	kubeconfig, context string
+	kube                flags.Kubeconfig
 	namespace, identity string
 	leaderElect         bool
 	statusQPS           float32
 	metricsAddr         string
-	logFormat           string
-	debug               bool
+	log                 flags.Log
 }
 
 const (
@@ -52,41 +50,40 @@ Nothing that is enforced depends on it. Several may run: one leads, the others w
   tierwall controller --context staging
   kubectl get globalnetworkpolicies`,
 		Args: command.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd, &o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.validate(cmd); err != nil {
+				return err
+			}
+			if err := o.complete(); err != nil {
+				return err
+			}
+			return o.run(cmd)
+		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, else ~/.kube/config, else the pod's service account)")
-	f.StringVar(&o.context, "context", "", "context of the kubeconfig file (default: its current one)")
+	o.kube.Register(cmd)
 	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the Lease that says which controller leads (default: $POD_NAMESPACE, else "+defaultControllerNamespace+")")
 	f.StringVar(&o.identity, "identity", "", "name of this controller in the Lease (default: $POD_NAME, else host name and process)")
 	f.BoolVar(&o.leaderElect, "leader-elect", true, "wait until no other controller leads; false if this is the only one")
 	f.Float32Var(&o.statusQPS, "status-qps", controller.DefaultStatusQPS, "statuses and Events written per second, at most: each goes to all agents")
 	f.StringVar(&o.metricsAddr, "metrics-addr", defaultControllerAddr, "address and port of metrics and health, without authentication; off for none")
-	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
-	f.BoolVar(&o.debug, "debug", false, "log more")
-	_ = cmd.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	o.log.Register(cmd)
 	return cmd
 }
 
-func run(cmd *cobra.Command, o *options) error {
-	if err := o.check(cmd); err != nil {
-		return err
-	}
+func (o *options) run(cmd *cobra.Command) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50) // it has time, and lives beside what matters
 	}
-	log := newLogger(cmd, o.logFormat, o.debug)
+	log := o.log.Logger(cmd.ErrOrStderr())
 	klog.SetSlogLogger(log) // what client-go has to say
-	version := version.Get().Version
-	kube, err := kubeclient.Config(kubeclient.Options{
-		Kubeconfig: o.kubeconfig, Context: o.context, Component: "controller", Version: version,
-	})
+	kube, err := o.kube.Config("controller")
 	if err != nil {
 		return err
 	}
 	cfg := controller.Config{
 		Kube: kube, Namespace: o.namespace, Identity: o.identity, StatusQPS: o.statusQPS,
-		MetricsAddr: o.metricsAddr, Version: version, Log: log,
+		MetricsAddr: o.metricsAddr, Version: version.Get().Version, Log: log,
 	}
 	if cfg.MetricsAddr == "off" {
 		cfg.MetricsAddr = ""
@@ -97,10 +94,10 @@ func run(cmd *cobra.Command, o *options) error {
 	return controller.Run(cmd.Context(), cfg)
 }
 
-// check completes the options and says what is wrong with them.
-func (o *options) check(cmd *cobra.Command) error {
-	if o.logFormat != "text" && o.logFormat != "json" {
-		return command.UsageError(cmd, fmt.Errorf("--log-format %q: expected text or json", o.logFormat))
+// validate refuses flags that make no sense.
+func (o *options) validate(cmd *cobra.Command) error {
+	if err := o.log.Validate(cmd); err != nil {
+		return err
 	}
 	if !(o.statusQPS > 0) {
 		return command.UsageError(cmd, fmt.Errorf("--status-qps %v: expected more than 0", o.statusQPS))
@@ -108,6 +105,11 @@ func (o *options) check(cmd *cobra.Command) error {
 	if o.leaderElect && cmd.Flags().Changed("namespace") && o.namespace == "" {
 		return command.UsageError(cmd, errors.New("--namespace is empty: expected the namespace of the Lease, or --leader-elect=false"))
 	}
+	return nil
+}
+
+// complete fills in what follows from where the controller runs.
+func (o *options) complete() error {
 	if o.namespace == "" {
 		o.namespace = os.Getenv("POD_NAMESPACE")
 	}
@@ -125,16 +127,4 @@ func (o *options) check(cmd *cobra.Command) error {
 		o.identity = fmt.Sprintf("%s-%d", name, os.Getpid())
 	}
 	return nil
-}
-
-// newLogger logs to the command's stderr.
-func newLogger(cmd *cobra.Command, format string, debug bool) *slog.Logger {
-	opts := &slog.HandlerOptions{}
-	if debug {
-		opts.Level = slog.LevelDebug
-	}
-	if format == "json" {
-		return slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), opts))
-	}
-	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), opts))
 }

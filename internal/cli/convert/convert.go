@@ -12,6 +12,7 @@ import (
 
 	"github.com/tierwall/tierwall/internal/cilium"
 	"github.com/tierwall/tierwall/internal/cli/command"
+	"github.com/tierwall/tierwall/internal/cli/flags"
 	"github.com/tierwall/tierwall/internal/cli/input"
 	"github.com/tierwall/tierwall/internal/cli/output"
 	"github.com/tierwall/tierwall/internal/store"
@@ -57,7 +58,7 @@ wrong with the files, and nothing was written; --keep-going leaves invalid objec
 	o.input.Register(cmd)
 	cmd.Flags().StringVar(&o.from, "from", "cilium", "whose policies to convert: cilium")
 	cmd.Flags().BoolVar(&o.strict, "strict", false, "exit with 1 if something cannot be expressed")
-	_ = cmd.RegisterFlagCompletionFunc("from", cobra.FixedCompletions([]string{"cilium"}, cobra.ShellCompDirectiveNoFileComp))
+	flags.Complete(cmd, "from", "cilium")
 	output.AddFlag(cmd, &o.output, "yaml", "json")
 	return cmd
 }
@@ -66,8 +67,8 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err := output.CheckFlag(cmd, o.output, "yaml", "json"); err != nil {
 		return err
 	}
-	if o.from != "cilium" {
-		return command.UsageError(cmd, fmt.Errorf("--from %s: expected cilium", o.from))
+	if err := flags.CheckOneOf(cmd, "from", o.from, "cilium"); err != nil {
+		return err
 	}
 	in, listing, err := o.input.List(cmd)
 	if err != nil {

@@ -47,7 +47,7 @@ at present, 2 if no agent answers.`,
   tierwall dns 198.51.100.7`,
 		RunE: o.run,
 	}
-	cmd.Flags().StringVar(&o.metricsAddr, "metrics-addr", agenthttp.DefaultAddr, "where the agent serves metrics, health and status")
+	agenthttp.RegisterAddr(cmd, &o.metricsAddr)
 	output.AddFlag(cmd, &o.output, "text", "json")
 	return cmd
 }

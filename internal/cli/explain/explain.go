@@ -11,6 +11,7 @@ import (
 	"github.com/tierwall/tierwall/evaluate"
 	"github.com/tierwall/tierwall/internal/cli/command"
 	"github.com/tierwall/tierwall/internal/cli/ends"
+	"github.com/tierwall/tierwall/internal/cli/flags"
 	"github.com/tierwall/tierwall/internal/cli/input"
 	"github.com/tierwall/tierwall/internal/cli/output"
 	"github.com/tierwall/tierwall/policy"
@@ -99,8 +100,7 @@ Exit code 0: allowed. 1: denied. 2: no answer, because something is wrong. With
 		_ = cmd.RegisterFlagCompletionFunc(flag, ends.Complete(&o.input))
 	}
 	o.flow.register(cmd)
-	_ = cmd.RegisterFlagCompletionFunc("http-method", cobra.FixedCompletions(httpMethods, cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("endpoint-to-host", cobra.FixedCompletions([]string{"Accept", "Drop", "Return"}, cobra.ShellCompDirectiveNoFileComp))
+	flags.Complete(cmd, "http-method", httpMethods...)
 	o.resolve.Register(cmd.Flags())
 	cmd.Flags().BoolVar(&o.pending, "pending", false, "decide it also as if the staged policies were in force")
 	output.AddFlag(cmd, &o.output, "text", "json")

@@ -35,12 +35,11 @@ func (o *flowOptions) register(cmd *cobra.Command) {
 	f.StringVar(&o.sourcePort, "source-port", "", "source port (default: any ephemeral one, 49152-65535)")
 	f.StringVar(&o.icmpType, "icmp-type", "", "ICMP type (default: echo request)")
 	f.StringVar(&o.icmpCode, "icmp-code", "", "ICMP code (default: 0)")
-	o.host.register(f)
+	o.host.register(cmd)
 	o.http.register(f)
 	f.IntVar(&o.family, "family", 0, "IP version, 4 or 6 (default: 4 where both ends have it)")
-	names := []string{"TCP", "UDP", "SCTP", "ICMP", "ICMPv6", "UDPLite"}
-	_ = cmd.RegisterFlagCompletionFunc("protocol", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("family", cobra.FixedCompletions([]string{"4", "6"}, cobra.ShellCompDirectiveNoFileComp))
+	flags.Complete(cmd, "protocol", flags.Protocols...)
+	flags.Complete(cmd, "family", "4", "6")
 }
 
 // parse checks what can be checked without the model.

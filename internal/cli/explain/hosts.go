@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
 	"github.com/tierwall/tierwall/internal/cli/ends"
 	"github.com/tierwall/tierwall/internal/cli/flags"
@@ -23,11 +23,12 @@ type hostFlow struct {
 	in, out    string
 }
 
-func (o *hostFlow) register(f *pflag.FlagSet) {
+func (o *hostFlow) register(cmd *cobra.Command) {
+	f := cmd.Flags()
 	f.StringVar(&o.iface, "interface", "", "interface of the host by which the connection comes in or leaves, or IN,OUT where these are two (default: that of the host endpoint that expects the address, else that of all interfaces)")
 	f.StringVar(&o.through, "through", "", "node/NAME or host/NAME that routes the connection on, where neither end is on it")
 	f.StringVar(&o.before, "before-dnat", "", "ADDRESS:PORT that the client connects to, before the node translates it: for policy with preDNAT")
-	o.EndpointToHost.Register(f)
+	o.EndpointToHost.Register(cmd)
 }
 
 func (o *hostFlow) parse() error {

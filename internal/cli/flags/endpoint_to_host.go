@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
+	"github.com/tierwall/tierwall/internal/suggest"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -16,24 +17,36 @@ type EndpointToHost struct {
 	endpointToHost policy.Action // parsed
 }
 
+var endpointToHostValues = []string{"Accept", "Drop", "Return"}
+
 // Register adds the flag.
-func (o *EndpointToHost) Register(f *pflag.FlagSet) {
-	f.StringVar(&o.toHost, "endpoint-to-host", "Accept", "what agents do with connections of pods to their own host: Accept, Drop or Return")
+func (o *EndpointToHost) Register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.toHost, "endpoint-to-host", "Accept", "what agents do with connections of pods to their own host: Accept, Drop or Return")
+	CompleteEndpointToHost(cmd)
+}
+
+// CompleteEndpointToHost has shells complete the flag.
+func CompleteEndpointToHost(cmd *cobra.Command) {
+	Complete(cmd, "endpoint-to-host", endpointToHostValues...)
 }
 
 // Parse reads the flag.
-func (o *EndpointToHost) Parse() error {
-	switch strings.ToLower(o.toHost) {
+func (o *EndpointToHost) Parse() (err error) {
+	o.endpointToHost, err = ParseEndpointToHost(o.toHost)
+	return err
+}
+
+// ParseEndpointToHost reads the value of --endpoint-to-host, in whatever case.
+func ParseEndpointToHost(text string) (policy.Action, error) {
+	switch strings.ToLower(text) {
 	case "accept":
-		o.endpointToHost = policy.Allow
+		return policy.Allow, nil
 	case "drop":
-		o.endpointToHost = policy.Deny
+		return policy.Deny, nil
 	case "return":
-		o.endpointToHost = policy.Pass
-	default:
-		return fmt.Errorf("--endpoint-to-host %s: expected Accept, Drop or Return", o.toHost)
+		return policy.Pass, nil
 	}
-	return nil
+	return policy.Pass, fmt.Errorf("--endpoint-to-host %s: expected %s", text, suggest.OrList(endpointToHostValues))
 }
 
 // InModel returns the model with what agents have by their flags.

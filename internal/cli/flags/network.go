@@ -10,17 +10,19 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
+// Protocols are the protocols that have names.
+var Protocols = []string{"TCP", "UDP", "SCTP", "ICMP", "ICMPv6", "UDPLite"}
+
 // ParseProtocol is policy.ParseProtocol, whatever the case.
 func ParseProtocol(text string) (policy.Protocol, error) {
-	names := []string{"TCP", "UDP", "SCTP", "ICMP", "ICMPv6", "UDPLite"}
-	for _, name := range names {
+	for _, name := range Protocols {
 		if strings.EqualFold(name, text) {
 			text = name
 		}
 	}
 	p, err := policy.ParseProtocol(text)
 	if err != nil {
-		return 0, fmt.Errorf("%w%s", err, suggest.DidYouMean(text, names))
+		return 0, fmt.Errorf("%w%s", err, suggest.DidYouMean(text, Protocols))
 	}
 	return p, nil
 }

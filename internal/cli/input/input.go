@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tierwall/tierwall/internal/cli/command"
+	"github.com/tierwall/tierwall/internal/cli/flags"
 	"github.com/tierwall/tierwall/internal/cli/version"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/store/open"
@@ -41,17 +42,14 @@ type Flags struct {
 
 // Register adds the flags to a command.
 func (f *Flags) Register(cmd *cobra.Command) {
-	flags := cmd.Flags()
-	flags.StringArrayVarP(&f.Paths, "file", "f", nil,
-		"file, directory (read recursively) or - for standard input; may be repeated")
+	flags.Files(cmd, &f.Paths)
 	f.RegisterStore(cmd)
-	flags.StringVarP(&f.Namespace, "namespace", "n", "",
+	cmd.Flags().StringVarP(&f.Namespace, "namespace", "n", "",
 		"with -f the namespace of objects that name none; with --store the one to look at (default: default; in a cluster, as kubectl has it)")
-	flags.BoolVarP(&f.AllNamespaces, "all-namespaces", "A", false, "with --store, look at all namespaces")
-	flags.BoolVar(&f.KeepGoing, "keep-going", false,
+	cmd.Flags().BoolVarP(&f.AllNamespaces, "all-namespaces", "A", false, "with --store, look at all namespaces")
+	cmd.Flags().BoolVar(&f.KeepGoing, "keep-going", false,
 		"go on without the objects that are invalid")
 	f.Cilium.register(cmd)
-	_ = cmd.MarkFlagFilename("file", "yaml", "yml", "json")
 	_ = cmd.RegisterFlagCompletionFunc("namespace", f.CompleteNamespace)
 }
 

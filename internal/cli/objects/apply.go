@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tierwall/tierwall/internal/cli/command"
+	"github.com/tierwall/tierwall/internal/cli/flags"
 	"github.com/tierwall/tierwall/internal/cli/input"
 	"github.com/tierwall/tierwall/internal/cli/kinds"
 	"github.com/tierwall/tierwall/internal/cli/output"
@@ -54,8 +55,7 @@ Exit code 0: written, or nothing to write. 2: failed, with what was written, if 
 		Args: command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
-	cmd.Flags().StringArrayVarP(&o.paths, "file", "f", nil, "file, directory (read recursively) or - for standard input; may be repeated")
-	_ = cmd.MarkFlagFilename("file", "yaml", "yml", "json")
+	flags.Files(cmd, &o.paths)
 	o.register(cmd)
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "check all and say what would be written, and write nothing")
 	output.AddFlag(cmd, &o.output, "text", "json", "name")
@@ -98,7 +98,7 @@ func (o *applyOptions) run(cmd *cobra.Command) error {
 		}
 	}
 	var outcomes []outcome
-	err = whileConflicts(func() error {
+	err = retryOnConflict(func() error {
 		outcomes = nil
 		snapshot, err := s.Snapshot(cmd.Context())
 		if err != nil {
@@ -205,11 +205,11 @@ func (o *applyOptions) commit(cmd *cobra.Command, s *etcd.Store, writes []etcd.W
 		return nil
 	}
 	_, done, err := s.Commit(cmd.Context(), writes)
-	return partly(writes, done, err)
+	return partialError(writes, done, err)
 }
 
-// partly says how much was written before an error.
-func partly(writes []etcd.Write, done int, err error) error {
+// partialError says how much was written before an error.
+func partialError(writes []etcd.Write, done int, err error) error {
 	switch {
 	case err == nil:
 		return nil

@@ -77,10 +77,10 @@ func (o *getOptions) run(cmd *cobra.Command, args []string) error {
 	if len(args) == 1 && !strings.Contains(args[0], "/") {
 		find, err = o.byKind(cmd, args[0])
 	} else {
-		var wants []wanted
-		if wants, err = namedObjects(cmd, args, o.orDefault(), true); err == nil {
-			single = len(wants) == 1
-			find = func(snapshot *etcd.Snapshot) ([]store.Resource, error) { return pick(wants, snapshot) }
+		var refs []reference
+		if refs, err = namedObjects(cmd, args, o.orDefault()); err == nil {
+			single = len(refs) == 1
+			find = func(snapshot *etcd.Snapshot) ([]store.Resource, error) { return byName(refs, snapshot) }
 		}
 	}
 	if err != nil {
@@ -128,22 +128,22 @@ func (o *getOptions) byKind(cmd *cobra.Command, words string) (func(*etcd.Snapsh
 	}, nil
 }
 
-// pick returns objects by name.
-func pick(wants []wanted, snapshot *etcd.Snapshot) ([]store.Resource, error) {
+// byName returns objects by name.
+func byName(refs []reference, snapshot *etcd.Snapshot) ([]store.Resource, error) {
 	var found []store.Resource
-	for _, w := range wants {
+	for _, ref := range refs {
 		before := len(found)
 		for _, r := range snapshot.Resources {
-			if slices.Contains(w.keys, r.Key) {
+			if slices.Contains(ref.keys, r.Key) {
 				found = append(found, r)
 			}
 		}
 		switch {
 		case len(found) > before:
-		case len(w.present(snapshot)) > 0:
-			return nil, fmt.Errorf("%s: cannot be read", w.text)
+		case len(ref.present(snapshot)) > 0:
+			return nil, fmt.Errorf("%s: cannot be read", ref.text)
 		default:
-			return nil, command.ExitWith(command.ExitNo, fmt.Errorf("%s: there is no such object%s", w.text, w.near(snapshot)))
+			return nil, command.ExitWith(command.ExitNo, fmt.Errorf("%s: there is no such object%s", ref.text, ref.suggestion(snapshot)))
 		}
 	}
 	return found, nil

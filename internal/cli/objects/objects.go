@@ -76,25 +76,25 @@ func (f *etcdFlags) orDefault() string {
 // there before, of the objects that it touches or any other.
 func newErrors(before, after []store.Finding, touched map[policy.Key]bool) []store.Finding {
 	// Where an object is read, and at which line, is no difference.
-	bare := func(f store.Finding) store.Finding {
+	withoutPosition := func(f store.Finding) store.Finding {
 		f.File, f.Line = "", 0
 		return f
 	}
 	known := map[store.Finding]bool{}
 	for _, f := range before {
-		known[bare(f)] = true
+		known[withoutPosition(f)] = true
 	}
 	return slices.DeleteFunc(slices.Clone(after), func(f store.Finding) bool {
-		return f.Note || known[bare(f)] && !touched[f.Key]
+		return f.Note || known[withoutPosition(f)] && !touched[f.Key]
 	})
 }
 
 // maxAttempts is how often a write is tried when others write the same objects.
 const maxAttempts = 4
 
-// whileConflicts does what reads, decides and writes, again if somebody else has
+// retryOnConflict does what reads, decides and writes, again if somebody else has
 // written in between.
-func whileConflicts(do func() error) error {
+func retryOnConflict(do func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := do()
 		if _, conflict := errors.AsType[*etcd.ConflictError](err); !conflict || attempt == maxAttempts {

@@ -29,7 +29,7 @@ func CheckFlag(cmd *cobra.Command, format string, formats ...string) error {
 	if slices.Contains(formats, format) {
 		return nil
 	}
-	return command.UsageError(cmd, fmt.Errorf("-o %s: unknown output format: expected %s", format, suggest.OrList(formats)))
+	return command.UsageError(cmd, fmt.Errorf("-o %s: unknown output format: expected %s%s", format, suggest.OrList(formats), suggest.DidYouMean(format, formats)))
 }
 
 // PrintJSON writes the value as indented JSON with a newline at its end.

@@ -99,8 +99,11 @@ Exit code 0: here is the answer. 2: no answer, because something is wrong.`,
 	flags.BoolVar(&o.pending, "pending", false, "list what the staged policies would change")
 	flags.StringVar(&o.from, "from", "", "only connections from here: NAMESPACE, NAMESPACE/NAME, NAMESPACE/KIND/NAME, host/NAME, ADDRESS or CIDR")
 	flags.StringVar(&o.to, "to", "", "only connections to here, written in the same ways, or a domain")
+	for _, flag := range []string{"from", "to"} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, ends.Complete(&o.input))
+	}
 	o.resolve.Register(flags)
-	o.toHost.Register(flags)
+	o.toHost.Register(cmd)
 	output.AddFlag(cmd, &o.output, "table", "json")
 	return cmd
 }

@@ -17,16 +17,15 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/tierwall/tierwall/internal/cli/command"
-	"github.com/tierwall/tierwall/internal/cli/version"
-	"github.com/tierwall/tierwall/internal/kubeclient"
+	"github.com/tierwall/tierwall/internal/cli/flags"
 	"github.com/tierwall/tierwall/internal/uninstall"
 )
 
 type options struct {
-	kubeconfig, context string
-	namespace, set      string
-	timeout             time.Duration
-	hold                string
+	kube           flags.Kubeconfig
+	namespace, set string
+	timeout        time.Duration
+	hold           string
 }
 
 // NewCommand returns `tierwall uninstall`.
@@ -55,8 +54,7 @@ Exit code: 0 if all nodes are clean, 1 if some are not, 2 if it fails.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return run(cmd, args, &o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file (default: $KUBECONFIG, else ~/.kube/config, else the pod's service account)")
-	f.StringVar(&o.context, "context", "", "context of the kubeconfig file (default: its current one)")
+	o.kube.Register(cmd)
 	f.StringVarP(&o.namespace, "namespace", "n", uninstall.Namespace, "namespace of the agents")
 	f.StringVar(&o.set, "daemonset", uninstall.DaemonSet, "DaemonSet of the agents")
 	f.DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long the nodes may take")
@@ -75,9 +73,7 @@ func run(cmd *cobra.Command, args []string, o *options) error {
 	if o.timeout <= 0 {
 		return command.UsageError(cmd, fmt.Errorf("--timeout %s: expected more than 0", o.timeout))
 	}
-	cfg, err := kubeclient.Config(kubeclient.Options{
-		Kubeconfig: o.kubeconfig, Context: o.context, Component: "cli", Version: version.Get().Version,
-	})
+	cfg, err := o.kube.Config("cli")
 	if err != nil {
 		return err
 	}
@@ -94,7 +90,7 @@ func run(cmd *cobra.Command, args []string, o *options) error {
 	var left *uninstall.NotClean
 	switch {
 	case errors.As(err, &left):
-		return command.ExitWith(command.ExitNo, fmt.Errorf("%w\nMend or delete these nodes and run this again. To leave them as they are, go on with the next step;\nwhat is on them goes with: tierwall agent --remove --cni-conf-dir DIR --cni-bin-dir DIR", err))
+		return command.ExitWith(command.ExitNo, fmt.Errorf("%w\nFix or delete these nodes and run this again. To leave them as they are, go on with the next step;\nwhat is on them goes with: tierwall agent remove --cni-conf-dir DIR --cni-bin-dir DIR", err))
 	case err != nil:
 		return err
 	case n == 0:

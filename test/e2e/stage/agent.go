@@ -16,7 +16,10 @@ import (
 // AgentProcess returns the PID of the agent on a node.
 func AgentProcess(n *cluster.Node) (int, error) {
 	pids, err := n.Processes(func(argv []string) bool {
-		return len(argv) > 1 && slices.Contains(argv[1:], "agent") && !slices.Contains(argv[1:], "--status")
+		asks := func(arg string) bool {
+			return arg == "status" || arg == "verify" || arg == "--status" || arg == "--verify"
+		}
+		return len(argv) > 1 && slices.Contains(argv[1:], "agent") && !slices.ContainsFunc(argv[1:], asks)
 	})
 	if err != nil {
 		return 0, err
@@ -93,7 +96,10 @@ func VerifyAgents(t testing.TB, c *cluster.Cluster) {
 		var last string
 		err := Eventually(ctx, func(ctx context.Context) error {
 			var err error
-			last, err = inAgent(ctx, c, n, "tierwall", "agent", "--store=kube", "--node="+n.Name(), "--verify")
+			last, err = inAgent(ctx, c, n, "tierwall", "agent", "verify", "--store=kube", "--node="+n.Name())
+			if err != nil && strings.Contains(err.Error(), `unexpected argument "verify"`) { // of an earlier release
+				last, err = inAgent(ctx, c, n, "tierwall", "agent", "--store=kube", "--node="+n.Name(), "--verify")
+			}
 			if err != nil && strings.Contains(err.Error(), "nothing to compare") {
 				last, err = "no pod with an address is here", nil
 			}
