@@ -76,11 +76,14 @@ The commands that analyze read manifests from files (-f), from a cluster
 	root.Version = version.Get().String() // --version, as people try it first
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddGroup(groups...)
-	root.SetHelpCommandGroupID(groupOther)
 	for _, c := range commands {
 		cmd := c.make()
 		cmd.GroupID = c.group
 		root.AddCommand(cmd)
 	}
+	help := newHelpCommand()
+	help.GroupID = groupOther
+	root.AddCommand(help)
+	root.SetHelpCommand(help)
 	return root
 }

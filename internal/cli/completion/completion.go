@@ -72,7 +72,7 @@ For the plugin of kubectl, kubectl wants a program of its own beside it.`,
 				_, err := io.WriteString(out, kubectlCompletion)
 				return err
 			}
-			return command.UsageError(cmd, fmt.Errorf("unknown shell %q: expected %s", args[0], suggest.OrList(shells)))
+			return command.UsageError(cmd, fmt.Errorf("unknown shell %q: expected %s%s", args[0], suggest.OrList(shells), suggest.DidYouMean(args[0], shells)))
 		},
 	}
 }
