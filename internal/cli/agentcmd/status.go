@@ -101,10 +101,8 @@ func writeStatus(w io.Writer, st *agent.Status) error {
 		lines = append(lines, authzLine(st.ExtAuthz))
 	}
 	lines = append(lines, clusterLines(st, s)...)
-	for _, l := range lines {
-		if _, err := fmt.Fprintf(w, "%s%s\n", output.Pad(l[0], 17), l[1]); err != nil {
-			return err
-		}
+	if err := output.PrintFields(w, lines); err != nil {
+		return err
 	}
 	if err := writeEndpoints(w, st); err != nil {
 		return err

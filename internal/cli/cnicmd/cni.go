@@ -79,11 +79,11 @@ Exit code: 0 if it is installed, 2 if it fails.`,
 			if err != nil {
 				return err
 			}
-			said := "installed"
+			result := "installed"
 			if !changed {
-				said = "installed already"
+				result = "installed already"
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", said, file)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", result, file)
 			return err
 		},
 	}

@@ -112,10 +112,8 @@ func (f *nameFilter) holds(n agent.LearnedName) bool {
 func writeLearned(w io.Writer, l *agent.Learned, filtered bool) error {
 	s := output.StyleFor(w)
 	if !filtered || l.Failure != "" {
-		for _, line := range StatusLines(&l.Status, s) {
-			if _, err := fmt.Fprintf(w, "%s%s\n", output.Pad(line[0], 17), line[1]); err != nil {
-				return err
-			}
+		if err := output.PrintFields(w, StatusLines(&l.Status, s)); err != nil {
+			return err
 		}
 	}
 	if len(l.Known) == 0 {

@@ -180,7 +180,7 @@ type explanation struct {
 	// anyEphemeral says that every ephemeral source port gives the same answer.
 	anyEphemeral bool
 	notes        []string
-	// place gives "file:line" of an object, or "" where that is unknown.
+	// place returns "file:line" of an object, or "" where that is unknown.
 	place func(policy.Key) string
 	// pending is the same connection with the staged policies in force; nil if
 	// nobody asked.

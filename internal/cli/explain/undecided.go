@@ -16,7 +16,7 @@ func (x *explanation) decision(dir policy.Direction) policy.Decision {
 	return x.result.Ingress
 }
 
-// undecided says why nothing decided at an end, or gives "" where something did.
+// undecided returns why nothing decided at an end; "" where something did.
 func (x *explanation) undecided(dir policy.Direction) string {
 	self := x.src
 	if dir == policy.Ingress {
@@ -31,7 +31,7 @@ func (x *explanation) undecided(dir policy.Direction) string {
 	return "no policy applies to its " + dir.String()
 }
 
-// exempt says why policy has no say at an end, or gives "" where it has.
+// exempt returns why policy has no say at an end; "" where it has.
 func (x *explanation) exempt(self ends.End) string {
 	peer := x.dst
 	if self.Addr == x.dst.Addr {

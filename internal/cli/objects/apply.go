@@ -12,8 +12,6 @@ import (
 	"github.com/tierwall/tierwall/internal/cli/command"
 	"github.com/tierwall/tierwall/internal/cli/flags"
 	"github.com/tierwall/tierwall/internal/cli/input"
-	"github.com/tierwall/tierwall/internal/cli/kinds"
-	"github.com/tierwall/tierwall/internal/cli/output"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/store/etcd"
 	"github.com/tierwall/tierwall/internal/store/files"
@@ -23,9 +21,8 @@ import (
 // applyOptions are the flags of apply.
 type applyOptions struct {
 	etcdFlags
-	paths  []string
-	dryRun bool
-	output string
+	changeFlags
+	paths []string
 }
 
 // NewApplyCommand returns `tierwall apply`.
@@ -56,30 +53,13 @@ Exit code 0: written, or nothing to write. 2: failed, with what was written, if 
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	flags.Files(cmd, &o.paths)
-	o.register(cmd)
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "check all and say what would be written, and write nothing")
-	output.AddFlag(cmd, &o.output, "text", "json", "name")
+	o.etcdFlags.register(cmd)
+	o.changeFlags.register(cmd, "check all and say what would be written, and write nothing")
 	return cmd
 }
 
-// outcome is what became of an object.
-type outcome struct {
-	Kind      string `json:"kind"`
-	Namespace string `json:"namespace,omitempty"`
-	Name      string `json:"name"`
-	// Result is created, configured (changed), unchanged or deleted.
-	Result string `json:"result"`
-	DryRun bool   `json:"dryRun,omitempty"`
-
-	key policy.Key
-}
-
-func outcomeOf(key policy.Key, result string, dryRun bool) outcome {
-	return outcome{store.WrittenKind(key.Kind), key.Namespace, key.Name, result, dryRun, key}
-}
-
 func (o *applyOptions) run(cmd *cobra.Command) error {
-	if err := output.CheckFlag(cmd, o.output, "text", "json", "name"); err != nil {
+	if err := o.changeFlags.validate(cmd); err != nil {
 		return err
 	}
 	if len(o.paths) == 0 {
@@ -97,27 +77,12 @@ func (o *applyOptions) run(cmd *cobra.Command) error {
 			}
 		}
 	}
-	var outcomes []outcome
-	err = retryOnConflict(func() error {
-		outcomes = nil
-		snapshot, err := s.Snapshot(cmd.Context())
-		if err != nil {
-			return err
+	return o.change(cmd, s, func(snapshot *etcd.Snapshot) ([]etcd.Write, []outcome, error) {
+		if err := acceptable(&read, snapshot); err != nil {
+			return nil, nil, err
 		}
-		if err := acceptable(&read, &snapshot); err != nil {
-			return err
-		}
-		writes, all, err := planApply(read.Resources, &snapshot, o.dryRun)
-		if err != nil {
-			return err
-		}
-		outcomes = all
-		return o.commit(cmd, s, writes)
+		return planApply(read.Resources, snapshot, o.dryRun)
 	})
-	if err != nil {
-		return err
-	}
-	return printOutcomes(cmd, o.output, outcomes)
 }
 
 // acceptable refuses manifests that are wrong, or make something else wrong.
@@ -197,51 +162,4 @@ func stale(r, now *store.Resource) error {
 	}
 	return r.At("metadata.resourceVersion", "is %s, but the store holds version %s, which somebody else has written since: get it again; or leave the field out to write over it; nothing was written",
 		written.GetResourceVersion(), held.GetResourceVersion())
-}
-
-// commit makes the writes, unless it is all dry.
-func (o *applyOptions) commit(cmd *cobra.Command, s *etcd.Store, writes []etcd.Write) error {
-	if o.dryRun || len(writes) == 0 {
-		return nil
-	}
-	_, done, err := s.Commit(cmd.Context(), writes)
-	return partialError(writes, done, err)
-}
-
-// partialError says how much was written before an error.
-func partialError(writes []etcd.Write, done int, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case done == 0:
-		return err
-	}
-	return fmt.Errorf("%w\n%d of %d objects are written, up to %s: repeat the command to write the others",
-		err, done, len(writes), store.ObjectName(writes[done-1].Key))
-}
-
-// printOutcomes says what became of each object, as kubectl does.
-func printOutcomes(cmd *cobra.Command, format string, outcomes []outcome) error {
-	if format == "json" {
-		if outcomes == nil {
-			outcomes = []outcome{}
-		}
-		return output.PrintJSON(cmd.OutOrStdout(), outcomes)
-	}
-	for _, x := range outcomes {
-		line := kinds.SingularName(kinds.ByKey(x.key.Kind)) + "/" + x.Name
-		if format == "text" {
-			if x.Namespace != "" {
-				line += " in " + x.Namespace
-			}
-			line += " " + x.Result
-			if x.DryRun {
-				line += " (dry run)"
-			}
-		}
-		if _, err := fmt.Fprintln(cmd.OutOrStdout(), line); err != nil {
-			return err
-		}
-	}
-	return nil
 }

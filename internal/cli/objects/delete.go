@@ -11,7 +11,6 @@ import (
 	"github.com/tierwall/tierwall/internal/cli/flags"
 	"github.com/tierwall/tierwall/internal/cli/input"
 	"github.com/tierwall/tierwall/internal/cli/kinds"
-	"github.com/tierwall/tierwall/internal/cli/output"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/store/etcd"
 	"github.com/tierwall/tierwall/internal/store/files"
@@ -21,10 +20,9 @@ import (
 // deleteOptions are the flags of delete.
 type deleteOptions struct {
 	etcdFlags
+	changeFlags
 	paths          []string
 	ignoreNotFound bool
-	dryRun         bool
-	output         string
 }
 
 // NewDeleteCommand returns `tierwall delete`.
@@ -49,15 +47,14 @@ Exit code 0: deleted. 1: one of the objects is not there, and nothing was delete
 		ValidArgsFunction: completeKindArg,
 	}
 	flags.Files(cmd, &o.paths)
-	o.register(cmd)
+	o.etcdFlags.register(cmd)
 	cmd.Flags().BoolVar(&o.ignoreNotFound, "ignore-not-found", false, "what is not there is no error")
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be deleted, and delete nothing")
-	output.AddFlag(cmd, &o.output, "text", "json", "name")
+	o.changeFlags.register(cmd, "say what would be deleted, and delete nothing")
 	return cmd
 }
 
 func (o *deleteOptions) run(cmd *cobra.Command, args []string) error {
-	if err := output.CheckFlag(cmd, o.output, "text", "json", "name"); err != nil {
+	if err := o.changeFlags.validate(cmd); err != nil {
 		return err
 	}
 	s, err := o.open(cmd)
@@ -68,35 +65,22 @@ func (o *deleteOptions) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	var outcomes []outcome
-	err = retryOnConflict(func() error {
-		outcomes = nil
-		snapshot, err := s.Snapshot(cmd.Context())
+	return o.change(cmd, s, func(snapshot *etcd.Snapshot) ([]etcd.Write, []outcome, error) {
+		keys, err := o.find(refs, snapshot)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		keys, err := o.find(refs, &snapshot)
-		if err != nil {
-			return err
-		}
-		if err := checkNotNeeded(keys, &snapshot); err != nil {
-			return err
+		if err := checkNotNeeded(keys, snapshot); err != nil {
+			return nil, nil, err
 		}
 		var writes []etcd.Write
+		var outcomes []outcome
 		for _, k := range keys {
 			writes = append(writes, etcd.Write{Key: k, Revision: snapshot.Revisions[k]})
 			outcomes = append(outcomes, outcomeOf(k, "deleted", o.dryRun))
 		}
-		if o.dryRun || len(writes) == 0 {
-			return nil
-		}
-		_, done, err := s.Commit(cmd.Context(), writes)
-		return partialError(writes, done, err)
+		return writes, outcomes, nil
 	})
-	if err != nil {
-		return err
-	}
-	return printOutcomes(cmd, o.output, outcomes)
 }
 
 // refs returns what the arguments or the files name.

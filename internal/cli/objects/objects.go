@@ -88,17 +88,3 @@ func newErrors(before, after []store.Finding, touched map[policy.Key]bool) []sto
 		return f.Note || known[withoutPosition(f)] && !touched[f.Key]
 	})
 }
-
-// maxAttempts is how often a write is tried when others write the same objects.
-const maxAttempts = 4
-
-// retryOnConflict does what reads, decides and writes, again if somebody else has
-// written in between.
-func retryOnConflict(do func() error) error {
-	for attempt := 1; ; attempt++ {
-		err := do()
-		if _, conflict := errors.AsType[*etcd.ConflictError](err); !conflict || attempt == maxAttempts {
-			return err
-		}
-	}
-}

@@ -63,6 +63,17 @@ func PrintTable(w io.Writer, header []string, rows [][]string) error {
 	return err
 }
 
+// PrintFields writes names with their values, one on a line.
+func PrintFields(w io.Writer, fields [][2]string) error {
+	const width = 17
+	for _, f := range fields {
+		if _, err := fmt.Fprintf(w, "%s%s\n", Pad(f[0], width), f[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Pad fills s up with spaces to a width in characters.
 func Pad(s string, width int) string {
 	return s + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(s)))

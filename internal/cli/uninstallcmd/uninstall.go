@@ -33,9 +33,9 @@ func NewCommand() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
 		Use:   "uninstall",
-		Short: "Take tierwall off all nodes of a cluster",
-		Long: `Takes everything that tierwall has put on the nodes of a cluster off them: what it
-enforces in the kernel, its part of the CNI configuration, its files. Nothing is
+		Short: "Remove tierwall from all nodes of a cluster",
+		Long: `Removes everything that tierwall has put on the nodes of a cluster: what it enforces
+in the kernel, its part of the CNI configuration, its files. Nothing is
 enforced on a node from then on.
 
 It makes the DaemonSet of the agents remove instead of enforce, waits until every
@@ -47,7 +47,7 @@ helm uninstall does this by itself, before it deletes. To go back instead, insta
 again.
 
 Exit code: 0 if all nodes are clean, 1 if some are not, 2 if it fails.`,
-		Example: `  # Take it off the nodes, then delete it
+		Example: `  # Remove it from the nodes, then delete it
   tierwall uninstall
   kubectl delete -f install.yaml`,
 		Args: cobra.ArbitraryArgs,
