@@ -10,10 +10,12 @@ import (
 	"github.com/tierwall/tierwall/selector"
 )
 
-// A packed policy is: the number of its selector, those of all that its rules say
-// of peers, in the order of the rules; its key, tier, order and types; and for
-// each direction the number of its rules and the rules. A rule is its index, its
-// action and family, a set of bits that says which criteria follow, and these.
+// A packed policy is: the number of its selector, those of the peer sets of its
+// rules, in the order of the rules; its key, tier, order, types and host options;
+// and for each direction the number of its rules and the rules. A rule is its
+// index, its action and family, a set of bits that says which criteria follow, and
+// these. TestEveryFieldIsPacked fails if a field of a policy is forgotten here or
+// in unpack.go.
 
 // The bits of criteria. Those of the source are followed by the destination's.
 const (
@@ -26,8 +28,8 @@ const (
 )
 
 const (
-	hasEntities = 1 << iota
-	hasNotEntities
+	hasSet = 1 << iota
+	hasNotSet
 	hasNets
 	hasNotNets
 	hasPorts
@@ -39,7 +41,7 @@ const (
 // any more. Nothing of the policy is kept but its selectors.
 func (s *Policies) Pack(p *policy.Policy) Packed {
 	w := &s.writer
-	w.bytes, w.entities = w.bytes[:0], w.entities[:0]
+	w.bytes, w.peerSets = w.bytes[:0], w.peerSets[:0]
 	for _, dir := range policy.Directions {
 		w.uint(uint64(len(p.Rules[dir])))
 		for i := range p.Rules[dir] {
@@ -47,9 +49,9 @@ func (s *Policies) Pack(p *policy.Policy) Packed {
 		}
 	}
 	rules := len(w.bytes)
-	w.uint(uint64(s.holdSelector(p.Selector)))
-	w.uint(uint64(len(w.entities)))
-	for _, id := range w.entities {
+	w.uint(uint64(s.retainSelector(p.Selector)))
+	w.uint(uint64(len(w.peerSets)))
+	for _, id := range w.peerSets {
 		w.uint(uint64(id))
 	}
 	for _, text := range []string{p.Key.Kind, p.Key.Namespace, p.Key.Name, p.Tier} {
@@ -59,7 +61,7 @@ func (s *Policies) Pack(p *policy.Policy) Packed {
 	for _, set := range []bool{p.Types[0], p.Types[1], p.Host.ApplyOnForward, p.Host.PreDNAT, p.Host.DoNotTrack} {
 		w.bool(set)
 	}
-	// The rules were written first, since they tell the entities, and come last.
+	// The rules were written first, since they tell the peer sets, and come last.
 	var text strings.Builder
 	text.Grow(len(w.bytes))
 	text.Write(w.bytes[rules:])
@@ -78,7 +80,7 @@ func (s *Policies) Share(p Packed) Packed {
 	r := reader{policies: s, rest: string(p)}
 	s.selectors.At(uint32(r.uint())).refs++
 	for range r.uint() {
-		s.entities.At(uint32(r.uint())).refs++
+		s.peerSets.At(uint32(r.uint())).refs++
 	}
 	return p
 }
@@ -88,7 +90,7 @@ func (s *Policies) Release(p Packed) {
 	r := reader{policies: s, rest: string(p)}
 	s.releaseSelector(uint32(r.uint()))
 	for range r.uint() {
-		s.releaseEntities(uint32(r.uint()))
+		s.releasePeerSet(uint32(r.uint()))
 	}
 }
 
@@ -96,9 +98,9 @@ func (s *Policies) Release(p Packed) {
 func (s *Policies) Unpack(packed Packed) *policy.Policy {
 	r := reader{policies: s, rest: string(packed)}
 	p := &policy.Policy{Selector: s.selectors.At(uint32(r.uint())).selector}
-	r.entities = make([]*policy.PeerSet, r.uint())
-	for i := range r.entities {
-		r.entities[i] = s.entities.At(uint32(r.uint())).PeerSet
+	r.peerSets = make([]*policy.PeerSet, r.uint())
+	for i := range r.peerSets {
+		r.peerSets[i] = s.peerSets.At(uint32(r.uint())).set
 	}
 	p.Key.Kind, p.Key.Namespace, p.Key.Name, p.Tier = r.string(), r.string(), r.string(), r.string()
 	p.Order = math.Float64frombits(binary.LittleEndian.Uint64([]byte(r.take(8))))
@@ -121,7 +123,7 @@ func (s *Policies) Unpack(packed Packed) *policy.Policy {
 type writer struct {
 	policies *Policies
 	bytes    []byte
-	entities []uint32
+	peerSets []uint32
 }
 
 func (w *writer) uint(v uint64) { w.bytes = binary.AppendUvarint(w.bytes, v) }
@@ -184,7 +186,7 @@ func (w *writer) http(m *policy.HTTPMatch) {
 func criteria(p *policy.Peer) (bits uint64) {
 	for i, has := range []bool{p.Set != nil, p.NotSet != nil, p.Nets != nil, p.NotNets != nil, p.Ports != nil, p.NotPorts != nil} {
 		if has {
-			bits |= hasEntities << i
+			bits |= hasSet << i
 		}
 	}
 	return bits
@@ -198,9 +200,9 @@ func (w *writer) optional(v *uint8) {
 }
 
 func (w *writer) peer(p *policy.Peer) {
-	for _, ent := range []*policy.PeerSet{p.Set, p.NotSet} {
-		if ent != nil {
-			w.entities = append(w.entities, w.policies.holdEntities(ent))
+	for _, set := range []*policy.PeerSet{p.Set, p.NotSet} {
+		if set != nil {
+			w.peerSets = append(w.peerSets, w.policies.retainPeerSet(set))
 		}
 	}
 	for _, nets := range [][]netip.Prefix{p.Nets, p.NotNets} {

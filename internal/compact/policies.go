@@ -8,16 +8,16 @@ import (
 )
 
 // Policies packs policies into few bytes: a cluster has thousands of which a node
-// needs a few. Selectors and what they say of peers are kept once for all
-// policies, and are the same objects in whatever was unpacked.
+// needs a few. Selectors and peer sets are kept once for all policies, and are the
+// same objects in whatever was unpacked.
 type Policies struct {
 	selectors Slab[selectorEntry]
 	byText    Index
-	entities  Slab[entitiesEntry]
-	byWhat    Index
+	peerSets  Slab[peerSetEntry]
+	byPeerSet Index
 	// What was asked for last: a policy says most things more than once.
-	recentSelector, recentEntities uint32
-	writer                         writer // space that is used again and again
+	recentSelector, recentPeerSet uint32
+	writer                        writer // space that is used again and again
 }
 
 // Packed is a policy that a Policies has packed. Packed forms of equal policies
@@ -30,8 +30,8 @@ type selectorEntry struct {
 	hash     uint32 // of its text
 }
 
-type entitiesEntry struct {
-	*policy.PeerSet
+type peerSetEntry struct {
+	set      *policy.PeerSet
 	selector uint32
 	refs     uint32
 }
@@ -41,18 +41,15 @@ func NewPolicies() *Policies {
 	s := &Policies{}
 	s.writer.policies = s
 	s.byText = NewIndex(func(id uint32) uint64 { return spread(s.selectors.At(id).hash) })
-	s.byWhat = NewIndex(func(id uint32) uint64 {
-		e := s.entities.At(id)
-		return hashEntities(e.selector, e.PeerSet)
-	})
+	s.byPeerSet = NewIndex(func(id uint32) uint64 { return hashPeerSet(s.peerSets.At(id).set) })
 	return s
 }
 
-// Len returns the numbers of selectors and of descriptions of peers that are held.
-func (s *Policies) Len() (selectors, entities int) { return s.selectors.Len(), s.entities.Len() }
+// Len returns the numbers of selectors and of peer sets that are kept.
+func (s *Policies) Len() (selectors, peerSets int) { return s.selectors.Len(), s.peerSets.Len() }
 
-// holdSelector returns the number of a selector, and counts one use more.
-func (s *Policies) holdSelector(sel *selector.Selector) uint32 {
+// retainSelector returns the number of a selector, and counts one use more.
+func (s *Policies) retainSelector(sel *selector.Selector) uint32 {
 	text := sel.String()
 	if s.recentSelector != 0 {
 		if e := s.selectors.At(s.recentSelector); e.selector == sel || e.selector.String() == text {
@@ -88,64 +85,49 @@ func (s *Policies) releaseSelector(id uint32) {
 	s.selectors.Drop(id)
 }
 
-func hashEntities(sel uint32, ent *policy.PeerSet) uint64 {
-	h := uint64(sel) * 0x9e3779b97f4a7c15
-	if ent.AsWritten != "" {
-		h ^= maphash.String(seed, ent.AsWritten)
-	}
-	if ent.EndpointsOnly {
-		h ^= h >> 31
-	}
-	if ent.DNSLearned {
-		h ^= h >> 29
-	}
-	if ent.Internal {
-		h ^= h >> 27
-	}
-	return h * 0x9e3779b97f4a7c15
-}
-
-func (s *Policies) holdEntities(ent *policy.PeerSet) uint32 {
-	sel := s.holdSelector(ent.Selector)
-	same := func(id uint32) bool {
-		e := s.entities.At(id)
-		return e.selector == sel && e.EndpointsOnly == ent.EndpointsOnly && e.DNSLearned == ent.DNSLearned && e.Internal == ent.Internal && e.AsWritten == ent.AsWritten
-	}
-	if id := s.recentEntities; id != 0 && same(id) {
-		s.selectors.At(sel).refs-- // the entry holds it already
-		s.entities.At(id).refs++
+// retainPeerSet returns the number of a peer set, and counts one use more. Two are
+// one if all fields are equal, their selectors by what they select.
+func (s *Policies) retainPeerSet(set *policy.PeerSet) uint32 {
+	sel := s.retainSelector(set.Selector)
+	key := *set
+	key.Selector = s.selectors.At(sel).selector
+	if id := s.recentPeerSet; id != 0 && *s.peerSets.At(id).set == key {
+		s.selectors.At(sel).refs-- // the entry has it already
+		s.peerSets.At(id).refs++
 		return id
 	}
-	h := hashEntities(sel, ent)
-	id := s.byWhat.Find(h, same)
+	h := hashPeerSet(&key)
+	id := s.byPeerSet.Find(h, func(id uint32) bool { return *s.peerSets.At(id).set == key })
 	if id != 0 {
-		s.selectors.At(sel).refs-- // the entry holds it already
+		s.selectors.At(sel).refs-- // the entry has it already
 	} else {
-		kept := ent
-		if tight := s.selectors.At(sel).selector; tight != ent.Selector {
-			k := *ent
-			k.Selector = tight
-			kept = &k
+		kept := set
+		if key.Selector != set.Selector {
+			kept = new(policy.PeerSet)
+			*kept = key
 		}
-		id = s.entities.Add()
-		*s.entities.At(id) = entitiesEntry{PeerSet: kept, selector: sel}
-		s.byWhat.AddMissed(h, id)
+		id = s.peerSets.Add()
+		*s.peerSets.At(id) = peerSetEntry{set: kept, selector: sel}
+		s.byPeerSet.AddMissed(h, id)
 	}
-	s.entities.At(id).refs++
-	s.recentEntities = id
+	s.peerSets.At(id).refs++
+	s.recentPeerSet = id
 	return id
 }
 
-func (s *Policies) releaseEntities(id uint32) {
-	e := s.entities.At(id)
+func (s *Policies) releasePeerSet(id uint32) {
+	e := s.peerSets.At(id)
 	if e.refs--; e.refs > 0 {
 		return
 	}
-	s.byWhat.Remove(hashEntities(e.selector, e.PeerSet), id)
+	s.byPeerSet.Remove(hashPeerSet(e.set), id)
 	s.releaseSelector(e.selector)
-	if s.recentEntities == id {
-		s.recentEntities = 0
+	if s.recentPeerSet == id {
+		s.recentPeerSet = 0
 	}
-	*e = entitiesEntry{}
-	s.entities.Drop(id)
+	*e = peerSetEntry{}
+	s.peerSets.Drop(id)
 }
+
+// hashPeerSet hashes all fields of a peer set whose selector is the one that is kept.
+func hashPeerSet(set *policy.PeerSet) uint64 { return maphash.Comparable(seed, *set) }

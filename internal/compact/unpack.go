@@ -11,7 +11,7 @@ import (
 type reader struct {
 	policies *Policies
 	rest     string
-	entities []*policy.PeerSet
+	peerSets []*policy.PeerSet
 }
 
 func (r *reader) take(n int) string {
@@ -90,11 +90,11 @@ func (r *reader) http() *policy.HTTPMatch {
 }
 
 func (r *reader) peer(out *policy.Peer, bits uint64) {
-	if bits&hasEntities != 0 {
-		out.Set, r.entities = r.entities[0], r.entities[1:]
+	if bits&hasSet != 0 {
+		out.Set, r.peerSets = r.peerSets[0], r.peerSets[1:]
 	}
-	if bits&hasNotEntities != 0 {
-		out.NotSet, r.entities = r.entities[0], r.entities[1:]
+	if bits&hasNotSet != 0 {
+		out.NotSet, r.peerSets = r.peerSets[0], r.peerSets[1:]
 	}
 	if bits&hasNets != 0 {
 		out.Nets = r.nets()

@@ -37,6 +37,27 @@ func ModelsWithNodes() *rapid.Generator[*policy.Model] {
 	})
 }
 
+// ModelsWithEverything draws models of which every field of every object is other
+// than zero now and then: those of ModelsWithHosts, and what decides nothing by
+// itself, the workloads of pods, domains, and that addresses are not the source's.
+func ModelsWithEverything() *rapid.Generator[*policy.Model] {
+	return rapid.Custom(func(t *rapid.T) *policy.Model {
+		m := ModelsWithHosts().Draw(t, "model")
+		for _, ep := range m.Endpoints {
+			if ep.Key.Kind == policy.KindPod && coin.Draw(t, "has owner") {
+				ep.Owner = policy.Key{Kind: "Deployment", Namespace: ep.Key.Namespace, Name: one(t, []string{"v", "w"}, "owner")}
+			}
+			ep.Synthetic = ep.Host == nil && chance(t, 10, "synthetic")
+		}
+		for _, s := range m.Sets {
+			if !s.DNSLearned {
+				s.Domains = some(t, 0, 2, "domains", func() string { return one(t, domains, "domain") })
+			}
+		}
+		return m
+	})
+}
+
 func drawModel(t *rapid.T) *policy.Model {
 	u := &universe{nsLabels: namespaceLabels(t)}
 	m := &policy.Model{}

@@ -86,6 +86,7 @@ func drawEntities(t *rapid.T) *policy.PeerSet {
 		EndpointsOnly: chance(t, 30, "endpoints only"),
 		DNSLearned:    chance(t, 30, "learned"),
 		Internal:      chance(t, 20, "private"),
+		AsWritten:     one(t, []string{"", "", "", "a reader's text"}, "text"),
 	}
 }
 

@@ -18,6 +18,8 @@ var (
 	nsKeys     = []string{"pcns.team", "pcns.zone"}
 	portNames  = []string{"http", "dns", "odd"}
 
+	domains = []string{"a.example", "*.a.example", "c.test"}
+
 	// namespaceKey is the label that every namespaced object has.
 	namespaceKey = "projectcalico.org/namespace"
 
