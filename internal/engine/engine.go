@@ -53,6 +53,7 @@ type Engine struct {
 	v4         *recordTable[[4]byte]
 	v6         *recordTable[[16]byte]
 	classes    classTable
+	ports      portTable
 	rules      ruleTable
 	programs   programTable
 	rows       rowTable
@@ -101,10 +102,11 @@ func New(isLocal func(*policy.Endpoint) bool) *Engine {
 		v4:        newRecordTable(hash4, netip.Addr.As4),
 		v6:        newRecordTable(hash16, netip.Addr.As16),
 		classes:   newClassTable(),
-		rules:     ruleTable{byID: map[uint32]*rule{}, byKey: map[string]uint32{}},
-		programs:  programTable{byID: map[uint32]*program{}, byKey: map[string]uint32{}},
-		rows:      rowTable{byID: map[dataplane.RowID]*rowEntry{}, byKey: map[string]dataplane.RowID{}},
-		deciders:  deciderTable{byID: map[dataplane.DeciderID]*deciderEntry{}, byBy: map[deciderKey]dataplane.DeciderID{}},
+		ports:     newPortTable(),
+		rules:     ruleTable{byID: map[uint32]*rule{}, byKey: map[ruleKey]uint32{}},
+		programs:  programTable{byID: map[uint32]*program{}, byKey: map[programKey]uint32{}},
+		rows:      newRowTable(),
+		deciders:  deciderTable{byID: map[dataplane.DeciderID]*deciderEntry{}, byKey: map[dataplane.Decider]dataplane.DeciderID{}},
 		locals:    map[policy.Key]*local{},
 		byAddr:    map[netip.Addr]*localAddr{},
 		hosts:     newHostTable(),

@@ -3,6 +3,7 @@ package engine
 import (
 	"hash/maphash"
 
+	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -35,6 +36,15 @@ func hashIdentity(labels []uint32, ports []policy.NamedPort) uint64 {
 	}
 	for _, p := range ports {
 		h = mix(mix(h, hashString(p.Name)), uint64(p.Protocol)<<16|uint64(p.Port))
+	}
+	return h
+}
+
+// hashRow hashes all of a row's regions.
+func hashRow(row dataplane.Row) uint64 {
+	h := uint64(len(row))
+	for _, r := range row {
+		h = mix(h, maphash.Comparable(seeds[0], r))
 	}
 	return h
 }

@@ -14,7 +14,7 @@ import (
 // of the local side.
 type program struct {
 	id       dataplane.ProgramID
-	key      string
+	key      programKey
 	dir      policy.Direction
 	hook     policy.Hook // of a host endpoint; 0: of workloads
 	family   policy.Family
@@ -43,6 +43,14 @@ type tierRule struct {
 	tier int
 }
 
+// programKey tells programs apart. Hooks at which an Allow skips the same share them.
+type programKey struct {
+	family     policy.Family
+	dir        policy.Direction
+	skips      dataplane.Skips
+	rules, own string // lists of numbers, as bytes; 0 is the end of a tier
+}
+
 // cellKey names a program's row for a class.
 type cellKey struct {
 	program uint32
@@ -51,7 +59,7 @@ type cellKey struct {
 
 type programTable struct {
 	byID  map[uint32]*program
-	byKey map[string]uint32
+	byKey map[programKey]uint32
 	last  uint32
 }
 
@@ -123,7 +131,7 @@ func (e *Engine) hold(p *program, l *local, family policy.Family, facts []uint32
 	}
 	slices.Sort(p.own)
 	p.own = slices.Compact(p.own)
-	p.key = p.encode(family, ids)
+	p.key = programKey{family, p.dir, dataplane.SkipsAt(p.hook), numbersKey(ids), numbersKey(p.own)}
 	if id, ok := e.programs.byKey[p.key]; ok {
 		e.releaseEnds(p)
 		e.programs.byID[id].refs++
@@ -159,8 +167,8 @@ func (e *Engine) rulesFor(p *program, l *local, family policy.Family, facts []ui
 		r := e.rules.at(id)
 		ids = append(ids, id)
 		p.rules = append(p.rules, tierRule{r, tier})
-		leaves = leaves || r.action == policy.Pass
-		closed = r.action != policy.Log && r.matchesAll()
+		leaves = leaves || r.Action == policy.Pass
+		closed = r.Action != policy.Log && r.matchesAll()
 	}
 	end := func(by policy.Decider, action policy.Action) {
 		if !closed {
@@ -238,13 +246,11 @@ func (e *Engine) releaseEnds(p *program) {
 	}
 }
 
-func (p *program) encode(family policy.Family, rules []uint32) string {
-	b := make([]byte, 0, 4*(len(rules)+len(p.own))+2)
-	b = append(b, byte(family), byte(p.dir), byte(dataplane.SkipsAt(p.hook)))
-	for _, ids := range [][]uint32{rules, p.own} {
-		for _, id := range ids {
-			b = binary.LittleEndian.AppendUint32(b, id)
-		}
+// numbersKey returns a list of numbers as what can be compared.
+func numbersKey(ids []uint32) string {
+	b := make([]byte, 0, 4*len(ids))
+	for _, id := range ids {
+		b = binary.LittleEndian.AppendUint32(b, id)
 	}
 	return string(b)
 }

@@ -5,22 +5,30 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"github.com/tierwall/tierwall/internal/compact"
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/engine/l4"
 	"github.com/tierwall/tierwall/policy"
 )
 
 // rowEntry is a row in use.
 type rowEntry struct {
-	key   string
 	row   dataplane.Row
 	refs  int  // programs and cells
 	isNew bool // not given out yet
 }
 
 type rowTable struct {
-	byID  map[dataplane.RowID]*rowEntry
-	byKey map[string]dataplane.RowID
-	last  dataplane.RowID
+	byID      map[dataplane.RowID]*rowEntry
+	byContent compact.Index
+	last      dataplane.RowID
+}
+
+func newRowTable() rowTable {
+	t := rowTable{byID: map[dataplane.RowID]*rowEntry{}}
+	byID := t.byID
+	t.byContent = compact.NewIndex(func(id uint32) uint64 { return hashRow(byID[dataplane.RowID(id)].row) })
+	return t
 }
 
 // deciderEntry is a decider that rows in use name.
@@ -31,16 +39,9 @@ type deciderEntry struct {
 }
 
 type deciderTable struct {
-	byID map[dataplane.DeciderID]*deciderEntry
-	byBy map[deciderKey]dataplane.DeciderID
-	last dataplane.DeciderID
-}
-
-type deciderKey struct {
-	dir   policy.Direction
-	by    policy.Decider
-	logs  dataplane.Logs
-	skips dataplane.Skips
+	byID  map[dataplane.DeciderID]*deciderEntry
+	byKey map[dataplane.Decider]dataplane.DeciderID // by all but the ID
+	last  dataplane.DeciderID
 }
 
 // settleCells makes the bases of new programs, and the cells that changed.
@@ -124,28 +125,50 @@ func (e *Engine) relevant(p *program, c *class) []uint32 {
 	return facts
 }
 
+// makeRow evaluates a program for a peer of which the facts are true.
+func (e *Engine) makeRow(p *program, facts []uint32) dataplane.Row {
+	named := func(to []dataplane.Range, names []uint32, source bool, protocol policy.Protocol) []dataplane.Range {
+		known := facts
+		if source == (p.dir == policy.Egress) {
+			known = p.own
+		}
+		for _, id := range known {
+			if f := e.facts.at(id); f.name != 0 && f.protocol == protocol && slices.Contains(names, f.name) {
+				to = append(to, dataplane.Range{First: f.port, Last: f.port})
+			}
+		}
+		return to
+	}
+	return l4.Row(p.stepsFor(facts), named, func(by policy.Decider, logs dataplane.Logs) dataplane.DeciderID {
+		return e.decider(p, by, logs)
+	})
+}
+
+// stepsFor returns the rules that match a peer of which the facts are true, layer 4 aside.
+func (p *program) stepsFor(facts []uint32) []l4.Step {
+	at := slices.Clone(p.always)
+	for _, f := range facts {
+		at = append(at, p.byFact[f]...)
+	}
+	slices.Sort(at)
+	steps := make([]l4.Step, len(at))
+	for i, n := range at {
+		steps[i] = l4.Step{Rule: &p.rules[n].Rule, Tier: p.rules[n].tier}
+	}
+	return steps
+}
+
 // holdRow returns the row of that content.
 func (e *Engine) holdRow(row dataplane.Row) dataplane.RowID {
 	t := &e.rows
-	key := make([]byte, 0, 16*len(row))
-	for _, r := range row {
-		allow := byte(0)
-		if r.Allow {
-			allow = 1
-		}
-		key = append(key, byte(r.FirstProtocol), byte(r.LastProtocol), allow)
-		for _, v := range []uint16{r.Dst.First, r.Dst.Last, r.Src.First, r.Src.Last} {
-			key = binary.LittleEndian.AppendUint16(key, v)
-		}
-		key = binary.LittleEndian.AppendUint32(key, uint32(r.Decider))
-	}
-	if id, ok := t.byKey[string(key)]; ok {
-		t.byID[id].refs++
-		return id
+	h := hashRow(row)
+	if id := t.byContent.Find(h, func(id uint32) bool { return slices.Equal(t.byID[dataplane.RowID(id)].row, row) }); id != 0 {
+		t.byID[dataplane.RowID(id)].refs++
+		return dataplane.RowID(id)
 	}
 	t.last++
-	t.byID[t.last] = &rowEntry{key: string(key), row: row, refs: 1, isNew: true}
-	t.byKey[string(key)] = t.last
+	t.byID[t.last] = &rowEntry{row: row, refs: 1, isNew: true}
+	t.byContent.AddMissed(h, uint32(t.last))
 	e.dirty.rows[t.last] = struct{}{}
 	for _, d := range deciders(row) {
 		e.deciders.byID[d].refs++
@@ -181,7 +204,7 @@ func (e *Engine) sweepRows() {
 				e.deciders.byID[d].refs--
 				e.dirty.deciders[d] = struct{}{}
 			}
-			delete(e.rows.byKey, en.key)
+			e.rows.byContent.Remove(hashRow(en.row), uint32(id))
 			delete(e.rows.byID, id)
 			continue
 		}
@@ -201,7 +224,9 @@ func (e *Engine) sweepRows() {
 			if !en.isNew {
 				e.out.DelDeciders = append(e.out.DelDeciders, id)
 			}
-			delete(e.deciders.byBy, deciderKey{en.decider.Direction, en.decider.By, en.decider.Logs, en.decider.Skips})
+			key := en.decider
+			key.ID = 0
+			delete(e.deciders.byKey, key)
 			delete(e.deciders.byID, id)
 		case en.isNew:
 			en.isNew = false
@@ -218,13 +243,14 @@ func (e *Engine) decider(p *program, by policy.Decider, logs dataplane.Logs) dat
 	if by == (policy.Decider{}) {
 		skips = dataplane.SkipsNothing
 	}
-	key := deciderKey{p.dir, by, logs, skips}
-	if id, ok := t.byBy[key]; ok {
+	d := dataplane.Decider{Direction: p.dir, By: by, Logs: logs, Skips: skips}
+	if id, ok := t.byKey[d]; ok {
 		return id
 	}
 	t.last++
-	t.byBy[key] = t.last
-	t.byID[t.last] = &deciderEntry{decider: dataplane.Decider{ID: t.last, Direction: p.dir, By: by, Logs: logs, Skips: skips}, isNew: true}
+	t.byKey[d] = t.last
+	d.ID = t.last
+	t.byID[t.last] = &deciderEntry{decider: d, isNew: true}
 	e.dirty.deciders[t.last] = struct{}{}
 	return t.last
 }

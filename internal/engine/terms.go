@@ -23,10 +23,17 @@ type term struct {
 	demanding []uint32 // facts that demand it
 }
 
-// termKey tells terms apart: by the text of the selector, and by which sets count.
+// termKey tells terms apart: by the text of the selector, and by all fields of the
+// peer set but the two that are in it otherwise or say nothing.
 type termKey struct {
-	text                            string
-	endpointsOnly, learned, private bool
+	selector string
+	set      policy.PeerSet // without Selector and AsWritten
+}
+
+func keyOfSet(set *policy.PeerSet) termKey {
+	key := termKey{selector: set.Selector.String(), set: *set}
+	key.set.Selector, key.set.AsWritten = nil, ""
+	return key
 }
 
 // denotes reports whether the nets of a set belong to the term.
@@ -52,7 +59,7 @@ func (e *Engine) holdTerm(ent *policy.PeerSet) uint32 {
 		return 0
 	}
 	t := &e.terms
-	key := termKey{ent.Selector.String(), ent.EndpointsOnly, ent.DNSLearned, ent.Internal}
+	key := keyOfSet(ent)
 	if id, ok := t.byKey[key]; ok {
 		t.at(id).refs++
 		return id
@@ -69,7 +76,7 @@ func (e *Engine) holdTerm(ent *policy.PeerSet) uint32 {
 			in.terms = append(in.terms, id)
 		}
 	})
-	if !key.endpointsOnly {
+	if !ent.EndpointsOnly {
 		e.sets.index.candidates(reqs, func(s uint32) {
 			if set := e.sets.at(s); tm.denotes(set) {
 				tm.sets.Add(s)

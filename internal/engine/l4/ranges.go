@@ -1,4 +1,4 @@
-package engine
+package l4
 
 import (
 	"cmp"
@@ -68,35 +68,3 @@ func intersect(a, b []dataplane.Range) []dataplane.Range {
 }
 
 func subtract(a, b []dataplane.Range) []dataplane.Range { return intersect(a, complement(b)) }
-
-// cuts divides the second dimension, from 0 to last, where a range of one of the
-// boxes begins or ends: within a part, the boxes do not change. A space that is not
-// divided is the full range, whatever its last.
-func cuts(boxes []box, last uint16) []dataplane.Range {
-	starts := []int{0}
-	for i := range boxes {
-		for _, r := range boxes[i].src {
-			if r.First > last {
-				continue
-			}
-			starts = append(starts, int(r.First))
-			if r.Last < last {
-				starts = append(starts, int(r.Last)+1)
-			}
-		}
-	}
-	slices.Sort(starts)
-	starts = slices.Compact(starts)
-	if len(starts) == 1 {
-		return []dataplane.Range{dataplane.FullRange}
-	}
-	parts := make([]dataplane.Range, len(starts))
-	for i, s := range starts {
-		end := int(last)
-		if i+1 < len(starts) {
-			end = starts[i+1] - 1
-		}
-		parts[i] = dataplane.Range{First: uint16(s), Last: uint16(end)}
-	}
-	return parts
-}

@@ -1,0 +1,210 @@
+package l4
+
+import (
+	"slices"
+
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// maker makes one row.
+//
+// A protocol is a plane: destination ports by source ports, or ICMP types by codes.
+// What a step matches there is one or more boxes. The plane is cut into strips
+// where a box begins or ends in the first dimension, and a strip into parts where
+// one does in the second; within a part all points are decided alike, so that one
+// walk through the steps decides it. Then equal neighbours are joined again.
+type maker struct {
+	steps   []Step
+	skips   []int // by step: where Pass goes on, at the first step of the next tier
+	ids     []dataplane.DeciderID
+	named   NamedPorts
+	decider Decider
+
+	rest     outcome // what protocols that no step names get, once known
+	restDone bool
+}
+
+// outcome is what the steps say to one part of a protocol.
+type outcome struct {
+	allow   bool
+	decider dataplane.DeciderID
+}
+
+// Row returns the verdict on everything that a peer may do, which the steps decide
+// in their order: tiers, Pass and what is logged become disjoint regions. The last
+// step must match everything and decide.
+func Row(steps []Step, named NamedPorts, decider Decider) dataplane.Row {
+	m := maker{steps: steps, skips: skips(steps), ids: make([]dataplane.DeciderID, len(steps)), named: named, decider: decider}
+	var row dataplane.Row
+	special := m.specialProtocols()
+	for proto := 0; proto <= 255; proto++ {
+		if special[proto] {
+			row = joinProtocols(row, m.regions(policy.Protocol(proto)))
+			continue
+		}
+		first := proto
+		for proto < 255 && !special[proto+1] {
+			proto++
+		}
+		row = joinProtocols(row, dataplane.Row{m.plain(policy.Protocol(first), policy.Protocol(proto))})
+	}
+	return row
+}
+
+// skips returns, for each step, the first step of the next tier.
+func skips(steps []Step) []int {
+	out := make([]int, len(steps))
+	skip := len(steps)
+	for i := len(steps) - 1; i >= 0; i-- {
+		if i+1 < len(steps) && steps[i+1].Tier != steps[i].Tier {
+			skip = i + 1
+		}
+		out[i] = skip
+	}
+	return out
+}
+
+// joinProtocols appends a protocol's regions, or widens the last region if it
+// says the same to all of the protocol.
+func joinProtocols(row, regions dataplane.Row) dataplane.Row {
+	if n := len(row); n > 0 && len(regions) == 1 {
+		last, next := &row[n-1], regions[0]
+		if last.LastProtocol+1 == next.FirstProtocol && whole(*last) && whole(next) &&
+			last.Allow == next.Allow && last.Decider == next.Decider {
+			last.LastProtocol = next.LastProtocol
+			return row
+		}
+	}
+	return append(row, regions...)
+}
+
+func whole(r dataplane.Region) bool {
+	return r.Dst == dataplane.FullRange && r.Src == dataplane.FullRange
+}
+
+// specialProtocols marks those that some step tells apart from others.
+func (m *maker) specialProtocols() (special [256]bool) {
+	for _, s := range m.steps {
+		r := s.Rule
+		if r.Protocol.Set {
+			special[r.Protocol.Value] = true
+		}
+		if r.NotProtocol.Set {
+			special[r.NotProtocol.Value] = true
+		}
+		if r.ICMP.Set || r.NotICMP.Set {
+			special[policy.ICMP], special[policy.ICMPv6] = true, true
+		}
+		if r.Src != (Ports{}) || r.Dst != (Ports{}) {
+			special[policy.TCP], special[policy.UDP], special[policy.SCTP] = true, true, true
+		}
+	}
+	return special
+}
+
+// plain decides a range of protocols that no step tells apart.
+func (m *maker) plain(first, last policy.Protocol) dataplane.Region {
+	if !m.restDone {
+		m.rest, m.restDone = m.walk(m.boxes(first), nil), true
+	}
+	return dataplane.Region{
+		FirstProtocol: first, LastProtocol: last, Dst: dataplane.FullRange, Src: dataplane.FullRange,
+		Allow: m.rest.allow, Decider: m.rest.decider,
+	}
+}
+
+// regions decides a protocol: its space is cut into strips where a step's
+// destination ports begin or end, and each strip likewise by source ports.
+func (m *maker) regions(proto policy.Protocol) dataplane.Row {
+	var row dataplane.Row
+	var before []dataplane.Region // the strip before
+	m.sweep(m.boxes(proto), lastOf(proto), func(dst dataplane.Range, boxes []box) {
+		strip := widen(m.strip(proto, dst, boxes), lastOf(proto))
+		if len(before) > 0 && sameStrip(before, strip) {
+			for i := range before {
+				before[i].Dst.Last = dst.Last
+			}
+			return
+		}
+		at := len(row)
+		row = append(row, strip...)
+		before = row[at:]
+	})
+	return widen(row, lastOf(proto)) // parts that were joined again
+}
+
+// strip decides the part of a protocol with certain destination ports.
+func (m *maker) strip(proto policy.Protocol, dst dataplane.Range, boxes []box) []dataplane.Region {
+	var strip []dataplane.Region
+	for _, src := range cuts(boxes, lastOf(proto)) {
+		out := m.walk(boxes, &src)
+		if n := len(strip); n > 0 && strip[n-1].Allow == out.allow && strip[n-1].Decider == out.decider {
+			strip[n-1].Src.Last = src.Last
+			continue
+		}
+		strip = append(strip, dataplane.Region{
+			FirstProtocol: proto, LastProtocol: proto, Dst: dst, Src: src, Allow: out.allow, Decider: out.decider,
+		})
+	}
+	return strip
+}
+
+// lastOf returns the last port, or ICMP type and code, of a protocol.
+func lastOf(proto policy.Protocol) uint16 {
+	if proto.IsICMP() {
+		return 255
+	}
+	return 65535
+}
+
+// widen makes ranges that hold all of their space the full range.
+func widen(row dataplane.Row, last uint16) dataplane.Row {
+	for i := range row {
+		for _, r := range []*dataplane.Range{&row[i].Dst, &row[i].Src} {
+			if r.First == 0 && r.Last == last {
+				r.Last = dataplane.FullRange.Last
+			}
+		}
+	}
+	return row
+}
+
+func sameStrip(a, b []dataplane.Region) bool {
+	return slices.EqualFunc(a, b, func(x, y dataplane.Region) bool {
+		return x.Src == y.Src && x.Allow == y.Allow && x.Decider == y.Decider
+	})
+}
+
+// walk goes through the steps in order, tier by tier, at a point that all boxes
+// hold in the first dimension and that begins src in the second (nil: all do).
+// What is logged on the way makes a decider of its own.
+func (m *maker) walk(boxes []box, src *dataplane.Range) outcome {
+	var logs []policy.Decider
+	next := 0
+	for i := range boxes {
+		b := &boxes[i]
+		if b.step < next || src != nil && !holds(b.src, src.First) {
+			continue
+		}
+		s := &m.steps[b.step]
+		switch s.Rule.Action {
+		case policy.Log:
+			logs = append(logs, s.Rule.By)
+		case policy.Allow, policy.Deny:
+			if len(logs) > 0 {
+				return outcome{s.Rule.Action == policy.Allow, m.decider(s.Rule.By, dataplane.LogsOf(logs))}
+			}
+			if s.Rule.By == (policy.Decider{}) {
+				return outcome{allow: true} // nothing stands against it
+			}
+			if m.ids[b.step] == 0 {
+				m.ids[b.step] = m.decider(s.Rule.By, "")
+			}
+			return outcome{s.Rule.Action == policy.Allow, m.ids[b.step]}
+		case policy.Pass:
+			next = m.skips[b.step]
+		}
+	}
+	return outcome{} // not reached: the last step, the profile, matches everything
+}
