@@ -2,10 +2,8 @@ package engine
 
 import (
 	"net/netip"
-	"slices"
 
 	"github.com/tierwall/tierwall/internal/compact"
-	"github.com/tierwall/tierwall/policy"
 )
 
 // endpointTable holds, of every endpoint, its identity and addresses, in few
@@ -54,7 +52,7 @@ func (t *endpointTable) find(h keyHash) uint32 {
 }
 
 // addrsOf appends the addresses of an endpoint to a list, sorted.
-func (e *Engine) addrsOf(id uint32, to []netip.Addr) []netip.Addr {
+func (e *addressing) addrsOf(id uint32, to []netip.Addr) []netip.Addr {
 	where := e.endpoints.at(id).where
 	v4 := func(r uint32) netip.Addr { return netip.AddrFrom4(e.v4.recs.At(r).addr) }
 	v6 := func(r uint32) netip.Addr { return netip.AddrFrom16(e.v6.recs.At(r).addr) }
@@ -72,7 +70,7 @@ func (e *Engine) addrsOf(id uint32, to []netip.Addr) []netip.Addr {
 
 // keepAddrs notes the addresses of an endpoint that claims them, sorted, with the
 // records of the first two.
-func (e *Engine) keepAddrs(id uint32, addrs []netip.Addr, records [2]uint32) {
+func (e *addressing) keepAddrs(id uint32, addrs []netip.Addr, records [2]uint32) {
 	t := e.endpoints
 	where := t.at(id).where & isLocal
 	switch {
@@ -98,80 +96,4 @@ func (t *endpointTable) dropAddrs(id uint32) {
 	}
 	delete(t.lists, id)
 	en.where &= isLocal
-}
-
-func (e *Engine) setEndpoint(key policy.Key, ep *policy.Endpoint) {
-	t := e.endpoints
-	h := hashKey(key)
-	id := t.find(h)
-	if ep == nil {
-		if id != 0 {
-			e.dropEndpoint(key, id)
-		}
-		return
-	}
-	isNew := id == 0
-	if isNew {
-		id = t.entries.Add()
-		*t.at(id) = endpointEntry{key: h}
-		t.byKey.AddMissed(h.sum(), id)
-	}
-	en := t.at(id)
-	addrs := endpointAddrs(ep)
-	was := e.addrsOf(id, e.scratch.addrs[:0])
-	e.scratch.addrs = was
-	old := *en
-	en.identity = e.holdIdentity(ep.Labels, ep.Ports)
-	en.precedence = ep.Precedence
-	e.setLocal(key, id, old.identity, ep, addrs)
-	if en.identity != old.identity || en.precedence != old.precedence || (old.where^en.where)&isLocal != 0 || !slices.Equal(was, addrs) {
-		e.moveAddrs(id, was, addrs)
-	}
-	if !isNew {
-		e.releaseIdentity(old.identity)
-	}
-}
-
-func (e *Engine) dropEndpoint(key policy.Key, id uint32) {
-	t := e.endpoints
-	e.scratch.addrs = e.addrsOf(id, e.scratch.addrs[:0])
-	identity, h := t.at(id).identity, t.at(id).key
-	e.setLocal(key, id, identity, nil, nil)
-	e.moveAddrs(id, e.scratch.addrs, nil)
-	e.releaseIdentity(identity)
-	t.byKey.Remove(h.sum(), id)
-	t.entries.Drop(id)
-}
-
-// endpointAddrs returns the endpoint's addresses, sorted, each once.
-func endpointAddrs(ep *policy.Endpoint) []netip.Addr {
-	if len(ep.Addrs) == 1 && ep.Addrs[0].Is4() {
-		return ep.Addrs
-	}
-	addrs := make([]netip.Addr, 0, len(ep.Addrs))
-	for _, a := range ep.Addrs {
-		if a.IsValid() {
-			addrs = append(addrs, a.Unmap().WithZone(""))
-		}
-	}
-	slices.SortFunc(addrs, netip.Addr.Compare)
-	return slices.Compact(addrs)
-}
-
-// moveAddrs brings an endpoint from its addresses to others. Those that it keeps
-// are looked at as well: it may be another identity now, or come first.
-func (e *Engine) moveAddrs(id uint32, was, now []netip.Addr) {
-	e.endpoints.dropAddrs(id)
-	for _, a := range was {
-		if !slices.Contains(now, a) {
-			e.unclaim(a, id)
-		}
-	}
-	var records [2]uint32
-	for i, a := range now {
-		if r := e.claim(a, id); i < len(records) {
-			records[i] = r
-		}
-	}
-	e.keepAddrs(id, now, records)
 }

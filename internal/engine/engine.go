@@ -5,21 +5,21 @@
 //
 // Policy never looks at an address, only at what is true of it: what labels its
 // endpoint has, which named ports, which nets and network sets hold it. All
-// addresses for which the same facts are true form one class, and rows of
+// addresses for which the same predicates are true form one class, and rows of
 // verdicts are computed for classes. The parts, from the input to the output:
 //
 //   - identity: the labels and named ports that endpoints share (identity.go)
-//   - term: a selector that a rule uses, matched against identities and sets (terms.go)
-//   - source: a list of nets that a rule gives or a set has (nets.go);
-//     zone: the sources that hold an address (zones.go)
-//   - atom: an identity within a zone; every address is of one atom (atoms.go)
-//   - fact: a condition of a rule on one side of a connection (facts.go)
-//   - class: the atoms of which the same facts are true (classes.go)
+//   - cached selector: one that a rule uses, matched against identities and sets (selectors.go)
+//   - prefix list: a list of nets that a rule gives or a set has (prefixlists.go);
+//     prefix-list set: the lists that hold an address (listsets.go)
+//   - equivalence cell: an identity within a prefix-list set; every address is in one (eqcells.go)
+//   - predicate: a condition of a rule on one side of a connection (predicates.go)
+//   - class: the cells of which the same predicates are true (classes.go)
 //   - program: the rules that apply to a local endpoint in one direction (programs.go)
-//   - row: what a program says to a class (rows.go, regions.go)
+//   - row: what a program says to a class (cells.go, rows.go; package l4 makes it)
 //
-// Only what some policy in force here needs exists: facts, terms and sources
-// come and go with the policies that apply to a local endpoint.
+// Only what some policy in force here needs exists: predicates, cached selectors and
+// prefix lists come and go with the policies that apply to a local endpoint.
 //
 // Inverted indexes (index.go) lead from a new selector to the label sets that it
 // could match, and from a new label set to the selectors that could match it.
@@ -28,52 +28,75 @@ package engine
 import (
 	"net/netip"
 
-	"github.com/gaissmai/bart"
-
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/policy"
 )
 
 // Engine turns model changes into deltas. It is deterministic, does no I/O and
 // is not safe for concurrent use.
+//
+// Its parts stand on four floors, each of which embeds the one below it and calls
+// nothing above: what happens there is told upward by pending, which Flush works off.
 type Engine struct {
-	isLocal func(*policy.Endpoint) bool
+	compiler
+}
 
+// selection is the lowest floor: which identities and network sets the selectors of
+// rules match, and which prefix lists hold an address.
+type selection struct {
+	identities  *identityTable
+	sets        setTable
+	selectors   selectorTable
+	prefixLists prefixListTable
+	listSets    listSetTable
+	rootListSet [2]uint32 // of 0.0.0.0/0 and ::/0
+
+	pending pending
+	scratch scratch
+}
+
+// addressing is the floor above: which endpoint owns an address, and which
+// equivalence cell it is in.
+type addressing struct {
+	selection
+	endpoints *endpointTable
+	conflicts map[netip.Addr][]uint32 // endpoints that have one address at once: the first owns it
+	v4        *recordTable[[4]byte]
+	v6        *recordTable[[16]byte]
+	eqCells   *eqCellTable
+	classes   classTable
+}
+
+// ruleset is the third floor: the policies and rules in force, what they ask of
+// addresses, and the classes of addresses that follow.
+type ruleset struct {
+	addressing
 	tiers      map[string]*policy.Tier
 	policies   *policyTable
-	endpoints  *endpointTable
-	identities *identityTable
-	sets       setTable
-	terms      termTable
-	facts      factTable
-	sources    sourceTable
-	zones      zoneTable
-	rootZone   [2]uint32 // of 0.0.0.0/0 and ::/0
-	atoms      *atomTable
-	v4         *recordTable[[4]byte]
-	v6         *recordTable[[16]byte]
-	classes    classTable
 	ports      portTable
 	rules      ruleTable
-	programs   programTable
-	rows       rowTable
-	deciders   deciderTable
+	predicates predicateTable
+	locals     map[policy.Key]*local
+	hosts      hostTable
+	out        *dataplane.Delta // of the flush under way
+}
 
-	locals    map[policy.Key]*local
-	byAddr    map[netip.Addr]*localAddr
-	hosts     hostTable
-	contested map[netip.Addr][]uint32 // of endpoints, where several claim an address: the first has it
-
-	dirty   dirt
-	scratch scratch
-	out     *dataplane.Delta // of the flush under way
+// compiler is the fourth floor: the programs of local endpoints and hosts, and their
+// rows.
+type compiler struct {
+	ruleset
+	isLocal  func(*policy.Endpoint) bool
+	byAddr   map[netip.Addr]*localAddr
+	programs programTable
+	rows     rowTable
+	ruleRefs ruleRefTable
 }
 
 // scratch is space that is used again and again.
 type scratch struct {
-	terms, sig []uint32
-	key        []byte
-	addrs      []netip.Addr
+	selectors, sig []uint32
+	key            []byte
+	addrs          []netip.Addr
 }
 
 // New makes an engine without any objects. isLocal says which endpoints it
@@ -82,41 +105,42 @@ func New(isLocal func(*policy.Endpoint) bool) *Engine {
 	if isLocal == nil {
 		isLocal = func(*policy.Endpoint) bool { return true }
 	}
-	e := &Engine{
-		isLocal:    isLocal,
-		tiers:      map[string]*policy.Tier{},
-		policies:   newPolicyTable(),
-		endpoints:  newEndpointTable(),
-		identities: newIdentityTable(),
-		sets:       newSetTable(),
-		terms:      newTermTable(),
-		facts:      newFactTable(),
-		sources: sourceTable{
-			byKey: map[string]uint32{},
-			nodes: &bart.Table[*netNode]{},
-			hosts: map[netip.Addr][]uint32{},
-			out:   map[netip.Prefix]dataplane.ClassID{},
+	e := &Engine{compiler{
+		isLocal:  isLocal,
+		byAddr:   map[netip.Addr]*localAddr{},
+		programs: programTable{byID: map[uint32]*program{}, byKey: map[programKey]uint32{}},
+		rows:     newRowTable(),
+		ruleRefs: newRuleRefTable(),
+		ruleset: ruleset{
+			tiers:      map[string]*policy.Tier{},
+			policies:   newPolicyTable(),
+			ports:      newPortTable(),
+			rules:      ruleTable{byID: map[uint32]*rule{}, byKey: map[ruleKey]uint32{}},
+			predicates: newPredicateTable(),
+			locals:     map[policy.Key]*local{},
+			hosts:      newHostTable(),
+			addressing: addressing{
+				endpoints: newEndpointTable(),
+				conflicts: map[netip.Addr][]uint32{},
+				v4:        newRecordTable(hash4, netip.Addr.As4),
+				v6:        newRecordTable(hash16, netip.Addr.As16),
+				eqCells:   newEqCellTable(),
+				classes:   newClassTable(),
+				selection: selection{
+					identities:  newIdentityTable(),
+					sets:        newSetTable(),
+					selectors:   newSelectorTable(),
+					prefixLists: newPrefixListTable(),
+					listSets:    listSetTable{byKey: map[string]uint32{}},
+					pending:     newPending(),
+				},
+			},
 		},
-		zones:     zoneTable{byKey: map[string]uint32{}},
-		atoms:     newAtomTable(),
-		v4:        newRecordTable(hash4, netip.Addr.As4),
-		v6:        newRecordTable(hash16, netip.Addr.As16),
-		classes:   newClassTable(),
-		ports:     newPortTable(),
-		rules:     ruleTable{byID: map[uint32]*rule{}, byKey: map[ruleKey]uint32{}},
-		programs:  programTable{byID: map[uint32]*program{}, byKey: map[programKey]uint32{}},
-		rows:      newRowTable(),
-		deciders:  deciderTable{byID: map[dataplane.DeciderID]*deciderEntry{}, byKey: map[dataplane.Decider]dataplane.DeciderID{}},
-		locals:    map[policy.Key]*local{},
-		byAddr:    map[netip.Addr]*localAddr{},
-		hosts:     newHostTable(),
-		contested: map[netip.Addr][]uint32{},
-		dirty:     newDirt(),
-	}
+	}}
 	for _, p := range roots {
 		n := &netNode{prefix: p}
-		e.sources.nodes.Insert(p, n)
-		e.enterZone(n, e.zoneOf(policy.FamilyOf(p.Addr()), nil))
+		e.prefixLists.nodes.Insert(p, n)
+		e.joinListSet(n, e.listSetOf(policy.FamilyOf(p.Addr()), nil))
 	}
 	return e
 }
@@ -167,5 +191,5 @@ func (e *Engine) setTier(name string, t *policy.Tier) {
 	} else {
 		e.tiers[name] = t
 	}
-	e.dirty.tiers = true
+	e.pending.tiers = true
 }

@@ -11,45 +11,16 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// Host endpoints. A workload's side of a connection is one address, so that its
-// programs know what is true of it. At a host endpoint the local side may be any
-// address: there is a program for the classes of which none of the facts is true
-// that rules ask of that side, and one more for every other class whose rules differ.
-
-// hostTable is the host endpoints that programs are made for, and what the last
-// flush gave out for them.
-type hostTable struct {
-	locals map[policy.Key]*local
-	points map[dataplane.PointKey]hostPoint
-	dirty  bool
-	// own and ownNames are the facts, and the names of ports, that rules ask of the
-	// local side: classes of which others become true or false change no point.
-	own, ownNames map[uint32]struct{}
-}
-
-// hostPoint is a point with the programs that it holds.
-type hostPoint struct {
-	dataplane.HostPoint
-	programs []uint32
-}
-
-func newHostTable() hostTable {
-	return hostTable{
-		locals: map[policy.Key]*local{}, points: map[dataplane.PointKey]hostPoint{},
-		own: map[uint32]struct{}{}, ownNames: map[uint32]struct{}{},
-	}
-}
-
 var families = [2]policy.Family{policy.IPv4, policy.IPv6}
 
-// settleHosts returns the points of host endpoints their programs, if anything
+// recomputeHosts gives the points of host endpoints their programs, if anything
 // changed that these depend on.
-func (e *Engine) settleHosts() {
+func (e *compiler) recomputeHosts() {
 	t := &e.hosts
-	if !t.dirty {
+	if !t.changed {
 		return
 	}
-	t.dirty = false
+	t.changed = false
 	clear(t.own)
 	clear(t.ownNames)
 	before := e.programs.last
@@ -67,10 +38,10 @@ func (e *Engine) settleHosts() {
 	for _, was := range t.points {
 		for _, id := range was.programs {
 			e.programs.byID[id].refs--
-			e.dirty.programs[id] = struct{}{}
+			e.pending.programs[id] = struct{}{}
 		}
 	}
-	e.succeed(list, before)
+	e.updateInPlace(list, before)
 	now := make(map[dataplane.PointKey]hostPoint, len(list))
 	for _, p := range list {
 		now[p.PointKey] = *p
@@ -90,7 +61,7 @@ func (e *Engine) settleHosts() {
 
 // actingHosts returns the host endpoints that act, one for each interface. One whose
 // interface nobody knows does not.
-func (e *Engine) actingHosts() []*local {
+func (e *compiler) actingHosts() []*local {
 	var list []*local
 	for _, l := range e.hosts.locals {
 		if l.endpoint.Interface != "" {
@@ -122,9 +93,9 @@ func withoutUngoverned(points []*hostPoint) []*hostPoint {
 	return slices.DeleteFunc(points, func(p *hostPoint) bool { return !governed[hook(p.PointKey)] })
 }
 
-// pointOf makes the programs of a host endpoint at one hook, and holds them. own are
+// pointOf makes the programs of a host endpoint at one hook, and retains them. own are
 // the classes for which they may not be the base.
-func (e *Engine) pointOf(l *local, hook policy.Hook, family policy.Family, own *roaring.Bitmap) hostPoint {
+func (e *compiler) pointOf(l *local, hook policy.Hook, family policy.Family, own *roaring.Bitmap) hostPoint {
 	var p hostPoint
 	p.PointKey = dataplane.PointKey{Node: l.endpoint.Node, Hook: hook, Interface: l.endpoint.Interface, Family: family}
 	base := e.programOf(l, hook, family, nil)
@@ -138,7 +109,7 @@ func (e *Engine) pointOf(l *local, hook policy.Hook, family policy.Family, own *
 		if c.family != family {
 			return true
 		}
-		program := e.programOf(l, hook, family, c.facts)
+		program := e.programOf(l, hook, family, c.predicates)
 		if program == base {
 			e.programs.byID[program].refs--
 			return true
@@ -152,7 +123,7 @@ func (e *Engine) pointOf(l *local, hook policy.Hook, family policy.Family, own *
 
 // ownClasses returns the classes of which something is true that the rules of a
 // host endpoint ask of the local side.
-func (e *Engine) ownClasses(l *local, hook policy.Hook) *roaring.Bitmap {
+func (e *compiler) ownClasses(l *local, hook policy.Hook) *roaring.Bitmap {
 	all := roaring.New()
 	for _, id := range e.identities.at(l.identity).local.ordered {
 		en := e.policies.at(id)
@@ -163,41 +134,15 @@ func (e *Engine) ownClasses(l *local, hook policy.Hook) *roaring.Bitmap {
 			r := e.rules.at(id)
 			if r.own != 0 {
 				e.hosts.own[r.own] = struct{}{}
-				all.Or(e.facts.at(r.own).classes)
+				all.Or(e.predicates.at(r.own).classes)
 			}
 			for _, name := range r.names(true) {
 				e.hosts.ownNames[name] = struct{}{}
-				for _, f := range e.facts.names.at(name).facts {
-					all.Or(e.facts.at(f).classes)
+				for _, pred := range e.predicates.names.at(name).predicates {
+					all.Or(e.predicates.at(pred).classes)
 				}
 			}
 		}
 	}
 	return all
-}
-
-// setHost notes the state of a host endpoint that programs are made for; nil if it
-// is none, or none any more.
-func (e *Engine) setHost(key policy.Key, l *local) {
-	if _, was := e.hosts.locals[key]; !was && l == nil {
-		return
-	}
-	e.hosts.dirty = true
-	if l == nil {
-		delete(e.hosts.locals, key)
-	} else {
-		e.hosts.locals[key] = l
-	}
-}
-
-// touch has the points looked at again if a fact that begins or ceases to be true of
-// a class is one that they depend on. name is that of a port's fact, else 0.
-func (t *hostTable) touch(fact, name uint32) {
-	if t.dirty {
-		return
-	}
-	_, t.dirty = t.own[fact]
-	if name != 0 && !t.dirty {
-		_, t.dirty = t.ownNames[name]
-	}
 }

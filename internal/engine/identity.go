@@ -18,8 +18,8 @@ type identity struct {
 	ports  []policy.NamedPort
 	refs   int // endpoints
 
-	terms []uint32 // the terms that match the labels
-	atoms []uint32 // the atoms whose addresses it holds
+	selectors []uint32 // the selectors that match the labels
+	eqCells   []uint32 // the equivalence cells whose addresses it holds
 
 	local *localIdentity // of identities of local endpoints only
 }
@@ -77,26 +77,6 @@ func (t *identityTable) labelsOf(in *identity) selector.Labels {
 	return t.read
 }
 
-// holdIdentity returns the identity of labels and ports, and counts one more
-// endpoint of it.
-func (e *Engine) holdIdentity(labels selector.Labels, ports []policy.NamedPort) uint32 {
-	t := e.identities
-	if t.recent != 0 && len(labels) > 0 && len(labels) == len(t.recentLabels) && &labels[0] == &t.recentLabels[0] {
-		// The same slice is the same labels, without a look at them.
-		if in := t.at(t.recent); slices.Equal(in.ports, ports) {
-			in.refs++
-			return t.recent
-		}
-	}
-	id := t.find(labels, ports)
-	if id == 0 {
-		id = e.addIdentity(labels, ports)
-	}
-	t.at(id).refs++
-	t.recent, t.recentLabels = id, labels
-	return id
-}
-
 // find returns the identity of labels and ports, or 0.
 func (t *identityTable) find(labels selector.Labels, ports []policy.NamedPort) uint32 {
 	ids := t.scratch[:0]
@@ -112,63 +92,4 @@ func (t *identityTable) find(labels selector.Labels, ports []policy.NamedPort) u
 		in := t.at(id)
 		return slices.Equal(in.labels, ids) && slices.Equal(in.ports, ports)
 	})
-}
-
-// addIdentity makes an identity, without any endpoint.
-func (e *Engine) addIdentity(labels selector.Labels, ports []policy.NamedPort) uint32 {
-	t := e.identities
-	id := t.entries.Add()
-	in := t.at(id)
-	*in = identity{labels: make([]uint32, len(labels)), ports: ports}
-	t.hashes = t.hashes[:0]
-	for i, l := range labels {
-		h := hashLabel(l.Key, l.Value)
-		t.hashes = append(t.hashes, h)
-		in.labels[i] = t.labels.hold(l, h)
-	}
-	t.byHash.Add(hashIdentity(in.labels, in.ports), id)
-	t.index.addHashed(id, labels, t.hashes)
-	for _, p := range ports {
-		t.ports.add(hashPortName(p.Name), id)
-	}
-	e.terms.index.candidates(labels, func(term uint32) {
-		if tm := e.terms.at(term); tm.selector.Match(labels) {
-			tm.identities.Add(id)
-			in.terms = append(in.terms, term)
-		}
-	})
-	return id
-}
-
-func (e *Engine) releaseIdentity(id uint32) {
-	t := e.identities
-	in := t.at(id)
-	if in.refs--; in.refs > 0 {
-		return
-	}
-	t.index.remove(id, t.labelsOf(in))
-	for _, p := range in.ports {
-		t.ports.remove(hashPortName(p.Name), id)
-	}
-	for _, term := range in.terms {
-		e.terms.at(term).identities.Remove(id)
-	}
-	t.byHash.Remove(hashIdentity(in.labels, in.ports), id)
-	for _, l := range in.labels {
-		t.labels.release(l)
-	}
-	if t.recent == id {
-		t.recent, t.recentLabels = 0, nil
-	}
-	*in = identity{}
-	t.entries.Drop(id)
-}
-
-// without removes the first v from the list; order is not kept.
-func without(list []uint32, v uint32) []uint32 {
-	if i := slices.Index(list, v); i >= 0 {
-		list[i] = list[len(list)-1]
-		return list[:len(list)-1]
-	}
-	return list
 }

@@ -64,17 +64,17 @@ func TestEveryFieldOfAPolicyMakesAnotherVersion(t *testing.T) {
 func TestEveryFieldOfAPortTellsIdentitiesApart(t *testing.T) {
 	e := New(nil)
 	checkKeys(t, modeltest.Filled[policy.NamedPort](), nil, func(p policy.NamedPort) uint32 {
-		return e.holdIdentity(nil, []policy.NamedPort{p})
+		return e.retainIdentity(nil, []policy.NamedPort{p})
 	})
 }
 
 func TestEveryFieldOfARegionTellsRowsApart(t *testing.T) {
 	e := New(nil)
 	for d := range dataplane.DeciderID(10_000) {
-		e.deciders.byID[d] = &deciderEntry{}
+		e.ruleRefs.byID[d] = &ruleRefEntry{}
 	}
 	checkKeys(t, modeltest.Filled[dataplane.Region](), nil, func(r dataplane.Region) uint32 {
-		return uint32(e.holdRow(dataplane.Row{r}))
+		return uint32(e.retainRow(dataplane.Row{r}))
 	})
 }
 
@@ -110,7 +110,7 @@ func TestEveryFieldOfAPeerIsADemand(t *testing.T) {
 			t.Errorf("%s alone constrains the address: %v, want %v", only.Path, got, want)
 		}
 		e := New(nil)
-		id := e.holdRule(policy.Ingress, policy.Decider{}, &policy.Rule{Action: policy.Allow, Source: only.Value})
+		id := e.retainRule(policy.Ingress, policy.Decider{}, &policy.Rule{Action: policy.Allow, Source: only.Value})
 		if e.rules.at(id).matchesAll() {
 			t.Errorf("a rule that demands only %s of its source matches everything", only.Path)
 		}

@@ -43,8 +43,8 @@ func (t *labelTable) findHash(h uint32, l selector.Label) uint32 {
 	})
 }
 
-// hold returns the number of a label of that hash, and counts one use more.
-func (t *labelTable) hold(l selector.Label, hash uint64) uint32 {
+// retain returns the number of a label of that hash, and counts one use more.
+func (t *labelTable) retain(l selector.Label, hash uint64) uint32 {
 	h := shorten(hash)
 	id := t.findHash(h, l)
 	if id == 0 {

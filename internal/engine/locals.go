@@ -13,19 +13,19 @@ type local struct {
 	endpoint *policy.Endpoint
 	identity uint32
 	addrs    []netip.Addr // at which it is dispatched to
-	claims   []netip.Addr // all that it claims: addrs, or those of a host endpoint
+	allAddrs []netip.Addr // all that it allAddrs: addrs, or those of a host endpoint
 }
 
 // localAddr is an address of local endpoints: the first of them acts.
 type localAddr struct {
-	holders  []*local // in the order of policy.CompareHolders
-	programs [2]uint32
-	out      dataplane.Local // what the last flush gave out
+	endpoints []*local // in the order of policy.CompareHolders
+	programs  [2]uint32
+	out       dataplane.Local // what the last flush emitted
 }
 
 // setLocal notes the state of an endpoint if programs are made for it, or were
 // made before, when it had the identity was. It marks the endpoint's entry.
-func (e *Engine) setLocal(key policy.Key, id, was uint32, ep *policy.Endpoint, addrs []netip.Addr) {
+func (e *compiler) setLocal(key policy.Key, id, was uint32, ep *policy.Endpoint, addrs []netip.Addr) {
 	en := e.endpoints.at(id)
 	var old *local
 	if en.where&isLocal != 0 {
@@ -35,7 +35,7 @@ func (e *Engine) setLocal(key policy.Key, id, was uint32, ep *policy.Endpoint, a
 	}
 	e.setHost(key, nil)
 	if ep != nil && e.isLocal(ep) && (len(addrs) > 0 || ep.Host != nil) {
-		l := &local{endpoint: ep, identity: en.identity, addrs: addrs, claims: addrs}
+		l := &local{endpoint: ep, identity: en.identity, addrs: addrs, allAddrs: addrs}
 		if ep.Host != nil {
 			l.addrs = nil // it is not dispatched to by address
 			e.setHost(key, l)
@@ -52,26 +52,26 @@ func (e *Engine) setLocal(key policy.Key, id, was uint32, ep *policy.Endpoint, a
 	}
 	for _, a := range old.addrs {
 		la := e.byAddr[a]
-		la.holders = slices.DeleteFunc(la.holders, func(l *local) bool { return l == old })
-		e.dirty.addrs[a] = struct{}{}
+		la.endpoints = slices.DeleteFunc(la.endpoints, func(l *local) bool { return l == old })
+		e.pending.addrs[a] = struct{}{}
 	}
 	e.leaveIdentity(was, old)
 }
 
-func (e *Engine) joinAddr(a netip.Addr, l *local) {
+func (e *compiler) joinAddr(a netip.Addr, l *local) {
 	la := e.byAddr[a]
 	if la == nil {
 		la = &localAddr{}
 		e.byAddr[a] = la
 	}
-	la.holders = append(la.holders, l)
-	slices.SortStableFunc(la.holders, func(x, y *local) int { return policy.CompareHolders(x.endpoint, y.endpoint) })
-	e.dirty.addrs[a] = struct{}{}
-	e.noteLocal(a)
+	la.endpoints = append(la.endpoints, l)
+	slices.SortStableFunc(la.endpoints, func(x, y *local) int { return policy.CompareHolders(x.endpoint, y.endpoint) })
+	e.pending.addrs[a] = struct{}{}
+	e.markLocalRecord(a)
 }
 
-// noteLocal notes at the address's record that programs depend on its facts.
-func (e *Engine) noteLocal(a netip.Addr) {
+// markLocalRecord notes at the address's record that programs depend on its predicates.
+func (e *compiler) markLocalRecord(a netip.Addr) {
 	if a.Is4() {
 		e.v4.recs.At(e.v4.of(a.As4())).state |= markLocal
 	} else {

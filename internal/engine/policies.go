@@ -45,7 +45,7 @@ func (t *policyTable) find(h keyHash) uint32 {
 	return t.byKey.Find(h.sum(), func(id uint32) bool { return t.at(id).key == h })
 }
 
-func (e *Engine) setPolicy(key policy.Key, p *policy.Policy) {
+func (e *ruleset) setPolicy(key policy.Key, p *policy.Policy) {
 	t := e.policies
 	h := hashKey(key)
 	old := t.find(h)
@@ -74,13 +74,13 @@ func (e *Engine) setPolicy(key policy.Key, p *policy.Policy) {
 	e.identities.index.candidates(reqs, func(i uint32) {
 		if l := e.identities.at(i).local; l != nil && en.selector.Match(l.labels) {
 			e.applyPolicy(id, l)
-			e.dirty.identities[i] = struct{}{}
+			e.pending.identities[i] = struct{}{}
 		}
 	})
 }
 
 // applyPolicy notes that a policy selects the endpoints of a local identity.
-func (e *Engine) applyPolicy(id uint32, l *localIdentity) {
+func (e *ruleset) applyPolicy(id uint32, l *localIdentity) {
 	l.applied = append(l.applied, id)
 	en := e.policies.at(id)
 	if en.applied++; en.policy == nil {
@@ -95,7 +95,7 @@ func (en *policyEntry) releaseUnpacked() {
 	}
 }
 
-func (e *Engine) dropPolicy(id uint32) {
+func (e *ruleset) dropPolicy(id uint32) {
 	t := e.policies
 	en := t.at(id)
 	t.index.remove(id, en.filed)
@@ -104,14 +104,14 @@ func (e *Engine) dropPolicy(id uint32) {
 		e.identities.index.candidates(en.selector.Requirements(), func(i uint32) {
 			if l := e.identities.at(i).local; l != nil && slices.Contains(l.applied, id) {
 				l.applied = without(l.applied, id)
-				e.dirty.identities[i] = struct{}{}
+				e.pending.identities[i] = struct{}{}
 			}
 		})
 	}
 	if en.force == nil {
 		t.forget(id)
 	} else {
-		e.dirty.policies = append(e.dirty.policies, id)
+		e.pending.policies = append(e.pending.policies, id)
 	}
 }
 
@@ -123,7 +123,7 @@ func (t *policyTable) forget(id uint32) {
 
 // joinIdentity counts one more local endpoint of an identity; the first one
 // makes policies apply to it.
-func (e *Engine) joinIdentity(id uint32, l *local) {
+func (e *ruleset) joinIdentity(id uint32, l *local) {
 	in := e.identities.at(id)
 	if in.local != nil {
 		in.local.endpoints = append(in.local.endpoints, l)
@@ -136,10 +136,10 @@ func (e *Engine) joinIdentity(id uint32, l *local) {
 			e.applyPolicy(p, in.local)
 		}
 	})
-	e.dirty.identities[id] = struct{}{}
+	e.pending.identities[id] = struct{}{}
 }
 
-func (e *Engine) leaveIdentity(id uint32, l *local) {
+func (e *ruleset) leaveIdentity(id uint32, l *local) {
 	in := e.identities.at(id)
 	in.local.endpoints = slices.DeleteFunc(in.local.endpoints, func(o *local) bool { return o == l })
 	if len(in.local.endpoints) > 0 {
@@ -152,21 +152,21 @@ func (e *Engine) leaveIdentity(id uint32, l *local) {
 	}
 	// The policies are let go after those of other endpoints were taken up, so
 	// that what both have in common stays.
-	e.dirty.released = append(e.dirty.released, in.local.ordered...)
+	e.pending.released = append(e.pending.released, in.local.ordered...)
 	in.local = nil
-	delete(e.dirty.identities, id)
+	delete(e.pending.identities, id)
 }
 
-// settlePolicies puts the policies that apply to local endpoints into force and
+// recomputePolicies puts the policies that apply to local endpoints into force and
 // lets the others go.
-func (e *Engine) settlePolicies() {
-	if e.dirty.tiers {
-		e.dirty.tiers = false
+func (e *ruleset) recomputePolicies() {
+	if e.pending.tiers {
+		e.pending.tiers = false
 		for _, l := range e.locals {
-			e.dirty.identities[l.identity] = struct{}{}
+			e.pending.identities[l.identity] = struct{}{}
 		}
 	}
-	for _, id := range sortedKeys(e.dirty.identities) {
+	for _, id := range sortedKeys(e.pending.identities) {
 		in := e.identities.at(id).local
 		old := in.ordered
 		in.ordered = e.enforced(in.applied)
@@ -177,20 +177,20 @@ func (e *Engine) settlePolicies() {
 			}
 			en.force.refs++
 		}
-		e.dirty.released = append(e.dirty.released, old...)
+		e.pending.released = append(e.pending.released, old...)
 		for _, l := range in.endpoints {
-			e.hosts.dirty = e.hosts.dirty || l.endpoint.Host != nil
+			e.hosts.changed = e.hosts.changed || l.endpoint.Host != nil
 			for _, a := range l.addrs {
-				e.dirty.addrs[a] = struct{}{}
+				e.pending.addrs[a] = struct{}{}
 			}
 		}
 	}
-	clear(e.dirty.identities)
+	clear(e.pending.identities)
 }
 
 // releasePolicies lets go of policies that were in force.
-func (e *Engine) releasePolicies() {
-	for _, p := range e.dirty.released {
+func (e *ruleset) releasePolicies() {
+	for _, p := range e.pending.released {
 		en := e.policies.at(p)
 		if en.force.refs--; en.force.refs > 0 {
 			continue
@@ -203,15 +203,15 @@ func (e *Engine) releasePolicies() {
 		en.force = nil
 		en.releaseUnpacked()
 	}
-	e.dirty.released = e.dirty.released[:0]
-	for _, p := range e.dirty.policies {
+	e.pending.released = e.pending.released[:0]
+	for _, p := range e.pending.policies {
 		e.policies.forget(p)
 	}
-	e.dirty.policies = e.dirty.policies[:0]
+	e.pending.policies = e.pending.policies[:0]
 }
 
 // enforced returns those of the policies whose tier exists, as they are evaluated.
-func (e *Engine) enforced(applied []uint32) []uint32 {
+func (e *ruleset) enforced(applied []uint32) []uint32 {
 	ids := make([]uint32, 0, len(applied))
 	for _, id := range applied {
 		if e.tiers[e.policies.at(id).policy.Tier] != nil {

@@ -25,8 +25,8 @@ func newPortTable() portTable {
 	return portTable{byKey: map[string]*portEntry{}, byList: map[*l4.PortList]*portEntry{}}
 }
 
-// holdPorts returns the list of a rule's ports; nil for nil.
-func (e *Engine) holdPorts(p *policy.Ports) *l4.PortList {
+// retainPorts returns the list of a rule's ports; nil for nil.
+func (e *ruleset) retainPorts(p *policy.Ports) *l4.PortList {
 	if p == nil {
 		return nil
 	}
@@ -41,14 +41,14 @@ func (e *Engine) holdPorts(p *policy.Ports) *l4.PortList {
 		en.list.Ranges = append(en.list.Ranges, dataplane.Range(r))
 	}
 	for _, name := range p.Names {
-		en.list.Names = append(en.list.Names, e.holdName(name))
+		en.list.Names = append(en.list.Names, e.retainName(name))
 	}
 	e.ports.byKey[en.key] = en
 	e.ports.byList[&en.list] = en
 	return &en.list
 }
 
-func (e *Engine) releasePorts(l *l4.PortList) {
+func (e *ruleset) releasePorts(l *l4.PortList) {
 	if l == nil {
 		return
 	}

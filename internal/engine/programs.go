@@ -9,6 +9,23 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
+// What holds between flushes:
+//
+//   - Programs that are in use differ in their rules, in the port predicates of the own
+//     side that these look up, in family, direction, or what an Allow skips; who has the
+//     same of all these shares one.
+//   - A rule of a program can match at the own side, and is not behind one that decides
+//     everything in its tier. Where the own side changes, the endpoint gets another
+//     program; a program of a workload never changes its rules. Those of hosts may: see
+//     inplace.go.
+//   - refs counts local addresses, and points of hosts. What rules it has may be let go
+//     by their policies in the same flush, so a program holds the rules themselves, and
+//     numbers of rules are never used twice.
+//   - cells holds only rows other than the base, one reference each.
+//   - Every predicate and port name that its rules ask of the peer knows the program, from
+//     fileNewPrograms on: whichever of them becomes true or false of a class, the
+//     program's cell for that class is recomputed.
+
 // program is what the policies of one direction say to local endpoints of one
 // family: the rules of their tiers, those left out that can never match because
 // of the local side.
@@ -21,16 +38,16 @@ type program struct {
 	rules    []tierRule // in order, up to the first that decides everything
 	ends     []uint32   // the ends of tiers and the profile: rules of the program, of no policy
 	governed bool       // a policy applies
-	own      []uint32   // the port facts of the local side that the rules look up
+	own      []uint32   // the port predicates of the local side that the rules look up
 	refs     int        // local addresses
-	isNew    bool       // not given out yet
+	isNew    bool       // not emitted yet
 
-	facts []uint32 // conditions on the peer, sorted
-	names []uint32 // port names looked up at the peer
+	predicates []uint32 // conditions on the peer, sorted
+	names      []uint32 // port names looked up at the peer
 
 	// Where rules stand: those that demand nothing of the peer, and by what they demand.
-	always []int
-	byFact map[uint32][]int
+	always      []int
+	byPredicate map[uint32][]int
 
 	base   dataplane.RowID
 	cells  map[dataplane.ClassID]dataplane.RowID
@@ -63,9 +80,9 @@ type programTable struct {
 	last  uint32
 }
 
-// settlePrograms returns the local addresses that changed their programs.
-func (e *Engine) settlePrograms() {
-	for _, a := range sortedFunc(e.dirty.addrs, netip.Addr.Compare) {
+// recomputePrograms gives the local addresses that changed their programs.
+func (e *compiler) recomputePrograms() {
+	for _, a := range sortedFunc(e.pending.addrs, netip.Addr.Compare) {
 		la := e.byAddr[a]
 		if la == nil {
 			continue
@@ -73,10 +90,10 @@ func (e *Engine) settlePrograms() {
 		old := la.programs
 		now := dataplane.Local{Addr: a}
 		la.programs = [2]uint32{}
-		if len(la.holders) > 0 {
-			now.Interface = la.holders[0].endpoint.Interface
+		if len(la.endpoints) > 0 {
+			now.Interface = la.endpoints[0].endpoint.Interface
 			for _, dir := range policy.Directions {
-				la.programs[dir] = e.programFor(la.holders[0], a, dir)
+				la.programs[dir] = e.programFor(la.endpoints[0], a, dir)
 			}
 			now.Egress = dataplane.ProgramID(la.programs[policy.Egress])
 			now.Ingress = dataplane.ProgramID(la.programs[policy.Ingress])
@@ -93,38 +110,38 @@ func (e *Engine) settlePrograms() {
 		for _, p := range old {
 			if p != 0 {
 				e.programs.byID[p].refs--
-				e.dirty.programs[p] = struct{}{}
+				e.pending.programs[p] = struct{}{}
 			}
 		}
 	}
-	clear(e.dirty.addrs)
+	clear(e.pending.addrs)
 }
 
 // programFor returns the program of a local endpoint at one of its addresses, and
 // counts one more address of it; 0 if nothing governs.
-func (e *Engine) programFor(l *local, addr netip.Addr, dir policy.Direction) uint32 {
-	return e.hold(&program{dir: dir}, l, policy.FamilyOf(addr), e.factsAt(addr))
+func (e *compiler) programFor(l *local, addr netip.Addr, dir policy.Direction) uint32 {
+	return e.retainProgram(&program{dir: dir}, l, policy.FamilyOf(addr), e.predicatesAt(addr))
 }
 
 // programOf returns the program of a host endpoint at a hook, for a local side of
-// which the facts are true, and counts one more use of it; 0 if nothing governs.
-func (e *Engine) programOf(l *local, hook policy.Hook, family policy.Family, facts []uint32) uint32 {
-	return e.hold(&program{dir: hook.Direction(), hook: hook}, l, family, facts)
+// which the predicates are true, and counts one more use of it; 0 if nothing governs.
+func (e *compiler) programOf(l *local, hook policy.Hook, family policy.Family, predicates []uint32) uint32 {
+	return e.retainProgram(&program{dir: hook.Direction(), hook: hook}, l, family, predicates)
 }
 
-// hold fills in a new program, or gives an equal one that there is.
-func (e *Engine) hold(p *program, l *local, family policy.Family, facts []uint32) uint32 {
+// retainProgram fills in a new program, or returns an equal one that there is.
+func (e *compiler) retainProgram(p *program, l *local, family policy.Family, predicates []uint32) uint32 {
 	p.refs, p.isNew, p.family = 1, true, family
-	ids := e.rulesFor(p, l, family, facts)
+	ids := e.rulesFor(p, l, family, predicates)
 	if !p.governed && (l.endpoint.Profile != "" || p.hook != 0 && !p.hook.Profiles()) {
 		e.releaseEnds(p)
 		return 0 // no policy: the profile allows, or nothing asks
 	}
 	for _, r := range p.rules {
 		for _, name := range r.names(true) {
-			for _, f := range e.facts.names.at(name).facts {
-				if _, has := slices.BinarySearch(facts, f); has {
-					p.own = append(p.own, f)
+			for _, pred := range e.predicates.names.at(name).predicates {
+				if _, has := slices.BinarySearch(predicates, pred); has {
+					p.own = append(p.own, pred)
 				}
 			}
 		}
@@ -140,22 +157,22 @@ func (e *Engine) hold(p *program, l *local, family policy.Family, facts []uint32
 	return e.addProgram(p)
 }
 
-// factsAt returns the facts that are true of an address that an endpoint holds.
-func (e *Engine) factsAt(addr netip.Addr) []uint32 {
-	var a *atom
+// predicatesAt returns the predicates that are true of an address that an endpoint holds.
+func (e *compiler) predicatesAt(addr netip.Addr) []uint32 {
+	var a *eqCell
 	if addr.Is4() {
-		a = e.atoms.at(e.v4.recs.At(e.v4.find(addr.As4())).atom())
+		a = e.eqCells.at(e.v4.recs.At(e.v4.find(addr.As4())).eqCell())
 	} else {
-		a = e.atoms.at(e.v6.recs.At(e.v6.find(addr.As16())).atom())
+		a = e.eqCells.at(e.v6.recs.At(e.v6.find(addr.As16())).eqCell())
 	}
-	return e.classes.byID[a.class].facts
+	return e.classes.byID[a.class].predicates
 }
 
 // rulesFor fills in, tier by tier, the rules that can match at the address, each
 // tier closed by its end, and the profile after the last tier. What stands
 // behind a rule that matches everything is left out: endpoints that differ only
-// there have one program. It gives the rules' ids, with a 0 after each tier.
-func (e *Engine) rulesFor(p *program, l *local, family policy.Family, facts []uint32) (ids []uint32) {
+// there have one program. It returns the rules' ids, with a 0 after each tier.
+func (e *compiler) rulesFor(p *program, l *local, family policy.Family, predicates []uint32) (ids []uint32) {
 	tier := 0
 	closed := false  // a rule of the tier matches everything
 	leaves := false  // a rule of the tier passes on to the next one
@@ -172,7 +189,7 @@ func (e *Engine) rulesFor(p *program, l *local, family policy.Family, facts []ui
 	}
 	end := func(by policy.Decider, action policy.Action) {
 		if !closed {
-			id := e.holdRule(p.dir, by, &policy.Rule{Action: action})
+			id := e.retainRule(p.dir, by, &policy.Rule{Action: action})
 			p.ends = append(p.ends, id)
 			add(id)
 		}
@@ -210,7 +227,7 @@ func (e *Engine) rulesFor(p *program, l *local, family policy.Family, facts []ui
 			if r.family != policy.AnyFamily && r.family != family {
 				continue
 			}
-			if _, has := slices.BinarySearch(facts, r.own); has || r.own == 0 {
+			if _, has := slices.BinarySearch(predicates, r.own); has || r.own == 0 {
 				add(id)
 			}
 		}
@@ -240,7 +257,7 @@ func acts(p *policy.Policy, hook policy.Hook) bool {
 	return p.Host.ActsAt(hook)
 }
 
-func (e *Engine) releaseEnds(p *program) {
+func (e *compiler) releaseEnds(p *program) {
 	for _, id := range p.ends {
 		e.releaseRule(id)
 	}
@@ -255,79 +272,25 @@ func numbersKey(ids []uint32) string {
 	return string(b)
 }
 
-// addProgram takes a new program in. What it depends on follows in settleNew, its
-// rows in settleCells.
-func (e *Engine) addProgram(p *program) uint32 {
+// addProgram takes a new program in. What it depends on follows in fileNewPrograms, its
+// rows in recomputeCells.
+func (e *compiler) addProgram(p *program) uint32 {
 	e.programs.last++
 	id := e.programs.last
 	p.id = dataplane.ProgramID(id)
 	e.programs.byID[id] = p
 	e.programs.byKey[p.key] = id
-	e.dirty.programs[id] = struct{}{}
+	e.pending.programs[id] = struct{}{}
 	return id
 }
 
-// settleNew has facts know the new programs that depend on them, and marks their cells.
-func (e *Engine) settleNew() {
-	for _, id := range sortedKeys(e.dirty.programs) {
-		if p := e.programs.byID[id]; p != nil && p.isNew && p.refs > 0 && p.cells == nil {
-			e.fileProgram(id, p)
-		}
-	}
-}
-
-func (e *Engine) fileProgram(id uint32, p *program) {
-	p.cells = map[dataplane.ClassID]dataplane.RowID{}
-	p.byFact = map[uint32][]int{}
-	for i, r := range p.rules {
-		if r.peer != 0 {
-			p.facts = append(p.facts, r.peer)
-			p.byFact[r.peer] = append(p.byFact[r.peer], i)
-		} else {
-			p.always = append(p.always, i)
-		}
-		p.names = append(p.names, r.names(false)...)
-	}
-	slices.Sort(p.facts)
-	p.facts = slices.Compact(p.facts)
-	slices.Sort(p.names)
-	p.names = slices.Compact(p.names)
-	for _, f := range p.facts {
-		e.facts.at(f).programs.Add(id)
-	}
-	for _, n := range p.names {
-		e.facts.names.at(n).programs.Add(id)
-	}
-	e.markCells(p)
-}
-
-// markCells marks all cells that a program may have.
-func (e *Engine) markCells(p *program) {
-	for _, f := range p.facts {
-		e.markCellsOf(p, f)
-	}
-	for _, n := range p.names {
-		for _, f := range e.facts.names.at(n).facts {
-			e.markCellsOf(p, f)
-		}
-	}
-}
-
-// markCellsOf marks the cells of the classes of which a fact is true.
-func (e *Engine) markCellsOf(p *program, fact uint32) {
-	e.facts.at(fact).classes.Iterate(func(c uint32) bool {
-		e.dirty.cells[cellKey{uint32(p.id), dataplane.ClassID(c)}] = struct{}{}
-		return true
-	})
-}
-
 // dropProgram forgets a program that no local address has any more.
-func (e *Engine) dropProgram(id uint32, p *program) {
-	for _, f := range p.facts {
-		e.facts.at(f).programs.Remove(id)
+func (e *compiler) dropProgram(id uint32, p *program) {
+	for _, pred := range p.predicates {
+		e.predicates.at(pred).programs.Remove(id)
 	}
 	for _, n := range p.names {
-		e.facts.names.at(n).programs.Remove(id)
+		e.predicates.names.at(n).programs.Remove(id)
 	}
 	for _, row := range p.cells {
 		e.releaseRow(row)

@@ -37,13 +37,13 @@ func lessKey[K addrKey](a, b K) bool {
 	return false
 }
 
-// record is an address that endpoints hold or a source lists by itself.
+// record is an address that endpoints hold or a prefix list lists by itself.
 type record[K addrKey] struct {
 	addr       K
-	state      uint32 // the atom, 0 if the record is gone at the next flush, and marks
-	next, prev uint32 // the other records of the atom
+	state      uint32 // the equivalence cell, 0 if the record is gone at the next flush, and marks
+	next, prev uint32 // the other records of the equivalence cell
 	beside     uint32 // the next record of the block
-	holder     uint32 // the endpoint; 0 for none
+	owner      uint32 // the endpoint; 0 for none
 }
 
 const (
@@ -52,8 +52,9 @@ const (
 	marks       = markChanged | markLocal
 )
 
-func (r *record[K]) atom() uint32      { return r.state &^ marks }
-func (r *record[K]) setAtom(id uint32) { r.state = r.state&marks | id }
+func (r *record[K]) eqCell() uint32 { return r.state &^ marks }
+
+func (r *record[K]) setEqCell(id uint32) { r.state = r.state&marks | id }
 
 type recordTable[K addrKey] struct {
 	recs    compact.Slab[record[K]]
@@ -65,7 +66,7 @@ type recordTable[K addrKey] struct {
 	changes []recordChange
 }
 
-// recordChange notes what the last flush gave out for a record that has changed since.
+// recordChange notes what the last flush emitted for a record that has changed since.
 type recordChange struct {
 	record uint32
 	was    dataplane.ClassID
@@ -106,38 +107,38 @@ func (t *recordTable[K]) of(k K) uint32 {
 	return r
 }
 
-// placeRecord brings a record into the atom of its holder at its address's place.
-func placeRecord[K addrKey](e *Engine, t *recordTable[K], r uint32, addr netip.Addr) {
+// placeRecord brings a record into the equivalence cell of its owner at its address's place.
+func placeRecord[K addrKey](e *addressing, t *recordTable[K], r uint32, addr netip.Addr) {
 	rec := t.recs.At(r)
 	var to uint32
-	if rec.holder != 0 || len(e.sources.hosts) > 0 && len(e.sources.hosts[addr]) > 0 {
+	if rec.owner != 0 || len(e.prefixLists.hosts) > 0 && len(e.prefixLists.hosts[addr]) > 0 {
 		who := uint32(0)
-		if rec.holder != 0 {
-			who = e.endpoints.at(rec.holder).identity
+		if rec.owner != 0 {
+			who = e.endpoints.at(rec.owner).identity
 		}
-		zone, base := e.place(addr)
-		to = e.atomOf(who, zone, base)
+		listSet, base := e.place(addr)
+		to = e.eqCellOf(who, listSet, base)
 	}
-	from := rec.atom()
+	from := rec.eqCell()
 	if from == to && from != 0 {
 		return
 	}
 	if rec.state&markChanged == 0 {
 		var was dataplane.ClassID
 		if from != 0 {
-			was = e.atoms.at(from).out
+			was = e.eqCells.at(from).out
 		}
 		rec.state |= markChanged
 		t.changes = append(t.changes, recordChange{r, was})
 	}
 	if rec.state&markLocal != 0 {
-		e.dirty.addrs[addr] = struct{}{}
+		e.pending.addrs[addr] = struct{}{}
 	}
-	rec.setAtom(to)
+	rec.setEqCell(to)
 	next, prev := rec.next, rec.prev
 	rec.next, rec.prev = 0, 0
 	if to != 0 {
-		a := e.atoms.at(to)
+		a := e.eqCells.at(to)
 		if rec.next = a.head; a.head != 0 {
 			t.recs.At(a.head).prev = r
 		}
@@ -149,9 +150,9 @@ func placeRecord[K addrKey](e *Engine, t *recordTable[K], r uint32, addr netip.A
 	}
 }
 
-// unlink closes the gap that a record between next and prev leaves in its atom.
-func (t *recordTable[K]) unlink(e *Engine, from, next, prev uint32) {
-	a := e.atoms.at(from)
+// unlink closes the gap that a record between next and prev leaves in its equivalence cell.
+func (t *recordTable[K]) unlink(e *addressing, from, next, prev uint32) {
+	a := e.eqCells.at(from)
 	if prev != 0 {
 		t.recs.At(prev).next = next
 	} else {
@@ -162,11 +163,11 @@ func (t *recordTable[K]) unlink(e *Engine, from, next, prev uint32) {
 	}
 	e.addWeight(a, -1)
 	if a.weight == 0 {
-		e.dropAtom(from)
+		e.dropEqCell(from)
 	}
 }
 
-// drop forgets a record that belongs to no atom.
+// drop forgets a record that belongs to no equivalence cell.
 func (t *recordTable[K]) drop(r uint32) {
 	k := t.recs.At(r).addr
 	t.byAddr.Remove(t.hash(k), r)
@@ -192,3 +193,13 @@ func (t *recordTable[K]) leaveBlock(r uint32, block K) {
 		t.order.Delete(block)
 	}
 }
+
+// blockOf returns the block that an address is in: those that differ in their last
+// byte only. Networks give addresses out in such blocks.
+func blockOf[K addrKey](k K) K {
+	k[len(k)-1] = 0
+	return k
+}
+
+// blockBits is the number of bits in which the addresses of a block differ.
+const blockBits = 8

@@ -19,7 +19,7 @@ type ruleKey struct {
 	l4.Rule
 	dir       policy.Direction
 	family    policy.Family
-	own, peer uint32 // facts; 0 is no demand
+	own, peer uint32 // predicates; 0 is no demand
 }
 
 // matchesAll reports whether the rule matches every connection of the local
@@ -57,7 +57,7 @@ type ruleTable struct {
 func (t *ruleTable) at(id uint32) *rule { return t.byID[id] }
 
 // compile puts the rules of a policy into force.
-func (e *Engine) compile(en *policyEntry) {
+func (e *ruleset) compile(en *policyEntry) {
 	p := en.policy
 	en.force = &inForce{}
 	for _, dir := range policy.Directions {
@@ -67,21 +67,21 @@ func (e *Engine) compile(en *policyEntry) {
 		for i := range p.Rules[dir] {
 			r := &p.Rules[dir][i]
 			by := policy.Decider{Tier: p.Tier, Kind: p.Key.Kind, Namespace: p.Key.Namespace, Name: p.Key.Name, Rule: r.Index}
-			en.force.rules[dir] = append(en.force.rules[dir], e.holdRule(dir, by, r))
+			en.force.rules[dir] = append(en.force.rules[dir], e.retainRule(dir, by, r))
 		}
 	}
 }
 
-// holdRule returns the rule in force that says what r says. HTTP it does not look at:
+// retainRule returns the rule in force that says what r says. HTTP it does not look at:
 // requests are decided where they are known.
-func (e *Engine) holdRule(dir policy.Direction, by policy.Decider, r *policy.Rule) uint32 {
+func (e *ruleset) retainRule(dir policy.Direction, by policy.Decider, r *policy.Rule) uint32 {
 	key := ruleKey{dir: dir, family: r.Family, Rule: l4.Rule{Action: r.Action, By: by, Match: l4.Match{
 		Protocol: l4.OptionalOf(r.Protocol), NotProtocol: l4.OptionalOf(r.NotProtocol),
 		ICMP: l4.ICMPOf(r.ICMP), NotICMP: l4.ICMPOf(r.NotICMP),
-		Src: l4.Ports{In: e.holdPorts(r.Source.Ports), NotIn: e.holdPorts(r.Source.NotPorts)},
-		Dst: l4.Ports{In: e.holdPorts(r.Destination.Ports), NotIn: e.holdPorts(r.Destination.NotPorts)},
+		Src: l4.Ports{In: e.retainPorts(r.Source.Ports), NotIn: e.retainPorts(r.Source.NotPorts)},
+		Dst: l4.Ports{In: e.retainPorts(r.Destination.Ports), NotIn: e.retainPorts(r.Destination.NotPorts)},
 	}}}
-	source, destination := e.holdFact(&r.Source), e.holdFact(&r.Destination)
+	source, destination := e.retainPredicate(&r.Source), e.retainPredicate(&r.Destination)
 	if dir == policy.Egress {
 		key.own, key.peer = source, destination
 	} else {
@@ -99,7 +99,7 @@ func (e *Engine) holdRule(dir policy.Direction, by policy.Decider, r *policy.Rul
 	return t.last
 }
 
-func (e *Engine) releaseRule(id uint32) {
+func (e *ruleset) releaseRule(id uint32) {
 	r := e.rules.at(id)
 	if r.refs--; r.refs > 0 {
 		return
@@ -109,9 +109,9 @@ func (e *Engine) releaseRule(id uint32) {
 	delete(e.rules.byID, id)
 }
 
-func (e *Engine) releaseRuleParts(key *ruleKey) {
-	e.releaseFact(key.own)
-	e.releaseFact(key.peer)
+func (e *ruleset) releaseRuleParts(key *ruleKey) {
+	e.releasePredicate(key.own)
+	e.releasePredicate(key.peer)
 	for _, l := range []*l4.PortList{key.Src.In, key.Src.NotIn, key.Dst.In, key.Dst.NotIn} {
 		e.releasePorts(l)
 	}

@@ -6,24 +6,24 @@ import (
 	"github.com/tierwall/tierwall/internal/dataplane"
 )
 
-// Where a program of host endpoints takes the place of another one everywhere, that
+// In-place update. Where a program of host endpoints takes the place of another one everywhere, that
 // one becomes it and keeps its number: then what changes are the cells that the
 // rules speak of that came or went, and nothing that refers to the program. All
 // policies of a host are in one program, so that a change of one of them would
 // otherwise be a change of everything.
 
-// succeed finds, in points that are to be given out, programs made since the one
-// numbered before that take the place of programs which nothing holds any more.
-func (e *Engine) succeed(points []*hostPoint, before uint32) {
-	heirs := map[uint32]uint32{} // from the new program to the old one that becomes it
+// updateInPlace finds, in points that are to be emitted, programs made since the one
+// numbered before that take the place of programs which nothing uses any more.
+func (e *compiler) updateInPlace(points []*hostPoint, before uint32) {
+	replaced := map[uint32]uint32{} // from the new program to the old one that becomes it
 	taken := map[uint32]bool{}
 	match := func(was, is dataplane.ProgramID) {
 		o, n := uint32(was), uint32(is)
-		if o == 0 || n <= before || heirs[n] != 0 || taken[o] {
+		if o == 0 || n <= before || replaced[n] != 0 || taken[o] {
 			return
 		}
 		if p := e.programs.byID[o]; p.refs == 0 && !p.isNew {
-			heirs[n], taken[o] = o, true
+			replaced[n], taken[o] = o, true
 		}
 	}
 	for _, p := range points {
@@ -36,35 +36,35 @@ func (e *Engine) succeed(points []*hostPoint, before uint32) {
 			match(was.ProgramFor(x.Class), x.Program)
 		}
 	}
-	if len(heirs) == 0 {
+	if len(replaced) == 0 {
 		return
 	}
-	for _, n := range sortedKeys(heirs) {
-		e.become(e.programs.byID[heirs[n]], e.programs.byID[n])
+	for _, n := range sortedKeys(replaced) {
+		e.update(e.programs.byID[replaced[n]], e.programs.byID[n])
 	}
 	for _, p := range points {
-		if o := heirs[uint32(p.Base)]; o != 0 {
+		if o := replaced[uint32(p.Base)]; o != 0 {
 			p.Base = dataplane.ProgramID(o)
 		}
 		for i := range p.Programs {
-			if o := heirs[uint32(p.Programs[i].Program)]; o != 0 {
+			if o := replaced[uint32(p.Programs[i].Program)]; o != 0 {
 				p.Programs[i].Program = dataplane.ProgramID(o)
 			}
 		}
 		for i, id := range p.programs {
-			if o := heirs[id]; o != 0 {
+			if o := replaced[id]; o != 0 {
 				p.programs[i] = o
 			}
 		}
 	}
 }
 
-// become returns a program the rules of another one, which was made in this flush and
+// update gives a program the rules of another one, which was made in this flush and
 // ceases to be, and marks the cells that may be others then.
-func (e *Engine) become(p, next *program) {
+func (e *compiler) update(p, next *program) {
 	id := uint32(p.id)
 	delete(e.programs.byID, uint32(next.id))
-	delete(e.dirty.programs, uint32(next.id))
+	delete(e.pending.programs, uint32(next.id))
 	delete(e.programs.byKey, p.key)
 	e.programs.byKey[next.key] = id
 	e.releaseEnds(p)
@@ -82,43 +82,43 @@ func (e *Engine) become(p, next *program) {
 		oldEnd--
 		newEnd--
 	}
-	facts := map[uint32]struct{}{}
+	predicates := map[uint32]struct{}{}
 	named := false
 	for _, r := range slices.Concat(was[first:oldEnd], p.rules[first:newEnd]) {
 		widely = widely || r.peer == 0
 		named = named || len(r.names(false)) > 0
-		facts[r.peer] = struct{}{}
+		predicates[r.peer] = struct{}{}
 	}
-	delete(facts, 0)
-	p.moveRules(facts, first, oldEnd, newEnd)
-	for _, f := range sortedKeys(facts) {
-		e.markCellsOf(p, f)
-		i, had := slices.BinarySearch(p.facts, f)
-		switch has := len(p.byFact[f]) > 0; {
+	delete(predicates, 0)
+	p.moveRules(predicates, first, oldEnd, newEnd)
+	for _, pred := range sortedKeys(predicates) {
+		e.markCellsOf(p, pred)
+		i, had := slices.BinarySearch(p.predicates, pred)
+		switch has := len(p.byPredicate[pred]) > 0; {
 		case has && !had:
-			p.facts = slices.Insert(p.facts, i, f)
-			e.facts.at(f).programs.Add(id)
+			p.predicates = slices.Insert(p.predicates, i, pred)
+			e.predicates.at(pred).programs.Add(id)
 		case had && !has:
-			p.facts = slices.Delete(p.facts, i, i+1)
-			e.facts.at(f).programs.Remove(id)
-			delete(p.byFact, f)
+			p.predicates = slices.Delete(p.predicates, i, i+1)
+			e.predicates.at(pred).programs.Remove(id)
+			delete(p.byPredicate, pred)
 		}
 	}
 	if named {
-		e.rename(p)
+		e.refileNames(p)
 	}
 	if widely {
 		p.rebase = true
 		for class := range p.cells {
-			e.dirty.cells[cellKey{id, class}] = struct{}{}
+			e.pending.cells[cellKey{id, class}] = struct{}{}
 		}
 		e.markCells(p)
 	}
 }
 
 // moveRules brings where rules stand in line with rules of which those from first to
-// newEnd stand where those from first to oldEnd stood. facts are what both demand.
-func (p *program) moveRules(facts map[uint32]struct{}, first, oldEnd, newEnd int) {
+// newEnd stand where those from first to oldEnd stood. predicates are what both demand.
+func (p *program) moveRules(predicates map[uint32]struct{}, first, oldEnd, newEnd int) {
 	shift := func(list []int) []int {
 		kept := list[:0]
 		for _, at := range list {
@@ -132,27 +132,22 @@ func (p *program) moveRules(facts map[uint32]struct{}, first, oldEnd, newEnd int
 		return kept
 	}
 	p.always = shift(p.always)
-	for f, list := range p.byFact {
-		if _, touched := facts[f]; touched || newEnd != oldEnd {
-			p.byFact[f] = shift(list)
+	for pred, list := range p.byPredicate {
+		if _, touched := predicates[pred]; touched || newEnd != oldEnd {
+			p.byPredicate[pred] = shift(list)
 		}
 	}
 	for at := first; at < newEnd; at++ {
-		if f := p.rules[at].peer; f != 0 {
-			p.byFact[f] = insertSorted(p.byFact[f], at)
+		if pred := p.rules[at].peer; pred != 0 {
+			p.byPredicate[pred] = insertSorted(p.byPredicate[pred], at)
 		} else {
 			p.always = insertSorted(p.always, at)
 		}
 	}
 }
 
-func insertSorted(list []int, v int) []int {
-	i, _ := slices.BinarySearch(list, v)
-	return slices.Insert(list, i, v)
-}
-
-// rename looks again at which names of ports the rules look up at the peer.
-func (e *Engine) rename(p *program) {
+// refileNames looks again at which names of ports the rules look up at the peer.
+func (e *compiler) refileNames(p *program) {
 	was := p.names
 	p.names = nil
 	for _, r := range p.rules {
@@ -161,15 +156,15 @@ func (e *Engine) rename(p *program) {
 	slices.Sort(p.names)
 	p.names = slices.Compact(p.names)
 	for _, n := range union(was, p.names) {
-		for _, f := range e.facts.names.at(n).facts {
-			e.markCellsOf(p, f)
+		for _, pred := range e.predicates.names.at(n).predicates {
+			e.markCellsOf(p, pred)
 		}
 	}
 	eachDifference(was, p.names, func(n uint32, added bool) {
 		if added {
-			e.facts.names.at(n).programs.Add(uint32(p.id))
+			e.predicates.names.at(n).programs.Add(uint32(p.id))
 		} else {
-			e.facts.names.at(n).programs.Remove(uint32(p.id))
+			e.predicates.names.at(n).programs.Remove(uint32(p.id))
 		}
 	})
 }
