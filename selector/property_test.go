@@ -165,21 +165,21 @@ func TestTextOfTheInexpressible(t *testing.T) {
 	})
 }
 
-func TestTightIsTheSame(t *testing.T) {
+func TestCompactIsTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawExpr(t, 4).build()
 		if rapid.Bool().Draw(t, "with what no text can say") {
 			s = And(s, Equals("own:key", `a'b"c`), In("", "x", `"'`))
 		}
-		tight := s.Tight()
-		if diff := cmp.Diff(s.root, tight.root, cmp.AllowUnexported(node{}, list{})); diff != "" || !s.Equal(tight) {
-			t.Fatalf("%s became %s (-as it was +tight):\n%s", s, tight, diff)
+		compact := s.Compact()
+		if diff := cmp.Diff(s.root, compact.root, cmp.AllowUnexported(node{}, list{})); diff != "" || !s.Equal(compact) {
+			t.Fatalf("%s became %s (-as it was +compact):\n%s", s, compact, diff)
 		}
-		if again := tight.Tight(); again != tight {
+		if again := compact.Compact(); again != compact {
 			t.Fatalf("%s is copied a second time", s)
 		}
 	})
-	if (&Selector{}).Tight().String() != "all()" {
+	if (&Selector{}).Compact().String() != "all()" {
 		t.Error("the zero value is no longer all()")
 	}
 }

@@ -16,9 +16,9 @@ const (
 // Selector is a parsed selector. It is immutable and safe for concurrent use.
 // The zero value is all().
 type Selector struct {
-	root  node
-	text  string // canonical
-	tight bool   // made by Tight
+	root    node
+	text    string // canonical
+	compact bool   // made by Compact
 }
 
 var (

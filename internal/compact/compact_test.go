@@ -76,9 +76,9 @@ func TestSlabUsesNumbersAgain(t *testing.T) {
 	}
 }
 
-func TestWordsAreHeldOnce(t *testing.T) {
+func TestInternedStringsAreKeptOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := compact.NewWords()
+		w := compact.NewInterner()
 		held := map[string]int{}
 		ids := map[string]uint32{}
 		for range rapid.IntRange(0, 60).Draw(t, "steps") {
@@ -96,11 +96,11 @@ func TestWordsAreHeldOnce(t *testing.T) {
 				id := uint32(0)
 				if rapid.Bool().Draw(t, "from a buffer") {
 					isNew := false
-					if id, isNew = w.HoldBytes([]byte(text)); isNew != (held[text] == 0 && text != "") {
+					if id, isNew = w.RetainBytes([]byte(text)); isNew != (held[text] == 0 && text != "") {
 						t.Fatalf("%q is new: %v", text, isNew)
 					}
 				} else {
-					id = w.Hold(text)
+					id = w.Retain(text)
 				}
 				if held[text] > 0 && id != ids[text] {
 					t.Fatalf("%q was %d and is %d", text, ids[text], id)
@@ -123,7 +123,7 @@ func TestWordsAreHeldOnce(t *testing.T) {
 			}
 		}
 		if w.Len() != 0 {
-			t.Fatalf("%d words are left", w.Len())
+			t.Fatalf("%d strings are left", w.Len())
 		}
 	})
 }

@@ -75,7 +75,7 @@ func (s *Policies) Selector(p Packed) *selector.Selector {
 	return s.selectors.At(uint32(r.uint())).selector
 }
 
-// Share counts one holder more of a packed policy.
+// Share counts one use more of a packed policy.
 func (s *Policies) Share(p Packed) Packed {
 	r := reader{policies: s, rest: string(p)}
 	s.selectors.At(uint32(r.uint())).refs++
@@ -85,7 +85,7 @@ func (s *Policies) Share(p Packed) Packed {
 	return p
 }
 
-// Release counts one holder less of a packed policy.
+// Release counts one use less of a packed policy.
 func (s *Policies) Release(p Packed) {
 	r := reader{policies: s, rest: string(p)}
 	s.releaseSelector(uint32(r.uint()))

@@ -64,7 +64,7 @@ func (s *Policies) retainSelector(sel *selector.Selector) uint32 {
 	})
 	if id == 0 {
 		id = s.selectors.Add()
-		*s.selectors.At(id) = selectorEntry{selector: sel.Tight(), hash: h}
+		*s.selectors.At(id) = selectorEntry{selector: sel.Compact(), hash: h}
 		s.byText.AddMissed(spread(h), id)
 	}
 	s.selectors.At(id).refs++

@@ -31,7 +31,7 @@ func (t *endpointTable) holdHash(name, hash string) uint32 {
 	if hash != "" && strings.HasSuffix(name, hash) {
 		return isPart | uint32(len(hash))
 	}
-	return t.words.Hold(hash)
+	return t.words.Retain(hash)
 }
 
 // holdOwner returns what stands for the name of an owner.
@@ -39,7 +39,7 @@ func (t *endpointTable) holdOwner(name, owner string) uint32 {
 	if owner != "" && strings.HasPrefix(name, owner) {
 		return isPart | uint32(len(owner))
 	}
-	return t.words.Hold(owner)
+	return t.words.Retain(owner)
 }
 
 func (t *endpointTable) releasePart(part uint32) {
@@ -82,7 +82,7 @@ func (t *Translator) holdController(n *namespace, key policy.Key, hash string) u
 		return 0
 	}
 	tab, words := t.endpoints.controllers, t.endpoints.words
-	want := controllerEntry{kind: words.Hold(key.Kind), namespace: n.id, name: words.Hold(key.Name), hash: t.endpoints.holdHash(key.Name, hash)}
+	want := controllerEntry{kind: words.Retain(key.Kind), namespace: n.id, name: words.Retain(key.Name), hash: t.endpoints.holdHash(key.Name, hash)}
 	id := tab.index.Find(want.sum(), func(id uint32) bool {
 		c := tab.at(id)
 		return c.kind == want.kind && c.namespace == want.namespace && c.name == want.name && c.hash == want.hash
@@ -93,7 +93,7 @@ func (t *Translator) holdController(n *namespace, key policy.Key, hash string) u
 		t.endpoints.releasePart(want.hash)
 	} else {
 		owner := t.owner(key, hash)
-		want.ownerKind, want.ownerName = words.Hold(owner.Kind), t.endpoints.holdOwner(key.Name, owner.Name)
+		want.ownerKind, want.ownerName = words.Retain(owner.Kind), t.endpoints.holdOwner(key.Name, owner.Name)
 		id = tab.entries.Add()
 		*tab.at(id) = want
 		tab.index.AddMissed(want.sum(), id)
@@ -163,7 +163,7 @@ func (t *Translator) settleOwners(of map[*namespace]struct{}) {
 			continue
 		}
 		owner := t.owner(tab.controllerKey(id), tab.hashOf(c))
-		kind, name := words.Hold(owner.Kind), tab.holdOwner(words.At(c.name), owner.Name)
+		kind, name := words.Retain(owner.Kind), tab.holdOwner(words.At(c.name), owner.Name)
 		if kind != c.ownerKind || name != c.ownerName {
 			t.step.owners[id] = struct{}{}
 		}

@@ -20,10 +20,10 @@ type endpointTable struct {
 
 	namespaces  []*namespace // by number; 0 is none
 	free        []uint32     // numbers of namespaces
-	words       *compact.Words
-	shapes      *compact.Words
+	words       *compact.Interner
+	shapes      *compact.Interner
 	controllers *controllerTable
-	ports       *compact.Words // lists of named ports, encoded
+	ports       *compact.Interner // lists of named ports, encoded
 	portLists   map[uint32][]policy.NamedPort
 
 	pairs compact.Slab[addrPair]
@@ -101,8 +101,8 @@ func isRecorded(kind string) bool {
 
 func newEndpointTable() *endpointTable {
 	t := &endpointTable{
-		namespaces: []*namespace{nil}, words: compact.NewWords(), shapes: compact.NewWords(),
-		ports: compact.NewWords(), portLists: map[uint32][]policy.NamedPort{},
+		namespaces: []*namespace{nil}, words: compact.NewInterner(), shapes: compact.NewInterner(),
+		ports: compact.NewInterner(), portLists: map[uint32][]policy.NamedPort{},
 		lists: map[uint32][]netip.Addr{}, links: map[uint32]string{},
 		origins: map[uint32]store.Origin{}, hostAddrs: map[uint32][]netip.Addr{},
 	}
@@ -196,7 +196,7 @@ func (t *endpointTable) setName(r *record, name string) {
 			return
 		}
 	}
-	w := t.words.Hold(name)
+	w := t.words.Retain(name)
 	r.form |= nameWord
 	r.name = [suffixLen]byte{byte(w), byte(w >> 8), byte(w >> 16), byte(w >> 24)}
 }

@@ -98,7 +98,7 @@ func (t *Translator) put(key policy.Key, was uint32, e *endpoint, origin store.O
 		now.form = isWorkload
 	}
 	now.form |= form(slices.Index(reasons[:], e.none)) << reasonShift
-	now.node = tab.words.Hold(e.node)
+	now.node = tab.words.Retain(e.node)
 	now.controller = t.holdController(n, e.controller, e.hash)
 	tab.setName(&now, key.Name)
 	visible := was == 0 || !slices.Equal(tab.addrs(was, &old), e.addrs) || tab.links[was] != e.iface ||

@@ -106,17 +106,17 @@ func uvarint(s string) (v uint64, n int) {
 
 // holdShape returns the number of the shape of an endpoint.
 func (t *endpointTable) holdShape(e *endpoint, of policy.Key) uint32 {
-	h := shapeHead{account: t.words.Hold(e.account), orchestrator: t.words.Hold(e.orchestrator), ports: t.holdPorts(e.ports)}
+	h := shapeHead{account: t.words.Retain(e.account), orchestrator: t.words.Retain(e.orchestrator), ports: t.holdPorts(e.ports)}
 	if h.ofNamespace = e.profile == namespaceProfile(of.Namespace); !h.ofNamespace {
-		h.profile = t.words.Hold(e.profile)
+		h.profile = t.words.Retain(e.profile)
 	}
 	b := h.append(t.buffer[:0])
 	for _, l := range e.own {
-		b = binary.AppendUvarint(b, uint64(t.words.Hold(l.Key)))
+		b = binary.AppendUvarint(b, uint64(t.words.Retain(l.Key)))
 		b = appendValue(b, l, of.Name)
 	}
 	t.buffer = b
-	id, isNew := t.shapes.HoldBytes(b)
+	id, isNew := t.shapes.RetainBytes(b)
 	if !isNew { // it holds its words already
 		t.releaseWords(t.shapes.At(id))
 	}
@@ -152,7 +152,7 @@ func (t *endpointTable) holdPorts(ports []policy.NamedPort) uint32 {
 		b = append(b, p.Name...)
 	}
 	t.buffer = b
-	id, isNew := t.ports.HoldBytes(b)
+	id, isNew := t.ports.RetainBytes(b)
 	if isNew {
 		t.portLists[id] = portsOf(t.ports.At(id))
 	}

@@ -14,7 +14,7 @@ import (
 type known struct {
 	entries compact.Slab[entry]
 	index   compact.Index
-	heads   *compact.Words // namespaces with names up to their last dash: see headOf
+	heads   *compact.Interner // namespaces with names up to their last dash: see headOf
 	seed    maphash.Seed
 	buffer  []byte
 }
@@ -45,7 +45,7 @@ const (
 )
 
 func newKnown() *known {
-	k := &known{heads: compact.NewWords(), seed: maphash.MakeSeed()}
+	k := &known{heads: compact.NewInterner(), seed: maphash.MakeSeed()}
 	k.index = compact.NewIndex(func(id uint32) uint64 { return k.hash(k.entries.At(id)) })
 	return k
 }
@@ -117,7 +117,7 @@ func (k *known) set(namespace, name string, m mark) string {
 	id := k.find(namespace, name)
 	if id == 0 {
 		head, tail := cut(name)
-		word, _ := k.heads.HoldBytes(k.headOf(namespace, head))
+		word, _ := k.heads.RetainBytes(k.headOf(namespace, head))
 		e := entry{head: word, tailLen: uint8(len(tail))}
 		copy(e.tail[:], tail)
 		id = k.entries.Add()

@@ -2,14 +2,14 @@ package selector
 
 import "strings"
 
-// Tight returns an equal selector that holds one string, its text, and nothing of
+// Compact returns an equal selector that holds one string, its text, and nothing of
 // what it was made of: for whoever keeps very many. One that is so already is
-// given as it is.
-func (s *Selector) Tight() *Selector {
-	if s.tight || s == allSelector || s == globalSelector {
+// returned as it is.
+func (s *Selector) Compact() *Selector {
+	if s.compact || s == allSelector || s == globalSelector {
 		return s
 	}
-	t := &Selector{text: strings.Clone(s.String()), tight: true}
+	t := &Selector{text: strings.Clone(s.String()), compact: true}
 	words := cutter{text: t.text, rest: t.text}
 	t.root = words.node(&s.root)
 	return t
