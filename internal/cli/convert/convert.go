@@ -53,7 +53,12 @@ wrong with the files, and nothing was written; --keep-going leaves invalid objec
   # Into a file; fail if anything gets lost
   tierwall convert -f cilium/ --node-cidr 10.0.0.0/24 --strict > policies.yaml`,
 		Args: command.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.validate(cmd); err != nil {
+				return err
+			}
+			return o.run(cmd)
+		},
 	}
 	o.input.Register(cmd)
 	cmd.Flags().StringVar(&o.from, "from", "cilium", "whose policies to convert: cilium")
@@ -63,13 +68,14 @@ wrong with the files, and nothing was written; --keep-going leaves invalid objec
 	return cmd
 }
 
-func (o *options) run(cmd *cobra.Command) error {
+func (o *options) validate(cmd *cobra.Command) error {
 	if err := output.CheckFlag(cmd, o.output, "yaml", "json"); err != nil {
 		return err
 	}
-	if err := flags.CheckOneOf(cmd, "from", o.from, "cilium"); err != nil {
-		return err
-	}
+	return flags.CheckOneOf(cmd, "from", o.from, "cilium")
+}
+
+func (o *options) run(cmd *cobra.Command) error {
 	in, listing, err := o.input.List(cmd)
 	if err != nil {
 		return command.ExitWith(command.ExitFailed, err)

@@ -47,7 +47,12 @@ Exit code: 0 all agree, 1 some differ, 2 the demo could not run.`,
   # What there is
   tierwall demo --list`,
 		Args: command.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd, &o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.validate(cmd); err != nil {
+				return err
+			}
+			return o.run(cmd)
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&o.scenarios, "scenario", nil, "play this scenario only; may be repeated (default: all)")
@@ -61,17 +66,21 @@ Exit code: 0 all agree, 1 some differ, 2 the demo could not run.`,
 	return cmd
 }
 
-func run(cmd *cobra.Command, o *options) (err error) {
-	if err := output.CheckFlag(cmd, o.output, "text", "json"); err != nil {
+func (o *options) validate(cmd *cobra.Command) error {
+	if err := output.CheckFlag(cmd, o.output, "text", "json"); err != nil || o.list {
 		return err
 	}
-	if o.list {
-		return listScenarios(cmd.OutOrStdout(), o.output)
-	}
-	for _, name := range o.scenarios { // tell a wrong name before anything else
+	for _, name := range o.scenarios {
 		if _, err := demo.Load(examples.FS, name); err != nil {
 			return command.UsageError(cmd, fmt.Errorf("--scenario: %w", err))
 		}
+	}
+	return nil
+}
+
+func (o *options) run(cmd *cobra.Command) (err error) {
+	if o.list {
+		return listScenarios(cmd.OutOrStdout(), o.output)
 	}
 	// Without the rights this runs the command again in a user namespace, and exits with its code.
 	if err := lab.Enter(); err != nil {

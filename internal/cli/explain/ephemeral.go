@@ -20,8 +20,8 @@ type portSpan struct {
 
 // splitEphemeral finds out whether all ephemeral source ports give the answer
 // of the lowest, and notes which ones do not.
-func (x *explanation) splitEphemeral(judge *evaluate.Evaluator) {
-	spans := ephemeralSpans(judge, x.model, x.flow)
+func (x *explanation) splitEphemeral(evaluator *evaluate.Evaluator) {
+	spans := ephemeralSpans(evaluator, x.model, x.flow)
 	if x.anyEphemeral = len(spans) == 1; x.anyEphemeral {
 		return
 	}
@@ -36,11 +36,11 @@ func (x *explanation) splitEphemeral(judge *evaluate.Evaluator) {
 
 // ephemeralSpans decides the flow for every ephemeral source port. It asks at
 // each port where a rule could change its mind, so that nothing is missed.
-func ephemeralSpans(judge *evaluate.Evaluator, m *policy.Model, flow policy.Flow) []portSpan {
+func ephemeralSpans(evaluator *evaluate.Evaluator, m *policy.Model, flow policy.Flow) []portSpan {
 	var spans []portSpan
 	for _, port := range ephemeralStarts(m) {
 		flow.SrcPort = port
-		result := judge.Evaluate(flow)
+		result := evaluator.Evaluate(flow)
 		if n := len(spans); n > 0 {
 			if sameAnswer(result, spans[n-1].result) {
 				continue
@@ -56,7 +56,7 @@ func ephemeralSpans(judge *evaluate.Evaluator, m *policy.Model, flow policy.Flow
 // rule treats differently from the one below it, ascending.
 func ephemeralStarts(m *policy.Model) []uint16 {
 	starts := []uint16{firstEphemeral}
-	cut := func(r policy.PortRange) {
+	addBounds := func(r policy.PortRange) {
 		if r.First > firstEphemeral {
 			starts = append(starts, r.First)
 		}
@@ -74,7 +74,7 @@ func ephemeralStarts(m *policy.Model) []uint16 {
 					}
 					named = named || len(ports.Names) > 0
 					for _, r := range ports.Ranges {
-						cut(r)
+						addBounds(r)
 					}
 				}
 			}
@@ -83,7 +83,7 @@ func ephemeralStarts(m *policy.Model) []uint16 {
 	for _, ep := range m.Endpoints {
 		for _, np := range ep.Ports {
 			if named {
-				cut(policy.PortRange{First: np.Port, Last: np.Port})
+				addBounds(policy.PortRange{First: np.Port, Last: np.Port})
 			}
 		}
 	}

@@ -91,7 +91,13 @@ Exit code 0: allowed. 1: denied. 2: no answer, because something is wrong. With
   kubectl get ns,pods,netpol -A -o yaml |
     tierwall explain -f - --from web/frontend-1 --to data/postgres-0 --port 5432 -o json`,
 		Args: command.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.validate(cmd); err != nil {
+				return err
+			}
+			o.complete()
+			return o.run(cmd)
+		},
 	}
 	o.input.Register(cmd)
 	cmd.Flags().StringVar(&o.from, "from", "", "where the connection comes from: NAMESPACE/NAME, NAMESPACE/KIND/NAME, ADDRESS, node/NAME or host/NAME")
@@ -107,7 +113,8 @@ Exit code 0: allowed. 1: denied. 2: no answer, because something is wrong. With
 	return cmd
 }
 
-func (o *options) run(cmd *cobra.Command) error {
+// validate reads the flags, and refuses what makes no sense whatever the manifests hold.
+func (o *options) validate(cmd *cobra.Command) error {
 	if err := output.CheckFlag(cmd, o.output, "text", "json"); err != nil {
 		return err
 	}
@@ -120,8 +127,16 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err := o.resolve.Parse(); err != nil {
 		return command.UsageError(cmd, err)
 	}
+	return nil
+}
+
+// complete says how the manifests are to be read.
+func (o *options) complete() {
 	o.input.Learn, o.input.NarrowIfForbidden = o.resolve.Learn, true
 	o.input.PlaceholderIPv6 = o.flow.family == 6 || ends.IsIPv6(o.from) || ends.IsIPv6(o.to)
+}
+
+func (o *options) run(cmd *cobra.Command) error {
 	in, err := o.input.Load(cmd)
 	if err != nil {
 		return err
@@ -206,16 +221,16 @@ func explain(r ends.Resolver, from, to string, o *flowOptions) (*explanation, er
 	}
 	o.host.noteUnused(x, r)
 	model := o.host.InModel(r.Model)
-	judge := evaluate.New(model)
-	x.result = judge.Evaluate(x.flow)
+	evaluator := evaluate.New(model)
+	x.result = evaluator.Evaluate(x.flow)
 	if o.sourcePort == "" && x.flow.Protocol.HasPorts() {
-		x.splitEphemeral(judge)
+		x.splitEphemeral(evaluator)
 	}
 	if note := x.httpNote(); note != "" {
 		x.notes = append(x.notes, note)
 	}
 	x.noteHosts()
-	x.compareOthers(judge, x.src, func(f *policy.Flow, a netip.Addr) { f.Src = a })
-	x.compareOthers(judge, x.dst, func(f *policy.Flow, a netip.Addr) { f.Dst = a })
+	x.compareOthers(evaluator, x.src, func(f *policy.Flow, a netip.Addr) { f.Src = a })
+	x.compareOthers(evaluator, x.dst, func(f *policy.Flow, a netip.Addr) { f.Dst = a })
 	return x, nil
 }

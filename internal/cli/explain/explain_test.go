@@ -256,15 +256,15 @@ func TestEphemeralSpans(t *testing.T) {
 		flow := policy.Flow{
 			Src: netip.MustParseAddr("10.0.0.1"), Dst: netip.MustParseAddr("10.0.0.2"), Protocol: policy.TCP, DstPort: 5432,
 		}
-		judge := evaluate.New(m)
+		evaluator := evaluate.New(m)
 		next := firstEphemeral
-		for _, span := range ephemeralSpans(judge, m, flow) {
+		for _, span := range ephemeralSpans(evaluator, m, flow) {
 			if int(span.First) != next {
 				t.Fatalf("span begins at %d, want %d", span.First, next)
 			}
 			for _, port := range []uint16{span.First, span.Last, rapid.Uint16Range(span.First, span.Last).Draw(t, "port")} {
 				flow.SrcPort = port
-				if got := judge.Evaluate(flow); !sameAnswer(got, span.result) {
+				if got := evaluator.Evaluate(flow); !sameAnswer(got, span.result) {
 					t.Fatalf("port %d of %s: %+v, want %+v", port, span.PortRange, got, span.result)
 				}
 			}

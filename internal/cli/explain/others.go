@@ -15,7 +15,7 @@ const maxNamedPods = 5
 
 // compareOthers says which pod stands for a workload, and for which of its
 // other pods the verdict is another one. set puts an address of theirs into the flow.
-func (x *explanation) compareOthers(judge *evaluate.Evaluator, e ends.End, set func(*policy.Flow, netip.Addr)) {
+func (x *explanation) compareOthers(evaluator *evaluate.Evaluator, e ends.End, set func(*policy.Flow, netip.Addr)) {
 	if e.Workload == "" {
 		return
 	}
@@ -27,7 +27,7 @@ func (x *explanation) compareOthers(judge *evaluate.Evaluator, e ends.End, set f
 		}
 		flow := x.flow
 		set(&flow, of[0])
-		if judge.Evaluate(flow).Verdict != x.result.Verdict {
+		if evaluator.Evaluate(flow).Verdict != x.result.Verdict {
 			differ = append(differ, other.Key.String())
 		}
 	}

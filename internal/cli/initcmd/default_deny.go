@@ -63,7 +63,12 @@ Exit code 0: written. 2: failed.`,
   kubectl get ns,pods,netpol -A -o yaml > cluster.yaml
   tierwall explain -f cluster.yaml -f deny.yaml --from shop/web-1 --to shop/db-0 --port 5432`,
 		Args: command.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.validate(cmd); err != nil {
+				return err
+			}
+			return o.run(cmd)
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.namespaceSelector, "namespace-selector", "", "deny only in namespaces whose labels match (default: all)")
@@ -82,9 +87,6 @@ Exit code 0: written. 2: failed.`,
 }
 
 func (o *defaultDenyOptions) run(cmd *cobra.Command) error {
-	if err := o.check(); err != nil {
-		return command.UsageError(cmd, err)
-	}
 	text, err := o.manifests()
 	if err != nil {
 		return err
@@ -106,6 +108,13 @@ func (o *defaultDenyOptions) run(cmd *cobra.Command) error {
 	}
 	_, err = file.WriteString(text)
 	return errors.Join(err, file.Close())
+}
+
+func (o *defaultDenyOptions) validate(cmd *cobra.Command) error {
+	if err := o.check(); err != nil {
+		return command.UsageError(cmd, err)
+	}
+	return nil
 }
 
 // check refuses values that give no valid policies, by the flags that they came in.

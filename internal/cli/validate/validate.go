@@ -48,7 +48,12 @@ Exit code 0: valid. 1: findings. 2: wrong usage.`,
   # For a script
   tierwall validate -f policies/ -o json`,
 		Args: command.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := output.CheckFlag(cmd, o.output, "text", "json"); err != nil {
+				return err
+			}
+			return o.run(cmd)
+		},
 	}
 	o.input.Register(cmd)
 	// There is nothing to go on to: the flag is accepted, as everywhere.
@@ -58,9 +63,6 @@ Exit code 0: valid. 1: findings. 2: wrong usage.`,
 }
 
 func (o *options) run(cmd *cobra.Command) error {
-	if err := output.CheckFlag(cmd, o.output, "text", "json"); err != nil {
-		return err
-	}
 	o.input.OneNamespace = true
 	in, err := o.input.Read(cmd)
 	if err != nil {
