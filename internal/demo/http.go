@@ -121,7 +121,7 @@ func (p *askingProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return extauthz.Peer{Address: at.Addr().Unmap().String(), Port: uint32(at.Port())}
 	}
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	answer, err := extauthz.Ask(r.Context(), p.conn, &extauthz.Question{
+	answer, err := extauthz.Check(r.Context(), p.conn, &extauthz.CheckRequest{
 		Source: peer(r.RemoteAddr), Destination: peer(local.String()),
 		HTTP: &extauthz.Request{Method: r.Method, Path: r.RequestURI, Traceparent: r.Header.Get("traceparent")},
 	})

@@ -37,7 +37,7 @@ func BenchmarkServeAlone(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		res, err := s.Decide(question(b, r))
+		res, err := s.Decide(asked(b, r))
 		raws, right = append(raws, raw), append(right, err == nil && res.Verdict == policy.Allow)
 	}
 	server := startAlone(b)

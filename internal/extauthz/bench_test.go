@@ -50,7 +50,7 @@ func benchState() (*State, []*authv3.CheckRequest) {
 func BenchmarkDecide(b *testing.B) {
 	s, asks := benchState()
 	server := &Server{state: s}
-	var questions []*Question
+	var requests []*CheckRequest
 	var raws [][]byte
 	for _, r := range asks {
 		raw, err := proto.Marshal(r)
@@ -58,15 +58,15 @@ func BenchmarkDecide(b *testing.B) {
 			b.Fatal(err)
 		}
 		raws = append(raws, raw)
-		questions = append(questions, question(b, r))
+		requests = append(requests, asked(b, r))
 	}
 	for _, c := range []struct {
 		name string
 		do   func(i int)
 	}{
-		{"decision", func(i int) { _, _ = s.Decide(questions[i]) }},
+		{"decision", func(i int) { _, _ = s.Decide(requests[i]) }},
 		{"answer", func(i int) { // from bytes to bytes
-			q := &Question{}
+			q := &CheckRequest{}
 			_ = q.unmarshal(raws[i])
 			_ = server.check(b.Context(), q).marshal()
 		}},
@@ -121,7 +121,7 @@ func BenchmarkServe(b *testing.B) {
 func BenchmarkAfterChange(b *testing.B) {
 	s, asks := benchState()
 	tier := policy.FixedTiers()[1]
-	q := question(b, asks[1])
+	q := asked(b, asks[1])
 	b.ReportAllocs()
 	for b.Loop() {
 		s.Apply([]policy.Change{{Key: tier.ObjectKey(), Object: tier}})

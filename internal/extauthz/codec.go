@@ -54,20 +54,20 @@ const (
 
 // checker is what the service needs.
 type checker interface {
-	check(ctx context.Context, q *Question) *Answer
+	check(ctx context.Context, q *CheckRequest) *CheckResponse
 	unreadable(err error)
 }
 
-// call is the memory that a question takes. Nothing of an answer points into it.
+// call is where a request is read to. Nothing of the response points into it.
 type call struct {
-	question Question
-	request  Request
+	check   CheckRequest
+	request Request
 }
 
 var calls = sync.Pool{New: func() any { return &call{} }}
 
-func (c *call) marshal() []byte            { return c.question.marshal() }
-func (c *call) unmarshal(raw []byte) error { return c.question.read(raw, &c.request) }
+func (c *call) marshal() []byte            { return c.check.marshal() }
+func (c *call) unmarshal(raw []byte) error { return c.check.read(raw, &c.request) }
 
 // service describes Envoy's service to gRPC.
 var service = grpc.ServiceDesc{
@@ -82,15 +82,15 @@ var service = grpc.ServiceDesc{
 				srv.(checker).unreadable(err)
 				return nil, err
 			}
-			return srv.(checker).check(ctx, &c.question), nil
+			return srv.(checker).check(ctx, &c.check), nil
 		},
 	}},
 	Metadata: "envoy/service/auth/v3/external_auth.proto",
 }
 
-// Ask asks a server by a connection.
-func Ask(ctx context.Context, conn grpc.ClientConnInterface, q *Question) (*Answer, error) {
-	a := &Answer{}
+// Check asks a server by a connection whether a request may pass.
+func Check(ctx context.Context, conn grpc.ClientConnInterface, q *CheckRequest) (*CheckResponse, error) {
+	a := &CheckResponse{}
 	err := conn.Invoke(ctx, "/"+serviceName+"/"+checkMethod, q, a, grpc.ForceCodecV2(newCodec()))
 	if err != nil {
 		return nil, err

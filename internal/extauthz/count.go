@@ -17,11 +17,11 @@ type Counts struct {
 	// State.Decide), of which RefusedBy says why: its keys are all reasons there are.
 	Refused   uint64
 	RefusedBy map[string]uint64
-	// Unreadable are messages that are no question; they are answered by an error of gRPC.
+	// Unreadable are messages that are no request; they are answered by an error of gRPC.
 	Unreadable uint64
 	// Connections are open now.
 	Connections int
-	// Took is how long answers took, from the question as read to the answer.
+	// Took is how long answers took, from the request as read to the response.
 	Took Histogram
 }
 

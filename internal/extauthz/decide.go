@@ -15,7 +15,7 @@ var (
 )
 
 // Decide decides a request: by policy, or the error says why it is denied without.
-func (s *State) Decide(q *Question) (policy.Result, error) {
+func (s *State) Decide(q *CheckRequest) (policy.Result, error) {
 	denied := policy.Result{Verdict: policy.Deny}
 	f, err := flowOf(q)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-func (q *Question) path() string {
+func (q *CheckRequest) path() string {
 	if q.HTTP == nil {
 		return ""
 	}
@@ -20,7 +20,7 @@ func (q *Question) path() string {
 
 // TestWire holds our own messages against Envoy's.
 func TestWire(t *testing.T) {
-	want := &Question{
+	want := &CheckRequest{
 		Source: Peer{Address: "fd00::1", Port: 40000, Principal: "spiffe://d/ns/a/sa/b"}, Destination: Peer{Address: "fd00::2", Port: 443, UDP: true},
 		HTTP: &Request{Method: "GET", Path: "/a?b", Traceparent: parent},
 	}
@@ -28,10 +28,10 @@ func TestWire(t *testing.T) {
 	if err := proto.Unmarshal(want.marshal(), theirs); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(want, question(t, theirs)); d != "" {
-		t.Errorf("question (-ours +by Envoy's types):\n%s", d)
+	if d := cmp.Diff(want, asked(t, theirs)); d != "" {
+		t.Errorf("request (-ours +by Envoy's types):\n%s", d)
 	}
-	for _, want := range []*Answer{
+	for _, want := range []*CheckResponse{
 		{Allowed: true, Headers: headersOf("allow", "no policy", "1")},
 		{Status: 403, Headers: headersOf("deny", "", "1"), Body: "no\n"},
 	} {
@@ -43,7 +43,7 @@ func TestWire(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := &Answer{}
+		got := &CheckResponse{}
 		if err := got.unmarshal(raw); err != nil {
 			t.Fatal(err)
 		}
@@ -73,10 +73,10 @@ func FuzzCheck(f *testing.F) {
 		if !utf8.ValidString(traceparent) || !utf8.ValidString(principal) {
 			return // protobuf has no such strings
 		}
-		r, ours := &authv3.CheckRequest{}, &Question{}
+		r, ours := &authv3.CheckRequest{}, &CheckRequest{}
 		if proto.Unmarshal(raw, r) != nil {
 			_ = ours.unmarshal(raw)
-			_ = (&Answer{}).unmarshal(raw)
+			_ = (&CheckResponse{}).unmarshal(raw)
 			return
 		}
 		if err := ours.unmarshal(raw); err != nil {
@@ -99,7 +99,7 @@ func FuzzCheck(f *testing.F) {
 		if h := r.GetAttributes().GetRequest().GetHttp(); h != nil {
 			h.Headers = map[string]string{headerTraceparent: traceparent}
 		}
-		q := question(t, r)
+		q := asked(t, r)
 		res := &authv3.CheckResponse{}
 		if err := proto.Unmarshal(server.check(t.Context(), q).marshal(), res); err != nil {
 			t.Fatal(err)

@@ -105,7 +105,7 @@ func TestStreamLimit(t *testing.T) {
 	c.must(c.WriteData(1, true, body))
 	c.until(func(f http2.Frame) bool { _, isData := f.(*http2.DataFrame); return isData && f.Header().StreamID == 1 })
 	if n := server.Counts().Refused; n != 1 {
-		t.Errorf("%d questions were read, want the one that ended", n)
+		t.Errorf("%d requests were read, want the one that ended", n)
 	}
 }
 

@@ -36,13 +36,13 @@ func ask(f policy.Flow) *authv3.CheckRequest {
 	return &authv3.CheckRequest{Attributes: out}
 }
 
-// question reads what Envoy's own types write.
-func question(t interface{ Fatal(...any) }, r *authv3.CheckRequest) *Question {
+// asked reads what Envoy's own types write.
+func asked(t interface{ Fatal(...any) }, r *authv3.CheckRequest) *CheckRequest {
 	raw, err := proto.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := &Question{}
+	q := &CheckRequest{}
 	if err := q.unmarshal(raw); err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestDecidesAsEvaluate(t *testing.T) {
 				if d := cmp.Diff(short(want), short(got)); d != "" {
 					rt.Fatalf("%+v %+v (-evaluate +index):\n%s", f, f.HTTP, d)
 				}
-				res, err := s.Decide(question(rt, ask(f)))
+				res, err := s.Decide(asked(rt, ask(f)))
 				known := s.holders[f.Dst] != nil || s.nodes[f.Dst] != ""
 				if err != nil && known || err == nil && res.Verdict != want.Verdict {
 					rt.Fatalf("%+v: asked by a proxy: %v, %v, want %v", f, res.Verdict, err, want.Verdict)

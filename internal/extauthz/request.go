@@ -14,7 +14,7 @@ import (
 // which case the request is denied. A path that servers read in different ways
 // is a flow: rules with paths do not match it, and others may. Where the proxy has
 // read no request (Envoy's network filter), the flow is that of a connection.
-func flowOf(q *Question) (policy.Flow, error) {
+func flowOf(q *CheckRequest) (policy.Flow, error) {
 	var f policy.Flow
 	source, err := q.Source.addrPort("source")
 	if err != nil {

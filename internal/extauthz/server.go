@@ -112,7 +112,7 @@ func (s *Server) Close() { s.grpc.Stop(); _ = s.listener.Close() }
 func (s *Server) Counts() Counts { return s.counters.counts() }
 
 // check answers one request.
-func (s *Server) check(_ context.Context, q *Question) *Answer {
+func (s *Server) check(_ context.Context, q *CheckRequest) *CheckResponse {
 	began := time.Now()
 	res, err := s.state.Decide(q)
 	trace := traceID(q)
@@ -127,8 +127,8 @@ func (s *Server) check(_ context.Context, q *Question) *Answer {
 	return denied(&res, nil, trace)
 }
 
-// unreadable notes a message that is no question.
+// unreadable notes a message that is no check request.
 func (s *Server) unreadable(err error) {
 	s.counters.unreadable.Add(1)
-	s.log.Debug("a message is no question", "why", err)
+	s.log.Debug("a message is no check request", "why", err)
 }

@@ -192,7 +192,7 @@ func TestCheck(t *testing.T) {
 	}
 	raw := mem.SliceBuffer("\x0a\x05no")
 	if err := conn.Invoke(t.Context(), "/"+serviceName+"/"+checkMethod, raw, &raw, grpc.ForceCodecV2(asIs{})); status.Code(err) != codes.Internal {
-		t.Errorf("a message that is no question: %v", err)
+		t.Errorf("a message that is no check request: %v", err)
 	}
 	if n := server.Counts().Unreadable; n != 1 {
 		t.Errorf("%d unreadable messages, want 1", n)
@@ -252,10 +252,10 @@ func TestTraceID(t *testing.T) {
 	r := &authv3.CheckRequest{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{
 		HeaderMap: &corev3.HeaderMap{Headers: []*corev3.HeaderValue{{Key: "traceparent", RawValue: []byte(parent)}}},
 	}}}}
-	if id := traceID(question(t, r)); id != parent[3:35] {
+	if id := traceID(asked(t, r)); id != parent[3:35] {
 		t.Errorf("of raw headers: %q", id)
 	}
-	if a, b := traceID(&Question{}), traceID(&Question{HTTP: &Request{}}); a == b || len(a) != 32 {
+	if a, b := traceID(&CheckRequest{}), traceID(&CheckRequest{HTTP: &Request{}}); a == b || len(a) != 32 {
 		t.Errorf("new ones: %q, %q", a, b)
 	}
 }

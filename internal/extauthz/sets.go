@@ -52,12 +52,12 @@ func (s *State) setSet(c policy.Change) {
 	default:
 		s.sets[c.Key] = &netSet{Set: set}
 	}
-	s.memory.forgetSets()
+	s.cache.forgetSets()
 }
 
-// memory is what was worked out. It is forgotten under the lock of the state for
+// cache is what was worked out. It is forgotten under the lock of the state for
 // writing, and filled and read under that for reading.
-type memory struct {
+type cache struct {
 	tiers    *sync.Map // *policy.Endpoint to *governing
 	policies *sync.Map // policy.Key to *policy.Policy, of those in tiers
 	sets     *sync.Map // *policy.Entities to []*netSet
@@ -66,11 +66,11 @@ type memory struct {
 // governing is what governs an endpoint, by direction.
 type governing [2][]evaluate.Tier
 
-func newMemory() memory { return memory{&sync.Map{}, &sync.Map{}, &sync.Map{}} }
+func newCache() cache { return cache{&sync.Map{}, &sync.Map{}, &sync.Map{}} }
 
-func (m *memory) forgetTiers()                       { m.tiers, m.policies = &sync.Map{}, &sync.Map{} }
-func (m *memory) forgetSets()                        { m.sets = &sync.Map{} }
-func (m *memory) forgetEndpoint(ep *policy.Endpoint) { m.tiers.Delete(ep) }
+func (c *cache) forgetTiers()                       { c.tiers, c.policies = &sync.Map{}, &sync.Map{} }
+func (c *cache) forgetSets()                        { c.sets = &sync.Map{} }
+func (c *cache) forgetEndpoint(ep *policy.Endpoint) { c.tiers.Delete(ep) }
 
 // The state as an index. The caller of each holds mu for reading, throughout a
 // decision: it is one state that decides.
@@ -92,7 +92,7 @@ func (s index) OnNode(ep *policy.Endpoint, addr netip.Addr) bool {
 
 // Tiers implements evaluate.Index.
 func (s index) Tiers(ep *policy.Endpoint, dir policy.Direction) []evaluate.Tier {
-	if known, found := s.memory.tiers.Load(ep); found {
+	if known, found := s.cache.tiers.Load(ep); found {
 		return known.(*governing)[dir]
 	}
 	out := &governing{}
@@ -116,17 +116,17 @@ func (s index) Tiers(ep *policy.Endpoint, dir policy.Direction) []evaluate.Tier 
 			}
 		}
 	}
-	s.memory.tiers.Store(ep, out)
+	s.cache.tiers.Store(ep, out)
 	return out[dir]
 }
 
 // unpack returns a policy, which endpoints share.
 func (s index) unpack(key policy.Key, packed compact.Packed) *policy.Policy {
-	if known, found := s.memory.policies.Load(key); found {
+	if known, found := s.cache.policies.Load(key); found {
 		return known.(*policy.Policy)
 	}
 	p := s.policies.Unpack(packed)
-	s.memory.policies.Store(key, p)
+	s.cache.policies.Store(key, p)
 	return p
 }
 
@@ -142,7 +142,7 @@ func (s index) InSets(e *policy.PeerSet, addr netip.Addr) bool {
 
 // denoted returns the sets that entities denote.
 func (s index) denoted(e *policy.PeerSet) []*netSet {
-	if known, found := s.memory.sets.Load(e); found {
+	if known, found := s.cache.sets.Load(e); found {
 		return known.([]*netSet)
 	}
 	var out []*netSet
@@ -151,7 +151,7 @@ func (s index) denoted(e *policy.PeerSet) []*netSet {
 			out = append(out, set)
 		}
 	}
-	s.memory.sets.Store(e, out)
+	s.cache.sets.Store(e, out)
 	return out
 }
 

@@ -35,9 +35,9 @@ type State struct {
 	hosts     evaluate.HostIndex
 	hostModel policy.Model
 
-	// memory is what was worked out since the last change that may have made it
+	// cache is what was worked out since the last change that may have made it
 	// untrue. It has a lock of its own, since decisions fill it.
-	memory memory
+	cache cache
 }
 
 // NewState makes an empty state of an agent on a node, which is not ready.
@@ -47,7 +47,7 @@ func NewState(node string) *State {
 		inTier: map[string]map[policy.Key]compact.Packed{}, tierOf: map[policy.Key]string{},
 		endpoints: map[policy.Key]*policy.Endpoint{}, holders: map[netip.Addr]*policy.Endpoint{},
 		claims: map[netip.Addr][]*policy.Endpoint{}, sets: map[policy.Key]*netSet{}, nodes: map[netip.Addr]string{},
-		memory: newMemory(),
+		cache: newCache(),
 	}
 	s.hosts = evaluate.Plain(&s.hostModel)
 	return s
@@ -131,7 +131,7 @@ func (s *State) setTier(c policy.Change) {
 		s.order = append(s.order, t)
 	}
 	slices.SortFunc(s.order, policy.CompareTiers)
-	s.memory.forgetTiers()
+	s.cache.forgetTiers()
 }
 
 func (s *State) setPolicy(c policy.Change) {
@@ -150,8 +150,8 @@ func (s *State) setPolicy(c policy.Change) {
 		s.inTier[p.Tier][c.Key] = s.policies.Pack(p)
 		s.tierOf[c.Key] = p.Tier
 	}
-	s.memory.forgetTiers()
-	s.memory.forgetSets() // it is by entities, which came and went
+	s.cache.forgetTiers()
+	s.cache.forgetSets() // it is by entities, which came and went
 }
 
 // setEndpoint takes in one endpoint; it reports whether it is, or was, a host's.
@@ -161,7 +161,7 @@ func (s *State) setEndpoint(c policy.Change) (host bool) {
 			s.unclaim(a, old)
 		}
 		delete(s.endpoints, c.Key)
-		s.memory.forgetEndpoint(old)
+		s.cache.forgetEndpoint(old)
 		host = old.Host != nil
 	}
 	ep, ok := c.Object.(*policy.Endpoint)

@@ -12,8 +12,8 @@ import (
 // descriptors into every process of tierwall, 10 MB of them, and cost ten times
 // the allocations a request. The tests ask with the generated types.
 
-// Question is a CheckRequest: may this request pass?
-type Question struct {
+// CheckRequest asks whether a request may pass.
+type CheckRequest struct {
 	Source, Destination Peer
 	HTTP                *Request // nil: a connection, of which no request is read
 }
@@ -32,8 +32,8 @@ type Request struct {
 	Traceparent  string // the header of that name
 }
 
-// Answer is a CheckResponse.
-type Answer struct {
+// CheckResponse says so.
+type CheckResponse struct {
 	Allowed bool
 	Status  int         // of HTTP, for who is denied
 	Headers [][2]string // names and values
@@ -121,11 +121,11 @@ func setMethod(to *string, text []byte) error {
 }
 
 // unmarshal reads a CheckRequest.
-func (q *Question) unmarshal(raw []byte) error { return q.read(raw, &Request{}) }
+func (q *CheckRequest) unmarshal(raw []byte) error { return q.read(raw, &Request{}) }
 
 // read does the same; a request of HTTP is put where its caller says.
-func (q *Question) read(raw []byte, request *Request) error {
-	*q = Question{}
+func (q *CheckRequest) read(raw []byte, request *Request) error {
+	*q = CheckRequest{}
 	r := scan{rest: raw}
 	for r.next() {
 		if r.key != message1 {
@@ -138,7 +138,7 @@ func (q *Question) read(raw []byte, request *Request) error {
 	return r.err("CheckRequest")
 }
 
-func (q *Question) readAttributes(raw []byte, request *Request) error {
+func (q *CheckRequest) readAttributes(raw []byte, request *Request) error {
 	r := scan{rest: raw}
 	for r.next() {
 		var err error
@@ -205,7 +205,7 @@ func (p *Peer) readSocket(raw []byte) error {
 	return r.err("socket address")
 }
 
-func (q *Question) readRequest(raw []byte, request *Request) error {
+func (q *CheckRequest) readRequest(raw []byte, request *Request) error {
 	r := scan{rest: raw}
 	for r.next() {
 		if r.key != message2 {
@@ -294,7 +294,7 @@ func appendNumber(b []byte, number protowire.Number, n uint64) []byte {
 }
 
 // marshal writes a CheckRequest.
-func (q *Question) marshal() []byte {
+func (q *CheckRequest) marshal() []byte {
 	attributes := appendMessage(appendMessage(nil, 1, q.Source.marshal()), 2, q.Destination.marshal())
 	if q.HTTP != nil {
 		http := appendText(nil, 2, q.HTTP.Method)

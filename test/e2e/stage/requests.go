@@ -79,7 +79,7 @@ func (a *asking) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	source := peer(r.RemoteAddr)
 	source.Principal = a.principal
-	answer, err := extauthz.Ask(r.Context(), a.conn, &extauthz.Question{
+	answer, err := extauthz.Check(r.Context(), a.conn, &extauthz.CheckRequest{
 		Source: source, Destination: peer(local.String()), HTTP: &extauthz.Request{Method: r.Method, Path: r.RequestURI},
 	})
 	if err != nil {

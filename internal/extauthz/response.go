@@ -25,12 +25,12 @@ const (
 
 const headerTraceparent = "traceparent"
 
-// allowed and denied are the answers.
-func allowed(res *policy.Result, trace string) *Answer {
-	return &Answer{Allowed: true, Headers: headersOf("allow", policyText(decider(res)), trace)}
+// allowed and denied are the responses.
+func allowed(res *policy.Result, trace string) *CheckResponse {
+	return &CheckResponse{Allowed: true, Headers: headersOf("allow", policyText(decider(res)), trace)}
 }
 
-func denied(res *policy.Result, why error, trace string) *Answer {
+func denied(res *policy.Result, why error, trace string) *CheckResponse {
 	code, by := http.StatusForbidden, ""
 	switch {
 	case errors.Is(why, errNotReady):
@@ -40,7 +40,7 @@ func denied(res *policy.Result, why error, trace string) *Answer {
 	default:
 		by = policyText(decider(res))
 	}
-	return &Answer{Status: code, Headers: headersOf("deny", by, trace), Body: "denied by policy\n"}
+	return &CheckResponse{Status: code, Headers: headersOf("deny", by, trace), Body: "denied by policy\n"}
 }
 
 func headersOf(verdict, by, trace string) [][2]string {
@@ -77,7 +77,7 @@ func policyText(by *policy.Decider) string {
 }
 
 // traceID returns the trace id that a request carries in a W3C traceparent, or a new one.
-func traceID(q *Question) string {
+func traceID(q *CheckRequest) string {
 	if q.HTTP != nil {
 		if id, ok := parentTraceID(q.HTTP.Traceparent); ok {
 			return id

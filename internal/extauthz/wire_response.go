@@ -9,7 +9,7 @@ import (
 const overwrite = 2
 
 // marshal writes a CheckResponse.
-func (a *Answer) marshal() []byte {
+func (a *CheckResponse) marshal() []byte {
 	code, field := codes.OK, protowire.Number(3)
 	inner := 0
 	for _, h := range a.Headers {
@@ -67,8 +67,8 @@ func sizeOfText(text string) int {
 }
 
 // unmarshal reads a CheckResponse.
-func (a *Answer) unmarshal(raw []byte) error {
-	*a = Answer{}
+func (a *CheckResponse) unmarshal(raw []byte) error {
+	*a = CheckResponse{}
 	r := scan{rest: raw}
 	for r.next() {
 		if r.key != message2 && r.key != message3 {
@@ -82,7 +82,7 @@ func (a *Answer) unmarshal(raw []byte) error {
 	return r.err("CheckResponse")
 }
 
-func (a *Answer) readInner(raw []byte) error {
+func (a *CheckResponse) readInner(raw []byte) error {
 	r := scan{rest: raw}
 	for r.next() {
 		var err error
@@ -101,7 +101,7 @@ func (a *Answer) readInner(raw []byte) error {
 	return r.err("answer")
 }
 
-func (a *Answer) readStatus(raw []byte) error {
+func (a *CheckResponse) readStatus(raw []byte) error {
 	r := scan{rest: raw}
 	for r.next() {
 		if r.key == number1 {
@@ -111,7 +111,7 @@ func (a *Answer) readStatus(raw []byte) error {
 	return r.err("status")
 }
 
-func (a *Answer) readHeader(raw []byte) error {
+func (a *CheckResponse) readHeader(raw []byte) error {
 	r := scan{rest: raw}
 	for r.next() {
 		if r.key != message1 {
