@@ -53,9 +53,9 @@ type Config struct {
 	RunDir string
 	// Open gives the kernel's tables. It is called again after a failed step.
 	Open func() (dataplane.Dataplane, error)
-	// Meddling calls changed whenever another process may have changed the
+	// ExternalChanges calls changed whenever another process may have changed the
 	// kernel's tables, until the context ends; nil: nobody can tell.
-	Meddling func(ctx context.Context, changed func()) error
+	ExternalChanges func(ctx context.Context, changed func()) error
 	// PacketLog gives the packets that rules with action Log match; nil: nobody does.
 	PacketLog packetlog.Source
 	// Links finds the interfaces of local endpoints, so that the sources of their
@@ -160,7 +160,7 @@ func newAgent(cfg Config, namespace uint64) (*agent, error) {
 		cfg: cfg, log: cfg.Log, started: time.Now(),
 		fromFiles: strings.HasPrefix(cfg.Source.String(), "files:"),
 		fromKube:  cfg.Source.String() == "kube",
-		kernel:    kernel.New(cfg.Open, cfg.Log), model: model.New(cfg.Node),
+		kernel:    kernel.New(cfg.Open, requirements(&cfg), cfg.Log), model: model.New(cfg.Node),
 		calls: make(chan func()), ended: make(chan struct{}), firstInForce: make(chan struct{}),
 	}
 	a.metrics = newMetrics(a)
@@ -168,6 +168,21 @@ func newAgent(cfg Config, namespace uint64) (*agent, error) {
 		Loop: a, Node: cfg.Node, Model: a.model, Kernel: a.kernel, Log: cfg.Log, Metrics: a.metrics.registry,
 		RunDir: cfg.RunDir, Namespace: namespace,
 	})
+}
+
+// requirements returns the features that a configuration asks of the dataplane.
+func requirements(cfg *Config) []kernel.Requirement {
+	var list []kernel.Requirement
+	if cfg.Links != nil {
+		list = append(list, kernel.Requirement{Feature: dataplane.FeatureAntiSpoofing, Setting: "--check-sources"})
+	}
+	if cfg.DenyUnknown {
+		list = append(list, kernel.Requirement{Feature: dataplane.FeatureAntiSpoofing, Setting: "--deny-unknown-pods"})
+	}
+	if cfg.DNS != nil {
+		list = append(list, kernel.Requirement{Feature: dataplane.FeatureDNSQueue, Setting: "--dns-servers"})
+	}
+	return list
 }
 
 // close ends what newAgent has opened, and leaves what is in force.

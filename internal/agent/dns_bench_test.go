@@ -75,7 +75,7 @@ func benchmarkLearned(b *testing.B, rules, domains, addrs int) {
 	e.Apply(policy.Change{Key: p.Key, Object: p})
 	now, client := time.Unix(1_800_000_000, 0), netip.MustParseAddr("10.0.0.1")
 	for i := range addrs {
-		table.Learn([]dns.Fact{{Name: fmt.Sprintf("n%d.example", i%domains), Addr: netip.AddrFrom4([4]byte{198, byte(18 + i>>16), byte(i >> 8), byte(i)}), TTL: time.Hour}}, client, now)
+		table.Learn([]dns.Record{{Name: fmt.Sprintf("n%d.example", i%domains), Addr: netip.AddrFrom4([4]byte{198, byte(18 + i>>16), byte(i >> 8), byte(i)}), TTL: time.Hour}}, client, now)
 	}
 	step := func() {
 		table.Flush(func(c policy.Change) { e.Apply(c) })
@@ -94,7 +94,7 @@ func benchmarkLearned(b *testing.B, rules, domains, addrs int) {
 	i := 0
 	for b.Loop() {
 		i++
-		table.Learn([]dns.Fact{{Name: fmt.Sprintf("n%d.example", i%domains), Addr: netip.AddrFrom4([4]byte{203, byte(i >> 16), byte(i >> 8), byte(i)}), TTL: time.Hour}}, client, now)
+		table.Learn([]dns.Record{{Name: fmt.Sprintf("n%d.example", i%domains), Addr: netip.AddrFrom4([4]byte{203, byte(i >> 16), byte(i >> 8), byte(i)}), TTL: time.Hour}}, client, now)
 		step()
 	}
 	if dp.CutDue() {

@@ -30,10 +30,10 @@ func ReadBack(ctx context.Context) (dataplane.FlowDecider, error) {
 // readKernel is what this network namespace's kernel holds.
 type readKernel struct{ *nft.Kernel }
 
-// TapDifferences lists what the kernel's table for answers of DNS servers has otherwise
-// than a tap would have it.
-func (readKernel) TapDifferences(ctx context.Context, t dataplane.Tap) ([]string, error) {
-	return nft.CompareTap(ctx, nft.Options{}, t)
+// DNSQueueDifferences lists what the kernel's table for answers of DNS servers has otherwise
+// than the rules would have it.
+func (readKernel) DNSQueueDifferences(ctx context.Context, r dataplane.DNSQueueRules) ([]string, error) {
+	return nft.CompareDNSQueue(ctx, nft.Options{}, r)
 }
 
 // ErrNotPrivileged says that this process may not program the kernel.

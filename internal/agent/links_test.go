@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
-	"github.com/tierwall/tierwall/internal/dataplane/memory"
 	"github.com/tierwall/tierwall/internal/hostlink"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/policy"
@@ -65,11 +64,11 @@ type guardedKernel struct {
 
 type guards struct {
 	mu   sync.Mutex
-	last dataplane.Guard
+	last dataplane.AntiSpoofing
 	fail int
 }
 
-func (k *guardedKernel) SetGuard(_ context.Context, g dataplane.Guard) error {
+func (k *guardedKernel) SetAntiSpoofing(_ context.Context, g dataplane.AntiSpoofing) error {
 	k.guards.mu.Lock()
 	defer k.guards.mu.Unlock()
 	if k.guards.fail > 0 {
@@ -82,7 +81,7 @@ func (k *guardedKernel) SetGuard(_ context.Context, g dataplane.Guard) error {
 
 func (k *guardedKernel) Spoofed(context.Context) (uint64, error) { return 5, nil }
 
-var _ dataplane.Guarded = (*guardedKernel)(nil)
+var _ dataplane.AntiSpoofer = (*guardedKernel)(nil)
 
 func TestLinks(t *testing.T) {
 	w, g, written := &wires{}, &guards{fail: 2}, &reports{}
@@ -101,12 +100,12 @@ func TestLinks(t *testing.T) {
 	r.eventually("ready, although the kernel refused the guard twice", func() bool { return r.status().Ready })
 	nets := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("fd00::/64")}
 	same := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
-	check := func(want dataplane.Guard) bool {
+	check := func(want dataplane.AntiSpoofing) bool {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		return cmp.Equal(want, g.last, same, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }))
 	}
-	if !check(dataplane.Guard{PodNets: nets}) {
+	if !check(dataplane.AntiSpoofing{PodNets: nets}) {
 		t.Errorf("the guard is %+v", g.last)
 	}
 	if e := r.status().Endpoints; len(e) != 1 || e[0].Unknown != "there is no route" {
@@ -115,7 +114,7 @@ func TestLinks(t *testing.T) {
 
 	bypass := hostlink.Bypass{Bridge: "cni0", Family: 4}
 	w.set(t, r, hostlink.Result{Links: []hostlink.Link{{Key: db, Name: "veth1", Index: 7, Bridge: "cni0", Addrs: addrs}}, Bypass: []hostlink.Bypass{bypass}}, nil)
-	found := dataplane.Guard{PodNets: nets, Links: []dataplane.Link{{Index: 7, Port: true, Addrs: addrs}}}
+	found := dataplane.AntiSpoofing{PodNets: nets, Links: []dataplane.Link{{Index: 7, Port: true, Addrs: addrs}}}
 	r.eventually("the interface is guarded", func() bool { return check(found) })
 	r.eventually("and shown", func() bool {
 		st := r.status()
@@ -153,16 +152,55 @@ func TestLinks(t *testing.T) {
 	if len(asked) != 1 || asked[0].Interface != "veth9" {
 		t.Errorf("looked for %+v", asked)
 	}
-	r.eventually("nothing is left", func() bool { return check(dataplane.Guard{PodNets: nets}) })
+	r.eventually("nothing is left", func() bool { return check(dataplane.AntiSpoofing{PodNets: nets}) })
 }
 
-// TestLinksWithoutGuard: a dataplane that checks no sources is none the worse.
-func TestLinksWithoutGuard(t *testing.T) {
-	w := &wires{}
-	r, c := newClusterRig(t, func(cfg *Config, k *faults) {
-		cfg.Links = w
-		cfg.Open = func() (dataplane.Dataplane, error) { return memory.New(), nil }
-	})
-	c <- store.Batch{Updated: objects(t, clusterYAML)}
-	r.eventually("ready", func() bool { return r.status().Ready })
+// bareKernel is a dataplane that can do nothing beside enforcing tables.
+type bareKernel struct{ dataplane.Dataplane }
+
+// TestUnsupported: what is asked for and the dataplane cannot do is refused, and nothing is in force
+// then; what is not asked for is none of its business.
+func TestUnsupported(t *testing.T) {
+	for setting, tweak := range map[string]func(*Config){
+		"--check-sources":     func(cfg *Config) { cfg.Links = &wires{} },
+		"--deny-unknown-pods": func(cfg *Config) { cfg.DenyUnknown = true },
+		"--dns-servers":       func(cfg *Config) { cfg.DNS = &DNS{Servers: []netip.Addr{netip.MustParseAddr("192.0.2.53")}} },
+		"":                    func(*Config) {},
+	} {
+		t.Run(setting, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			c, k := make(cluster), &faults{}
+			cfg := Config{
+				Source: c, Node: "here", RunDir: t.TempDir(), Log: discard,
+				Open: func() (dataplane.Dataplane, error) {
+					dp, err := k.open()
+					return bareKernel{dp}, err
+				},
+			}
+			tweak(&cfg)
+			a, err := newAgent(cfg, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer a.close()
+			done := make(chan error, 1)
+			go func() { done <- a.loop(ctx) }()
+			c <- store.Batch{Updated: objects(t, clusterYAML)}
+			if setting == "" {
+				<-a.FirstInForce()
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err := <-done; !errors.Is(err, dataplane.ErrUnsupported) || !strings.Contains(err.Error(), setting) {
+				t.Errorf("got %v, want that %s is not supported", err, setting)
+			}
+			if len(k.steps) > 0 {
+				t.Error("something is in force")
+			}
+		})
+	}
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,6 +12,8 @@ import (
 	"github.com/tierwall/tierwall/internal/agent/component"
 	"github.com/tierwall/tierwall/internal/agent/gctune"
 	"github.com/tierwall/tierwall/internal/agent/model"
+	"github.com/tierwall/tierwall/internal/backoff"
+	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -20,13 +23,13 @@ type inputs struct {
 	batches <-chan store.Batch
 	ended   chan error // the end of the watch of the store, once
 	retry   *time.Timer
-	pause   time.Duration // before the next retry
+	pause   backoff.Backoff // before the next retry
 }
 
-// loop takes steps in until the context or the store ends.
+// loop takes batches in until the context or the store ends.
 func (a *agent) loop(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	in := &inputs{retry: time.NewTimer(time.Hour), pause: a.cfg.retryPause}
+	in := &inputs{retry: time.NewTimer(time.Hour), pause: backoff.Backoff{Min: a.cfg.retryPause, Max: maxRetry}}
 	in.retry.Stop()
 	in.batches, in.ended = follow(ctx, a.cfg.Source)
 	defer func() {
@@ -43,8 +46,11 @@ func (a *agent) loop(ctx context.Context) error {
 	}
 	check := time.NewTicker(a.cfg.CheckInterval)
 	defer check.Stop()
-	meddled := a.notifications(ctx)
+	external := a.externalChanges(ctx)
 	for {
+		if errors.Is(a.behind, dataplane.ErrUnsupported) {
+			return a.behind // no try will change that
+		}
 		a.busy.Store(0)
 		select {
 		case <-ctx.Done():
@@ -72,7 +78,7 @@ func (a *agent) loop(ctx context.Context) error {
 			a.attempt(ctx, in, component.Step{}, false)
 		case <-check.C:
 			a.onCheck(ctx, in)
-		case <-meddled:
+		case <-external:
 			a.onCheck(ctx, in)
 		}
 	}
@@ -89,11 +95,11 @@ func (a *agent) attempt(ctx context.Context, in *inputs, s component.Step, first
 	if a.behind == nil {
 		a.behind = a.step(ctx, s)
 		if a.behind == nil {
-			in.pause = a.cfg.retryPause
+			in.pause.Reset()
 		} else {
-			a.log.Error("the kernel does not hold the present policy; trying again", "error", a.behind, "in", in.pause)
-			in.retry.Reset(in.pause)
-			in.pause = min(2*in.pause, maxRetry)
+			pause := in.pause.Next()
+			a.log.Error("the kernel does not hold the present policy; trying again", "error", a.behind, "in", pause)
+			in.retry.Reset(pause)
 		}
 	}
 	for _, c := range a.components {
@@ -101,12 +107,12 @@ func (a *agent) attempt(ctx context.Context, in *inputs, s component.Step, first
 	}
 }
 
-// onBatch takes a step of the store in, and all steps that wait behind it.
+// onBatch takes in a batch of the store with all its parts, and all that wait behind it.
 func (a *agent) onBatch(ctx context.Context, in *inputs, b store.Batch) error {
 	first := !a.Complete()
 	var reports []report
 	for taken := true; taken; b, taken = poll(in.batches) {
-		whole, err := a.takeStep(ctx, in, b, &reports)
+		whole, err := a.takeParts(ctx, in, b, &reports)
 		if err != nil || !whole {
 			return err
 		}
@@ -120,9 +126,9 @@ func (a *agent) onBatch(ctx context.Context, in *inputs, b store.Batch) error {
 	return nil
 }
 
-// takeStep takes a step in with all its parts. It is not whole if the agent or the
+// takeParts takes in a batch with all its parts. It is not whole if the agent or the
 // store ends in its midst.
-func (a *agent) takeStep(ctx context.Context, in *inputs, b store.Batch, reports *[]report) (whole bool, err error) {
+func (a *agent) takeParts(ctx context.Context, in *inputs, b store.Batch, reports *[]report) (whole bool, err error) {
 	first, objects := !a.Complete(), 0
 	for {
 		objects += len(b.Updated)

@@ -47,7 +47,7 @@ func play(role string) int {
 	packets, logging := OpenPacketLog(DefaultLogGroup, 0, log)
 	cfg := Config{
 		Source: source, Node: "here", RunDir: os.Getenv("RUN_DIR"), MetricsAddr: "127.0.0.1:9098",
-		CheckInterval: time.Hour, Open: OpenKernel(log, logging, testHostSettings()), Meddling: Meddling, Log: log, Version: "test",
+		CheckInterval: time.Hour, Open: OpenKernel(log, logging, testHostSettings()), ExternalChanges: WatchExternalChanges, Log: log, Version: "test",
 	}
 	cfg.Host = testHostSettings()
 	cfg.APIServer, _ = netip.ParseAddrPort(os.Getenv("API_SERVER")) // of one test

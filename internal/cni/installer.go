@@ -12,6 +12,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"github.com/tierwall/tierwall/internal/backoff"
 	"github.com/tierwall/tierwall/internal/cni/wire"
 )
 
@@ -23,8 +24,8 @@ const (
 	// Between two repairs, the first one excepted, the time doubles from one to the other:
 	// another program may want the configuration to be without the plugin.
 	minPause, maxPause = time.Second, time.Minute
-	// calm is the time without repairs after which there is no pause before the next.
-	calm = 5 * time.Minute
+	// calmAfter is the time without repairs after which there is no pause before the next.
+	calmAfter = 5 * time.Minute
 )
 
 // InstallerConfig says what is installed, and where.
@@ -47,14 +48,13 @@ type InstallerConfig struct {
 type Installer struct {
 	cfg   InstallerConfig
 	entry []byte // the plugin's entry in a configuration
-	// pauses are minPause and maxPause.
-	pauses [2]time.Duration
 
 	mu      sync.Mutex
 	status  InstallStatus
-	program os.FileInfo // of the installed program, as it was when it was compared
-	pause   time.Duration
-	last    time.Time // of the last repair
+	program os.FileInfo     // of the installed program, as it was when it was compared
+	backoff backoff.Backoff // between two repairs
+	pause   time.Duration   // before the next one
+	last    time.Time       // of the last repair
 }
 
 // NewInstaller returns an installer that has done nothing yet. It fails if the
@@ -84,7 +84,7 @@ func NewInstaller(cfg InstallerConfig) (*Installer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Installer{cfg: cfg, entry: entry, pauses: [2]time.Duration{minPause, maxPause}, status: InstallStatus{Error: "nothing was tried yet"}}, nil
+	return &Installer{cfg: cfg, entry: entry, backoff: backoff.Backoff{Min: minPause, Max: maxPause}, status: InstallStatus{Error: "nothing was tried yet"}}, nil
 }
 
 func setDefault(s *string, value string) {
@@ -214,13 +214,11 @@ func (i *Installer) look() time.Duration {
 // repaired sets the pause before the next repair.
 func (i *Installer) repaired() {
 	now := time.Now()
-	switch {
-	case now.Sub(i.last) > calm:
+	if now.Sub(i.last) > calmAfter {
+		i.backoff.Reset()
 		i.pause = 0
-	case i.pause == 0:
-		i.pause = i.pauses[0]
-	default:
-		i.pause = min(2*i.pause, i.pauses[1])
+	} else {
+		i.pause = i.backoff.Next()
 	}
 	i.last = now
 }

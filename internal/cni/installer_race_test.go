@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/tierwall/tierwall/internal/backoff"
 )
 
 // TestInstallProperty holds for any directory of configurations that Uninstall after Install
@@ -97,7 +99,7 @@ func TestInstallRace(t *testing.T) {
 func TestRun(t *testing.T) {
 	h := newHost(t, nil)
 	i := h.installer(t)
-	i.pauses = [2]time.Duration{time.Millisecond, time.Millisecond}
+	i.backoff = backoff.Backoff{Min: time.Millisecond, Max: time.Millisecond}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- i.Run(ctx) }()

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tierwall/tierwall/internal/backoff"
 )
 
 // TestReadOnly holds that an installer that may not write says so, leaves everything as it is and goes on trying: what a
@@ -18,7 +20,7 @@ func TestReadOnly(t *testing.T) {
 	writable := readOnly(t, h.conf)
 	before := h.files(t)
 	i := h.installer(t)
-	i.pauses = [2]time.Duration{time.Millisecond, time.Millisecond}
+	i.backoff = backoff.Backoff{Min: time.Millisecond, Max: time.Millisecond}
 	_, _, err := i.Install()
 	if err == nil || !strings.Contains(err.Error(), "read-only file system") || !strings.Contains(err.Error(), h.conf) {
 		t.Errorf("the error is %v: expected one that names %s and says that it is read-only", err, h.conf)

@@ -24,7 +24,7 @@ type pods struct {
 	// linkExists reports whether this host has an interface with the number.
 	linkExists func(index int) (bool, error)
 
-	turns turns
+	locks keyedMutex
 
 	mu      sync.Mutex
 	records map[wire.Attachment]Record
@@ -88,11 +88,11 @@ func (p *pods) record(a wire.Attachment) (Record, bool) {
 // add returns when the pod is enforced for and on record. If it is not in time, nothing
 // stays of it; with keep, everything does.
 func (p *pods) add(ctx context.Context, pod Pod, keep bool) error {
-	mine, release, err := p.turns.take(ctx, pod.Attachment)
+	mine, unlock, err := p.locks.lock(ctx, pod.Attachment)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer unlock()
 	p.count(1)
 	defer p.count(-1)
 	if r, ok := p.record(pod.Attachment); ok && r.PodID != pod.PodID {
@@ -100,7 +100,7 @@ func (p *pods) add(ctx context.Context, pod Pod, keep bool) error {
 	}
 	pod = p.checkLink(pod)
 	for _, other := range p.claim(pod) {
-		if err := p.displace(mine, other, pod); err != nil {
+		if err := p.evict(mine, other, pod); err != nil {
 			return p.giveUp(mine, pod.PodID, err)
 		}
 	}
@@ -109,7 +109,7 @@ func (p *pods) add(ctx context.Context, pod Pod, keep bool) error {
 	if late && !(keep && errors.Is(context.Cause(mine), context.DeadlineExceeded)) {
 		return p.giveUp(mine, pod.PodID, err)
 	}
-	err = because(mine, err)
+	err = withCause(mine, err)
 	r := Record{Pod: pod, Since: time.Now(), Late: late}
 	if failed := p.dir.Write(r); failed != nil && !keep {
 		return p.giveUp(mine, pod.PodID, failed)
@@ -121,7 +121,7 @@ func (p *pods) add(ctx context.Context, pod Pod, keep bool) error {
 }
 
 // keep takes a record in, and its addresses, unless another pod is just being given them: that one
-// waits for the turn to forget this one.
+// waits for the lock to forget this one.
 func (p *pods) keep(r Record) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -139,11 +139,11 @@ func (p *pods) giveUp(ctx context.Context, id PodID, err error) error {
 	if !errors.Is(context.Cause(ctx), ErrStopping) && !errors.Is(err, ErrStopping) {
 		p.drop(context.WithoutCancel(ctx), id)
 	}
-	return because(ctx, err)
+	return withCause(ctx, err)
 }
 
-// because adds to an error why the context has ended, if it has.
-func because(ctx context.Context, err error) error {
+// withCause adds to an error why the context has ended, if it has.
+func withCause(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
 	switch {
 	case err == nil || cause == nil || errors.Is(err, cause):
@@ -157,7 +157,7 @@ func because(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", cause, err)
 }
 
-// drop forgets a pod. The caller has the turn.
+// drop forgets a pod. The caller holds the lock of its attachment.
 func (p *pods) drop(ctx context.Context, id PodID) {
 	p.enforcer.Forget(ctx, id)
 	if err := p.dir.Remove(id.Attachment); err != nil {
@@ -204,13 +204,13 @@ func (p *pods) claim(pod Pod) []wire.Attachment {
 	return before
 }
 
-// displace forgets a pod whose address another one has now.
-func (p *pods) displace(ctx context.Context, other wire.Attachment, now Pod) error {
-	mine, release, err := p.turns.take(ctx, other)
+// evict forgets a pod whose address another one has now.
+func (p *pods) evict(ctx context.Context, other wire.Attachment, now Pod) error {
+	mine, unlock, err := p.locks.lock(ctx, other)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer unlock()
 	if r, ok := p.record(other); ok {
 		p.log.Info("the end of a pod was not told: its address belongs to another one now", "pod", r.PodID, "now", now.PodID)
 		p.drop(context.WithoutCancel(mine), r.PodID)
@@ -220,11 +220,11 @@ func (p *pods) displace(ctx context.Context, other wire.Attachment, now Pod) err
 
 // del forgets the pod of an attachment, which need not be known.
 func (p *pods) del(ctx context.Context, a wire.Attachment) error {
-	mine, release, err := p.turns.take(ctx, a)
+	mine, unlock, err := p.locks.lock(ctx, a)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer unlock()
 	if r, ok := p.record(a); ok {
 		p.drop(context.WithoutCancel(mine), r.PodID)
 		return nil
@@ -235,11 +235,11 @@ func (p *pods) del(ctx context.Context, a wire.Attachment) error {
 
 // check says whether a pod that runs is on record as it is, and enforced for.
 func (p *pods) check(ctx context.Context, pod Pod) error {
-	mine, release, err := p.turns.take(ctx, pod.Attachment)
+	mine, unlock, err := p.locks.lock(ctx, pod.Attachment)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer unlock()
 	r, ok := p.record(pod.Attachment)
 	switch {
 	case !ok:
@@ -249,16 +249,16 @@ func (p *pods) check(ctx context.Context, pod Pod) error {
 	case !slices.Equal(r.Addrs, pod.Addrs):
 		return fmt.Errorf("pod %s is on record with addresses %v, not %v", pod.PodID, r.Addrs, pod.Addrs)
 	}
-	return because(mine, p.enforcer.Ensure(mine, r.Pod))
+	return withCause(mine, p.enforcer.Ensure(mine, r.Pod))
 }
 
 // dropIf forgets a pod if its record is still the one that the caller has seen.
 func (p *pods) dropIf(ctx context.Context, r Record) bool {
-	mine, release, err := p.turns.take(ctx, r.Attachment)
+	mine, unlock, err := p.locks.lock(ctx, r.Attachment)
 	if err != nil {
 		return false
 	}
-	defer release()
+	defer unlock()
 	if now, ok := p.record(r.Attachment); !ok || !now.Since.Equal(r.Since) {
 		return false
 	}

@@ -59,8 +59,8 @@ func consistent(p *pods, k *tables) error {
 	if diff := cmp.Diff(owners, p.owners, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		return fmt.Errorf("-owners by records +owners:\n%s", diff)
 	}
-	if len(p.turns.held) > 0 || p.waiting != 0 || len(k.both) > 0 {
-		return fmt.Errorf("turns %v, %d wait, both %v", p.turns.held, p.waiting, k.both)
+	if len(p.locks.holders) > 0 || p.waiting != 0 || len(k.both) > 0 {
+		return fmt.Errorf("locks %v, %d wait, both %v", p.locks.holders, p.waiting, k.both)
 	}
 	return nil
 }

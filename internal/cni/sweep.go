@@ -71,11 +71,11 @@ func (p *pods) sweep(ctx context.Context) {
 // adopt takes a pod in that a plugin has started without the agent, as failurePolicy
 // "open" allows.
 func (p *pods) adopt(ctx context.Context, r Record) {
-	mine, release, err := p.turns.take(ctx, r.Attachment)
+	mine, unlock, err := p.locks.lock(ctx, r.Attachment)
 	if err != nil {
 		return
 	}
-	defer release()
+	defer unlock()
 	if !p.dir.Has(r.Attachment) {
 		return // it has ended just now
 	}

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// Fact is what an answer states: the name has the address for so long. For the
+// Record is what an answer states: the name has the address for so long. For the
 // names along a chain of aliases (CNAME), that is as long as all of the rest of the
 // chain holds.
-type Fact struct {
+type Record struct {
 	Name string // in normal form: see Domain
 	Addr netip.Addr
 	TTL  time.Duration
@@ -30,12 +30,12 @@ const (
 // Answer reads messages; it is used again and again, so that reading makes little
 // garbage. The zero value is ready. It is not safe for concurrent use.
 type Answer struct {
-	// Facts is what the last message states: of the name that was asked for, and of
+	// Records is what the last message states: of the name that was asked for, and of
 	// its aliases. Records about anything else are passed over.
-	Facts []Fact
+	Records []Record
 
 	aliases map[string]alias
-	addrs   []Fact
+	addrs   []Record
 	chain   []alias // from the name that was asked for, with the names themselves
 }
 
@@ -45,9 +45,9 @@ type alias struct {
 }
 
 // Parse reads one message as DNS servers send it. Whatever the bytes are, it gives
-// facts or an error. What a message says before it is cut off counts.
+// records or an error. What a message says before it is cut off counts.
 func (a *Answer) Parse(msg []byte) error {
-	a.Facts, a.addrs = a.Facts[:0], a.addrs[:0]
+	a.Records, a.addrs = a.Records[:0], a.addrs[:0]
 	clear(a.aliases)
 	var p dnsmessage.Parser
 	h, err := p.Start(msg)
@@ -71,18 +71,18 @@ func (a *Answer) Parse(msg []byte) error {
 	if !ok {
 		return ErrNoAnswer
 	}
-	if err := a.records(&p); err != nil && !h.Truncated {
+	if err := a.readAnswers(&p); err != nil && !h.Truncated {
 		return fmt.Errorf("answer: %w", err)
 	}
 	a.follow(asked)
-	if len(a.Facts) == 0 {
+	if len(a.Records) == 0 {
 		return ErrNoAnswer
 	}
 	return nil
 }
 
-// records reads the answer section.
-func (a *Answer) records(p *dnsmessage.Parser) error {
+// readAnswers reads the answer section.
+func (a *Answer) readAnswers(p *dnsmessage.Parser) error {
 	for range maxRecords {
 		h, err := p.AnswerHeader()
 		if errors.Is(err, dnsmessage.ErrSectionDone) {
@@ -108,13 +108,13 @@ func (a *Answer) records(p *dnsmessage.Parser) error {
 			if err != nil {
 				return err
 			}
-			a.addrs = append(a.addrs, Fact{name, netip.AddrFrom4(r.A), time.Duration(h.TTL)})
+			a.addrs = append(a.addrs, Record{name, netip.AddrFrom4(r.A), time.Duration(h.TTL)})
 		case dnsmessage.TypeAAAA:
 			r, err := p.AAAAResource()
 			if err != nil {
 				return err
 			}
-			a.addrs = append(a.addrs, Fact{name, netip.AddrFrom16(r.AAAA).Unmap(), time.Duration(h.TTL)})
+			a.addrs = append(a.addrs, Record{name, netip.AddrFrom16(r.AAAA).Unmap(), time.Duration(h.TTL)})
 		case dnsmessage.TypeCNAME:
 			r, err := p.CNAMEResource()
 			if err != nil {
@@ -138,7 +138,7 @@ func (a *Answer) records(p *dnsmessage.Parser) error {
 	return nil
 }
 
-// follow turns records into facts: of the name that was asked for, and of each
+// follow finds the records that count among those of a message: of the name that was asked for, and of each
 // alias between it and the addresses.
 func (a *Answer) follow(name string) {
 	a.chain = a.chain[:0]
@@ -163,7 +163,7 @@ func (a *Answer) follow(name string) {
 			if i < len(a.chain)-1 {
 				ttl = min(ttl, c.ttl)
 			}
-			a.Facts = append(a.Facts, Fact{c.name, r.Addr, seconds(ttl)})
+			a.Records = append(a.Records, Record{c.name, r.Addr, seconds(ttl)})
 		}
 	}
 }

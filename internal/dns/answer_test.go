@@ -41,8 +41,8 @@ func answer(t testing.TB, name string, typ uint16, change func(*miekg.Msg), reco
 	return b
 }
 
-func factOf(name, addr string, seconds int) Fact {
-	return Fact{name, netip.MustParseAddr(addr), time.Duration(seconds) * time.Second}
+func recordOf(name, addr string, seconds int) Record {
+	return Record{name, netip.MustParseAddr(addr), time.Duration(seconds) * time.Second}
 }
 
 func TestParseAnswer(t *testing.T) {
@@ -50,29 +50,29 @@ func TestParseAnswer(t *testing.T) {
 	for _, tt := range []struct {
 		what    string
 		msg     []byte
-		want    []Fact
+		want    []Record
 		wantErr error // nil: there are facts
 	}{
-		{"an address", answer(t, "www.example.", miekg.TypeA, edns, "WWW.Example. 60 IN A 192.0.2.1"), []Fact{factOf("www.example", "192.0.2.1", 60)}, nil},
+		{"an address", answer(t, "www.example.", miekg.TypeA, edns, "WWW.Example. 60 IN A 192.0.2.1"), []Record{recordOf("www.example", "192.0.2.1", 60)}, nil},
 		{"two of IPv6", answer(t, "www.example.", miekg.TypeAAAA, nil, "www.example. 60 IN AAAA 2001:db8::1", "www.example. 30 IN AAAA 2001:db8::2"),
-			[]Fact{factOf("www.example", "2001:db8::1", 60), factOf("www.example", "2001:db8::2", 30)}, nil},
-		{"an IPv4 address as IPv6", answer(t, "www.example.", miekg.TypeAAAA, nil, "www.example. 60 IN AAAA ::ffff:192.0.2.1"), []Fact{factOf("www.example", "192.0.2.1", 60)}, nil},
+			[]Record{recordOf("www.example", "2001:db8::1", 60), recordOf("www.example", "2001:db8::2", 30)}, nil},
+		{"an IPv4 address as IPv6", answer(t, "www.example.", miekg.TypeAAAA, nil, "www.example. 60 IN AAAA ::ffff:192.0.2.1"), []Record{recordOf("www.example", "192.0.2.1", 60)}, nil},
 		{"aliases: each holds as long as all behind it", answer(t, "a.example.", miekg.TypeA, edns,
 			"a.example. 300 IN CNAME b.example.", "b.example. 20 IN CNAME c.example.", "c.example. 60 IN A 192.0.2.1"),
-			[]Fact{factOf("c.example", "192.0.2.1", 60), factOf("b.example", "192.0.2.1", 20), factOf("a.example", "192.0.2.1", 20)}, nil},
+			[]Record{recordOf("c.example", "192.0.2.1", 60), recordOf("b.example", "192.0.2.1", 20), recordOf("a.example", "192.0.2.1", 20)}, nil},
 		{"aliases in any order", answer(t, "a.example.", miekg.TypeA, nil,
 			"c.example. 60 IN A 192.0.2.1", "b.example. 300 IN CNAME c.example.", "a.example. 10 IN CNAME b.example."),
-			[]Fact{factOf("c.example", "192.0.2.1", 60), factOf("b.example", "192.0.2.1", 60), factOf("a.example", "192.0.2.1", 10)}, nil},
+			[]Record{recordOf("c.example", "192.0.2.1", 60), recordOf("b.example", "192.0.2.1", 60), recordOf("a.example", "192.0.2.1", 10)}, nil},
 		{"what was not asked for", answer(t, "a.example.", miekg.TypeA, nil, "a.example. 60 IN A 192.0.2.1", "bank.example. 60 IN A 192.0.2.66"),
-			[]Fact{factOf("a.example", "192.0.2.1", 60)}, nil},
+			[]Record{recordOf("a.example", "192.0.2.1", 60)}, nil},
 		{"additional records", answer(t, "a.example.", miekg.TypeA, func(m *miekg.Msg) {
 			rr, _ := miekg.NewRR("bank.example. 60 IN A 192.0.2.66")
 			m.Extra, m.Ns = append(m.Extra, rr), append(m.Ns, rr)
-		}, "a.example. 60 IN A 192.0.2.1"), []Fact{factOf("a.example", "192.0.2.1", 60)}, nil},
+		}, "a.example. 60 IN A 192.0.2.1"), []Record{recordOf("a.example", "192.0.2.1", 60)}, nil},
 		{"other types in between", answer(t, "a.example.", miekg.TypeANY, nil, "a.example. 60 IN TXT \"x\"", "a.example. 60 IN MX 1 m.example.", "a.example. 60 IN A 192.0.2.1"),
-			[]Fact{factOf("a.example", "192.0.2.1", 60)}, nil},
-		{"a time that is none", answer(t, "a.example.", miekg.TypeA, nil, "a.example. 4294967295 IN A 192.0.2.1"), []Fact{factOf("a.example", "192.0.2.1", 0)}, nil},
-		{"truncated", answer(t, "a.example.", miekg.TypeA, func(m *miekg.Msg) { m.Truncated = true }, "a.example. 60 IN A 192.0.2.1"), []Fact{factOf("a.example", "192.0.2.1", 60)}, nil},
+			[]Record{recordOf("a.example", "192.0.2.1", 60)}, nil},
+		{"a time that is none", answer(t, "a.example.", miekg.TypeA, nil, "a.example. 4294967295 IN A 192.0.2.1"), []Record{recordOf("a.example", "192.0.2.1", 0)}, nil},
+		{"truncated", answer(t, "a.example.", miekg.TypeA, func(m *miekg.Msg) { m.Truncated = true }, "a.example. 60 IN A 192.0.2.1"), []Record{recordOf("a.example", "192.0.2.1", 60)}, nil},
 		{"an alias of itself", answer(t, "a.example.", miekg.TypeA, nil, "a.example. 60 IN CNAME b.example.", "b.example. 60 IN CNAME a.example.", "a.example. 60 IN A 192.0.2.1"), nil, ErrNoAnswer},
 		{"an alias that leads nowhere", answer(t, "a.example.", miekg.TypeA, nil, "a.example. 60 IN CNAME b.example."), nil, ErrNoAnswer},
 		{"an alias that is no name of a host, and an address beside it", answer(t, "a.example.", miekg.TypeA, nil, "a.example. 60 IN A 192.0.2.1", "a.example. 60 IN CNAME *.example."), nil, ErrNoAnswer},
@@ -91,7 +91,7 @@ func TestParseAnswer(t *testing.T) {
 		if !errors.Is(err, tt.wantErr) || (err == nil) != (tt.wantErr == nil) {
 			t.Errorf("%s: %v, want %v", tt.what, err, tt.wantErr)
 		}
-		if d := cmp.Diff(tt.want, slices.Clone(a.Facts), compareAddrs); d != "" && tt.wantErr == nil {
+		if d := cmp.Diff(tt.want, slices.Clone(a.Records), compareAddrs); d != "" && tt.wantErr == nil {
 			t.Errorf("%s (-want +got):\n%s", tt.what, d)
 		}
 	}
@@ -111,13 +111,13 @@ func TestParseBrokenAnswers(t *testing.T) {
 			broken := slices.Clone(whole)
 			broken[n] = b
 			_ = a.Parse(broken)
-			if len(a.Facts) > 6 {
-				t.Errorf("byte %d as %#x: %d facts", n, b, len(a.Facts))
+			if len(a.Records) > 6 {
+				t.Errorf("byte %d as %#x: %d records", n, b, len(a.Records))
 			}
 		}
 	}
-	if err := a.Parse(whole); err != nil || len(a.Facts) != 6 {
-		t.Errorf("afterwards: %v, %v", err, a.Facts)
+	if err := a.Parse(whole); err != nil || len(a.Records) != 6 {
+		t.Errorf("afterwards: %v, %v", err, a.Records)
 	}
 }
 
@@ -133,15 +133,15 @@ func TestCompressionBomb(t *testing.T) {
 	for i := range 3500 {
 		records = append(records, fmt.Sprintf("%s 60 IN A 192.0.%d.%d", "a.example.", i>>8, i&255))
 	}
-	if err := a.Parse(answer(t, "a.example.", miekg.TypeA, nil, records...)); err != nil || len(a.Facts) != len(records) {
-		t.Errorf("a large answer: %v, %d facts", err, len(a.Facts))
+	if err := a.Parse(answer(t, "a.example.", miekg.TypeA, nil, records...)); err != nil || len(a.Records) != len(records) {
+		t.Errorf("a large answer: %v, %d records", err, len(a.Records))
 	}
 	var chain []string
 	for i := range 100 {
 		chain = append(chain, fmt.Sprintf("n%d.example. 60 IN CNAME n%d.example.", i, i+1))
 	}
 	if err := a.Parse(answer(t, "n0.example.", miekg.TypeA, nil, append(chain, "n100.example. 60 IN A 192.0.2.1")...)); !errors.Is(err, ErrNoAnswer) {
-		t.Errorf("a chain of 100 aliases: %v, %d facts", err, len(a.Facts))
+		t.Errorf("a chain of 100 aliases: %v, %d records", err, len(a.Records))
 	}
 }
 
@@ -156,7 +156,7 @@ func FuzzParseAnswer(f *testing.F) {
 		if len(msg) > 1<<16 || a.Parse(msg) != nil {
 			return
 		}
-		for _, fact := range a.Facts {
+		for _, fact := range a.Records {
 			if d, err := ParseDomain(fact.Name); err != nil && !strings.Contains(err.Error(), "'-'") || err == nil && d.Name != fact.Name {
 				t.Errorf("%q is no name in normal form: %v", fact.Name, err)
 			}
@@ -168,7 +168,7 @@ func FuzzParseAnswer(f *testing.F) {
 		if m.Unpack(msg) != nil {
 			return // it is stricter here and there
 		}
-		for _, fact := range a.Facts {
+		for _, fact := range a.Records {
 			if !slices.ContainsFunc(m.Answer, func(rr miekg.RR) bool {
 				switch r := rr.(type) {
 				case *miekg.A:

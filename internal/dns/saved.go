@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Saved is a fact as it is kept from one agent to the next, and shown to users.
+// Saved is a record as it is kept from one agent to the next, and shown to users.
 type Saved struct {
 	Name    string
 	Addr    netip.Addr
@@ -25,10 +25,10 @@ type Saved struct {
 	Client  netip.Addr // who got the answer that it was first in
 }
 
-// gone is when a fact expires that is no more.
+// gone is when a record expires that is no more.
 var gone = time.Unix(0, 0)
 
-// Fresh returns the facts that came, were extended by much or went since it was last
+// Fresh returns the records that came, were extended by much or went since it was last
 // called, in the order of events.
 func (t *Table) Fresh() []Saved {
 	fresh := t.fresh
@@ -36,11 +36,11 @@ func (t *Table) Fresh() []Saved {
 	return fresh
 }
 
-// Restore takes in facts of an earlier agent. They hold for a while even if their
+// Restore takes in records of an earlier agent. They hold for a while even if their
 // time is over: the connections that they stand for may be there still.
 func (t *Table) Restore(saved []Saved, now time.Time) {
 	for _, s := range saved {
-		if t.counts.Facts >= t.limits.Total {
+		if t.counts.Records >= t.limits.Total {
 			return
 		}
 		n := t.names[s.Name]
@@ -49,13 +49,13 @@ func (t *Table) Restore(saved []Saved, now time.Time) {
 			t.names[s.Name] = n
 			t.counts.Names++
 		}
-		if len(n.facts) >= t.limits.PerName || slices.ContainsFunc(n.facts, func(f fact) bool { return f.addr == s.Addr }) {
+		if len(n.records) >= t.limits.PerName || slices.ContainsFunc(n.records, func(f record) bool { return f.addr == s.Addr }) {
 			continue
 		}
 		expires := max(s.Expires.UnixNano(), now.Add(t.limits.Least).UnixNano())
 		expires = min(expires, now.Add(t.limits.Most).UnixNano())
-		n.facts = append(n.facts, fact{addr: s.Addr, expires: expires, saved: expires, client: t.client(s.Client)})
-		t.counts.Facts++
+		n.records = append(n.records, record{addr: s.Addr, expires: expires, saved: expires, client: t.client(s.Client)})
+		t.counts.Records++
 		t.noteExpiry(expires)
 		for _, set := range n.sets {
 			set.add(s.Addr)
@@ -63,12 +63,12 @@ func (t *Table) Restore(saved []Saved, now time.Time) {
 	}
 }
 
-// All returns every fact, by name and address.
+// All returns every record, by name and address.
 func (t *Table) All() []Saved {
-	out := make([]Saved, 0, t.counts.Facts)
+	out := make([]Saved, 0, t.counts.Records)
 	for _, text := range slices.Sorted(maps.Keys(t.names)) {
 		first := len(out)
-		for _, f := range t.names[text].facts {
+		for _, f := range t.names[text].records {
 			out = append(out, Saved{text, f.addr, time.Unix(0, f.expires), f.client.addr})
 		}
 		slices.SortFunc(out[first:], func(a, b Saved) int { return a.Addr.Compare(b.Addr) })
@@ -76,8 +76,8 @@ func (t *Table) All() []Saved {
 	return out
 }
 
-// Journal is the file that keeps facts from one agent to the next. It lies where
-// the kernel's tables live as long: until the machine restarts. Each line is a fact;
+// Journal is the file that keeps records from one agent to the next. It lies where
+// the kernel's tables live as long: until the machine restarts. Each line is a record;
 // the last one about a name and address counts, and one that was cut off by a crash
 // is passed over. Lines that do not count any more go when the file is written anew.
 type Journal struct {
@@ -91,7 +91,7 @@ const (
 	rewriteAt  = 10_000   // lines in vain
 )
 
-// OpenJournal reads the facts in a file, none if there is no file, and gives the
+// OpenJournal reads the records in a file, none if there is no file, and gives the
 // journal that goes on in it. Lines that are none of a journal's are passed over.
 func OpenJournal(path string) (*Journal, []Saved, error) {
 	j := &Journal{path: path}
@@ -103,11 +103,11 @@ func OpenJournal(path string) (*Journal, []Saved, error) {
 		return j, nil, fmt.Errorf("learned addresses: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	type factKey struct {
+	type recordKey struct {
 		name string
 		addr netip.Addr
 	}
-	known := map[factKey]int{}
+	known := map[recordKey]int{}
 	var all []Saved
 	lines := bufio.NewScanner(io.LimitReader(f, maxJournal))
 	for lines.Scan() {
@@ -116,7 +116,7 @@ func OpenJournal(path string) (*Journal, []Saved, error) {
 		if !ok {
 			continue
 		}
-		k := factKey{s.Name, s.Addr}
+		k := recordKey{s.Name, s.Addr}
 		if i, again := known[k]; again {
 			all[i] = s
 			continue
@@ -154,7 +154,7 @@ func appendSaved(b []byte, s Saved) []byte {
 	return append(s.Client.AppendTo(b), '\n')
 }
 
-// Note writes facts down. all gives every fact there is, for when the file has to
+// Note writes records down. all gives every record there is, for when the file has to
 // be written anew: that is one atomic step.
 func (j *Journal) Note(fresh []Saved, all func() []Saved) error {
 	if len(fresh) == 0 {

@@ -68,7 +68,7 @@ func TestJournal(t *testing.T) {
 		}
 	}
 	if _, saved = open(); len(saved) != len(many) {
-		t.Errorf("%d facts, want %d", len(saved), len(many))
+		t.Errorf("%d records, want %d", len(saved), len(many))
 	}
 	if info, err := os.Stat(path); err != nil || info.Size() > 3*rewriteAt*40 {
 		t.Errorf("the file grows: %d bytes, %v", info.Size(), err)
@@ -114,7 +114,7 @@ func FuzzOpenJournal(f *testing.F) {
 		table.SetDomains(setKey("s"), setOf("s", "*.example"))
 		table.Restore(saved, start)
 		if got := len(table.All()); got > len(saved) {
-			t.Errorf("%d facts of %d", got, len(saved))
+			t.Errorf("%d records of %d", got, len(saved))
 		}
 	})
 }

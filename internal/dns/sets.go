@@ -143,8 +143,8 @@ func (t *Table) joinBelow(s *learnedSet) {
 // join makes a name one of a set's.
 func (n *name) join(s *learnedSet) {
 	n.sets = append(n.sets, s)
-	for i := range n.facts {
-		s.add(n.facts[i].addr)
+	for i := range n.records {
+		s.add(n.records[i].addr)
 	}
 }
 

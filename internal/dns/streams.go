@@ -10,8 +10,8 @@ import (
 // length before it. It sees one direction only. Its memory is bounded: in what it
 // has no room for, no messages are found. The zero value is ready.
 type Streams struct {
-	open map[streamKey]*stream
-	held int // bytes
+	open     map[streamKey]*stream
+	buffered int // bytes
 }
 
 type streamKey struct{ server, client netip.AddrPort }
@@ -36,7 +36,7 @@ type segment struct {
 
 const (
 	maxStreams  = 1024
-	maxHeld     = 8 << 20 // bytes, of all streams
+	maxTotal    = 8 << 20 // bytes, of all streams
 	maxBuffered = 2 + 1<<16
 	maxEarly    = 16 // segments
 	streamIdle  = 30 * time.Second
@@ -106,9 +106,9 @@ func (s *Streams) drop(key streamKey) {
 
 // empty returns up what a stream holds of messages that are not whole.
 func (s *Streams) empty(st *stream) {
-	s.held -= len(st.buf)
+	s.buffered -= len(st.buf)
 	for _, e := range st.early {
-		s.held -= len(e.data)
+		s.buffered -= len(e.data)
 	}
 	st.buf, st.early = nil, nil
 }
@@ -117,11 +117,11 @@ func (s *Streams) empty(st *stream) {
 func (s *Streams) take(st *stream, seq uint32, data []byte, message func([]byte)) bool {
 	switch ahead := int32(seq - st.next); {
 	case ahead > 0:
-		if len(st.early) >= maxEarly || s.held+len(data) > maxHeld {
+		if len(st.early) >= maxEarly || s.buffered+len(data) > maxTotal {
 			return false
 		}
 		st.early = append(st.early, segment{seq, append([]byte(nil), data...)})
-		s.held += len(data)
+		s.buffered += len(data)
 		return true
 	case ahead < 0:
 		again := -int64(ahead)
@@ -136,7 +136,7 @@ func (s *Streams) take(st *stream, seq uint32, data []byte, message func([]byte)
 	for i := range st.early {
 		if e := st.early[i]; int32(e.seq-st.next) <= 0 {
 			st.early = append(st.early[:i], st.early[i+1:]...)
-			s.held -= len(e.data)
+			s.buffered -= len(e.data)
 			return s.take(st, e.seq, e.data, message)
 		}
 	}
@@ -146,7 +146,7 @@ func (s *Streams) take(st *stream, seq uint32, data []byte, message func([]byte)
 // append goes on in a stream.
 func (s *Streams) append(st *stream, data []byte, message func([]byte)) bool {
 	st.next += uint32(len(data)) //nolint:gosec // of one packet
-	s.held += len(data)
+	s.buffered += len(data)
 	st.buf = append(st.buf, data...)
 	rest := st.buf
 	for len(rest) >= 2 {
@@ -157,7 +157,7 @@ func (s *Streams) append(st *stream, data []byte, message func([]byte)) bool {
 		message(rest[2:n])
 		rest = rest[n:]
 	}
-	s.held -= len(st.buf) - len(rest)
+	s.buffered -= len(st.buf) - len(rest)
 	st.buf = append(st.buf[:0], rest...)
-	return len(rest) < maxBuffered && s.held <= maxHeld
+	return len(rest) < maxBuffered && s.buffered <= maxTotal
 }

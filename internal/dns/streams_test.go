@@ -64,8 +64,8 @@ func TestStreams(t *testing.T) {
 		if g := s.Add(segmentOf(isn+uint32(len(wire)), flagFIN, wire[len(wire)-1:]), start, message); g != uint64(len(want)) || len(got) != len(want) {
 			t.Errorf("the end sent again waits for %d, want %d", g, len(want))
 		}
-		if s.held != 0 {
-			t.Errorf("%d bytes are left", s.held)
+		if s.buffered != 0 {
+			t.Errorf("%d bytes are left", s.buffered)
 		}
 	})
 }
@@ -84,8 +84,8 @@ func TestStreamsAreBounded(t *testing.T) {
 			s.Add(p, start, none)
 		}
 	}
-	if len(s.open) > maxStreams || s.held > maxHeld {
-		t.Errorf("%d streams, %d bytes", len(s.open), s.held)
+	if len(s.open) > maxStreams || s.buffered > maxTotal {
+		t.Errorf("%d streams, %d bytes", len(s.open), s.buffered)
 	}
 	late := start.Add(2 * streamIdle)
 	s.Add(segmentOf(7, flagSYN, nil), late, none)
@@ -112,8 +112,8 @@ func FuzzPacket(f *testing.F) {
 		p.TCP = true
 		s.Add(&p, start, func([]byte) uint64 { return 0 })
 		s.Add(&p, start, func([]byte) uint64 { return 0 })
-		if s.held < 0 || s.held > 2*len(b) {
-			t.Errorf("%d bytes held of %d", s.held, len(b))
+		if s.buffered < 0 || s.buffered > 2*len(b) {
+			t.Errorf("%d bytes buffered of %d", s.buffered, len(b))
 		}
 	})
 }

@@ -12,12 +12,12 @@ type Limits struct {
 	// PerName is how many addresses a name has at most: when another comes, the one
 	// that would expire first goes.
 	PerName int
-	// PerClient is how many facts the answers to one endpoint may bring: others are
+	// PerClient is how many records the answers to one endpoint may bring: others are
 	// not learned from its answers until some of them have expired.
 	PerClient int
-	// Total is how many facts there are at most; beyond that none is learned.
+	// Total is how many records there are at most; beyond that none is learned.
 	Total int
-	// Least is how long a fact holds at least, whatever its record says, and Most
+	// Least is how long a record holds at least, whatever its TTL says, and Most
 	// how long at most.
 	Least, Most time.Duration
 }
@@ -32,15 +32,15 @@ var DefaultLimits = Limits{
 
 // Counts sums up what a table did since it was made, and holds now.
 type Counts struct {
-	Names, Facts int
-	// Learned are new facts, Refreshed those that were known, Expired those that ended.
+	Names, Records int
+	// Learned are new records, Refreshed those that were known, Expired those that ended.
 	Learned, Refreshed, Expired uint64
-	// OverName, OverClient and OverTotal are facts that went, or were not learned,
+	// OverName, OverClient and OverTotal are records that went, or were not learned,
 	// for the limits of that name.
 	OverName, OverClient, OverTotal uint64
 }
 
-// Table is the facts about the names of the domains in use, and the sets that they
+// Table is the records about the names of the domains in use, and the sets that they
 // lead to. It is not safe for concurrent use.
 //
 // Whatever is new has a generation, which Flush tells: whoever brings what was
@@ -53,19 +53,19 @@ type Table struct {
 	counts  Counts
 
 	generation uint64  // of what the next Flush gives
-	earliest   int64   // no fact expires before; Unix nanoseconds, 0 for unknown
+	earliest   int64   // no record expires before; Unix nanoseconds, 0 for unknown
 	fresh      []Saved // to be saved
 }
 
-// name is what is known of a name. It is there as long as it has facts.
+// name is what is known of a name. It is there as long as it has records.
 type name struct {
-	text  string
-	facts []fact
-	sets  []*learnedSet // those whose domains hold it, once for each such domain
+	text    string
+	records []record
+	sets    []*learnedSet // those whose domains hold it, once for each such domain
 }
 
-// fact is one address of a name.
-type fact struct {
+// record is one address of a name.
+type record struct {
 	addr       netip.Addr
 	expires    int64 // Unix nanoseconds
 	saved      int64 // what was given out to be saved
@@ -75,8 +75,8 @@ type fact struct {
 
 // client is who got answers: an endpoint, by its address.
 type client struct {
-	addr  netip.Addr
-	facts int
+	addr    netip.Addr
+	records int
 }
 
 // NewTable makes an empty table.
@@ -86,14 +86,14 @@ func NewTable(l Limits) *Table {
 
 // Learn takes in what an answer to a client states of names of domains in use. It
 // gives the generation that must be in force before the client can rely on all of it.
-func (t *Table) Learn(facts []Fact, to netip.Addr, now time.Time) (generation uint64) {
-	for _, f := range facts {
+func (t *Table) Learn(records []Record, to netip.Addr, now time.Time) (generation uint64) {
+	for _, f := range records {
 		generation = max(generation, t.learn(f, to, now.UnixNano()))
 	}
 	return generation
 }
 
-func (t *Table) learn(f Fact, to netip.Addr, now int64) uint64 {
+func (t *Table) learn(f Record, to netip.Addr, now int64) uint64 {
 	expires := now + int64(min(max(f.TTL, t.limits.Least), t.limits.Most))
 	n := t.names[f.Name]
 	if n == nil {
@@ -109,24 +109,24 @@ func (t *Table) learn(f Fact, to netip.Addr, now int64) uint64 {
 		t.counts.Names++
 	} else if len(n.sets) == 0 {
 		return 0 // known from before, and not in use
-	} else if i := slices.IndexFunc(n.facts, func(k fact) bool { return k.addr == f.Addr }); i >= 0 {
-		t.refresh(n, &n.facts[i], expires, now)
-		return n.facts[i].generation
+	} else if i := slices.IndexFunc(n.records, func(k record) bool { return k.addr == f.Addr }); i >= 0 {
+		t.refresh(n, &n.records[i], expires, now)
+		return n.records[i].generation
 	} else if !t.roomFor(to) {
 		return 0
 	}
-	if len(n.facts) >= t.limits.PerName {
+	if len(n.records) >= t.limits.PerName {
 		t.counts.OverName++
 		t.drop(n, t.firstToExpire(n))
 	}
-	n.facts = append(n.facts, fact{addr: f.Addr, expires: expires, saved: expires, generation: t.generation, client: t.client(to)})
+	n.records = append(n.records, record{addr: f.Addr, expires: expires, saved: expires, generation: t.generation, client: t.client(to)})
 	t.added(n, f.Addr, expires, to)
 	t.counts.Learned++
 	return t.generation
 }
 
 func (t *Table) added(n *name, a netip.Addr, expires int64, to netip.Addr) {
-	t.counts.Facts++
+	t.counts.Records++
 	t.fresh = append(t.fresh, Saved{n.text, a, time.Unix(0, expires), to})
 	t.noteExpiry(expires)
 	for _, s := range n.sets {
@@ -140,9 +140,9 @@ func (t *Table) noteExpiry(expires int64) {
 	}
 }
 
-// refresh has a fact hold longer. It is saved again only once much of what was
+// refresh has a record hold longer. It is saved again only once much of what was
 // saved has gone by.
-func (t *Table) refresh(n *name, f *fact, expires, now int64) {
+func (t *Table) refresh(n *name, f *record, expires, now int64) {
 	t.counts.Refreshed++
 	if expires <= f.expires {
 		return
@@ -154,34 +154,34 @@ func (t *Table) refresh(n *name, f *fact, expires, now int64) {
 	}
 }
 
-// roomFor reports whether one more fact may be kept, of an answer to a client.
+// roomFor reports whether one more record may be kept, of an answer to a client.
 func (t *Table) roomFor(to netip.Addr) bool {
-	if t.counts.Facts >= t.limits.Total {
+	if t.counts.Records >= t.limits.Total {
 		t.counts.OverTotal++
 		return false
 	}
-	if c := t.clients[to]; c != nil && c.facts >= t.limits.PerClient {
+	if c := t.clients[to]; c != nil && c.records >= t.limits.PerClient {
 		t.counts.OverClient++
 		return false
 	}
 	return true
 }
 
-// client counts one fact more for a client.
+// client counts one record more for a client.
 func (t *Table) client(a netip.Addr) *client {
 	c := t.clients[a]
 	if c == nil {
 		c = &client{addr: a}
 		t.clients[a] = c
 	}
-	c.facts++
+	c.records++
 	return c
 }
 
 func (t *Table) firstToExpire(n *name) int {
 	first := 0
-	for i := range n.facts {
-		if n.facts[i].expires < n.facts[first].expires {
+	for i := range n.records {
+		if n.records[i].expires < n.records[first].expires {
 			first = i
 		}
 	}
@@ -190,31 +190,31 @@ func (t *Table) firstToExpire(n *name) int {
 
 // drop forgets one address of a name.
 func (t *Table) drop(n *name, i int) {
-	f := &n.facts[i]
+	f := &n.records[i]
 	for _, s := range n.sets {
 		s.remove(f.addr)
 	}
-	if f.client.facts--; f.client.facts == 0 {
+	if f.client.records--; f.client.records == 0 {
 		delete(t.clients, f.client.addr)
 	}
-	t.counts.Facts--
+	t.counts.Records--
 	t.fresh = append(t.fresh, Saved{n.text, f.addr, gone, f.client.addr})
-	n.facts[i] = n.facts[len(n.facts)-1]
-	n.facts[len(n.facts)-1] = fact{}
-	n.facts = n.facts[:len(n.facts)-1]
+	n.records[i] = n.records[len(n.records)-1]
+	n.records[len(n.records)-1] = record{}
+	n.records = n.records[:len(n.records)-1]
 }
 
-// Due reports whether some fact may have expired.
+// Due reports whether some record may have expired.
 func (t *Table) Due(now time.Time) bool { return t.earliest != 0 && t.earliest <= now.UnixNano() }
 
-// Expire forgets the facts whose time is over, but for addresses that are still in
+// Expire forgets the records whose time is over, but for addresses that are still in
 // use: these hold for another while. It reports whether sets have changed.
 func (t *Table) Expire(now time.Time, inUse func(netip.Addr) bool, while time.Duration) bool {
 	at := now.UnixNano()
 	t.earliest = 0
 	for text, n := range t.names {
-		for i := 0; i < len(n.facts); {
-			f := &n.facts[i]
+		for i := 0; i < len(n.records); {
+			f := &n.records[i]
 			if f.expires <= at && inUse(f.addr) {
 				f.expires = at + int64(while)
 			}
@@ -226,7 +226,7 @@ func (t *Table) Expire(now time.Time, inUse func(netip.Addr) bool, while time.Du
 			t.counts.Expired++
 			t.drop(n, i)
 		}
-		if len(n.facts) == 0 {
+		if len(n.records) == 0 {
 			delete(t.names, text)
 			t.counts.Names--
 		}

@@ -57,11 +57,11 @@ func (m model) addrs(set string) []netip.Addr {
 // reference is a table as plain as can be: facts, and the domains of sets.
 type reference struct {
 	limits Limits
-	facts  map[refFact]time.Time
+	facts  map[refRecord]time.Time
 	sets   map[string][]string
 }
 
-type refFact struct {
+type refRecord struct {
 	name string
 	addr netip.Addr
 }
@@ -75,11 +75,11 @@ func (r *reference) inUse(name string) bool {
 	return false
 }
 
-func (r *reference) learn(f Fact, now time.Time) {
+func (r *reference) learn(f Record, now time.Time) {
 	if !r.inUse(f.Name) {
 		return
 	}
-	k := refFact{f.Name, f.Addr}
+	k := refRecord{f.Name, f.Addr}
 	if end := now.Add(min(max(f.TTL, r.limits.Least), r.limits.Most)); end.After(r.facts[k]) {
 		r.facts[k] = end
 	}
@@ -115,12 +115,12 @@ func TestTableLikeTheReference(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limits := Limits{PerName: 1 << 20, PerClient: 1 << 20, Total: 1 << 20, Least: 10 * time.Second, Most: 100 * time.Second}
 		table, m := NewTable(limits), model{}
-		ref := &reference{limits: limits, facts: map[refFact]time.Time{}, sets: map[string][]string{}}
+		ref := &reference{limits: limits, facts: map[refRecord]time.Time{}, sets: map[string][]string{}}
 		now := start
 		addr := rapid.Custom(func(t *rapid.T) netip.Addr {
 			return netip.AddrFrom4([4]byte{192, 0, 2, byte(rapid.IntRange(1, 5).Draw(t, "addr"))})
 		})
-		saved := map[refFact]Saved{}
+		saved := map[refRecord]Saved{}
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
 			switch rapid.IntRange(0, 3).Draw(t, "what") {
 			case 0:
@@ -138,9 +138,9 @@ func TestTableLikeTheReference(t *testing.T) {
 					table.SetDomains(setKey(name), setOf(name, domains...))
 				}
 			case 1, 2:
-				f := Fact{drawName(t, "name"), addr.Draw(t, "address"), time.Duration(rapid.IntRange(0, 200).Draw(t, "ttl")) * time.Second}
+				f := Record{drawName(t, "name"), addr.Draw(t, "address"), time.Duration(rapid.IntRange(0, 200).Draw(t, "ttl")) * time.Second}
 				ref.learn(f, now)
-				table.Learn([]Fact{f}, someIP, now)
+				table.Learn([]Record{f}, someIP, now)
 			case 3:
 				now = now.Add(time.Duration(rapid.IntRange(0, 60).Draw(t, "seconds")) * time.Second)
 				busy := addr.Draw(t, "busy")
@@ -154,9 +154,9 @@ func TestTableLikeTheReference(t *testing.T) {
 				m.flush(table)
 			}
 			for _, s := range table.Fresh() {
-				saved[refFact{s.Name, s.Addr}] = s
+				saved[refRecord{s.Name, s.Addr}] = s
 				if s.Expires.Equal(gone) {
-					delete(saved, refFact{s.Name, s.Addr})
+					delete(saved, refRecord{s.Name, s.Addr})
 				}
 			}
 		}
@@ -177,8 +177,8 @@ func TestTableLikeTheReference(t *testing.T) {
 				}
 			}
 		}
-		if n := len(ref.facts); table.Counts().Facts != n || len(table.All()) != n {
-			t.Errorf("%d facts, %d listed, want %d", table.Counts().Facts, len(table.All()), n)
+		if n := len(ref.facts); table.Counts().Records != n || len(table.All()) != n {
+			t.Errorf("%d records, %d listed, want %d", table.Counts().Records, len(table.All()), n)
 		}
 	})
 }
@@ -188,7 +188,7 @@ func TestTableLikeTheReference(t *testing.T) {
 func TestGenerations(t *testing.T) {
 	table := NewTable(DefaultLimits)
 	learn := func(name, addr string) uint64 {
-		return table.Learn([]Fact{factOf(name, addr, 60)}, someIP, start)
+		return table.Learn([]Record{recordOf(name, addr, 60)}, someIP, start)
 	}
 	if g := learn("a.example", "192.0.2.1"); g != 0 {
 		t.Errorf("a name that is not in use: %d", g)
@@ -221,27 +221,27 @@ func TestLimits(t *testing.T) {
 	m := model{}
 	other := netip.MustParseAddr("10.0.0.2")
 	for i := range 5 {
-		table.Learn([]Fact{factOf("a.example", fmt.Sprintf("192.0.2.%d", i), 60)}, someIP, start.Add(time.Duration(i)*time.Second))
+		table.Learn([]Record{recordOf("a.example", fmt.Sprintf("192.0.2.%d", i), 60)}, someIP, start.Add(time.Duration(i)*time.Second))
 	}
 	m.flush(table)
 	if got, want := fmt.Sprint(m.addrs("s")), "[192.0.2.2 192.0.2.3 192.0.2.4]"; got != want {
 		t.Errorf("a name with too many addresses has %s, want %s", got, want)
 	}
 	for i := range 5 {
-		table.Learn([]Fact{factOf(fmt.Sprintf("b%d.example", i), "192.0.2.9", 60)}, someIP, start)
+		table.Learn([]Record{recordOf(fmt.Sprintf("b%d.example", i), "192.0.2.9", 60)}, someIP, start)
 	}
-	if c := table.Counts(); c.OverName != 2 || c.OverClient != 3 || c.Facts != 5 {
+	if c := table.Counts(); c.OverName != 2 || c.OverClient != 3 || c.Records != 5 {
 		t.Errorf("after too many names of one client: %+v", c)
 	}
 	for i := range 5 {
-		table.Learn([]Fact{factOf(fmt.Sprintf("c%d.example", i), "192.0.2.10", 60)}, other, start)
+		table.Learn([]Record{recordOf(fmt.Sprintf("c%d.example", i), "192.0.2.10", 60)}, other, start)
 	}
-	if c := table.Counts(); c.OverTotal != 2 || c.Facts != 8 {
+	if c := table.Counts(); c.OverTotal != 2 || c.Records != 8 {
 		t.Errorf("after too many in all: %+v", c)
 	}
 	table.Expire(start.Add(time.Hour), func(netip.Addr) bool { return false }, 0)
 	m.flush(table)
-	if c := table.Counts(); c.Facts != 0 || c.Names != 0 || len(m) != 0 || len(table.clients) != 0 {
+	if c := table.Counts(); c.Records != 0 || c.Names != 0 || len(m) != 0 || len(table.clients) != 0 {
 		t.Errorf("after all have expired: %+v, %v", c, m)
 	}
 }
@@ -252,7 +252,7 @@ func TestTwoNamesOfOneAddress(t *testing.T) {
 	table, m := NewTable(DefaultLimits), model{}
 	table.SetDomains(setKey("a"), setOf("a", "a.example"))
 	table.SetDomains(setKey("b"), setOf("b", "b.example", "c.example"))
-	table.Learn([]Fact{factOf("a.example", "192.0.2.1", 100), factOf("b.example", "192.0.2.1", 200), factOf("c.example", "192.0.2.1", 300)}, someIP, start)
+	table.Learn([]Record{recordOf("a.example", "192.0.2.1", 100), recordOf("b.example", "192.0.2.1", 200), recordOf("c.example", "192.0.2.1", 300)}, someIP, start)
 	for _, step := range []struct {
 		after time.Duration
 		a, b  int
@@ -269,17 +269,17 @@ func TestTwoNamesOfOneAddress(t *testing.T) {
 func TestChunks(t *testing.T) {
 	table, m := NewTable(DefaultLimits), model{}
 	table.SetDomains(setKey("s"), setOf("s", "*.example"))
-	name := func(i int) Fact {
-		return factOf(fmt.Sprintf("n%d.example", i), netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}).String(), 60+i)
+	name := func(i int) Record {
+		return recordOf(fmt.Sprintf("n%d.example", i), netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}).String(), 60+i)
 	}
 	for i := range 1000 {
-		table.Learn([]Fact{name(i)}, someIP, start)
+		table.Learn([]Record{name(i)}, someIP, start)
 	}
 	m.flush(table)
 	if len(m) != 8 || len(m.addrs("s")) != 1000 {
 		t.Errorf("%d sets with %d addresses", len(m), len(m.addrs("s")))
 	}
-	table.Learn([]Fact{name(1000)}, someIP, start)
+	table.Learn([]Record{name(1000)}, someIP, start)
 	changes := 0
 	table.Flush(func(c policy.Change) { changes, m[c.Key] = changes+1, c.Object.(*policy.Set) })
 	if changes != 1 {
@@ -288,7 +288,7 @@ func TestChunks(t *testing.T) {
 	// Half of them expire; what comes then finds room in the sets that are there.
 	table.Expire(start.Add(560*time.Second), func(netip.Addr) bool { return false }, 0)
 	for i := 2000; i < 2500; i++ {
-		table.Learn([]Fact{name(i)}, someIP, start.Add(560*time.Second))
+		table.Learn([]Record{name(i)}, someIP, start.Add(560*time.Second))
 	}
 	m.flush(table)
 	if len(m) > 8 || len(m.addrs("s")) != 1000 {

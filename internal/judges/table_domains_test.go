@@ -25,10 +25,10 @@ func (s *stage) learn(changes []policy.Change) {
 			s.names.SetDomains(c.Key, set)
 		}
 	}
-	var facts []dns.Fact
+	var facts []dns.Record
 	for name, host := range known {
 		for _, a := range addresses[host] {
-			facts = append(facts, dns.Fact{Name: name, Addr: a, TTL: time.Hour})
+			facts = append(facts, dns.Record{Name: name, Addr: a, TTL: time.Hour})
 		}
 	}
 	s.names.Learn(facts, addresses["web"][0], time.Unix(0, 0))

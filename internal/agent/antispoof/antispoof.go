@@ -17,6 +17,7 @@ import (
 	"github.com/tierwall/tierwall/internal/agent/model"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/hostlink"
+	"github.com/tierwall/tierwall/internal/lasterror"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -58,9 +59,10 @@ type Component struct {
 	state state
 
 	// Of the loop alone.
-	podNets []netip.Prefix  // the networks that the cluster has given to this node's pods
-	applied dataplane.Guard // by the kernel
-	retry   *time.Timer     // nil before Start
+	podNets []netip.Prefix         // the networks that the cluster has given to this node's pods
+	applied dataplane.AntiSpoofing // by the kernel
+	failure lasterror.Error        // why nothing could be found out
+	retry   *time.Timer            // nil before Start
 }
 
 // state is what is known of interfaces, as others are told.
@@ -68,7 +70,6 @@ type state struct {
 	found   map[policy.Key]hostlink.Link
 	unknown map[policy.Key]string // why
 	bypass  []string
-	failure string // why nothing could be found out
 }
 
 // New returns the component.
@@ -143,12 +144,12 @@ func (c *Component) podNetsOf(n *corev1.Node) []netip.Prefix {
 // interfaces may be less than what it holds of endpoints, never something else.
 func (c *Component) BeforeStep(ctx context.Context, s component.Step) error {
 	if s.Full {
-		c.applied = dataplane.Guard{}
+		c.applied = dataplane.AntiSpoofing{}
 	}
 	if !s.LocalChange || !c.env.Kernel.HasAntiSpoofing() {
 		return nil
 	}
-	next := dataplane.Guard{}
+	next := dataplane.AntiSpoofing{}
 	if c.cfg.DenyUnknown {
 		next.PodNets = c.podNets
 	}
@@ -171,11 +172,10 @@ func (c *Component) find() []dataplane.Link {
 	found, err := c.cfg.Links.Find(c.endpoints())
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if began, _, _ := c.failure.Set(err); began {
+		c.env.Log.Error("interfaces of pods cannot be found; the sources of new pods are not checked", "error", err)
+	}
 	if err != nil {
-		if c.state.failure == "" {
-			c.env.Log.Error("interfaces of pods cannot be found; the sources of new pods are not checked", "error", err)
-		}
-		c.state.failure = err.Error()
 		return c.applied.Links
 	}
 	before := c.state
@@ -216,7 +216,7 @@ func (c *Component) endpoints() []hostlink.Endpoint {
 	return endpoints
 }
 
-func equal(x, y dataplane.Guard) bool {
+func equal(x, y dataplane.AntiSpoofing) bool {
 	return slices.Equal(x.PodNets, y.PodNets) && slices.EqualFunc(x.Links, y.Links, func(a, b dataplane.Link) bool {
 		return a.Index == b.Index && a.Port == b.Port && slices.Equal(a.Addrs, b.Addrs)
 	})

@@ -19,6 +19,7 @@ import (
 	"github.com/tierwall/tierwall/internal/dataplane/nft"
 	"github.com/tierwall/tierwall/internal/dns"
 	"github.com/tierwall/tierwall/internal/dns/learn"
+	"github.com/tierwall/tierwall/internal/lasterror"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -60,15 +61,15 @@ type Component struct {
 	learned chan struct{} // there is something to flush
 
 	heartbeatMu sync.Mutex
-	heartbeat   *nft.Pulse // nil: not opened yet
+	heartbeat   *nft.Heartbeat // nil: not opened yet
 
 	// Of the loop alone: whether the queue rules may have to be others, and whether the
 	// kernel was told them.
 	changed, stated bool
 
-	mu      sync.Mutex    // held to write by the loop, and to read by all others
-	rules   dataplane.Tap // that the kernel was told last
-	failure string        // why it could not be told; "" if it could
+	mu      sync.Mutex              // held to write by the loop, and to read by all others
+	rules   dataplane.DNSQueueRules // that the kernel was told last
+	failure lasterror.Error         // of telling it
 }
 
 // New makes the component. Without a configuration it only says that it does nothing: domains
@@ -88,8 +89,8 @@ func New(env component.Env, cfg *Config) component.Component {
 	c.metrics = newMetrics(c)
 	c.learner = learn.New(learn.Config{
 		Queue: c.cfg.Queue, Journal: Path(env.RunDir, env.Namespace), Limits: cfg.Limits, Log: env.Log,
-		Observe: func(d time.Duration) { c.metrics.delay.Observe(d.Seconds()) },
-		Pulse:   c.beat, PulseInterval: nft.PulseInterval,
+		Observe:   func(d time.Duration) { c.metrics.delay.Observe(d.Seconds()) },
+		Heartbeat: c.beat, HeartbeatInterval: nft.HeartbeatInterval,
 		News: func() {
 			select {
 			case c.learned <- struct{}{}:
@@ -217,17 +218,20 @@ func (c *Component) setRules(ctx context.Context, anew bool) {
 	if c.stated && sameServers && slices.Equal(rules.Clients, c.rules.Clients) {
 		return
 	}
-	if err := c.env.Kernel.SetDNSQueue(ctx, rules); err != nil {
+	err := c.env.Kernel.SetDNSQueue(ctx, rules)
+	c.mu.Lock()
+	began, _, _ := c.failure.Set(err)
+	if err == nil {
+		c.rules = rules
+	}
+	c.mu.Unlock()
+	if began {
+		c.env.Log.Error("the addresses of domains are not learned", "error", err)
+	}
+	if err != nil {
 		c.changed = true
-		if c.setFailure(err.Error()) == "" {
-			c.env.Log.Error("the addresses of domains are not learned", "error", err)
-		}
 		return
 	}
-	c.setFailure("")
-	c.mu.Lock()
-	c.rules = rules
-	c.mu.Unlock()
 	c.stated = true
 	if !sameServers {
 		c.env.Log.Info("answers of these DNS servers are trusted", "servers", fmt.Sprint(rules.Servers))
@@ -238,18 +242,9 @@ func (c *Component) setRules(ctx context.Context, anew bool) {
 	c.learner.Beat()
 }
 
-// setFailure says why the rules could not be stated, "" if they could, and returns what
-// it said before.
-func (c *Component) setFailure(why string) (before string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	before, c.failure = c.failure, why
-	return before
-}
-
 // wanted returns the rules that should be in force.
-func (c *Component) wanted() dataplane.Tap {
-	rules := dataplane.Tap{Queue: c.cfg.Queue}
+func (c *Component) wanted() dataplane.DNSQueueRules {
+	rules := dataplane.DNSQueueRules{Queue: c.cfg.Queue}
 	if !c.learner.InUse() {
 		return rules
 	}
@@ -277,7 +272,7 @@ func (c *Component) beat() error {
 	c.heartbeatMu.Lock()
 	defer c.heartbeatMu.Unlock()
 	if c.heartbeat == nil {
-		p, err := nft.OpenPulse("")
+		p, err := nft.OpenHeartbeat("")
 		if err != nil {
 			return err
 		}

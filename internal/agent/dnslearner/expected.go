@@ -12,11 +12,11 @@ import (
 
 // ExpectedRules returns the rules for answers of DNS servers that an agent would have, with this
 // configuration and the store's resources: see Component.wanted. A nil log is none.
-func ExpectedRules(cfg *Config, node string, t *translate.Translator, resources []store.Resource, log *slog.Logger) dataplane.Tap {
+func ExpectedRules(cfg *Config, node string, t *translate.Translator, resources []store.Resource, log *slog.Logger) dataplane.DNSQueueRules {
 	if cfg == nil {
-		return dataplane.Tap{}
+		return dataplane.DNSQueueRules{}
 	}
-	rules := dataplane.Tap{Queue: cfg.Queue}
+	rules := dataplane.DNSQueueRules{Queue: cfg.Queue}
 	if rules.Queue == 0 {
 		rules.Queue = learn.DefaultQueue
 	}
@@ -37,7 +37,7 @@ func ExpectedRules(cfg *Config, node string, t *translate.Translator, resources 
 		}
 	})
 	if !inUse {
-		return dataplane.Tap{}
+		return dataplane.DNSQueueRules{}
 	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)

@@ -78,7 +78,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	count(dnsLimitedDesc, s.OverClient, "client")
 	count(dnsLimitedDesc, s.OverTotal, "total")
 	gauge(dnsNamesDesc, s.Names)
-	gauge(dnsAddressesDesc, s.Facts)
+	gauge(dnsAddressesDesc, s.Records)
 	gauge(dnsDomainsDesc, s.Domains)
 	ready := 1
 	if m.c.currentFailure(s.Failure) != "" {

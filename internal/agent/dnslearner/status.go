@@ -60,8 +60,8 @@ func (c *Component) currentFailure(reading string) string {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.failure != "" {
-		return c.failure
+	if why := c.failure.String(); why != "" {
+		return why
 	}
 	return reading
 }
@@ -75,7 +75,7 @@ func (c *Component) status() *Status {
 	servers := slices.Clone(c.rules.Servers)
 	c.mu.Unlock()
 	st := &Status{
-		Domains: s.Domains, Names: s.Names, Addresses: s.Facts, Servers: servers, Answers: s.Answers,
+		Domains: s.Domains, Names: s.Names, Addresses: s.Records, Servers: servers, Answers: s.Answers,
 		Late: s.Late, Limited: s.OverName + s.OverClient + s.OverTotal,
 		Failure: c.currentFailure(s.Failure), Unsaved: s.Unsaved,
 	}

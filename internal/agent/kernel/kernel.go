@@ -19,8 +19,9 @@ var ErrClosed = errors.New("the kernel's tables are not open")
 // until it is opened again. Open, Close and what writes are for the loop alone; the rest is
 // for any goroutine.
 type Kernel struct {
-	open func() (dataplane.Dataplane, error)
-	log  *slog.Logger
+	open     func() (dataplane.Dataplane, error)
+	required []Requirement
+	log      *slog.Logger
 
 	mu        sync.Mutex
 	dataplane dataplane.Dataplane // nil: closed
@@ -28,17 +29,25 @@ type Kernel struct {
 	connectionsCut uint64
 }
 
-// New returns a closed Kernel.
-func New(open func() (dataplane.Dataplane, error), log *slog.Logger) *Kernel {
-	return &Kernel{open: open, log: log}
+// New returns a closed Kernel. A dataplane without the required features is refused
+// when it is opened.
+func New(open func() (dataplane.Dataplane, error), required []Requirement, log *slog.Logger) *Kernel {
+	return &Kernel{open: open, required: required, log: log}
 }
 
-// Open opens the tables anew: the next Apply replaces all that is in force.
+// Open opens the tables anew: the next Apply replaces all that is in force. It fails with
+// dataplane.ErrUnsupported if a required feature cannot be had, which no further try will
+// change.
 func (k *Kernel) Open() error {
 	k.Close()
 	dp, err := k.open()
 	if err != nil {
 		return err
+	}
+	for _, r := range k.required {
+		if err := dataplane.Require(dp, r.Feature, r.Setting); err != nil {
+			return errors.Join(err, dp.Close())
+		}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -60,9 +69,7 @@ func (k *Kernel) Close() {
 	if k.dataplane == nil {
 		return
 	}
-	if c, ok := cutter(k.dataplane); ok {
-		k.connectionsCut += c.ConnectionsCut()
-	}
+	k.connectionsCut += cutBy(k.dataplane)
 	if err := k.dataplane.Close(); err != nil {
 		k.log.Warn("close the kernel's tables", "error", err)
 	}
@@ -97,6 +104,27 @@ func (k *Kernel) Counters(ctx context.Context) ([]dataplane.Counter, error) {
 		return nil, nil
 	}
 	return k.dataplane.Counters(ctx)
+}
+
+// State returns the tables that should be in force; nil while they are closed. It is
+// for the loop: the next Apply changes it.
+func (k *Kernel) State() *dataplane.State {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.dataplane == nil {
+		return nil
+	}
+	return k.dataplane.State()
+}
+
+// Decider finds a decider of the tables in force.
+func (k *Kernel) Decider(id dataplane.DeciderID) (d dataplane.Decider, found bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.dataplane != nil {
+		d, _, _, found = k.dataplane.State().Decider(id)
+	}
+	return d, found
 }
 
 // LiveConnections returns those that the kernel tracks in this network namespace.

@@ -6,40 +6,43 @@ import (
 	"github.com/tierwall/tierwall/internal/dataplane"
 )
 
-// What a dataplane may do beside enforcing tables is asked of it here and nowhere
-// else. A dataplane that cannot, or that is closed, is asked nothing.
+// What a dataplane may do beside enforcing tables (see dataplane.Feature) is asked of it here
+// and nowhere else. A dataplane that cannot, or that is closed, is asked nothing: that what
+// was asked for by a flag can be had is checked when it is opened.
 
-func cutter(dp dataplane.Dataplane) (dataplane.Cutter, bool) {
-	c, ok := dp.(dataplane.Cutter)
-	return c, ok
-}
-
-// stated is a dataplane that can say what should be in force.
-type stated interface{ State() *dataplane.State }
-
-// SetAntiSpoofing says by which interfaces local endpoints send, in one atomic step.
-func (k *Kernel) SetAntiSpoofing(ctx context.Context, g dataplane.Guard) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if d, ok := k.dataplane.(dataplane.Guarded); ok {
-		return d.SetGuard(ctx, g)
-	}
-	return nil
+// Requirement is a feature that a setting asks for.
+type Requirement struct {
+	Feature dataplane.Feature
+	Setting string // such as "--check-sources"
 }
 
 // HasAntiSpoofing reports whether the dataplane checks the sources of packets.
-func (k *Kernel) HasAntiSpoofing() bool {
+func (k *Kernel) HasAntiSpoofing() bool { return k.has(dataplane.FeatureAntiSpoofing) }
+
+// HasDNSQueue reports whether the dataplane can hold up answers of DNS servers.
+func (k *Kernel) HasDNSQueue() bool { return k.has(dataplane.FeatureDNSQueue) }
+
+func (k *Kernel) has(f dataplane.Feature) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	_, ok := k.dataplane.(dataplane.Guarded)
-	return ok
+	return dataplane.Has(k.dataplane, f)
+}
+
+// SetAntiSpoofing says by which interfaces local endpoints send, in one atomic step.
+func (k *Kernel) SetAntiSpoofing(ctx context.Context, a dataplane.AntiSpoofing) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if d, ok := k.dataplane.(dataplane.AntiSpoofer); ok {
+		return d.SetAntiSpoofing(ctx, a)
+	}
+	return nil
 }
 
 // Spoofed returns how many packets were dropped for their source.
 func (k *Kernel) Spoofed(ctx context.Context) (uint64, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if d, ok := k.dataplane.(dataplane.Guarded); ok {
+	if d, ok := k.dataplane.(dataplane.AntiSpoofer); ok {
 		return d.Spoofed(ctx)
 	}
 	return 0, nil
@@ -47,29 +50,21 @@ func (k *Kernel) Spoofed(ctx context.Context) (uint64, error) {
 
 // SetDNSQueue says which answers of DNS servers are to wait in the kernel's queue, in one
 // atomic step.
-func (k *Kernel) SetDNSQueue(ctx context.Context, t dataplane.Tap) error {
+func (k *Kernel) SetDNSQueue(ctx context.Context, r dataplane.DNSQueueRules) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if d, ok := k.dataplane.(dataplane.Tapped); ok {
-		return d.SetTap(ctx, t)
+	if d, ok := k.dataplane.(dataplane.DNSQueuer); ok {
+		return d.SetDNSQueue(ctx, r)
 	}
 	return nil
-}
-
-// HasDNSQueue reports whether the dataplane can show answers of DNS servers.
-func (k *Kernel) HasDNSQueue() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	_, ok := k.dataplane.(dataplane.Tapped)
-	return ok
 }
 
 // QueuedAnswers returns how many answers of DNS servers the kernel has picked out.
 func (k *Kernel) QueuedAnswers(ctx context.Context) (uint64, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if d, ok := k.dataplane.(dataplane.Tapped); ok {
-		return d.Answers(ctx)
+	if d, ok := k.dataplane.(dataplane.DNSQueuer); ok {
+		return d.QueuedAnswers(ctx)
 	}
 	return 0, nil
 }
@@ -78,7 +73,7 @@ func (k *Kernel) QueuedAnswers(ctx context.Context) (uint64, error) {
 func (k *Kernel) CutDue() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	c, ok := cutter(k.dataplane)
+	c, ok := k.dataplane.(dataplane.Cutter)
 	return ok && c.CutDue()
 }
 
@@ -86,7 +81,7 @@ func (k *Kernel) CutDue() bool {
 func (k *Kernel) Cut(ctx context.Context) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if c, ok := cutter(k.dataplane); ok {
+	if c, ok := k.dataplane.(dataplane.Cutter); ok {
 		c.Cut(ctx)
 	}
 }
@@ -95,41 +90,21 @@ func (k *Kernel) Cut(ctx context.Context) {
 func (k *Kernel) ConnectionsCut() uint64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if c, ok := cutter(k.dataplane); ok {
-		return k.connectionsCut + c.ConnectionsCut()
-	}
-	return k.connectionsCut
+	return k.connectionsCut + cutBy(k.dataplane)
 }
 
-// State returns the tables that should be in force; nil if the dataplane cannot tell. It is
-// for the loop: the next Apply changes it.
-func (k *Kernel) State() *dataplane.State {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if d, ok := k.dataplane.(stated); ok {
-		return d.State()
+func cutBy(dp dataplane.Dataplane) uint64 {
+	if c, ok := dp.(dataplane.Cutter); ok {
+		return c.ConnectionsCut()
 	}
-	return nil
-}
-
-// Decider finds a decider of the tables in force.
-func (k *Kernel) Decider(id dataplane.DeciderID) (d dataplane.Decider, found bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if s, ok := k.dataplane.(stated); ok {
-		d, _, _, found = s.State().Decider(id)
-	}
-	return d, found
+	return 0
 }
 
 // CompareDNSQueue lists what a kernel that was read back has otherwise than the rules for
 // answers of DNS servers say; nothing if it cannot tell.
-func CompareDNSQueue(ctx context.Context, readBack dataplane.FlowDecider, t dataplane.Tap) ([]string, error) {
-	d, ok := readBack.(interface {
-		TapDifferences(ctx context.Context, t dataplane.Tap) ([]string, error)
-	})
-	if !ok {
-		return nil, nil
+func CompareDNSQueue(ctx context.Context, readBack dataplane.FlowDecider, r dataplane.DNSQueueRules) ([]string, error) {
+	if d, ok := readBack.(dataplane.DNSQueueComparer); ok {
+		return d.DNSQueueDifferences(ctx, r)
 	}
-	return d.TapDifferences(ctx, t)
+	return nil, nil
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/tierwall/tierwall/api/v1alpha1"
 	"github.com/tierwall/tierwall/internal/agent/component"
+	"github.com/tierwall/tierwall/internal/backoff"
+	"github.com/tierwall/tierwall/internal/lasterror"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -42,9 +44,10 @@ type Component struct {
 	due     chan struct{} // there may be something new to report
 	results *prometheus.CounterVec
 
-	mu    sync.Mutex
-	state Status
-	node  *corev1.Node // this one, as an object of the cluster; nil: there is none
+	mu      sync.Mutex
+	state   Status
+	failure lasterror.Error
+	node    *corev1.Node // this one, as an object of the cluster; nil: there is none
 }
 
 // Status says how the reports to the cluster go.
@@ -122,7 +125,7 @@ func interval(nodes int) time.Duration {
 func (c *Component) run(ctx context.Context) {
 	var written *v1alpha1.Report
 	var at time.Time
-	pause := minPause
+	pause := backoff.Backoff{Min: minPause, Max: maxPause}
 	for {
 		select {
 		case <-ctx.Done():
@@ -141,13 +144,13 @@ func (c *Component) run(ctx context.Context) {
 			c.note(err)
 			if err != nil {
 				c.signal() // again
-				if !sleep(ctx, interval(nodes)+pause) {
+				if !sleep(ctx, interval(nodes)+pause.Next()) {
 					return
 				}
-				pause = min(2*pause, maxPause)
 				continue
 			}
-			written, at, pause = &report.Report, time.Now(), minPause
+			written, at = &report.Report, time.Now()
+			pause.Reset()
 		}
 		if !sleep(ctx, interval(nodes)) {
 			return
@@ -169,19 +172,19 @@ func (c *Component) note(err error) {
 	c.results.WithLabelValues(resultOf(err)).Inc()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err != nil {
-		if c.state.Error != err.Error() {
-			c.env.Log.Warn("the report to the cluster cannot be written; enforcement goes on", "error", err)
-		}
-		c.state.Error = err.Error()
-		return
-	}
-	if c.state.Error != "" {
+	_, changed, ended := c.failure.Set(err)
+	c.state.Error = c.failure.String()
+	switch {
+	case changed:
+		c.env.Log.Warn("the report to the cluster cannot be written; enforcement goes on", "error", err)
+	case ended:
 		c.env.Log.Info("the report to the cluster is written again")
 	}
-	now := time.Now()
-	c.state.Written, c.state.Error = &now, ""
-	c.state.Writes++
+	if err == nil {
+		now := time.Now()
+		c.state.Written = &now
+		c.state.Writes++
+	}
 }
 
 // Status implements component.StatusReporter.

@@ -221,7 +221,7 @@ func (o *options) enforce(ctx context.Context, log *slog.Logger, cfg agent.Confi
 func (o *options) config(log *slog.Logger) (agent.Config, error) {
 	cfg := agent.Config{
 		Node: o.source.node, MetricsAddr: o.metricsAddr, RunDir: o.runDir, CheckInterval: o.checkInterval,
-		Meddling: agent.Meddling, Log: log, Version: version.Get().Version,
+		ExternalChanges: agent.WatchExternalChanges, Log: log, Version: version.Get().Version,
 		DenyUnknown: o.denyUnknown, Host: o.host.settings,
 	}
 	if cfg.MetricsAddr == "off" {

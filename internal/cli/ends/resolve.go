@@ -16,7 +16,7 @@ import (
 // ResolveFlag is what --resolve says of names, since nothing is asked of a DNS server.
 type ResolveFlag struct {
 	texts []string
-	facts []dns.Fact
+	facts []dns.Record
 }
 
 // Register adds the flag.
@@ -44,7 +44,7 @@ func (f *ResolveFlag) Parse() error {
 			if err != nil || addr.Zone() != "" {
 				return fmt.Errorf("--resolve %s: %q is no address: expected one such as 192.0.2.1 or 2001:db8::1", text, a)
 			}
-			f.facts = append(f.facts, dns.Fact{Name: d.Name, Addr: addr.Unmap(), TTL: time.Hour})
+			f.facts = append(f.facts, dns.Record{Name: d.Name, Addr: addr.Unmap(), TTL: time.Hour})
 		}
 	}
 	return nil

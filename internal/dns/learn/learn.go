@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/tierwall/tierwall/internal/dns"
+	"github.com/tierwall/tierwall/internal/lasterror"
 	"github.com/tierwall/tierwall/internal/nfqueue"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -27,19 +28,19 @@ type Config struct {
 	NetNS string
 	// Queue is the number of the kernel's queue.
 	Queue uint16
-	// Journal is the file that keeps facts from one agent to the next; empty: none.
+	// Journal is the file that keeps records from one agent to the next; empty: none.
 	Journal string
 	Limits  dns.Limits
-	// Patience is how long an answer is held up at most.
-	Patience time.Duration
+	// MaxHold is how long an answer is held up at most.
+	MaxHold time.Duration
 	// News is called when Flush has something to say; it must not wait. It may be
 	// called from any goroutine.
 	News func()
-	// Pulse is called often while answers are read, and as fast as they come: if it is
+	// Heartbeat is called often while answers are read, and as fast as they come: if it is
 	// not, no more of them should wait here. Nil: nobody is told.
-	Pulse func() error
-	// PulseInterval is how often; zero: a quarter of Patience.
-	PulseInterval time.Duration
+	Heartbeat func() error
+	// HeartbeatInterval is how often; zero: a quarter of MaxHold.
+	HeartbeatInterval time.Duration
 	// Observe is told how long each answer waited that had to; nil: nobody is.
 	Observe func(time.Duration)
 	Log     *slog.Logger
@@ -50,10 +51,10 @@ type Config struct {
 const (
 	// DefaultQueue is a number that others are unlikely to use.
 	DefaultQueue = 21553
-	// DefaultPatience is well below the five seconds after which resolvers ask again.
-	DefaultPatience = time.Second
-	// room is how many answers may wait; beyond that they pass.
-	room = 4096
+	// DefaultMaxHold is well below the five seconds after which resolvers ask again.
+	DefaultMaxHold = time.Second
+	// maxWaiting is how many answers may wait; beyond that they pass.
+	maxWaiting = 4096
 	// reopenPause is between two tries to open the queue.
 	reopenPause = 2 * time.Second
 )
@@ -65,16 +66,16 @@ type Stats struct {
 	// Answers are the packets that were read; Useless those without addresses,
 	// Malformed those that could not be read as messages.
 	Answers, Useless, Malformed uint64
-	// Held are those that had to wait, and Late those that went without what they
+	// Delayed are those that had to wait, and Late those that went without what they
 	// state being in force.
-	Held, Late uint64
+	Delayed, Late uint64
 	// Lost are those that passed unread, since there was no room for them.
 	Lost uint64
 	// Waiting are held up at this moment.
 	Waiting int
 	// Failure is why answers are not read at present; empty if they are, or need not be.
 	Failure string
-	// Unsaved is why facts are not kept for the next agent.
+	// Unsaved is why records are not kept for the next agent.
 	Unsaved string
 }
 
@@ -87,18 +88,20 @@ type Learner struct {
 	journal *dns.Journal
 	stats   Stats
 	queue   *nfqueue.Queue // nil while it is not open
-	waiting []held
+	waiting []waitingAnswer
 	// flushed is the generation of the last Flush, inForce what the kernel holds.
 	flushed, inForce uint64
 	restored         int
+	failure          lasterror.Error // of reading answers, and of the heartbeat
+	unsaved          lasterror.Error // of the journal
 
 	// Of the reading goroutine.
 	answer  dns.Answer
 	streams dns.Streams
 }
 
-// held is an answer that waits.
-type held struct {
+// waitingAnswer is an answer that waits.
+type waitingAnswer struct {
 	id         uint32
 	generation uint64
 	since      time.Time
@@ -110,11 +113,11 @@ func New(cfg Config) *Learner {
 	if cfg.Limits == (dns.Limits{}) {
 		cfg.Limits = dns.DefaultLimits
 	}
-	if cfg.Patience == 0 {
-		cfg.Patience = DefaultPatience
+	if cfg.MaxHold == 0 {
+		cfg.MaxHold = DefaultMaxHold
 	}
-	if cfg.PulseInterval == 0 {
-		cfg.PulseInterval = cfg.Patience / 4
+	if cfg.HeartbeatInterval == 0 {
+		cfg.HeartbeatInterval = cfg.MaxHold / 4
 	}
 	if cfg.now == nil {
 		cfg.now = time.Now
@@ -131,12 +134,12 @@ func New(cfg Config) *Learner {
 	}
 	journal, saved, err := dns.OpenJournal(cfg.Journal)
 	if err != nil {
-		l.stats.Unsaved = err.Error()
+		l.unsaved.Set(err)
 		cfg.Log.Error("addresses that were learned before cannot be read; they are learned again when names are resolved", "error", err)
 	}
 	l.journal = journal
 	l.table.Restore(saved, cfg.now())
-	l.restored = l.table.Counts().Facts
+	l.restored = l.table.Counts().Records
 	return l
 }
 
@@ -180,14 +183,8 @@ func (l *Learner) save() {
 		return
 	}
 	err := l.journal.Note(fresh, l.table.All)
-	switch {
-	case err == nil:
-		l.stats.Unsaved = ""
-	case l.stats.Unsaved == "":
+	if began, _, _ := l.unsaved.Set(err); began {
 		l.cfg.Log.Error("learned addresses are not kept for the next start", "error", err)
-		fallthrough
-	default:
-		l.stats.Unsaved = err.Error()
 	}
 }
 
@@ -196,12 +193,12 @@ func (l *Learner) save() {
 func (l *Learner) InForce() {
 	l.mu.Lock()
 	l.inForce = l.flushed
-	l.release(func(h *held) bool { return h.generation <= l.inForce })
+	l.release(func(h *waitingAnswer) bool { return h.generation <= l.inForce })
 }
 
 // release lets those of the waiting go that are ready. The caller holds mu, which
 // it gives back.
-func (l *Learner) release(ready func(*held) bool) {
+func (l *Learner) release(ready func(*waitingAnswer) bool) {
 	now := l.cfg.now()
 	var ids []uint32
 	rest := l.waiting[:0]
@@ -230,7 +227,7 @@ func (l *Learner) accept(q *nfqueue.Queue, ids ...uint32) {
 	}
 }
 
-// Due reports whether some fact may have expired.
+// Due reports whether some record may have expired.
 func (l *Learner) Due() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -245,14 +242,14 @@ func (l *Learner) Expire(inUse func(netip.Addr) bool, while time.Duration) bool 
 	return l.table.Expire(l.cfg.now(), inUse, while)
 }
 
-// Known returns every fact, by name and address.
+// Known returns every record, by name and address.
 func (l *Learner) Known() []dns.Saved {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.table.All()
 }
 
-// Restored returns how many facts an earlier agent has left.
+// Restored returns how many records an earlier agent has left.
 func (l *Learner) Restored() int { return l.restored }
 
 // Stats sums up.
@@ -261,6 +258,7 @@ func (l *Learner) Stats() Stats {
 	defer l.mu.Unlock()
 	s := l.stats
 	s.Counts, s.Domains, s.Waiting = l.table.Counts(), l.table.Domains(), len(l.waiting)
+	s.Failure, s.Unsaved = l.failure.String(), l.unsaved.String()
 	if l.queue != nil {
 		s.Lost += l.queue.Lost()
 	}
@@ -285,10 +283,9 @@ func (l *Learner) Run(ctx context.Context) {
 			return
 		}
 		l.mu.Lock()
-		if l.stats.Failure == "" {
+		if began, _, _ := l.failure.Set(err); began {
 			l.cfg.Log.Error("answers of DNS servers cannot be read, so the addresses of domains are not learned; trying again", "error", err)
 		}
-		l.stats.Failure = err.Error()
 		l.mu.Unlock()
 		select {
 		case <-ctx.Done():
@@ -299,16 +296,17 @@ func (l *Learner) Run(ctx context.Context) {
 
 // read opens the queue and reads it until that fails or the context ends.
 func (l *Learner) read(ctx context.Context) error {
-	q, err := nfqueue.Open(l.cfg.NetNS, l.cfg.Queue, room)
+	q, err := nfqueue.Open(l.cfg.NetNS, l.cfg.Queue, maxWaiting)
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
-	l.queue, l.stats.Failure = q, ""
+	l.queue = q
+	l.failure.Set(nil)
 	l.mu.Unlock()
 	l.beat(q)
 	done := make(chan struct{})
-	go l.hurry(ctx, q, done)
+	go l.releaseExpired(ctx, q, done)
 	for err == nil {
 		err = q.Receive(func(p nfqueue.Packet) { l.packet(q, p) })
 	}
@@ -320,10 +318,10 @@ func (l *Learner) read(ctx context.Context) error {
 	return errors.Join(err, q.Close())
 }
 
-// hurry lets answers go that have waited for too long, and closes the queue at the
+// releaseExpired lets answers go that have waited for too long, and closes the queue at the
 // end, which ends the reading.
-func (l *Learner) hurry(ctx context.Context, q *nfqueue.Queue, done <-chan struct{}) {
-	tick := time.NewTicker(l.cfg.PulseInterval)
+func (l *Learner) releaseExpired(ctx context.Context, q *nfqueue.Queue, done <-chan struct{}) {
+	tick := time.NewTicker(l.cfg.HeartbeatInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -331,7 +329,7 @@ func (l *Learner) hurry(ctx context.Context, q *nfqueue.Queue, done <-chan struc
 			// Those that wait are let go, not dropped: what they state will be known
 			// to the next agent, from the journal.
 			l.mu.Lock()
-			l.release(func(*held) bool { return true })
+			l.release(func(*waitingAnswer) bool { return true })
 			_ = q.Close() // the reader tells
 			return
 		case <-done:
@@ -340,8 +338,8 @@ func (l *Learner) hurry(ctx context.Context, q *nfqueue.Queue, done <-chan struc
 		}
 		now := l.cfg.now()
 		l.mu.Lock()
-		l.release(func(h *held) bool {
-			late := now.Sub(h.since) >= l.cfg.Patience
+		l.release(func(h *waitingAnswer) bool {
+			late := now.Sub(h.since) >= l.cfg.MaxHold
 			if late {
 				l.stats.Late++
 			}
@@ -357,26 +355,20 @@ func (l *Learner) Beat() {
 	l.mu.Lock()
 	q := l.queue
 	l.mu.Unlock()
-	if q != nil && l.cfg.Pulse != nil {
-		_ = l.cfg.Pulse() // said again soon, and what fails then is told
+	if q != nil && l.cfg.Heartbeat != nil {
+		_ = l.cfg.Heartbeat() // said again soon, and what fails then is told
 	}
 }
 
 // beat says that answers are read, unless they come faster than they are.
 func (l *Learner) beat(q *nfqueue.Queue) {
-	if l.cfg.Pulse == nil || !q.KeepsUp() {
+	if l.cfg.Heartbeat == nil || !q.KeepsUp() {
 		return
 	}
-	err := l.cfg.Pulse()
+	err := l.cfg.Heartbeat()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case err == nil:
-		l.stats.Failure = ""
-	case l.stats.Failure == "":
+	if began, _, _ := l.failure.Set(err); began {
 		l.cfg.Log.Error("answers of DNS servers cannot be held up, so the addresses of domains are not learned; trying again", "error", err)
-		fallthrough
-	default:
-		l.stats.Failure = err.Error()
 	}
 }

@@ -126,7 +126,7 @@ func TestLearnAndForget(t *testing.T) {
 	after, fresh := newLearner(t, c, dir), known
 	known = map[policy.Key][]netip.Prefix{}
 	if after.Restored() != 1 {
-		t.Errorf("%d facts restored, want 1", after.Restored())
+		t.Errorf("%d records restored, want 1", after.Restored())
 	}
 	want("after a restart", after, "192.0.2.1")
 	after.Each(func(ch policy.Change) {
@@ -152,7 +152,7 @@ func TestLearnerOfNonsense(t *testing.T) {
 			t.Errorf("the first %d bytes wait", n)
 		}
 	}
-	if s := l.Stats(); s.Facts != 0 || s.Malformed != uint64(len(whole)) {
+	if s := l.Stats(); s.Records != 0 || s.Malformed != uint64(len(whole)) {
 		t.Errorf("%+v", s)
 	}
 }
@@ -169,10 +169,10 @@ func BenchmarkLearn10000Domains(b *testing.B) {
 		l.SetDomains(key, &policy.Set{Key: key, Labels: selector.NewLabels(map[string]string{"rule:domains": key.Name}), Domains: []string{fmt.Sprintf("n%d.shop.example", i)}, Internal: true})
 	}
 	for i := range 10_000 {
-		var facts []dns.Fact
+		var facts []dns.Record
 		for j := range 10 {
 			n := uint32(i*10 + j)
-			facts = append(facts, dns.Fact{Name: fmt.Sprintf("n%d.shop.example", i), Addr: netip.AddrFrom4([4]byte{198, byte(n >> 16), byte(n >> 8), byte(n)}), TTL: time.Hour})
+			facts = append(facts, dns.Record{Name: fmt.Sprintf("n%d.shop.example", i), Addr: netip.AddrFrom4([4]byte{198, byte(n >> 16), byte(n >> 8), byte(n)}), TTL: time.Hour})
 		}
 		l.table.Learn(facts, netip.MustParseAddr("10.0.0.2"), c.at)
 	}

@@ -13,8 +13,8 @@ func (l *Learner) packet(q *nfqueue.Queue, p nfqueue.Packet) {
 	generation := l.learn(p.Payload)
 	wait := generation > l.inForce
 	if wait {
-		l.stats.Held++
-		l.waiting = append(l.waiting, held{p.ID, generation, l.cfg.now()})
+		l.stats.Delayed++
+		l.waiting = append(l.waiting, waitingAnswer{p.ID, generation, l.cfg.now()})
 	}
 	news := wait && generation > l.flushed
 	l.mu.Unlock()
@@ -43,7 +43,7 @@ func (l *Learner) learn(b []byte) (generation uint64) {
 		case err != nil:
 			l.stats.Malformed++
 		default:
-			return l.table.Learn(l.answer.Facts, p.Dst, now)
+			return l.table.Learn(l.answer.Records, p.Dst, now)
 		}
 		return 0
 	}

@@ -15,17 +15,17 @@ import (
 	"github.com/tierwall/tierwall/internal/dataplane/nft"
 )
 
-// calm is the least time between two checks because of other processes: one
+// minCheckInterval is the least time between two checks because of other processes: one
 // that changes our table all the time must not keep the agent busy.
-const calm = time.Second
+const minCheckInterval = time.Second
 
-// notifications returns a signal each time that another process may have changed
+// externalChanges returns a signal each time that another process may have changed
 // our tables; nil if nobody can tell.
-func (a *agent) notifications(ctx context.Context) <-chan struct{} {
-	if a.cfg.Meddling == nil {
+func (a *agent) externalChanges(ctx context.Context) <-chan struct{} {
+	if a.cfg.ExternalChanges == nil {
 		return nil
 	}
-	return coalesce.Watch(ctx, calm, a.cfg.Meddling, func(err error) {
+	return coalesce.Watch(ctx, minCheckInterval, a.cfg.ExternalChanges, func(err error) {
 		a.log.Warn("changes by others are only found at the next check", "error", err, "every", a.cfg.CheckInterval)
 	})
 }
@@ -37,10 +37,10 @@ const (
 	attrGenCommand = 3 // NFTA_GEN_PROC_NAME
 )
 
-// Meddling listens to the kernel's notifications and calls changed when a
+// WatchExternalChanges listens to the kernel's notifications and calls changed when a
 // transaction of another program touched our table. Programs are told apart by
 // the command's name: the kernel's process numbers are not those of a container.
-func Meddling(ctx context.Context, changed func()) error {
+func WatchExternalChanges(ctx context.Context, changed func()) error {
 	own, err := os.ReadFile("/proc/thread-self/comm")
 	if err != nil {
 		return err
