@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"net/netip"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/tierwall/tierwall/internal/nfnl"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -18,29 +18,16 @@ type Packet struct {
 	Length        int // of the whole packet, as its header says
 }
 
-// parseMessage reads a message without its header; false if there is no packet in
-// it that can be read.
-func parseMessage(b []byte) (Packet, bool) {
-	attrs, err := netlink.NewAttributeDecoder(b)
-	if err != nil {
-		return Packet{}, false
+// parseMessage reads a message; false if there is no packet in it that can be read.
+func parseMessage(attrs nfnl.Attrs) (Packet, bool) {
+	p := Packet{
+		Prefix: attrs.Get(attrPrefix).String(),
+		Input:  attrs.Get(attrInput).Uint32(),
+		Output: attrs.Get(attrOutput).Uint32(),
 	}
-	attrs.ByteOrder = binary.BigEndian
-	var p Packet
-	ok := false
-	for attrs.Next() {
-		switch attrs.Type() {
-		case attrPrefix:
-			p.Prefix = attrs.String()
-		case attrInput:
-			p.Input = attrs.Uint32()
-		case attrOutput:
-			p.Output = attrs.Uint32()
-		case attrPayload:
-			p.Flow, p.Length, ok = parsePacket(attrs.Bytes())
-		}
-	}
-	return p, ok && attrs.Err() == nil
+	var ok bool
+	p.Flow, p.Length, ok = parsePacket(attrs.Get(attrPayload))
+	return p, ok && attrs.Check() == nil
 }
 
 const (

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,111 +16,54 @@ var ErrInterrupted = errors.New("changed while it was read")
 var ErrTooLong = errors.New("the batch is larger than the socket's send buffer may be; " +
 	"without CAP_NET_ADMIN in the first user namespace, net.core.wmem_max is the limit")
 
-// Conn is a socket to nfnetlink. It is not safe for concurrent use.
+// Conn is a socket for requests: batches and dumps, one after the other, each with its
+// answer. It is not safe for concurrent use.
 type Conn struct {
 	fd     int
 	sndbuf int
 	buf    []byte
 }
 
-const (
-	receiveBuffer = 4 << 20 // of the socket: the answers to one batch
-	datagram      = 1 << 17 // more than the kernel puts into one
-	answerSeconds = 20
-)
+const receiveBuffer = 4 << 20 // of the socket: the answers to one batch
 
 // Dial opens a socket in the network namespace that a file stands for, such as
 // /run/netns/NAME; empty is the caller's.
 func Dial(netns string) (*Conn, error) {
-	if netns == "" {
-		return open()
-	}
-	fd, err := unix.Open(netns, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("network namespace %s: %w", netns, err)
-	}
-	defer func() { _ = unix.Close(fd) }()
-	var c *Conn
-	err = inNamespace(fd, func() error {
-		c, err = open()
-		return err
+	c := &Conn{buf: make([]byte, datagram)}
+	err := InNamespace(netns, func() (err error) {
+		if c.fd, err = openSocket(receiveBuffer); err != nil {
+			return err
+		}
+		if err := c.setUp(); err != nil {
+			_ = unix.Close(c.fd)
+			return err
+		}
+		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("network namespace %s: %w", netns, err)
-	}
-	return c, nil
-}
-
-// open opens a socket in the thread's network namespace.
-func open() (*Conn, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
-	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
-	}
-	c := &Conn{fd: fd, buf: make([]byte, datagram)}
-	if err := c.setUp(); err != nil {
-		_ = c.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
 func (c *Conn) setUp() error {
-	if err := unix.Bind(c.fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return os.NewSyscallError("bind", err)
-	}
-	for _, option := range []int{unix.NETLINK_CAP_ACK, unix.NETLINK_EXT_ACK} {
-		if err := unix.SetsockoptInt(c.fd, unix.SOL_NETLINK, option, 1); err != nil {
-			return os.NewSyscallError("setsockopt", err)
-		}
-	}
 	tv := unix.Timeval{Sec: answerSeconds}
 	if err := unix.SetsockoptTimeval(c.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
 		return os.NewSyscallError("setsockopt", err)
 	}
-	c.setBuffer(unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, receiveBuffer)
 	var err error
 	c.sndbuf, err = unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_SNDBUF)
 	return os.NewSyscallError("getsockopt", err)
 }
 
-// setBuffer asks for a buffer of n bytes, beyond the system's limit where that
-// is allowed. It is not an error to get less: sending tells.
-func (c *Conn) setBuffer(force, plain, n int) {
-	if unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, force, n) != nil {
-		_ = unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, plain, n)
-	}
-}
-
-// inNamespace runs f on a thread that is in another network namespace.
-func inNamespace(netns int, f func() error) error {
-	done := make(chan error)
-	go func() {
-		// The thread is not unlocked: it ends with the goroutine, and nobody
-		// else gets a thread in the wrong namespace.
-		runtime.LockOSThread()
-		if err := unix.Setns(netns, unix.CLONE_NEWNET); err != nil {
-			done <- os.NewSyscallError("setns", err)
-			return
-		}
-		done <- f()
-	}()
-	return <-done
-}
-
 // Close closes the socket.
 func (c *Conn) Close() error { return os.NewSyscallError("close", unix.Close(c.fd)) }
-
-// Join makes the socket a listener to a multicast group; Receive gives what comes.
-func (c *Conn) Join(group int) error {
-	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(c.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, group))
-}
 
 // send sends all messages in one piece.
 func (c *Conn) send(b []byte) error {
 	// The kernel counts a datagram's bytes and some of its own against the buffer.
 	if need := len(b) + 4096; need > c.sndbuf {
-		c.setBuffer(unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, need)
+		setBuffer(c.fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, need)
 		c.sndbuf, _ = unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_SNDBUF)
 	}
 	for {
@@ -136,10 +78,8 @@ func (c *Conn) send(b []byte) error {
 	}
 }
 
-// Receive reads one datagram. It fails with EAGAIN if none comes in time, and
+// receive reads one datagram. It fails with EAGAIN if none comes in time, and
 // with ENOBUFS if some were lost. The bytes are valid until the next call.
-func (c *Conn) Receive() ([]byte, error) { return c.receive(0) }
-
 func (c *Conn) receive(how int) ([]byte, error) {
 	for {
 		n, _, flags, from, err := unix.Recvmsg(c.fd, c.buf, nil, how)
@@ -227,7 +167,7 @@ func (c *Conn) Dump(w *Writer, each func(Message) error) error {
 	var first error
 	interrupted := false
 	for done := false; !done; {
-		b, err := c.Receive()
+		b, err := c.receive(0)
 		if err != nil {
 			return errors.Join(first, err)
 		}
@@ -262,18 +202,4 @@ func (c *Conn) Dump(w *Writer, each func(Message) error) error {
 		return ErrInterrupted
 	}
 	return first
-}
-
-// InNamespace runs f on a thread that is in the network namespace that a file
-// stands for; in the caller's if that is empty.
-func InNamespace(netns string, f func() error) error {
-	if netns == "" {
-		return f()
-	}
-	fd, err := unix.Open(netns, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("network namespace %s: %w", netns, err)
-	}
-	defer func() { _ = unix.Close(fd) }()
-	return inNamespace(fd, f)
 }

@@ -206,16 +206,3 @@ func ParseMessage(h Header, body []byte) (Message, error) {
 	m := Message{Type: uint8(h.Type), Flags: h.Flags, Family: body[0], Attrs: Attrs(body[4:])}
 	return m, m.Attrs.Check()
 }
-
-// ParseAnswer looks for the kernel's answer to a request in a datagram: whether it
-// is there, and what it says.
-func ParseAnswer(b []byte) (answered bool, err error) {
-	perr := ParseMessages(b, func(h Header, body []byte) error {
-		if h.Type == unix.NLMSG_ERROR {
-			answered = true
-			return parseError(h.Flags, h.Seq, body)
-		}
-		return nil
-	})
-	return answered, perr
-}

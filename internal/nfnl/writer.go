@@ -27,6 +27,12 @@ func (w *Writer) Begin(subsystem, typ uint8, flags uint16, family uint8) {
 	w.begin(uint16(subsystem)<<8|uint16(typ), flags, family, 0)
 }
 
+// BeginFor is Begin for a message about a resource of the subsystem, such as a queue or a
+// group: its number stands in the message's head.
+func (w *Writer) BeginFor(subsystem, typ uint8, flags uint16, resource uint16) {
+	w.begin(uint16(subsystem)<<8|uint16(typ), flags, unix.AF_UNSPEC, resource)
+}
+
 func (w *Writer) begin(typ, flags uint16, family uint8, resource uint16) {
 	w.seq++
 	w.msg = len(w.B)

@@ -34,25 +34,19 @@ const (
 	verdictAccept = 1 // NF_ACCEPT
 )
 
-// begin opens a message about a queue, whose number stands in the message's head.
-func begin(w *nfnl.Writer, typ uint8, flags, queue uint16) {
-	w.Begin(unix.NFNL_SUBSYS_QUEUE, typ, flags, unix.AF_UNSPEC)
-	binary.BigEndian.PutUint16(w.B[len(w.B)-2:], queue)
-}
-
 // writeBind asks for a queue.
 func writeBind(w *nfnl.Writer, queue uint16) {
-	begin(w, messageConfig, unix.NLM_F_ACK, queue)
+	w.BeginFor(unix.NFNL_SUBSYS_QUEUE, messageConfig, unix.NLM_F_ACK, queue)
 	w.Bytes(configCommand, []byte{commandBind, 0, 0, 0})
 	w.End()
 }
 
 // writeConfig says what of packets is to be seen, and what happens to those for
-// which there is no room.
-func writeConfig(w *nfnl.Writer, queue uint16, room uint32) {
-	begin(w, messageConfig, unix.NLM_F_ACK, queue)
+// which there is no capacity.
+func writeConfig(w *nfnl.Writer, queue uint16, capacity uint32) {
+	w.BeginFor(unix.NFNL_SUBSYS_QUEUE, messageConfig, unix.NLM_F_ACK, queue)
 	w.Bytes(configParams, []byte{0, 0, 0xff, 0xff, copyPacket}) // up to 65535 bytes
-	w.Uint32(configMaxLen, room)
+	w.Uint32(configMaxLen, capacity)
 	w.Uint32(configFlags, flagFailOpen|flagGSO)
 	w.Uint32(configMask, flagFailOpen|flagGSO)
 	w.End()
@@ -60,7 +54,7 @@ func writeConfig(w *nfnl.Writer, queue uint16, room uint32) {
 
 // writeVerdict lets a packet go.
 func writeVerdict(w *nfnl.Writer, queue uint16, id uint32) {
-	begin(w, messageVerdict, 0, queue)
+	w.BeginFor(unix.NFNL_SUBSYS_QUEUE, messageVerdict, 0, queue)
 	var v [8]byte
 	binary.BigEndian.PutUint32(v[:], verdictAccept)
 	binary.BigEndian.PutUint32(v[4:], id)
@@ -74,24 +68,14 @@ type Packet struct {
 	Payload []byte // from its IP header on; valid until the next is received
 }
 
-// parse hands out the packets of one datagram.
-func parse(b []byte, each func(Packet)) error {
-	return nfnl.ParseMessages(b, func(h nfnl.Header, body []byte) error {
-		if h.Type != unix.NFNL_SUBSYS_QUEUE<<8|messagePacket {
-			if h.Type == unix.NLMSG_ERROR {
-				return nil // a verdict on a packet that is gone
-			}
-			return fmt.Errorf("%w: a message of type %#x", nfnl.ErrMalformed, h.Type)
-		}
-		m, err := nfnl.ParseMessage(h, body)
-		if err != nil {
-			return err
-		}
-		head := m.Attrs.Get(attrHeader)
-		if len(head) < 4 {
-			return fmt.Errorf("%w: a packet without a number", nfnl.ErrMalformed)
-		}
-		each(Packet{ID: head.Uint32(), Payload: m.Attrs.Get(attrPayload)})
-		return nil
-	})
+// parse reads a packet.
+func parse(h nfnl.Header, m nfnl.Message) (Packet, error) {
+	if h.Type != unix.NFNL_SUBSYS_QUEUE<<8|messagePacket {
+		return Packet{}, fmt.Errorf("%w: a message of type %#x", nfnl.ErrMalformed, h.Type)
+	}
+	head := m.Attrs.Get(attrHeader)
+	if len(head) < 4 {
+		return Packet{}, fmt.Errorf("%w: a packet without a number", nfnl.ErrMalformed)
+	}
+	return Packet{ID: head.Uint32(), Payload: m.Attrs.Get(attrPayload)}, nil
 }

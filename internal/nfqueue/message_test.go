@@ -13,12 +13,27 @@ import (
 // packetMessage is a packet as the kernel hands it out.
 func packetMessage(id uint32, payload string) []byte {
 	var w nfnl.Writer
-	begin(&w, messagePacket, 0, 7)
+	w.BeginFor(unix.NFNL_SUBSYS_QUEUE, messagePacket, 0, 7)
 	head := binary.BigEndian.AppendUint32(nil, id)
 	w.Bytes(attrHeader, append(head, 8, 0, 4))
 	w.Raw(attrPayload, payload)
 	w.End()
 	return w.B
+}
+
+// parseAll parses the packets of one datagram.
+func parseAll(b []byte, each func(Packet)) error {
+	return nfnl.ParseMessages(b, func(h nfnl.Header, body []byte) error {
+		m, err := nfnl.ParseMessage(h, body)
+		if err != nil {
+			return err
+		}
+		p, err := parse(h, m)
+		if err == nil {
+			each(p)
+		}
+		return err
+	})
 }
 
 func TestParse(t *testing.T) {
@@ -27,7 +42,7 @@ func TestParse(t *testing.T) {
 		payload string
 	}
 	var got []seen
-	if err := parse(slices.Concat(packetMessage(5, "abc"), packetMessage(6, "")), func(p Packet) {
+	if err := parseAll(slices.Concat(packetMessage(5, "abc"), packetMessage(6, "")), func(p Packet) {
 		got = append(got, seen{p.ID, string(p.Payload)})
 	}); err != nil || !slices.Equal(got, []seen{{5, "abc"}, {6, ""}}) {
 		t.Errorf("got %v, %v", got, err)
@@ -59,6 +74,6 @@ func FuzzParse(f *testing.F) {
 	f.Add(packetMessage(1, "abc"))
 	f.Add(packetMessage(1, "abc")[:20])
 	f.Fuzz(func(_ *testing.T, b []byte) {
-		_ = parse(b, func(p Packet) { _ = string(p.Payload) })
+		_ = parseAll(b, func(p Packet) { _ = string(p.Payload) })
 	})
 }

@@ -1,12 +1,11 @@
 // Package nfqueue takes packets out of a queue of the kernel's netfilter, and lets
-// them go. The queue fails open: packets for which there is no room, or that come
+// them go. The queue fails open: packets for which there is no capacity, or that come
 // while nobody has opened it, pass. It knows nothing of what is in them.
 package nfqueue
 
 import (
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 
@@ -17,9 +16,8 @@ import (
 
 // Queue is an open queue. Receive is for one goroutine; Accept may be called by any.
 type Queue struct {
-	number uint16
-	file   *os.File // the socket, so that Close ends a Receive
-	buf    []byte
+	number   uint16
+	listener *nfnl.Listener
 
 	mu sync.Mutex
 	w  nfnl.Writer
@@ -33,124 +31,69 @@ type Queue struct {
 	seen uint64 // of idled, by KeepsUp
 }
 
-const (
-	receiveBuffer = 8 << 20 // of the socket
-	datagram      = 1 << 17 // more than a packet of 65535 bytes and what is said of it
-)
+const receiveBuffer = 8 << 20 // of the socket
 
 // Open opens a queue in the network namespace that a file stands for; empty is the
-// caller's. room is how many packets may wait at most. It needs CAP_NET_ADMIN, and
+// caller's. capacity is how many packets may wait at most. It needs CAP_NET_ADMIN, and
 // fails with EBUSY if another process has the queue.
-func Open(netns string, number uint16, room int) (*Queue, error) {
-	var q *Queue
-	err := nfnl.InNamespace(netns, func() (err error) {
-		q, err = open(number, room)
-		return err
-	})
-	if err != nil {
+func Open(netns string, number uint16, capacity int) (*Queue, error) {
+	q := &Queue{number: number}
+	if err := q.open(netns, uint32(capacity)); err != nil { //nolint:gosec // some thousands
 		return nil, fmt.Errorf("netfilter queue %d: %w", number, err)
 	}
-	return q, nil
-}
-
-func open(number uint16, room int) (*Queue, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
-	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
-	}
-	if err := configure(fd, number, room); err != nil {
-		_ = unix.Close(fd)
-		return nil, err
-	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		_ = unix.Close(fd)
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	q := &Queue{number: number, file: os.NewFile(uintptr(fd), "netfilter queue"), buf: make([]byte, datagram)}
 	q.next.Store(1)
 	q.idle.Store(true)
 	return q, nil
 }
 
-func configure(fd int, number uint16, room int) error {
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return os.NewSyscallError("bind", err)
-	}
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
-	}
+func (q *Queue) open(netns string, capacity uint32) error {
 	// What does not fit passes: that is no error to be told at every look.
-	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_NO_ENOBUFS, 1)
-	_ = unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1)
+	l, err := nfnl.Listen(nfnl.ListenerConfig{NetNS: netns, Buffer: receiveBuffer, QuietLoss: true, Idle: q.look})
+	if err != nil {
+		return err
+	}
 	for _, write := range []func(*nfnl.Writer){
-		func(w *nfnl.Writer) { writeBind(w, number) },
-		func(w *nfnl.Writer) { writeConfig(w, number, uint32(room)) }, //nolint:gosec // some thousands
+		func(w *nfnl.Writer) { writeBind(w, q.number) },
+		func(w *nfnl.Writer) { writeConfig(w, q.number, capacity) },
 	} {
 		var w nfnl.Writer
 		write(&w)
-		if err := ask(fd, w.B); err != nil {
-			return err
+		if err := l.Request(&w); err != nil {
+			return errors.Join(err, l.Close())
 		}
 	}
+	q.listener = l
 	return nil
 }
 
-// ask sends one message and waits for its acknowledgement.
-func ask(fd int, message []byte) error {
-	if err := unix.Sendto(fd, message, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return os.NewSyscallError("send", err)
+// look notes whether a look at the socket has found nothing.
+func (q *Queue) look(nothing bool) {
+	if nothing {
+		q.idled.Add(1)
 	}
-	buf := make([]byte, datagram)
-	for {
-		n, _, err := unix.Recvfrom(fd, buf, 0)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return os.NewSyscallError("receive", err)
-		}
-		answered, err := nfnl.ParseAnswer(buf[:n])
-		if err != nil || answered {
-			return err
-		}
-	}
+	q.idle.Store(nothing)
 }
 
 // Receive waits for packets and hands them out. It fails with os.ErrClosed once the
 // queue is closed.
 func (q *Queue) Receive(each func(Packet)) error {
-	raw, err := q.file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var n int
-	var rerr error
-	if err := raw.Read(func(fd uintptr) bool {
-		n, _, rerr = unix.Recvfrom(int(fd), q.buf, unix.MSG_DONTWAIT)
-		if none := errors.Is(rerr, unix.EAGAIN); none {
-			q.idled.Add(1)
-			q.idle.Store(true)
-		} else {
-			q.idle.Store(false)
+	err := q.listener.Receive(func(h nfnl.Header, m nfnl.Message) error {
+		p, err := parse(h, m)
+		if err != nil {
+			return err
 		}
-		return !errors.Is(rerr, unix.EAGAIN) && !errors.Is(rerr, unix.EINTR)
-	}); err != nil {
-		return err
-	}
-	if errors.Is(rerr, unix.ENOBUFS) {
-		return nil
-	}
-	if rerr != nil {
-		return os.NewSyscallError("receive", rerr)
-	}
-	return parse(q.buf[:n], func(p Packet) {
-		// The kernel counts packets, those as well that the socket had no room for.
+		// The kernel counts packets, those as well that the socket had no capacity for.
 		if missed := p.ID - q.next.Load(); missed > 0 && missed < 1<<31 {
 			q.lost.Add(uint64(missed))
 		}
 		q.next.Store(p.ID + 1)
 		each(p)
+		return nil
 	})
+	if errors.Is(err, unix.ENOBUFS) {
+		return nil
+	}
+	return err
 }
 
 // Accept lets packets go. A packet that is gone already is passed over.
@@ -165,19 +108,8 @@ func (q *Queue) Accept(ids ...uint32) error {
 			writeVerdict(&q.w, q.number, id)
 		}
 		ids = ids[n:]
-		raw, err := q.file.SyscallConn()
-		if err != nil {
+		if err := q.listener.Send(&q.w); err != nil {
 			return err
-		}
-		var serr error
-		if err := raw.Write(func(fd uintptr) bool {
-			serr = unix.Sendto(int(fd), q.w.B, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
-			return !errors.Is(serr, unix.EAGAIN) && !errors.Is(serr, unix.EINTR)
-		}); err != nil {
-			return err
-		}
-		if serr != nil {
-			return os.NewSyscallError("send", serr)
 		}
 	}
 	return nil
@@ -193,9 +125,9 @@ func (q *Queue) KeepsUp() bool {
 	return n != was || q.idle.Load()
 }
 
-// Lost returns how many packets passed because the socket had no room for them.
+// Lost returns how many packets passed because the socket had no capacity for them.
 func (q *Queue) Lost() uint64 { return q.lost.Load() }
 
 // Close closes the queue. The kernel drops the packets that wait; those that come
 // later pass.
-func (q *Queue) Close() error { return q.file.Close() }
+func (q *Queue) Close() error { return q.listener.Close() }

@@ -60,7 +60,7 @@ func TestSetsOnly(t *testing.T) {
 	b := newDataplane(t, ns)
 	m := podTables()
 	apply(t, b, tabletest.Empty().Step(m))
-	listener, err := nfnl.Dial(ns)
+	listener, err := nfnl.Listen(nfnl.ListenerConfig{NetNS: ns})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,14 +80,9 @@ func TestSetsOnly(t *testing.T) {
 	apply(t, b, m.Step(next))
 	seen := map[uint8]int{}
 	for seen[unix.NFT_MSG_NEWGEN] == 0 {
-		datagram, err := listener.Receive()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := nfnl.ParseMessages(datagram, func(h nfnl.Header, body []byte) error {
-			m, err := nfnl.ParseMessage(h, body)
+		if err := listener.Receive(func(_ nfnl.Header, m nfnl.Message) error {
 			seen[m.Type]++
-			return err
+			return nil
 		}); err != nil {
 			t.Fatal(err)
 		}
