@@ -31,7 +31,7 @@ func (t *step) afterRows(d *dataplane.Delta) error {
 		if err != nil {
 			return err
 		}
-		t.batch.addRow(parts)
+		parts.emit(t.batch)
 	}
 	for _, parts := range t.oldRows {
 		for _, c := range parts.chains {
@@ -42,18 +42,6 @@ func (t *step) afterRows(d *dataplane.Delta) error {
 		}
 	}
 	return nil
-}
-
-func (b *batch) addRow(parts rowParts) {
-	for _, s := range parts.sets {
-		b.addSet(s.setSpec)
-		for _, e := range s.elements {
-			b.addElement(s.name, e)
-		}
-	}
-	for _, c := range parts.chains {
-		b.addChain(c)
-	}
 }
 
 func (t *step) afterDeciders() {

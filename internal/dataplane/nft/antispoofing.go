@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
-	"github.com/tierwall/tierwall/internal/nfnl"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -81,16 +80,16 @@ func emitSources(out sink, entries map[sourceEntry]bool) {
 	}
 }
 
-// moveSources writes the way from some elements to others.
-func (b *batch) moveSources(was, is map[sourceEntry]bool) {
+// stepSources writes the way from some elements to others.
+func stepSources(out *batch, was, is map[sourceEntry]bool) {
 	for e := range is {
 		if !was[e] {
-			b.addElement(e.set, element{key: e.key})
+			out.addElement(e.set, element{key: e.key})
 		}
 	}
 	for e := range was {
 		if !is[e] {
-			b.delElement(e.set, element{key: e.key})
+			out.delElement(e.set, element{key: e.key})
 		}
 	}
 }
@@ -179,7 +178,7 @@ func (b *Dataplane) SetAntiSpoofing(ctx context.Context, g dataplane.AntiSpoofin
 	}
 	if slices.Equal(nets, b.podNets) {
 		out := newBatch(b.table)
-		out.moveSources(b.sources, sources)
+		stepSources(out, b.sources, sources)
 		err := b.send(out)
 		if err == nil {
 			b.sources = sources
@@ -233,15 +232,11 @@ func (b *Dataplane) Spoofed(ctx context.Context) (uint64, error) {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		err := findTable(b.conn, t)
-		if err == nil {
-			err = each(b.conn, getRules(t), func(a nfnl.Attrs) error {
-				if readComment(a.Get(unix.NFTA_RULE_USERDATA)) == spoofedComment {
-					sum += readCounter(a).packets
-				}
-				return nil
-			})
-		}
+		err := eachCounter(b.conn, t, func(_, comment string, n counted) {
+			if comment == spoofedComment {
+				sum += n.packets
+			}
+		})
 		if err != nil && !errors.Is(err, unix.ENOENT) {
 			return 0, fmt.Errorf("nftables: table %s: reading counters: %w", t.name, err)
 		}

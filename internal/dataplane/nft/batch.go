@@ -13,17 +13,6 @@ import (
 // deleteOrder orders what is deleted: what refers comes before what it refers to.
 type deleteOrder int
 
-const (
-	orderEntry deleteOrder = iota // chains that nothing but base chains refers to; nodes of switches
-	orderClass             = nodesOrder + iota
-	orderClassSet
-	orderRow
-	orderRowSet
-	orderColumn
-	orderColumnSet
-	orderDecider
-)
-
 // chainRules is a chain with its rules.
 type chainRules struct {
 	name  string

@@ -53,7 +53,7 @@ func (p *bridgeTable) set(sources map[sourceEntry]bool) error {
 	}
 	if len(sources) > 0 {
 		out := newBatch(p.table)
-		out.moveSources(p.sources, sources)
+		stepSources(out, p.sources, sources)
 		err := p.send(out)
 		if err == nil {
 			p.sources = sources
@@ -68,7 +68,7 @@ func (p *bridgeTable) set(sources map[sourceEntry]bool) error {
 func (p *bridgeTable) write(sources map[sourceEntry]bool) error {
 	var err error
 	if len(sources) == 0 {
-		err = errors.Join(p.deleteTable(p.table), p.deleteTable(p.table.staging()))
+		err = errors.Join(p.deleteTable(p.table), p.deleteTable(staging(p.table)))
 	} else {
 		err = p.replace(p.table, &bridgeContent{sources})
 	}

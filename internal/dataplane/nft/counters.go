@@ -21,8 +21,6 @@ type counterKey struct {
 	comment string
 }
 
-type counted struct{ packets, bytes uint64 }
-
 // restore lets the rules of a new table go on where those of the old one are.
 func (o oldCounters) restore(chains []chainRules) {
 	for _, c := range chains {
@@ -41,9 +39,8 @@ func isAllow(chain string) bool { return strings.HasPrefix(chain, "allow-") }
 // oldCounters reads the counters of the table that is there; nil if there is none.
 func (b *writer) oldCounters(table tableID) (oldCounters, error) {
 	old := oldCounters{}
-	err := eachDecider(b.conn, table, func(chain string, attrs nfnl.Attrs) {
-		key := counterKey{isAllow(chain), readComment(attrs.Get(unix.NFTA_RULE_USERDATA))}
-		old[key] = readCounter(attrs)
+	err := eachDecider(b.conn, table, func(chain, comment string, n counted) {
+		old[counterKey{isAllow(chain), comment}] = n
 	})
 	if errors.Is(err, unix.ENOENT) {
 		return nil, nil
@@ -59,7 +56,7 @@ func (b *Dataplane) Counters(ctx context.Context) ([]dataplane.Counter, error) {
 	}
 	byChain := map[string]counted{}
 	if b.inForce {
-		err := eachDecider(b.conn, b.table, func(chain string, attrs nfnl.Attrs) { byChain[chain] = readCounter(attrs) })
+		err := eachDecider(b.conn, b.table, func(chain, _ string, n counted) { byChain[chain] = n })
 		if err != nil {
 			return nil, fmt.Errorf("nftables: table %s: reading counters: %w", b.table.name, err)
 		}
@@ -75,72 +72,13 @@ func (b *Dataplane) Counters(ctx context.Context) ([]dataplane.Counter, error) {
 	return counters, nil
 }
 
-// eachDecider returns the rules that count in all deciders' chains. It fails with ENOENT if
+// eachDecider hands out what all deciders' chains have counted. It fails with ENOENT if
 // there is no table.
-func eachDecider(conn *nfnl.Conn, table tableID, visit func(chain string, attrs nfnl.Attrs)) error {
-	if err := findTable(conn, table); err != nil {
-		return err
-	}
-	return each(conn, getRules(table), func(a nfnl.Attrs) error {
-		chain := a.Get(unix.NFTA_RULE_CHAIN).String()
+func eachDecider(conn *nfnl.Conn, table tableID, visit func(chain, comment string, n counted)) error {
+	return eachCounter(conn, table, func(chain, comment string, n counted) {
 		decides := isAllow(chain) || strings.HasPrefix(chain, "deny-")
-		if decides && readComment(a.Get(unix.NFTA_RULE_USERDATA)) != "" { // those that log have none
-			visit(chain, a)
+		if decides && comment != "" { // those that log have none
+			visit(chain, comment, n)
 		}
-		return nil
 	})
-}
-
-// findTable fails with ENOENT if there is no such table.
-func findTable(conn *nfnl.Conn, table tableID) error {
-	var w nfnl.Writer
-	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETTABLE, unix.NLM_F_ACK, table.family)
-	w.String(unix.NFTA_TABLE_NAME, table.name)
-	w.End()
-	return conn.Do(&w, 1, nil)
-}
-
-// getRules asks for all rules of a table.
-func getRules(table tableID) *nfnl.Writer {
-	var w nfnl.Writer
-	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETRULE, unix.NLM_F_DUMP, table.family)
-	w.String(unix.NFTA_RULE_TABLE, table.name)
-	w.End()
-	return &w
-}
-
-// readCounter finds the counter among a rule's expressions.
-func readCounter(rule nfnl.Attrs) counted {
-	for _, elem := range rule.Get(unix.NFTA_RULE_EXPRESSIONS).Attrs().All() {
-		if e := elem.Attrs(); e.Get(unix.NFTA_EXPR_NAME).String() == exprNames[counter] {
-			data := e.Get(unix.NFTA_EXPR_DATA).Attrs()
-			return counted{data.Get(unix.NFTA_COUNTER_PACKETS).Uint64(), data.Get(unix.NFTA_COUNTER_BYTES).Uint64()}
-		}
-	}
-	return counted{}
-}
-
-// readComment finds the comment in a rule's user data.
-func readComment(data nfnl.Value) string {
-	for len(data) >= 2 && int(data[1]) <= len(data)-2 {
-		if data[0] == commentUserdata {
-			return data[2 : 2+data[1]].String()
-		}
-		data = data[2+data[1]:]
-	}
-	return ""
-}
-
-// retries bounds how often a read is tried again that another writer disturbs.
-const retries = 50
-
-// retry reads again as long as what is read changes meanwhile.
-func retry(read func() error) error {
-	var err error
-	for range retries {
-		if err = read(); !errors.Is(err, nfnl.ErrInterrupted) {
-			return err
-		}
-	}
-	return err
 }

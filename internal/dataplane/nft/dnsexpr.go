@@ -11,7 +11,7 @@ import (
 
 // The numbers of linux/netfilter/xt_NFQUEUE.h and nf_tables_compat.h.
 const (
-	queueBypass = 1 // NFT_QUEUE_FLAG_BYPASS, NFQ_FLAG_BYPASS
+	queueBypass = 1 // NFT_QUEUE_FLAG_BYPASS, NFQ_FLAG_BYPASS: packets pass if nobody reads the queue
 
 	targetName = 1 // NFTA_TARGET_NAME
 	targetRev  = 2 // NFTA_TARGET_REV
@@ -32,9 +32,6 @@ const (
 	nfqueueInfo     = 8 // bytes of xt_NFQ_info_v3, padded
 )
 
-// queueFlags are those of queues that are written. Tests vary them.
-var queueFlags uint16 = queueBypass
-
 // writeDNSExpr writes the expressions that only the table of DNS answers uses.
 func writeDNSExpr(w *nfnl.Writer, e expr) {
 	switch e.kind {
@@ -46,7 +43,7 @@ func writeDNSExpr(w *nfnl.Writer, e expr) {
 	case queueTo:
 		w.Uint16(unix.NFTA_QUEUE_NUM, uint16(e.key))
 		w.Uint16(unix.NFTA_QUEUE_TOTAL, 1)
-		w.Uint16(unix.NFTA_QUEUE_FLAGS, queueFlags)
+		w.Uint16(unix.NFTA_QUEUE_FLAGS, uint16(e.length))
 	case refresh:
 		w.String(dynsetName, e.set)
 		w.Uint32(dynsetOperation, dynsetUpdate)
@@ -56,7 +53,7 @@ func writeDNSExpr(w *nfnl.Writer, e expr) {
 		info := make([]byte, nfqueueInfo)
 		binary.NativeEndian.PutUint16(info, uint16(e.key))
 		binary.NativeEndian.PutUint16(info[2:], 1) // queues
-		binary.NativeEndian.PutUint16(info[4:], queueFlags)
+		binary.NativeEndian.PutUint16(info[4:], uint16(e.length))
 		w.String(targetName, nfqueueTarget)
 		w.Uint32(targetRev, nfqueueRevision)
 		w.Bytes(targetInfo, info)
@@ -67,7 +64,7 @@ func writeDNSExpr(w *nfnl.Writer, e expr) {
 func readQueue(name string, a nfnl.Attrs) (expr, error) {
 	foreign := fmt.Errorf("expression %q is used in a way that is none of ours", name)
 	if name == "queue" {
-		e := expr{kind: queueTo, key: uint32(a.Get(unix.NFTA_QUEUE_NUM).Uint16())}
+		e := expr{kind: queueTo, key: uint32(a.Get(unix.NFTA_QUEUE_NUM).Uint16()), length: queueBypass}
 		if a.Get(unix.NFTA_QUEUE_TOTAL).Uint16() != 1 || a.Get(unix.NFTA_QUEUE_FLAGS).Uint16() != queueBypass {
 			return expr{}, foreign
 		}
@@ -78,7 +75,7 @@ func readQueue(name string, a nfnl.Attrs) (expr, error) {
 		binary.NativeEndian.Uint16(info[2:]) != 1 || binary.NativeEndian.Uint16(info[4:]) != queueBypass {
 		return expr{}, foreign
 	}
-	return expr{kind: queueTarget, key: uint32(binary.NativeEndian.Uint16(info))}, only(a, `expression "target"`, targetName, targetRev, targetInfo)
+	return expr{kind: queueTarget, key: uint32(binary.NativeEndian.Uint16(info)), length: queueBypass}, only(a, `expression "target"`, targetName, targetRev, targetInfo)
 }
 
 // readRefresh reads the expression by which packets put themselves into a set.

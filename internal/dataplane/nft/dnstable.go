@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
-	"github.com/tierwall/tierwall/internal/nfnl"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -78,10 +77,11 @@ type dnsContent struct {
 	entries map[sourceEntry]bool // the elements of servers and clients
 	number  uint16
 	queue   kind
+	flags   uint32
 }
 
 func newDNSContent(t dataplane.DNSQueueRules) dnsContent {
-	c := dnsContent{entries: map[sourceEntry]bool{}, number: t.Queue}
+	c := dnsContent{entries: map[sourceEntry]bool{}, number: t.Queue, flags: queueBypass}
 	if len(t.Servers) == 0 {
 		return c
 	}
@@ -103,7 +103,7 @@ func (b *Dataplane) SetDNSQueue(ctx context.Context, t dataplane.DNSQueueRules) 
 	next := newDNSContent(t)
 	if p.inForce && len(p.content.entries) > 0 && len(next.entries) > 0 && p.content.number == next.number {
 		out := newBatch(p.table)
-		out.moveSources(p.content.entries, next.entries)
+		stepSources(out, p.content.entries, next.entries)
 		err := p.send(out)
 		if err == nil {
 			p.content.entries = next.entries
@@ -208,7 +208,7 @@ func (c *dnsContent) emit(out sink) {
 // enqueue counts and queues.
 func (c *dnsContent) enqueue(conditions []expr) rule {
 	return rule{
-		exprs:   append(conditions, expr{kind: counter}, expr{kind: c.queue, key: uint32(c.number)}),
+		exprs:   append(conditions, expr{kind: counter}, expr{kind: c.queue, key: uint32(c.number), length: c.flags}),
 		comment: answersComment,
 	}
 }
@@ -236,11 +236,10 @@ func (b *Dataplane) QueuedAnswers(ctx context.Context) (uint64, error) {
 		return 0, err
 	}
 	var sum uint64
-	err := each(b.conn, getRules(p.table), func(a nfnl.Attrs) error {
-		if readComment(a.Get(unix.NFTA_RULE_USERDATA)) == answersComment {
-			sum += readCounter(a).packets
+	err := eachCounter(b.conn, p.table, func(_, comment string, n counted) {
+		if comment == answersComment {
+			sum += n.packets
 		}
-		return nil
 	})
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return 0, fmt.Errorf("nftables: table %s: reading counters: %w", p.table.name, err)

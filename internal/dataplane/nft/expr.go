@@ -1,11 +1,10 @@
 package nft
 
 import (
-	"net/netip"
+	"encoding/binary"
+	"slices"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/tierwall/tierwall/policy"
 )
 
 // kind is a kernel expression. These are all that the tables use; stock nft
@@ -24,7 +23,7 @@ const (
 	counter
 	immediate   // a verdict
 	ctOriginal  // of the packet that began the connection: key -> register
-	queueTo     // hands the packet to queue key; it passes if nobody has opened that
+	queueTo     // hands the packet to queue key, with flags length
 	queueTarget // the same by iptables' target, for kernels without the expression
 	limitRate   // ends the rule's evaluation beyond key packets a second, after length at once
 	bitwiseOr   // sets the bits of data
@@ -102,15 +101,6 @@ const (
 	stateUntracked   = 64
 )
 
-var (
-	accept  = verdict{code: codeAccept}
-	drop    = verdict{code: codeDrop}
-	returns = verdict{code: codeReturn}
-)
-
-func goTo(chain string) verdict   { return verdict{codeGoto, chain} }
-func jumpTo(chain string) verdict { return verdict{codeJump, chain} }
-
 // rule is one rule of a chain.
 type rule struct {
 	exprs          []expr
@@ -118,87 +108,14 @@ type rule struct {
 	packets, bytes uint64 // of its counter
 }
 
-// when makes a rule: conditions, then what to do.
-func when(conditions []expr, v verdict) rule {
-	return rule{exprs: append(conditions[:len(conditions):len(conditions)], expr{kind: immediate, verdict: v})}
+// equalRules compares rules, counters aside.
+func equalRules(a, b []rule) bool {
+	return slices.EqualFunc(a, b, func(x, y rule) bool { return x.comment == y.comment && slices.Equal(x.exprs, y.exprs) })
 }
-
-// always makes a rule without conditions.
-func always(v verdict) rule { return when(nil, v) }
-
-func join(parts ...[]expr) []expr {
-	var all []expr
-	for _, p := range parts {
-		all = append(all, p...)
-	}
-	return all
-}
-
-func is(data ...byte) expr {
-	return expr{kind: compare, register: reg1, key: equal, data: string(data)}
-}
-
-func isNot(data ...byte) expr {
-	return expr{kind: compare, register: reg1, key: notEqual, data: string(data)}
-}
-
-func isFamily(family int) []expr {
-	return []expr{{kind: metaLoad, register: reg1, key: metaNFProto}, is([...]byte{unix.NFPROTO_IPV4, unix.NFPROTO_IPV6}[family])}
-}
-
-func isProtocol(p policy.Protocol) []expr {
-	return []expr{{kind: metaLoad, register: reg1, key: metaL4Proto}, is(byte(p))}
-}
-
-func hasState(bits byte) []expr {
-	return []expr{
-		{kind: ctLoad, register: reg1, key: ctState},
-		{kind: bitwiseAnd, register: reg1, length: 4, data: string(nativeUint32(bits))},
-		isNot(0, 0, 0, 0),
-	}
-}
-
-func payload(base, offset, length uint32) expr {
-	return expr{kind: payloadLoad, register: reg1, key: base, offset: offset, length: length}
-}
-
-// side is one end of a packet: its address field.
-type side int
-
-const (
-	source side = iota
-	destination
-)
-
-// address loads one end's address of a packet of the family.
-func address(family int, s side) expr {
-	if family == 0 {
-		return payload(networkHeader, 12+4*uint32(s), 4)
-	}
-	return payload(networkHeader, 8+16*uint32(s), 16)
-}
-
-// bothAddresses loads source and destination beside each other.
-func bothAddresses(family int) []expr {
-	first, second := address(family, source), address(family, destination)
-	second.register = reg32Start + first.length/4
-	if family == 1 {
-		second.register = reg1 + 1
-	}
-	return []expr{first, second}
-}
-
-func inSet(set string) expr { return expr{kind: lookup, register: reg1, set: set} }
-
-func bySet(set string) expr { return expr{kind: verdictMap, register: reg1, set: set} }
 
 // nativeUint32 returns the bytes of a number that the kernel holds in the
 // machine's order.
-func nativeUint32(n byte) []byte {
-	b := [4]byte{}
-	putNativeUint32(b[:], uint32(n))
-	return b[:]
-}
+func nativeUint32(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil, n) }
 
 // dataType numbers the types of set keys as nft does, which prints by them.
 type dataType uint32
@@ -218,10 +135,6 @@ const (
 	ifNameLen  = 16 // IFNAMSIZ
 	concatBits = 6  // a concatenation's type is its parts' types side by side
 )
-
-func addrType(family int) dataType { return ipv4Addr + dataType(family) }
-
-func addrLen(family int) uint32 { return [...]uint32{4, 16}[family] }
 
 // setSpec is a set without its elements. A set with verdicts is a verdict map.
 type setSpec struct {
@@ -244,5 +157,3 @@ type element struct {
 	end     bool
 	verdict verdict // zero in plain sets and at ends
 }
-
-func addrKey(a netip.Addr) string { return string(a.AsSlice()) }

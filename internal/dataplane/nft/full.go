@@ -180,15 +180,7 @@ func (l *layout) emitRows(out sink) error {
 		if err != nil {
 			return err
 		}
-		for _, s := range parts.sets {
-			out.addSet(s.setSpec)
-			for _, e := range s.elements {
-				out.addElement(s.name, e)
-			}
-		}
-		for _, c := range parts.chains {
-			out.addChain(c)
-		}
+		parts.emit(out)
 	}
 	return nil
 }

@@ -18,8 +18,8 @@ const (
 	beforeDNAT     = -100
 )
 
-// at reports whether a base chain is at the place of a hook.
-func (c chainSpec) at(h policy.Hook) bool {
+// isAt reports whether a base chain is where a hook is.
+func isAt(c chainSpec, h policy.Hook) bool {
 	kernel, zone := uint32(hookForward), 2
 	for _, b := range hostBases {
 		if b.hook == h {
@@ -56,7 +56,7 @@ func (k *Kernel) AtHook(h policy.Hook, p dataplane.HookPacket) dataplane.HookOut
 		w.packet.transport[13] = 16 // ACK
 	}
 	for _, base := range k.bases {
-		if !base.at(h) {
+		if !isAt(base, h) {
 			continue
 		}
 		if end := w.chain(base.name, 0); end == dropped {

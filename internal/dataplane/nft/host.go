@@ -173,7 +173,7 @@ func (r *hostRender) failsafeRules(h policy.Hook) []rule {
 func (r *hostRender) skipRules(h policy.Hook) []rule {
 	marked := []expr{
 		{kind: metaLoad, register: reg1, key: metaMark},
-		{kind: bitwiseAnd, register: reg1, length: 4, data: string(nativeWord(r.settings.Mark))},
+		{kind: bitwiseAnd, register: reg1, length: 4, data: string(nativeUint32(r.settings.Mark))},
 		isNot(0, 0, 0, 0),
 	}
 	if h.Direction() == policy.Egress {
@@ -234,7 +234,7 @@ func (l *layout) deciderChain(d dataplane.Decider, allow bool) chainRules {
 	bit := l.host.settings.Mark
 	act := []expr{
 		{kind: metaLoad, register: reg1, key: metaMark},
-		{kind: bitwiseOr, register: reg1, length: 4, data: string(nativeWord(bit))},
+		{kind: bitwiseOr, register: reg1, length: 4, data: string(nativeUint32(bit))},
 		{kind: metaStore, register: reg1, key: metaMark},
 	}
 	if d.Skips == dataplane.SkipsTracking {
@@ -244,13 +244,6 @@ func (l *layout) deciderChain(d dataplane.Decider, allow bool) chainRules {
 	n := len(last.exprs) - 1
 	last.exprs = slices.Concat(last.exprs[:n], act, last.exprs[n:])
 	return c
-}
-
-// nativeWord returns the bytes of a number that the kernel holds in the machine's order.
-func nativeWord(n uint32) []byte {
-	b := [4]byte{}
-	putNativeUint32(b[:], n)
-	return b[:]
 }
 
 // hostLayout is the part of a layout that is of host endpoints.

@@ -186,7 +186,7 @@ func (w *walk) rule(r rule) verdict {
 		case ctLoad:
 			copy(register, nativeUint32(stateNew))
 			if w.real != nil {
-				copy(register, nativeUint32(w.real.state))
+				copy(register, nativeUint32(uint32(w.real.state)))
 			}
 		case bitwiseOr:
 			for i := range e.data {

@@ -10,21 +10,7 @@ import (
 	"github.com/tierwall/tierwall/internal/nfnl"
 )
 
-// tableID names a table of a network namespace.
-type tableID struct {
-	family uint8 // NFPROTO_INET or NFPROTO_BRIDGE
-	name   string
-}
-
 func inet(name string) tableID { return tableID{unix.NFPROTO_INET, name} }
-
-// String returns the table as nft writes it.
-func (t tableID) String() string {
-	if t.family == unix.NFPROTO_BRIDGE {
-		return "bridge " + t.name
-	}
-	return "inet " + t.name
-}
 
 // writer sends batches to the kernel.
 type writer struct {

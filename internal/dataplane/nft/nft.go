@@ -203,7 +203,7 @@ func (b *Dataplane) Remove(ctx context.Context) error {
 		return err
 	}
 	// And what an interrupted table swap may have left.
-	if err := errors.Join(b.deleteTable(b.table), b.deleteTable(b.table.staging()), b.bridge.write(nil), b.dnsTable().write(dnsContent{})); err != nil {
+	if err := errors.Join(b.deleteTable(b.table), b.deleteTable(staging(b.table)), b.bridge.write(nil), b.dnsTable().write(dnsContent{})); err != nil {
 		return err
 	}
 	next := newLayout(dataplane.NewState())

@@ -13,9 +13,6 @@ import (
 	"github.com/tierwall/tierwall/internal/nfnl"
 )
 
-// errForeign says that the table holds something that is none of ours.
-var errForeign = errors.New("not as it was written")
-
 // ErrNoTable says that no table is in force.
 var ErrNoTable = errors.New("no table is in force")
 

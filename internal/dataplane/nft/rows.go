@@ -14,6 +14,19 @@ type rowParts struct {
 	sets   []setContent
 }
 
+// emit hands out all of it.
+func (p rowParts) emit(out sink) {
+	for _, s := range p.sets {
+		out.addSet(s.setSpec)
+		for _, e := range s.elements {
+			out.addElement(s.name, e)
+		}
+	}
+	for _, c := range p.chains {
+		out.addChain(c)
+	}
+}
+
 // maxLinear is how many exceptions from the usual verdict are rules; more of
 // them become a verdict map. Up to here rules are as fast, and far cheaper to
 // make. Tests vary it.

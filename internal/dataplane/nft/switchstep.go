@@ -24,11 +24,6 @@ func stepChains[Name comparable](out *batch, touched map[Name]bool, was, is func
 	}
 }
 
-// equalRules compares rules, counters aside.
-func equalRules(a, b []rule) bool {
-	return slices.EqualFunc(a, b, func(x, y rule) bool { return x.comment == y.comment && slices.Equal(x.exprs, y.exprs) })
-}
-
 // classSet is a set of classes.
 type classSet map[dataplane.ClassID]bool
 

@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/tierwall/tierwall/internal/nfnl"
 )
 
 // Whole tables are swapped without a window and without a lost packet. A packet
@@ -24,7 +22,7 @@ import (
 const stagingSuffix = "-handover"
 
 // staging returns the table that stands in for another one.
-func (t tableID) staging() tableID { return tableID{t.family, t.name + stagingSuffix} }
+func staging(t tableID) tableID { return tableID{t.family, t.name + stagingSuffix} }
 
 // content is all that a table holds.
 type content interface {
@@ -43,9 +41,9 @@ func (b *writer) replace(table tableID, c content) error {
 		if err := b.writeWhole(table, 0, c, nil); err != nil {
 			return err
 		}
-		return b.deleteTable(table.staging())
+		return b.deleteTable(staging(table))
 	}
-	if err := b.writeWhole(table.staging(), 1, c, nil); err != nil {
+	if err := b.writeWhole(staging(table), 1, c, nil); err != nil {
 		return err
 	}
 	if err := b.unhook(table); err != nil {
@@ -58,14 +56,14 @@ func (b *writer) replace(table tableID, c content) error {
 	}
 	if err := b.writeWhole(table, 0, c, old); err != nil {
 		// The staging table stays: it enforces what this table should have.
-		return fmt.Errorf("%w (table %s is in force in its place)", err, table.staging().name)
+		return fmt.Errorf("%w (table %s is in force in its place)", err, staging(table).name)
 	}
-	if err := b.unhook(table.staging()); err != nil {
+	if err := b.unhook(staging(table)); err != nil {
 		b.log.Warn("the staging table stays until the next start; it says the same as ours",
-			"table", table.staging().name, "error", err)
+			"table", staging(table).name, "error", err)
 		return nil
 	}
-	return b.deleteTable(table.staging())
+	return b.deleteTable(staging(table))
 }
 
 // writeWhole writes a table in the place of any table of that name, where no
@@ -105,18 +103,6 @@ func (b *writer) unhook(table tableID) error {
 	}
 	graceOver()
 	return nil
-}
-
-// baseChains lists those of a table, whoever made it.
-func baseChains(conn *nfnl.Conn, table tableID) ([]string, error) {
-	var names []string
-	err := each(conn, getTable(unix.NFT_MSG_GETCHAIN, unix.NFTA_CHAIN_TABLE, table), func(a nfnl.Attrs) error {
-		if a.Get(unix.NFTA_CHAIN_TABLE).String() == table.name && len(a.Get(unix.NFTA_CHAIN_HOOK)) > 0 {
-			names = append(names, a.Get(unix.NFTA_CHAIN_NAME).String())
-		}
-		return nil
-	})
-	return names, err
 }
 
 // graceOver returns when every packet that the kernel was working on has left

@@ -6,14 +6,12 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/tierwall/tierwall/internal/nfnl"
 )
 
 // hasTable reports whether the kernel has a table with chains of that name.
 func hasTable(t *testing.T, b *Dataplane, table tableID) bool {
 	t.Helper()
-	err := eachDecider(b.conn, table, func(string, nfnl.Attrs) {})
+	err := eachDecider(b.conn, table, func(string, string, counted) {})
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		t.Fatal(err)
 	}
@@ -36,7 +34,7 @@ func TestStagingTableIsTakenDown(t *testing.T) {
 			ns := newNamespace(t)
 			old := newDataplane(t, ns)
 			apply(t, old, tables)
-			if err := old.writeWhole(old.table.staging(), 1, old.layout, nil); err != nil {
+			if err := old.writeWhole(staging(old.table), 1, old.layout, nil); err != nil {
 				t.Fatal(err)
 			}
 			if err := c.until(old); err != nil {
@@ -44,7 +42,7 @@ func TestStagingTableIsTakenDown(t *testing.T) {
 			}
 			next := newDataplane(t, ns)
 			apply(t, next, tables)
-			if hasTable(t, next, next.table.staging()) {
+			if hasTable(t, next, staging(next.table)) {
 				t.Error("the staging table is still there")
 			}
 			if findings, err := next.compare(); err != nil || len(findings) > 0 {
@@ -53,7 +51,7 @@ func TestStagingTableIsTakenDown(t *testing.T) {
 			if err := next.Remove(context.Background()); err != nil {
 				t.Fatal(err)
 			}
-			if hasTable(t, next, next.table) || hasTable(t, next, next.table.staging()) {
+			if hasTable(t, next, next.table) || hasTable(t, next, staging(next.table)) {
 				t.Error("Remove leaves a table")
 			}
 		})
@@ -65,13 +63,13 @@ func TestStagingTableIsTakenDown(t *testing.T) {
 func TestRemoveTakesTheStagingTable(t *testing.T) {
 	b := newDataplane(t, newNamespace(t))
 	apply(t, b, synthetic(3, 5, 10))
-	if err := b.writeWhole(b.table.staging(), 1, b.layout, nil); err != nil {
+	if err := b.writeWhole(staging(b.table), 1, b.layout, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Remove(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if hasTable(t, b, b.table.staging()) {
+	if hasTable(t, b, staging(b.table)) {
 		t.Error("the staging table is still there")
 	}
 }

@@ -1,0 +1,13 @@
+package nft
+
+// The orders of what is deleted of workloads; for that of hosts see hostrender.go.
+const (
+	orderEntry deleteOrder = iota // chains that nothing but base chains refers to; nodes of switches
+	orderClass             = nodesOrder + iota
+	orderClassSet
+	orderRow
+	orderRowSet
+	orderColumn
+	orderColumnSet
+	orderDecider
+)
