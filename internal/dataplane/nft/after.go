@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"maps"
 	"net/netip"
 	"slices"
@@ -35,10 +37,10 @@ func (t *step) afterRows(d *dataplane.Delta) error {
 	}
 	for _, parts := range t.oldRows {
 		for _, c := range parts.chains {
-			t.batch.delChain(c.name, c.order)
+			t.batch.DelChain(c.Name, c.Order)
 		}
 		for _, s := range parts.sets {
-			t.batch.delSet(s.name, s.order)
+			t.batch.DelSet(s.Name, s.Order)
 		}
 	}
 	return nil
@@ -50,9 +52,9 @@ func (t *step) afterDeciders() {
 		for i, is := range [2]bool{denying > 0, allowing > 0} {
 			switch allow := i == 1; {
 			case is && !was[i]:
-				t.batch.addChain(t.b.deciderChain(d, allow))
+				t.batch.AddChain(t.b.deciderChain(d, allow))
 			case was[i] && !is:
-				t.batch.delChain(deciderName(id, allow), orderDecider)
+				t.batch.DelChain(deciderName(id, allow), orderDecider)
 			}
 		}
 	}
@@ -75,35 +77,30 @@ func (t *step) afterAddrs() {
 // writeAddr writes one address's way from one slot to another; -1 is none. The
 // digit sets beyond those in use go away as a whole.
 func (t *step) writeAddr(family, digitSets int, a netip.Addr, was, is int64) {
-	e := element{key: addrKey(a)}
+	e := codec.Element{Key: addrKey(a)}
 	for i := -1; i < digitSets; i++ {
 		switch had, has := was >= 0 && inDigitSet(uint32(was), i), is >= 0 && inDigitSet(uint32(is), i); {
 		case has && !had:
-			t.batch.addElement(digitSetName(family, i), e)
+			t.batch.AddElement(digitSetName(family, i), e)
 		case had && !has:
-			t.batch.delElement(digitSetName(family, i), e)
+			t.batch.DelElement(digitSetName(family, i), e)
 		}
 	}
 }
 
 // afterCapacity counts what is in the sets of addresses.
 func (t *step) afterCapacity() {
-	for _, change := range []struct {
-		lists map[string]*elementList
-		n     int
-	}{{t.batch.add, 1}, {t.batch.del, -1}} {
-		for name, list := range change.lists {
-			f, ok := t.capacity[name]
-			if !ok {
-				if f, ok = t.b.capacity[name]; !ok {
-					continue // not a set of addresses
-				}
+	t.batch.EachChange(func(set string, n int) {
+		f, ok := t.capacity[set]
+		if !ok {
+			if f, ok = t.b.capacity[set]; !ok {
+				return // not a set of addresses
 			}
-			f.used += change.n * list.n
-			t.capacity[name] = f
-			t.full = t.full || f.used > f.capacity
 		}
-	}
+		f.used += n
+		t.capacity[set] = f
+		t.full = t.full || f.used > f.capacity
+	})
 }
 
 // afterNets derives the intervals, and what changed of them.

@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -12,7 +14,7 @@ func (t *step) touchNewCells(d *dataplane.Delta) {
 	s := t.b.state
 	touch := func(e entry) {
 		if _, noted := t.entries[e]; !noted {
-			t.entries[e] = verdict{}
+			t.entries[e] = codec.Verdict{}
 		}
 	}
 	for _, l := range d.SetLocals {
@@ -63,10 +65,10 @@ func (t *step) afterEntries() {
 			t.cells[set] = t.b.cells[set]
 		}
 		changes[set] = append(changes[set], e)
-		if was != (verdict{}) {
+		if was != (codec.Verdict{}) {
 			t.cells[set]--
 		}
-		if is != (verdict{}) {
+		if is != (codec.Verdict{}) {
 			t.cells[set]++
 		}
 	}
@@ -79,11 +81,11 @@ func (t *step) afterEntries() {
 				t.writeEntry(e, t.entries[e], e.value(t.b.state))
 			}
 		case was:
-			t.batch.delSet(name, orderClassSet) // its elements go with it
+			t.batch.DelSet(name, orderClassSet) // its elements go with it
 		case is:
-			t.batch.addSet(addrMap(name, set.path.family))
+			t.batch.AddSet(addrMap(name, set.path.family))
 			for _, c := range t.b.cellsOf(set) {
-				t.batch.addElement(name, element{key: addrKey(c.addr), verdict: c.row})
+				t.batch.AddElement(name, codec.Element{Key: addrKey(c.addr), Verdict: c.row})
 			}
 		}
 	}
@@ -98,26 +100,26 @@ func (t *step) dropCells() {
 			if p.holds(was) && !p.holds(t.b.state.ClassUse(id)) && t.b.cells[set] > 0 {
 				t.cells[set] = 0
 				if isMap(t.b.cells[set]) {
-					t.batch.delSet(p.className(id), orderClassSet)
+					t.batch.DelSet(p.className(id), orderClassSet)
 				}
 			}
 		}
 	}
 }
 
-func (t *step) writeEntry(e entry, was, is verdict) {
-	if was != (verdict{}) {
-		t.batch.delElement(e.set(), e.element(was))
+func (t *step) writeEntry(e entry, was, is codec.Verdict) {
+	if was != (codec.Verdict{}) {
+		t.batch.DelElement(e.set(), e.element(was))
 	}
-	if is != (verdict{}) {
-		t.batch.addElement(e.set(), e.element(is))
+	if is != (codec.Verdict{}) {
+		t.batch.AddElement(e.set(), e.element(is))
 	}
 }
 
 // afterClasses writes the chains of classes that appear, disappear, or whose
 // cells are rules and have changed.
 func (t *step) afterClasses(changes map[cellSet][]entry) {
-	chain := func(set cellSet) chainRules {
+	chain := func(set cellSet) codec.ChainRules {
 		n, ok := t.cells[set]
 		if !ok {
 			n = t.b.cells[set]
@@ -133,17 +135,17 @@ func (t *step) afterClasses(changes map[cellSet][]entry) {
 			set := cellSet{p, id}
 			switch had, has := p.holds(was), p.holds(t.b.state.ClassUse(id)); {
 			case has && !had:
-				t.batch.addChain(chain(set))
+				t.batch.AddChain(chain(set))
 				delete(changes, set)
 			case had && !has:
-				t.batch.delChain(p.className(id), orderClass)
+				t.batch.DelChain(p.className(id), orderClass)
 				delete(changes, set)
 			}
 		}
 	}
 	for set := range changes {
 		if !isMap(t.b.cells[set]) || !isMap(t.cells[set]) {
-			t.batch.setRules(chain(set))
+			t.batch.SetRules(chain(set))
 		}
 	}
 }

@@ -51,11 +51,11 @@ func (t *step) moveSlots(family int) {
 func (t *step) afterDigitSets(was, is *slots) {
 	for i := was.digitSets(); i < is.digitSets(); i++ {
 		capacity := t.b.capacity[knownName(is.family)].capacity
-		t.batch.addSet(sized(digitSetName(is.family, i), is.family, capacity))
+		t.batch.AddSet(sized(digitSetName(is.family, i), is.family, capacity))
 		t.capacity[digitSetName(is.family, i)] = usage{0, capacity}
 	}
 	for i := is.digitSets(); i < was.digitSets(); i++ {
-		t.batch.delSet(digitSetName(is.family, i), orderClassSet)
+		t.batch.DelSet(digitSetName(is.family, i), orderClassSet)
 		t.capacity[digitSetName(is.family, i)] = usage{}
 	}
 }

@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"bytes"
 	"context"
 	"errors"
@@ -60,7 +62,7 @@ func sourceEntries(links []dataplane.Link, ports bool) map[sourceEntry]bool {
 			continue
 		}
 		var index [4]byte
-		putNativeUint32(index[:], uint32(l.Index))
+		codec.PutNativeUint32(index[:], uint32(l.Index))
 		entries[sourceEntry{linksSet, string(index[:])}] = true
 		for _, a := range l.Addrs {
 			entries[sourceEntry{sourcesName(familyOf(a)), string(index[:]) + addrKey(a)}] = true
@@ -71,64 +73,64 @@ func sourceEntries(links []dataplane.Link, ports bool) map[sourceEntry]bool {
 
 // emitSources returns the sets of interfaces with their elements.
 func emitSources(out sink, entries map[sourceEntry]bool) {
-	out.addSet(setSpec{name: linksSet, keyType: ifIndex, keyLen: 4})
+	out.AddSet(codec.SetSpec{Name: linksSet, KeyType: codec.IfIndex, KeyLen: 4})
 	for family := range familyDigit {
-		out.addSet(setSpec{name: sourcesName(family), keyType: ifIndex<<concatBits | addrType(family), keyLen: 4 + addrLen(family)})
+		out.AddSet(codec.SetSpec{Name: sourcesName(family), KeyType: codec.IfIndex<<codec.ConcatBits | addrType(family), KeyLen: 4 + addrLen(family)})
 	}
 	for e := range entries {
-		out.addElement(e.set, element{key: e.key})
+		out.AddElement(e.set, codec.Element{Key: e.key})
 	}
 }
 
 // stepSources writes the way from some elements to others.
-func stepSources(out *batch, was, is map[sourceEntry]bool) {
+func stepSources(out *codec.Batch, was, is map[sourceEntry]bool) {
 	for e := range is {
 		if !was[e] {
-			out.addElement(e.set, element{key: e.key})
+			out.AddElement(e.set, codec.Element{Key: e.key})
 		}
 	}
 	for e := range was {
 		if !is[e] {
-			out.delElement(e.set, element{key: e.key})
+			out.DelElement(e.set, codec.Element{Key: e.key})
 		}
 	}
 }
 
 // fromLink matches packets from an interface of a local endpoint.
-func fromLink() []expr {
-	return []expr{{kind: metaLoad, register: reg1, key: metaIIF}, inSet(linksSet)}
+func fromLink() []codec.Expr {
+	return []codec.Expr{{Kind: codec.MetaLoad, Register: codec.Reg1, Key: codec.MetaIIF}, inSet(linksSet)}
 }
 
 // ownSource matches packets of which one field is an address of the interface.
-func ownSource(family int, field expr) []expr {
-	field.register = reg32Start + 1
-	return []expr{{kind: metaLoad, register: reg1, key: metaIIF}, field, inSet(sourcesName(family))}
+func ownSource(family int, field codec.Expr) []codec.Expr {
+	field.Register = codec.Reg32Start + 1
+	return []codec.Expr{{Kind: codec.MetaLoad, Register: codec.Reg1, Key: codec.MetaIIF}, field, inSet(sourcesName(family))}
 }
 
 const spoofedComment = "not its own address"
 
 // denied counts and drops.
-func denied(conditions []expr, why string) rule {
-	r := when(join(conditions, []expr{{kind: counter}}), drop)
-	r.comment = why
+func denied(conditions []codec.Expr, why string) codec.Rule {
+	r := when(join(conditions, []codec.Expr{{Kind: codec.Counter}}), drop)
+	r.Comment = why
 	return r
 }
 
 // emitAntiSpoofing hands out the chains that check sources.
 func (l *layout) emitAntiSpoofing(out sink) {
 	emitSources(out, l.sources)
-	rules := make([]rule, 0, 3)
+	rules := make([]codec.Rule, 0, 3)
 	for family := range familyDigit {
 		rules = append(rules, when(join(isFamily(family), ownSource(family, address(family, source))), returns))
 	}
-	out.addChain(chainRules{name: sourceChain, rules: append(rules, denied(nil, spoofedComment))})
+	out.AddChain(codec.ChainRules{Name: sourceChain, Rules: append(rules, denied(nil, spoofedComment))})
 	for family := range familyDigit {
 		if !slices.ContainsFunc(l.podNets, func(p netip.Prefix) bool { return familyOf(p.Addr()) == family }) {
 			continue
 		}
 		for _, s := range []side{source, destination} {
-			out.addChain(chainRules{name: unknownName(family, s), rules: []rule{
-				when(join(isFamily(family), []expr{address(family, s), inSet(hereName(family))}), returns),
+			out.AddChain(codec.ChainRules{Name: unknownName(family, s), Rules: []codec.Rule{
+				when(join(isFamily(family), []codec.Expr{address(family, s), inSet(hereName(family))}), returns),
 				denied(nil, "no endpoint is known at this address of the node"),
 			}})
 		}
@@ -137,8 +139,8 @@ func (l *layout) emitAntiSpoofing(out sink) {
 
 // unknownRules send packets from and to the node's pod networks to where
 // addresses that are not known end.
-func unknownRules(nets []netip.Prefix) []rule {
-	var rules []rule
+func unknownRules(nets []netip.Prefix) []codec.Rule {
+	var rules []codec.Rule
 	for _, p := range nets {
 		for _, s := range []side{source, destination} {
 			rules = append(rules, when(inNet(p, s), jumpTo(unknownName(familyOf(p.Addr()), s))))
@@ -148,17 +150,17 @@ func unknownRules(nets []netip.Prefix) []rule {
 }
 
 // inNet matches packets with one end in a net.
-func inNet(p netip.Prefix, s side) []expr {
+func inNet(p netip.Prefix, s side) []codec.Expr {
 	family := familyOf(p.Addr())
 	load := address(family, s)
 	mask := bytes.Repeat([]byte{0xff}, p.Bits()/8)
 	if rest := p.Bits() % 8; rest > 0 {
 		mask = append(mask, byte(0xff<<(8-rest)))
 	}
-	mask = append(mask, make([]byte, int(load.length)-len(mask))...)
-	return join(isFamily(family), []expr{
+	mask = append(mask, make([]byte, int(load.Length)-len(mask))...)
+	return join(isFamily(family), []codec.Expr{
 		load,
-		{kind: bitwiseAnd, register: reg1, length: load.length, data: string(mask)},
+		{Kind: codec.BitwiseAnd, Register: codec.Reg1, Length: load.Length, Data: string(mask)},
 		is(p.Masked().Addr().AsSlice()...),
 	})
 }
@@ -177,7 +179,7 @@ func (b *Dataplane) SetAntiSpoofing(ctx context.Context, g dataplane.AntiSpoofin
 		return nil
 	}
 	if slices.Equal(nets, b.podNets) {
-		out := newBatch(b.table)
+		out := codec.NewBatch(b.table)
 		stepSources(out, b.sources, sources)
 		err := b.send(out)
 		if err == nil {
@@ -185,7 +187,7 @@ func (b *Dataplane) SetAntiSpoofing(ctx context.Context, g dataplane.AntiSpoofin
 			return nil
 		}
 		b.rewrites++
-		b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.table.name, "error", err)
+		b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.table.Name, "error", err)
 	}
 	next := b.relaid(b.state)
 	next.sources, next.podNets = sources, nets
@@ -228,17 +230,17 @@ func (b *Dataplane) relaid(s *dataplane.State) *layout {
 // Spoofed sums up what was dropped for its source.
 func (b *Dataplane) Spoofed(ctx context.Context) (uint64, error) {
 	var sum uint64
-	for _, t := range []tableID{b.table, b.bridge.table} {
+	for _, t := range []codec.TableID{b.table, b.bridge.table} {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		err := eachCounter(b.conn, t, func(_, comment string, n counted) {
+		err := codec.EachCounter(b.conn, t, func(_, comment string, n codec.Counted) {
 			if comment == spoofedComment {
-				sum += n.packets
+				sum += n.Packets
 			}
 		})
 		if err != nil && !errors.Is(err, unix.ENOENT) {
-			return 0, fmt.Errorf("nftables: table %s: reading counters: %w", t.name, err)
+			return 0, fmt.Errorf("nftables: table %s: reading counters: %w", t.Name, err)
 		}
 	}
 	return sum, nil

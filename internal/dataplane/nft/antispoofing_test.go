@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -322,15 +324,15 @@ func TestAntiSpoofingSteps(t *testing.T) {
 			g.set(less)
 			table := inet(DefaultTable)
 			if bridge {
-				table = tableID{unix.NFPROTO_BRIDGE, DefaultTable}
+				table = codec.TableID{Family: unix.NFPROTO_BRIDGE, Name: DefaultTable}
 			}
-			tamper(t, nodeNS(g.lab), func(w *nfnl.Writer) { writeFlush(w, table, sourceChain) })
+			tamper(t, nodeNS(g.lab), func(w *nfnl.Writer) { codec.WriteFlush(w, table, sourceChain) })
 			d, err := g.b.Check(context.Background())
 			if err != nil || !d.Repaired || len(d.Findings) != 1 || !strings.Contains(d.Findings[0], "chain source: ") {
 				t.Errorf("after the rules were deleted: %+v, %v", d, err)
 			}
 			g.same()
-			tamper(t, nodeNS(g.lab), func(w *nfnl.Writer) { writeTable(w, unix.NFT_MSG_DELTABLE, table) })
+			tamper(t, nodeNS(g.lab), func(w *nfnl.Writer) { codec.WriteTable(w, unix.NFT_MSG_DELTABLE, table) })
 			g.set(g.known) // a step that does not fit what is there
 
 			text := stockNFT(t, g.lab, "list ruleset")

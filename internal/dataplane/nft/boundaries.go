@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"cmp"
 	"maps"
 	"net/netip"
@@ -57,50 +59,50 @@ func (f *finder) addAddr(to map[netip.Addr]bool, key string) {
 }
 
 // rule notes the values that a rule compares what it loaded with.
-func (f *finder) rule(r rule) {
-	var loaded expr
+func (f *finder) rule(r codec.Rule) {
+	var loaded codec.Expr
 	protocol := policy.Protocol(0)
-	for _, e := range r.exprs {
-		switch e.kind {
-		case metaLoad, payloadLoad, ctLoad:
+	for _, e := range r.Exprs {
+		switch e.Kind {
+		case codec.MetaLoad, codec.PayloadLoad, codec.CTLoad:
 			loaded = e
-		case compare:
-			if loaded.kind == metaLoad && loaded.key == metaL4Proto && len(e.data) == 1 {
-				protocol = policy.Protocol(e.data[0])
+		case codec.Compare:
+			if loaded.Kind == codec.MetaLoad && loaded.Key == codec.MetaL4Proto && len(e.Data) == 1 {
+				protocol = policy.Protocol(e.Data[0])
 			}
-			f.value(loaded, protocol, e.data, e.data)
-		case inRange:
-			f.value(loaded, protocol, e.data, e.to)
-		case lookup, verdictMap:
-			s := f.kernel.sets[e.set]
+			f.value(loaded, protocol, e.Data, e.Data)
+		case codec.InRange:
+			f.value(loaded, protocol, e.Data, e.To)
+		case codec.Lookup, codec.VerdictMap:
+			s := f.kernel.sets[e.Set]
 			for key := range s.elements {
 				f.value(loaded, protocol, key, key)
 			}
 			for _, e := range s.intervals {
-				f.value(loaded, protocol, e.key, e.key)
+				f.value(loaded, protocol, e.Key, e.Key)
 			}
 		}
 	}
 }
 
 // value notes a span of values: its ends, and their neighbours outside.
-func (f *finder) value(loaded expr, protocol policy.Protocol, first, last string) {
+func (f *finder) value(loaded codec.Expr, protocol policy.Protocol, first, last string) {
 	switch {
-	case loaded.kind == payloadLoad && loaded.key == networkHeader:
+	case loaded.Kind == codec.PayloadLoad && loaded.Key == codec.NetworkHeader:
 		for _, key := range []string{first, last} {
 			f.addAddr(f.addrs, key)
 			if a, ok := netip.AddrFromSlice([]byte(key)); ok && a.Prev().IsValid() {
 				f.addrs[a.Prev()] = true
 			}
 		}
-	case loaded.kind == metaLoad && loaded.key == metaL4Proto:
+	case loaded.Kind == codec.MetaLoad && loaded.Key == codec.MetaL4Proto:
 		addNumbers(f.protocols, first, last, 255)
-	case loaded.kind == payloadLoad && loaded.key == transportHeader:
-		key := axisKey{protocol, loaded.offset, loaded.length}
+	case loaded.Kind == codec.PayloadLoad && loaded.Key == codec.TransportHeader:
+		key := axisKey{protocol, loaded.Offset, loaded.Length}
 		if f.axes[key] == nil {
 			f.axes[key] = map[uint16]bool{}
 		}
-		addNumbers(f.axes[key], first, last, 1<<(8*min(loaded.length, 2))-1)
+		addNumbers(f.axes[key], first, last, 1<<(8*min(loaded.Length, 2))-1)
 	}
 }
 
@@ -152,7 +154,7 @@ func (f *finder) points() []policy.Flow {
 func (f *finder) axis(a axis, p policy.Protocol, usual uint16) []uint16 {
 	load := a.load[len(a.load)-1]
 	list := []uint16{min(usual, a.last)}
-	return append(list, slices.Sorted(maps.Keys(f.axes[axisKey{p, load.offset, load.length}]))...)
+	return append(list, slices.Sorted(maps.Keys(f.axes[axisKey{p, load.Offset, load.Length}]))...)
 }
 
 func flowAt(p policy.Protocol, dst, src uint16) policy.Flow {

@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"errors"
 	"fmt"
 
@@ -35,7 +37,7 @@ const (
 // bridgeTable is the table of the bridge family.
 type bridgeTable struct {
 	*writer
-	table   tableID
+	table   codec.TableID
 	sources map[sourceEntry]bool
 	// inForce says that the kernel holds what sources says, as far as we know.
 	inForce bool
@@ -52,7 +54,7 @@ func (p *bridgeTable) set(sources map[sourceEntry]bool) error {
 		return p.write(sources)
 	}
 	if len(sources) > 0 {
-		out := newBatch(p.table)
+		out := codec.NewBatch(p.table)
 		stepSources(out, p.sources, sources)
 		err := p.send(out)
 		if err == nil {
@@ -109,10 +111,10 @@ func (*bridgeContent) emitAddrs(sink) {}
 
 func (c *bridgeContent) emit(out sink) error {
 	emitSources(out, c.sources)
-	out.addBaseChain(chainSpec{name: bridgeChain, base: true, hook: hookPrerouting, priority: bridgePriority},
-		[]rule{when(fromLink(), jumpTo(sourceChain))})
-	out.addChain(chainRules{name: sourceChain, rules: portRules()})
-	out.addChain(chainRules{name: advertChain, rules: advertRules()})
+	out.AddBaseChain(codec.ChainSpec{Name: bridgeChain, Base: true, Hook: hookPrerouting, Priority: bridgePriority},
+		[]codec.Rule{when(fromLink(), jumpTo(sourceChain))})
+	out.AddChain(codec.ChainRules{Name: sourceChain, Rules: portRules()})
+	out.AddChain(codec.ChainRules{Name: advertChain, Rules: advertRules()})
 	return nil
 }
 
@@ -122,23 +124,23 @@ const (
 	etherIPv6 = 0x86dd
 )
 
-func isEther(typ uint16) []expr {
-	return []expr{{kind: metaLoad, register: reg1, key: metaProtocol}, is(byte(typ>>8), byte(typ))}
+func isEther(typ uint16) []codec.Expr {
+	return []codec.Expr{{Kind: codec.MetaLoad, Register: codec.Reg1, Key: codec.MetaProtocol}, is(byte(typ>>8), byte(typ))}
 }
 
 // portRules check what a port sends.
-func portRules() []rule {
-	arpSource := payload(networkHeader, 14, 4)
-	isAdvert := join(isEther(etherIPv6), isProtocol(policy.ICMPv6), []expr{payload(transportHeader, 0, 1), is(136)})
-	return []rule{
+func portRules() []codec.Rule {
+	arpSource := payload(codec.NetworkHeader, 14, 4)
+	isAdvert := join(isEther(etherIPv6), isProtocol(policy.ICMPv6), []codec.Expr{payload(codec.TransportHeader, 0, 1), is(136)})
+	return []codec.Rule{
 		when(join(isEther(etherIPv4), ownSource(0, address(0, source))), returns),
 		when(join(isEther(etherARP), ownSource(0, arpSource)), returns),
 		when(isAdvert, goTo(advertChain)),
 		when(join(isEther(etherIPv6), ownSource(1, address(1, source))), returns),
 		when(join(isEther(etherIPv6), linkLocal(address(1, source))), returns),
-		when(join(isEther(etherIPv6), []expr{address(1, source), is(make([]byte, 16)...)}), returns),
-		when(join(isEther(etherIPv4), []expr{address(0, source), is(0, 0, 0, 0)}), returns),
-		when(join(isEther(etherARP), []expr{arpSource, is(0, 0, 0, 0)}), returns),
+		when(join(isEther(etherIPv6), []codec.Expr{address(1, source), is(make([]byte, 16)...)}), returns),
+		when(join(isEther(etherIPv4), []codec.Expr{address(0, source), is(0, 0, 0, 0)}), returns),
+		when(join(isEther(etherARP), []codec.Expr{arpSource, is(0, 0, 0, 0)}), returns),
 		denied(isEther(etherIPv4), spoofedComment),
 		denied(isEther(etherARP), spoofedComment),
 		denied(isEther(etherIPv6), spoofedComment),
@@ -146,9 +148,9 @@ func portRules() []rule {
 }
 
 // advertRules check what a neighbour advertisement says where the sender is.
-func advertRules() []rule {
-	target := payload(transportHeader, 8, 16)
-	return []rule{
+func advertRules() []codec.Rule {
+	target := payload(codec.TransportHeader, 8, 16)
+	return []codec.Rule{
 		when(join(isEther(etherIPv6), isProtocol(policy.ICMPv6), ownSource(1, target)), returns),
 		when(join(isEther(etherIPv6), isProtocol(policy.ICMPv6), linkLocal(target)), returns),
 		denied(nil, spoofedComment),
@@ -156,8 +158,8 @@ func advertRules() []rule {
 }
 
 // linkLocal matches a field that holds an address of fe80::/10.
-func linkLocal(field expr) []expr {
+func linkLocal(field codec.Expr) []codec.Expr {
 	mask, want := make([]byte, 16), make([]byte, 16)
 	mask[0], mask[1], want[0], want[1] = 0xff, 0xc0, 0xfe, 0x80
-	return []expr{field, {kind: bitwiseAnd, register: reg1, length: 16, data: string(mask)}, is(want...)}
+	return []codec.Expr{field, {Kind: codec.BitwiseAnd, Register: codec.Reg1, Length: 16, Data: string(mask)}, is(want...)}
 }

@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +27,7 @@ func (b *Dataplane) Check(ctx context.Context) (dataplane.Drift, error) {
 	}
 	findings, err := b.compare()
 	if err != nil {
-		return dataplane.Drift{}, fmt.Errorf("nftables: reading table %s: %w", b.table.name, err)
+		return dataplane.Drift{}, fmt.Errorf("nftables: reading table %s: %w", b.table.Name, err)
 	}
 	inBridge, err := b.bridge.compare()
 	if err != nil {
@@ -54,7 +56,7 @@ func (b *Dataplane) Check(ctx context.Context) (dataplane.Drift, error) {
 	if len(findings) == 0 {
 		return drift, nil
 	}
-	b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.table.name, "findings", len(findings), "first", findings[0])
+	b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.table.Name, "findings", len(findings), "first", findings[0])
 	next := b.relaid(b.state)
 	if err := b.replace(b.table, next); err != nil {
 		drift.Repaired = false
@@ -74,11 +76,11 @@ func (b *Dataplane) compare() ([]string, error) {
 }
 
 // with reads a table and lists what differs.
-func (c *comparison) with(conn *nfnl.Conn, table tableID) ([]string, error) {
-	switch err := dump(conn, table, c); {
+func (c *comparison) with(conn *nfnl.Conn, table codec.TableID) ([]string, error) {
+	switch err := codec.Dump(conn, table, c); {
 	case errors.Is(err, unix.ENOENT):
 		return []string{"the table is gone, or a part of it went while it was read"}, nil
-	case errors.Is(err, errForeign):
+	case errors.Is(err, codec.ErrForeign):
 		return []string{err.Error()}, nil
 	case err != nil:
 		return nil, err
@@ -94,10 +96,10 @@ const maxFindings = 50
 // taken out of what should be; the rest is missing.
 type comparison struct {
 	layout   *layout
-	chains   map[string]chainSpec
-	rules    map[string][]rule
-	sets     map[string]setSpec
-	elements map[string]map[element]bool
+	chains   map[string]codec.ChainSpec
+	rules    map[string][]codec.Rule
+	sets     map[string]codec.SetSpec
+	elements map[string]map[codec.Element]bool
 	seen     map[string]int // rules of a chain, addresses of a digit set
 	digits   map[string]digitSet
 	brief    map[string]bool // sets whose elements come from packets
@@ -113,8 +115,8 @@ type digitSet struct {
 
 func newComparison() *comparison {
 	return &comparison{
-		chains: map[string]chainSpec{}, rules: map[string][]rule{}, sets: map[string]setSpec{},
-		elements: map[string]map[element]bool{}, seen: map[string]int{}, digits: map[string]digitSet{},
+		chains: map[string]codec.ChainSpec{}, rules: map[string][]codec.Rule{}, sets: map[string]codec.SetSpec{},
+		elements: map[string]map[codec.Element]bool{}, seen: map[string]int{}, digits: map[string]digitSet{},
 		brief: map[string]bool{},
 	}
 }
@@ -137,19 +139,19 @@ func (l *layout) comparison() (*comparison, error) {
 	return c, l.emit(c)
 }
 
-func (c *comparison) addSet(s setSpec) { c.sets[s.name], c.brief[s.name] = s, s.brief }
+func (c *comparison) AddSet(s codec.SetSpec) { c.sets[s.Name], c.brief[s.Name] = s, s.Brief }
 
-func (c *comparison) addBaseChain(s chainSpec, rules []rule) {
-	c.chains[s.name], c.rules[s.name] = s, rules
+func (c *comparison) AddBaseChain(s codec.ChainSpec, rules []codec.Rule) {
+	c.chains[s.Name], c.rules[s.Name] = s, rules
 }
 
-func (c *comparison) addChain(r chainRules) {
-	c.chains[r.name], c.rules[r.name] = chainSpec{name: r.name}, r.rules
+func (c *comparison) AddChain(r codec.ChainRules) {
+	c.chains[r.Name], c.rules[r.Name] = codec.ChainSpec{Name: r.Name}, r.Rules
 }
 
-func (c *comparison) addElement(set string, e element) {
+func (c *comparison) AddElement(set string, e codec.Element) {
 	if c.elements[set] == nil {
-		c.elements[set] = map[element]bool{}
+		c.elements[set] = map[codec.Element]bool{}
 	}
 	c.elements[set][e] = true
 }
@@ -162,21 +164,21 @@ func (c *comparison) find(format string, args ...any) {
 	c.findings = append(c.findings, fmt.Sprintf(format, args...))
 }
 
-func (c *comparison) visitChain(s chainSpec, err error) error {
-	want, ok := c.chains[s.name]
-	delete(c.chains, s.name)
+func (c *comparison) VisitChain(s codec.ChainSpec, err error) error {
+	want, ok := c.chains[s.Name]
+	delete(c.chains, s.Name)
 	switch {
 	case !ok:
-		c.find("chain %s was added", s.name)
+		c.find("chain %s was added", s.Name)
 	case err != nil:
-		c.find("chain %s %v", s.name, err)
+		c.find("chain %s %v", s.Name, err)
 	case s != want:
-		c.find("chain %s is another one", s.name)
+		c.find("chain %s is another one", s.Name)
 	}
 	return nil
 }
 
-func (c *comparison) visitRule(chain string, r rule, err error) error {
+func (c *comparison) VisitRule(chain string, r codec.Rule, err error) error {
 	i := c.seen[chain]
 	c.seen[chain]++
 	want := c.rules[chain]
@@ -185,27 +187,27 @@ func (c *comparison) visitRule(chain string, r rule, err error) error {
 		c.find("chain %s: rule %d: %v", chain, i, err)
 	case i >= len(want):
 		c.find("chain %s: rule %d was added", chain, i)
-	case !equalRules(want[i:i+1], []rule{r}):
+	case !codec.EqualRules(want[i:i+1], []codec.Rule{r}):
 		c.find("chain %s: rule %d is another one", chain, i)
 	}
 	return nil
 }
 
-func (c *comparison) visitSet(s setSpec, err error) error {
-	want, ok := c.sets[s.name]
-	delete(c.sets, s.name)
+func (c *comparison) VisitSet(s codec.SetSpec, err error) error {
+	want, ok := c.sets[s.Name]
+	delete(c.sets, s.Name)
 	switch {
 	case !ok:
-		c.find("set %s was added", s.name)
+		c.find("set %s was added", s.Name)
 	case err != nil:
-		c.find("set %s %v", s.name, err)
+		c.find("set %s %v", s.Name, err)
 	case s != want:
-		c.find("set %s is another one", s.name)
+		c.find("set %s is another one", s.Name)
 	}
 	return nil
 }
 
-func (c *comparison) visitElement(set string, e element, err error) error {
+func (c *comparison) VisitElement(set string, e codec.Element, err error) error {
 	if c.brief[set] {
 		return nil // packets put it there
 	}
@@ -229,25 +231,25 @@ func (c *comparison) visitElement(set string, e element, err error) error {
 }
 
 // belongs reports whether an address should be in a digit set.
-func (c *comparison) belongs(set digitSet, e element) bool {
-	a, ok := netip.AddrFromSlice([]byte(e.key))
-	if !ok || e.end || familyOf(a) != set.family {
+func (c *comparison) belongs(set digitSet, e codec.Element) bool {
+	a, ok := netip.AddrFromSlice([]byte(e.Key))
+	if !ok || e.End || familyOf(a) != set.family {
 		return false
 	}
 	class, ok := c.layout.state.AddrClass(a)
 	return ok && inDigitSet(c.layout.slots[set.family].of[class], set.number)
 }
 
-func keyText(e element) string {
-	text := fmt.Sprintf("%x", e.key)
-	if a, ok := netip.AddrFromSlice([]byte(e.key)); ok {
+func keyText(e codec.Element) string {
+	text := fmt.Sprintf("%x", e.Key)
+	if a, ok := netip.AddrFromSlice([]byte(e.Key)); ok {
 		text = a.String()
 	}
-	if e.end {
+	if e.End {
 		text += " (end)"
 	}
-	if e.verdict.chain != "" {
-		text += " to " + e.verdict.chain
+	if e.Verdict.Chain != "" {
+		text += " to " + e.Verdict.Chain
 	}
 	return text
 }

@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"fmt"
 	"slices"
 
@@ -30,10 +32,10 @@ type classSwitch struct {
 	family int
 	side   side
 	// order is that of the entry chain when it is deleted; its nodes follow, and then the map.
-	order, netsOrder deleteOrder
-	first            []rule
+	order, netsOrder codec.DeleteOrder
+	first            []codec.Rule
 	targets          targets
-	otherwise        verdict
+	otherwise        codec.Verdict
 	// complete says that every class has a target: no address is in a slot without
 	// one, and nothing needs to be said of those.
 	complete bool
@@ -47,7 +49,7 @@ type classSwitch struct {
 type targets interface {
 	has(dataplane.ClassID) bool
 	// of returns the target of a class that has one.
-	of(dataplane.ClassID) verdict
+	of(dataplane.ClassID) codec.Verdict
 }
 
 // node is a node of the tree of digits: at level 1 its children are classes. Its slots
@@ -58,9 +60,11 @@ type node struct {
 }
 
 // nodesOrder is how many places in the order of deletion an entry and its nodes take.
-const nodesOrder deleteOrder = 33
+const nodesOrder codec.DeleteOrder = 33
 
-func nodeOrder(entry deleteOrder, n node) deleteOrder { return entry + 1 + deleteOrder(31-n.level) }
+func nodeOrder(entry codec.DeleteOrder, n node) codec.DeleteOrder {
+	return entry + 1 + codec.DeleteOrder(31-n.level)
+}
 
 // settle derives the slots and counts the spans.
 func (s *classSwitch) settle(l *lookupTables) {
@@ -89,7 +93,7 @@ func (s *classSwitch) nodeName(n node) string {
 }
 
 // way says where packets go from the chain that leads to a node.
-func (s *classSwitch) way(t *slots, n node) verdict {
+func (s *classSwitch) way(t *slots, n node) codec.Verdict {
 	switch {
 	case !s.has(n):
 		return s.otherwise
@@ -100,27 +104,27 @@ func (s *classSwitch) way(t *slots, n node) verdict {
 }
 
 // entry returns the chain where packets arrive.
-func (s *classSwitch) entry(l *lookupTables) chainRules {
+func (s *classSwitch) entry(l *lookupTables) codec.ChainRules {
 	t := l.slots[s.family]
-	c := chainRules{name: s.name, order: s.order, rules: slices.Clone(s.first)}
+	c := codec.ChainRules{Name: s.name, Order: s.order, Rules: slices.Clone(s.first)}
 	load := address(s.family, s.side)
 	if len(t.at) > 0 && len(s.slots)+s.spans > 0 {
-		known := join(isFamily(s.family), []expr{load, inSet(knownName(s.family))})
-		c.rules = append(c.rules, when(known, s.way(t, node{t.levels(), 0})))
+		known := join(isFamily(s.family), []codec.Expr{load, inSet(knownName(s.family))})
+		c.Rules = append(c.Rules, when(known, s.way(t, node{t.levels(), 0})))
 	}
 	if s.spans > 0 {
-		c.rules = append(c.rules, byAddress(s.family, s.side, s.nets))
+		c.Rules = append(c.Rules, byAddress(s.family, s.side, s.nets))
 	}
-	c.rules = append(c.rules, always(s.otherwise))
+	c.Rules = append(c.Rules, always(s.otherwise))
 	return c
 }
 
 // node returns the chain of a node, if there is one.
-func (s *classSwitch) node(t *slots, n node) (chainRules, bool) {
+func (s *classSwitch) node(t *slots, n node) (codec.ChainRules, bool) {
 	if n.level < 1 || n.level > t.levels() || !s.has(n) {
-		return chainRules{}, false
+		return codec.ChainRules{}, false
 	}
-	c := chainRules{name: s.nodeName(n), order: nodeOrder(s.order, n)}
+	c := codec.ChainRules{Name: s.nodeName(n), Order: nodeOrder(s.order, n)}
 	last := s.way(t, node{n.level - 1, n.index * 4})
 	for value := range 3 {
 		child := node{n.level - 1, n.index*4 + uint32(value) + 1}
@@ -130,10 +134,10 @@ func (s *classSwitch) node(t *slots, n node) (chainRules, bool) {
 		if way := s.way(t, child); way != last {
 			// No match on the family, for speed: only packets of one come here.
 			digit := inSet(digitSetName(s.family, 3*(n.level-1)+value))
-			c.rules = append(c.rules, when([]expr{address(s.family, s.side), digit}, way))
+			c.Rules = append(c.Rules, when([]codec.Expr{address(s.family, s.side), digit}, way))
 		}
 	}
-	c.rules = append(c.rules, always(last))
+	c.Rules = append(c.Rules, always(last))
 	return c, true
 }
 
@@ -151,17 +155,17 @@ func (s *classSwitch) nodes(t *slots) []node {
 	return all
 }
 
-func (s *classSwitch) netsSpec() setSpec {
+func (s *classSwitch) netsSpec() codec.SetSpec {
 	spec := addrMap(s.nets, s.family)
-	spec.interval = true
+	spec.Interval = true
 	return spec
 }
 
 // elements returns the elements of a span of a class that has a target.
-func (s *classSwitch) elements(v span) []element {
-	list := []element{{key: addrKey(v.first), verdict: s.targets.of(v.class)}}
+func (s *classSwitch) elements(v span) []codec.Element {
+	list := []codec.Element{{Key: addrKey(v.first), Verdict: s.targets.of(v.class)}}
 	if v.next.IsValid() {
-		list = append(list, element{key: addrKey(v.next), end: true})
+		list = append(list, codec.Element{Key: addrKey(v.next), End: true})
 	}
 	return list
 }
@@ -169,31 +173,31 @@ func (s *classSwitch) elements(v span) []element {
 // emit hands out all of a switch.
 func (s *classSwitch) emit(l *lookupTables, out sink) {
 	t := l.slots[s.family]
-	out.addChain(s.entry(l))
+	out.AddChain(s.entry(l))
 	for _, n := range s.nodes(t) {
 		c, _ := s.node(t, n)
-		out.addChain(c)
+		out.AddChain(c)
 	}
 	if s.spans == 0 {
 		return
 	}
-	out.addSet(s.netsSpec())
+	out.AddSet(s.netsSpec())
 	for v := range spans(l.intervals[s.family], 0, len(l.intervals[s.family])) {
 		if s.targets.has(v.class) {
 			for _, e := range s.elements(v) {
-				out.addElement(s.nets, e)
+				out.AddElement(s.nets, e)
 			}
 		}
 	}
 }
 
 // remove takes all of a switch away.
-func (s *classSwitch) remove(l *lookupTables, out *batch) {
-	out.delChain(s.name, s.order)
+func (s *classSwitch) remove(l *lookupTables, out *codec.Batch) {
+	out.DelChain(s.name, s.order)
 	for _, n := range s.nodes(l.slots[s.family]) {
-		out.delChain(s.nodeName(n), nodeOrder(s.order, n))
+		out.DelChain(s.nodeName(n), nodeOrder(s.order, n))
 	}
 	if s.spans > 0 {
-		out.delSet(s.nets, s.netsOrder)
+		out.DelSet(s.nets, s.netsOrder)
 	}
 }

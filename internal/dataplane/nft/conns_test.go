@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"errors"
 	"fmt"
 	"net"
@@ -97,16 +99,16 @@ func linearRules(n int) func(testing.TB, *lab.Lab) {
 			t.Fatal(err)
 		}
 		defer func() { _ = conn.Close() }()
-		out := newBatch(inet("linear"))
-		out.replace = true
-		rules := []rule{when(hasState(stateEstablished|stateRelated), accept)}
+		out := codec.NewBatch(inet("linear"))
+		out.Replace = true
+		rules := []codec.Rule{when(hasState(codec.StateEstablished|codec.StateRelated), accept)}
 		for i := range n {
 			a := remoteAddr(i)
-			rules = append(rules, when(join(isFamily(0), []expr{address(0, source), is(a.AsSlice()...)}), drop))
+			rules = append(rules, when(join(isFamily(0), []codec.Expr{address(0, source), is(a.AsSlice()...)}), drop))
 		}
-		out.addBaseChain(chainSpec{name: forwardChain, base: true, hook: hookForward, priority: priority}, rules)
+		out.AddBaseChain(codec.ChainSpec{Name: forwardChain, Base: true, Hook: codec.HookForward, Priority: priority}, rules)
 		var w nfnl.Writer
-		out.write(&w)
+		out.Write(&w)
 		if err := conn.Do(&w, uint32(w.Messages()-1), nil); err != nil {
 			t.Fatal(err)
 		}

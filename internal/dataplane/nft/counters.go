@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +16,7 @@ import (
 
 // oldCounters are what an earlier table counted, by what its deciders' chains
 // say they count for, and their verdict.
-type oldCounters map[counterKey]counted
+type oldCounters map[counterKey]codec.Counted
 
 type counterKey struct {
 	allow   bool
@@ -22,14 +24,14 @@ type counterKey struct {
 }
 
 // restore lets the rules of a new table go on where those of the old one are.
-func (o oldCounters) restore(chains []chainRules) {
+func (o oldCounters) restore(chains []codec.ChainRules) {
 	for _, c := range chains {
-		if c.order != orderDecider {
+		if c.Order != orderDecider {
 			continue
 		}
-		counts := &c.rules[len(c.rules)-1] // others log
-		if n, ok := o[counterKey{isAllow(c.name), counts.comment}]; ok {
-			counts.packets, counts.bytes = n.packets, n.bytes
+		counts := &c.Rules[len(c.Rules)-1] // others log
+		if n, ok := o[counterKey{isAllow(c.Name), counts.Comment}]; ok {
+			counts.Packets, counts.Bytes = n.Packets, n.Bytes
 		}
 	}
 }
@@ -37,9 +39,9 @@ func (o oldCounters) restore(chains []chainRules) {
 func isAllow(chain string) bool { return strings.HasPrefix(chain, "allow-") }
 
 // oldCounters reads the counters of the table that is there; nil if there is none.
-func (b *writer) oldCounters(table tableID) (oldCounters, error) {
+func (b *writer) oldCounters(table codec.TableID) (oldCounters, error) {
 	old := oldCounters{}
-	err := eachDecider(b.conn, table, func(chain, comment string, n counted) {
+	err := eachDecider(b.conn, table, func(chain, comment string, n codec.Counted) {
 		old[counterKey{isAllow(chain), comment}] = n
 	})
 	if errors.Is(err, unix.ENOENT) {
@@ -54,11 +56,11 @@ func (b *Dataplane) Counters(ctx context.Context) ([]dataplane.Counter, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	byChain := map[string]counted{}
+	byChain := map[string]codec.Counted{}
 	if b.inForce {
-		err := eachDecider(b.conn, b.table, func(chain, _ string, n counted) { byChain[chain] = n })
+		err := eachDecider(b.conn, b.table, func(chain, _ string, n codec.Counted) { byChain[chain] = n })
 		if err != nil {
-			return nil, fmt.Errorf("nftables: table %s: reading counters: %w", b.table.name, err)
+			return nil, fmt.Errorf("nftables: table %s: reading counters: %w", b.table.Name, err)
 		}
 	}
 	deciders := b.state.Deciders()
@@ -66,7 +68,7 @@ func (b *Dataplane) Counters(ctx context.Context) ([]dataplane.Counter, error) {
 	for _, d := range deciders {
 		allowed, denied := byChain[deciderName(d.ID, true)], byChain[deciderName(d.ID, false)]
 		counters = append(counters, dataplane.Counter{
-			Decider: d, Packets: allowed.packets + denied.packets, Bytes: allowed.bytes + denied.bytes,
+			Decider: d, Packets: allowed.Packets + denied.Packets, Bytes: allowed.Bytes + denied.Bytes,
 		})
 	}
 	return counters, nil
@@ -74,8 +76,8 @@ func (b *Dataplane) Counters(ctx context.Context) ([]dataplane.Counter, error) {
 
 // eachDecider hands out what all deciders' chains have counted. It fails with ENOENT if
 // there is no table.
-func eachDecider(conn *nfnl.Conn, table tableID, visit func(chain, comment string, n counted)) error {
-	return eachCounter(conn, table, func(chain, comment string, n counted) {
+func eachDecider(conn *nfnl.Conn, table codec.TableID, visit func(chain, comment string, n codec.Counted)) error {
+	return codec.EachCounter(conn, table, func(chain, comment string, n codec.Counted) {
 		decides := isAllow(chain) || strings.HasPrefix(chain, "deny-")
 		if decides && comment != "" { // those that log have none
 			visit(chain, comment, n)

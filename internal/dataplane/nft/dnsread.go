@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"context"
 	"errors"
 	"fmt"
@@ -21,13 +23,13 @@ func CompareDNSQueue(ctx context.Context, o Options, t dataplane.DNSQueueRules) 
 	}
 	defer func() { _ = conn.Close() }()
 	table := o.table()
-	table.name += dnsSuffix
+	table.Name += dnsSuffix
 	fail := func(err error) error { return fmt.Errorf("nftables: reading table %s: %w", table, err) }
 	if len(t.Servers) == 0 {
-		switch err := readTable(conn, table); {
+		switch err := codec.ReadTable(conn, table); {
 		case errors.Is(err, unix.ENOENT):
 			return nil, nil
-		case err != nil && !errors.Is(err, errForeign):
+		case err != nil && !errors.Is(err, codec.ErrForeign):
 			return nil, fail(err)
 		}
 		return []string{fmt.Sprintf("table %s is there, and no domain is in use", table)}, nil

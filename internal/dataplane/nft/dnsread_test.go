@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"context"
 	"errors"
 	"fmt"
@@ -14,24 +16,24 @@ import (
 
 // raw keeps what a dump finds.
 type raw struct {
-	bases    []chainSpec
-	rules    map[string][]rule
-	elements map[string][]element
+	bases    []codec.ChainSpec
+	rules    map[string][]codec.Rule
+	elements map[string][]codec.Element
 }
 
-func (r *raw) visitChain(c chainSpec, err error) error {
-	if c.base {
+func (r *raw) VisitChain(c codec.ChainSpec, err error) error {
+	if c.Base {
 		r.bases = append(r.bases, c)
 	}
 	return err
 }
 
-func (r *raw) visitRule(chain string, x rule, err error) error {
+func (r *raw) VisitRule(chain string, x codec.Rule, err error) error {
 	r.rules[chain] = append(r.rules[chain], x)
 	return err
 }
-func (r *raw) visitSet(setSpec, error) error { return nil }
-func (r *raw) visitElement(set string, e element, err error) error {
+func (r *raw) VisitSet(codec.SetSpec, error) error { return nil }
+func (r *raw) VisitElement(set string, e codec.Element, err error) error {
 	r.elements[set] = append(r.elements[set], e)
 	return err
 }
@@ -64,16 +66,16 @@ func TestCompareDNSQueueFindsMutations(t *testing.T) {
 	if f := compare(dataplane.DNSQueueRules{}); len(f) != 1 {
 		t.Errorf("a table too many: %q", f)
 	}
-	r := &raw{rules: map[string][]rule{}, elements: map[string][]element{}}
-	if err := dump(b.conn, b.dns.table, r); err != nil {
+	r := &raw{rules: map[string][]codec.Rule{}, elements: map[string][]codec.Element{}}
+	if err := codec.Dump(b.conn, b.dns.table, r); err != nil {
 		t.Fatal(err)
 	}
 	found := 0
-	try := func(text string, fill ...func(*batch)) {
+	try := func(text string, fill ...func(*codec.Batch)) {
 		t.Helper()
 		var err error
 		for _, f := range fill {
-			out := newBatch(b.dns.table)
+			out := codec.NewBatch(b.dns.table)
 			f(out)
 			err = errors.Join(err, b.send(out))
 		}
@@ -91,29 +93,29 @@ func TestCompareDNSQueueFindsMutations(t *testing.T) {
 	for _, chain := range slices.Sorted(maps.Keys(r.rules)) {
 		was := r.rules[chain]
 		for i := range was {
-			try(fmt.Sprintf("%s without rule %d", chain, i), func(out *batch) {
-				out.setRules(chainRules{name: chain, rules: slices.Delete(slices.Clone(was), i, i+1)})
+			try(fmt.Sprintf("%s without rule %d", chain, i), func(out *codec.Batch) {
+				out.SetRules(codec.ChainRules{Name: chain, Rules: slices.Delete(slices.Clone(was), i, i+1)})
 			})
 		}
-		try(chain+" with a rule more", func(out *batch) {
-			out.setRules(chainRules{name: chain, rules: append([]rule{always(accept)}, was...)})
+		try(chain+" with a rule more", func(out *codec.Batch) {
+			out.SetRules(codec.ChainRules{Name: chain, Rules: append([]codec.Rule{always(accept)}, was...)})
 		})
 	}
 	for set, list := range r.elements {
 		for _, e := range list {
-			try(fmt.Sprintf("%s without %s", set, keyText(e)), func(out *batch) { out.delElement(set, e) })
+			try(fmt.Sprintf("%s without %s", set, keyText(e)), func(out *codec.Batch) { out.DelElement(set, e) })
 		}
 	}
-	try("a server more", func(out *batch) { out.addElement(serversName(0), element{key: "\xcb\x00\x71\x09"}) })
+	try("a server more", func(out *codec.Batch) { out.AddElement(serversName(0), codec.Element{Key: "\xcb\x00\x71\x09"}) })
 	for _, c := range r.bases {
-		try("another priority of "+c.name, func(out *batch) { out.delChain(c.name, orderEntry) }, func(out *batch) {
+		try("another priority of "+c.Name, func(out *codec.Batch) { out.DelChain(c.Name, orderEntry) }, func(out *codec.Batch) {
 			other := c
-			other.priority++
-			out.addBaseChain(other, r.rules[c.name])
+			other.Priority++
+			out.AddBaseChain(other, r.rules[c.Name])
 		})
-		try("no chain "+c.name, func(out *batch) { out.delChain(c.name, orderEntry) })
-		stockNFT(t, l, "chain inet tierwall-dns "+c.name+" { policy drop ; }")
-		try("policy of "+c.name, func(*batch) {})
+		try("no chain "+c.Name, func(out *codec.Batch) { out.DelChain(c.Name, orderEntry) })
+		stockNFT(t, l, "chain inet tierwall-dns "+c.Name+" { policy drop ; }")
+		try("policy of "+c.Name, func(*codec.Batch) {})
 	}
 	other := rules
 	other.Queue++
@@ -127,7 +129,7 @@ func TestCompareDNSQueueFindsMutations(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.dns.content = right
-	try("a queue that holds up what nobody reads", func(*batch) {})
+	try("a queue that holds up what nobody reads", func(*codec.Batch) {})
 	if err := b.SetDNSQueue(context.Background(), dataplane.DNSQueueRules{}); err != nil {
 		t.Fatal(err)
 	}

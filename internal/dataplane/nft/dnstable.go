@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"context"
 	"errors"
 	"fmt"
@@ -61,27 +63,27 @@ func clientsName(family int) string { return "clients" + familyDigit[family] }
 // dnsTable is the table that picks answers out.
 type dnsTable struct {
 	*writer
-	table   tableID
+	table   codec.TableID
 	content dnsContent
 	// inForce says that the kernel holds what content says, as far as we know.
 	inForce bool
 	// queue is how this kernel is told to queue packets: see queueKinds.
-	queue kind
+	queue codec.Kind
 }
 
 // queueKinds are the ways to queue a packet, the usual one first. Kernels without
 // the expression for it may have the target of iptables.
-var queueKinds = []kind{queueTo, queueTarget}
+var queueKinds = []codec.Kind{codec.QueueTo, codec.QueueTarget}
 
 type dnsContent struct {
 	entries map[sourceEntry]bool // the elements of servers and clients
 	number  uint16
-	queue   kind
+	queue   codec.Kind
 	flags   uint32
 }
 
 func newDNSContent(t dataplane.DNSQueueRules) dnsContent {
-	c := dnsContent{entries: map[sourceEntry]bool{}, number: t.Queue, flags: queueBypass}
+	c := dnsContent{entries: map[sourceEntry]bool{}, number: t.Queue, flags: codec.QueueBypass}
 	if len(t.Servers) == 0 {
 		return c
 	}
@@ -102,7 +104,7 @@ func (b *Dataplane) SetDNSQueue(ctx context.Context, t dataplane.DNSQueueRules) 
 	p := b.dnsTable()
 	next := newDNSContent(t)
 	if p.inForce && len(p.content.entries) > 0 && len(next.entries) > 0 && p.content.number == next.number {
-		out := newBatch(p.table)
+		out := codec.NewBatch(p.table)
 		stepSources(out, p.content.entries, next.entries)
 		err := p.send(out)
 		if err == nil {
@@ -117,7 +119,7 @@ func (b *Dataplane) SetDNSQueue(ctx context.Context, t dataplane.DNSQueueRules) 
 // dnsTable returns the dataplane's table of DNS answers.
 func (b *Dataplane) dnsTable() *dnsTable {
 	if b.dns == nil {
-		b.dns = &dnsTable{writer: b.writer, table: inet(b.table.name + dnsSuffix)}
+		b.dns = &dnsTable{writer: b.writer, table: inet(b.table.Name + dnsSuffix)}
 	}
 	return b.dns
 }
@@ -137,8 +139,8 @@ func (p *dnsTable) write(c dnsContent) error {
 			continue
 		}
 		c.queue = k
-		out := newBatch(p.table)
-		out.replace = true
+		out := codec.NewBatch(p.table)
+		out.Replace = true
 		c.emit(out)
 		err := p.send(out)
 		if err == nil {
@@ -171,45 +173,45 @@ func (p *dnsTable) compare() ([]string, error) {
 func (c *dnsContent) emit(out sink) {
 	for family := range familyDigit {
 		for _, name := range []string{serversName(family), clientsName(family)} {
-			out.addSet(addrSet(name, family))
+			out.AddSet(addrSet(name, family))
 		}
 	}
-	out.addSet(setSpec{name: readerSet, keyType: inetProto, keyLen: 1, size: readerCapacity, brief: true})
+	out.AddSet(codec.SetSpec{Name: readerSet, KeyType: codec.InetProto, KeyLen: 1, Size: readerCapacity, Brief: true})
 	for _, e := range slices.SortedFunc(maps.Keys(c.entries), compareEntries) {
-		out.addElement(e.set, element{key: e.key})
+		out.AddElement(e.set, codec.Element{Key: e.key})
 	}
-	var tracked, untracked []rule
+	var tracked, untracked []codec.Rule
 	for family := range familyDigit {
 		for _, p := range []policy.Protocol{policy.UDP, policy.TCP} {
 			tracked = append(tracked, c.enqueue(join(
 				isFamily(family), isProtocol(p),
-				[]expr{{kind: ctLoad, register: reg1, key: ctDirection}, is(ctReply)},
-				[]expr{{kind: ctOriginal, register: reg1, key: ctProtoDst}, is(0, dnsPort)},
-				[]expr{{kind: ctOriginal, register: reg1, key: [...]uint32{ctDstIP, ctDstIP6}[family]}, inSet(serversName(family))},
-				[]expr{address(family, destination), inSet(clientsName(family))},
+				[]codec.Expr{{Kind: codec.CTLoad, Register: codec.Reg1, Key: codec.CTDirection}, is(codec.CTReply)},
+				[]codec.Expr{{Kind: codec.CTOriginal, Register: codec.Reg1, Key: codec.CTProtoDst}, is(0, dnsPort)},
+				[]codec.Expr{{Kind: codec.CTOriginal, Register: codec.Reg1, Key: [...]uint32{codec.CTDstIP, codec.CTDstIP6}[family]}, inSet(serversName(family))},
+				[]codec.Expr{address(family, destination), inSet(clientsName(family))},
 				isRead(),
 			)))
 			untracked = append(untracked, c.enqueue(join(
-				isFamily(family), isProtocol(p), hasState(stateUntracked),
-				[]expr{payload(transportHeader, 0, 2), is(0, dnsPort)},
-				[]expr{address(family, source), inSet(serversName(family))},
-				[]expr{address(family, destination), inSet(clientsName(family))},
+				isFamily(family), isProtocol(p), hasState(codec.StateUntracked),
+				[]codec.Expr{payload(codec.TransportHeader, 0, 2), is(0, dnsPort)},
+				[]codec.Expr{address(family, source), inSet(serversName(family))},
+				[]codec.Expr{address(family, destination), inSet(clientsName(family))},
 				isRead(),
 			)))
 		}
 	}
-	out.addChain(chainRules{name: answers, rules: tracked})
-	out.addBaseChain(chainSpec{name: "postrouting", base: true, hook: hookPostrouting, priority: dnsPriority}, []rule{always(jumpTo(answers))})
-	out.addBaseChain(chainSpec{name: "input", base: true, hook: hookInput, priority: dnsPriority}, []rule{always(jumpTo(answers))})
-	out.addBaseChain(chainSpec{name: heartbeatChain, base: true, hook: hookOutput, priority: heartbeatPriority}, []rule{heartbeatRule()})
-	out.addBaseChain(chainSpec{name: untrackedChain, base: true, hook: hookOutput, priority: dnsPriority}, untracked)
+	out.AddChain(codec.ChainRules{Name: answers, Rules: tracked})
+	out.AddBaseChain(codec.ChainSpec{Name: "postrouting", Base: true, Hook: hookPostrouting, Priority: dnsPriority}, []codec.Rule{always(jumpTo(answers))})
+	out.AddBaseChain(codec.ChainSpec{Name: "input", Base: true, Hook: hookInput, Priority: dnsPriority}, []codec.Rule{always(jumpTo(answers))})
+	out.AddBaseChain(codec.ChainSpec{Name: heartbeatChain, Base: true, Hook: hookOutput, Priority: heartbeatPriority}, []codec.Rule{heartbeatRule()})
+	out.AddBaseChain(codec.ChainSpec{Name: untrackedChain, Base: true, Hook: hookOutput, Priority: dnsPriority}, untracked)
 }
 
 // enqueue counts and queues.
-func (c *dnsContent) enqueue(conditions []expr) rule {
-	return rule{
-		exprs:   append(conditions, expr{kind: counter}, expr{kind: c.queue, key: uint32(c.number), length: c.flags}),
-		comment: answersComment,
+func (c *dnsContent) enqueue(conditions []codec.Expr) codec.Rule {
+	return codec.Rule{
+		Exprs:   append(conditions, codec.Expr{Kind: codec.Counter}, codec.Expr{Kind: c.queue, Key: uint32(c.number), Length: c.flags}),
+		Comment: answersComment,
 	}
 }
 
@@ -236,13 +238,13 @@ func (b *Dataplane) QueuedAnswers(ctx context.Context) (uint64, error) {
 		return 0, err
 	}
 	var sum uint64
-	err := eachCounter(b.conn, p.table, func(_, comment string, n counted) {
+	err := codec.EachCounter(b.conn, p.table, func(_, comment string, n codec.Counted) {
 		if comment == answersComment {
-			sum += n.packets
+			sum += n.Packets
 		}
 	})
 	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return 0, fmt.Errorf("nftables: table %s: reading counters: %w", p.table.name, err)
+		return 0, fmt.Errorf("nftables: table %s: reading counters: %w", p.table.Name, err)
 	}
 	return sum, nil
 }

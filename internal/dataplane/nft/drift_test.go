@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"context"
 	"errors"
 	"net/netip"
@@ -33,31 +35,31 @@ func tamper(t *testing.T, ns string, write func(*nfnl.Writer)) {
 
 func TestDrift(t *testing.T) {
 	table := inet(DefaultTable)
-	elements := func(typ uint8, set string, e element) func(*nfnl.Writer) {
+	elements := func(typ uint8, set string, e codec.Element) func(*nfnl.Writer) {
 		return func(w *nfnl.Writer) {
-			var l elementList
-			l.add(e)
-			l.write(w, typ, table, set)
+			var l codec.ElementList
+			l.Add(e)
+			l.Write(w, typ, table, set)
 		}
 	}
-	foreign := rule{exprs: []expr{{kind: metaLoad, register: reg1, key: 10}, is(1, 0, 0, 0), {kind: immediate, verdict: accept}}} // by user
+	foreign := codec.Rule{Exprs: []codec.Expr{{Kind: codec.MetaLoad, Register: codec.Reg1, Key: 10}, is(1, 0, 0, 0), {Kind: codec.Immediate, Verdict: accept}}} // by user
 	cases := []struct {
 		name string
 		do   func(*nfnl.Writer)
 		want string
 	}{
-		{"table deleted", func(w *nfnl.Writer) { writeTable(w, unix.NFT_MSG_DELTABLE, table) }, "the table is gone, or a part of it went while it was read"},
-		{"rules deleted", func(w *nfnl.Writer) { writeFlush(w, table, "forward") }, "chain forward: 4 rules are gone"},
-		{"rule added", func(w *nfnl.Writer) { writeRule(w, table, "egress4", always(accept)) }, "chain egress4: rule 5 was added"},
-		{"foreign rule added", func(w *nfnl.Writer) { writeRule(w, table, "forward", foreign) }, `chain forward: rule 4: expression "meta" is used in a way that is none of ours`},
-		{"chain added", func(w *nfnl.Writer) { writeChain(w, table, chainSpec{name: "mine"}) }, "chain mine was added"},
-		{"set added", func(w *nfnl.Writer) { writeSet(w, table, addrSet("mine", 0)) }, "set mine was added"},
-		{"local endpoint deleted", elements(unix.NFT_MSG_DELSETELEM, "egress4", element{key: addrKey(podA4)}), "set egress4: 1 elements are gone or changed"},
-		{"address deleted", elements(unix.NFT_MSG_DELSETELEM, "known4", element{key: addrKey(podB4)}), "set known4: 1 elements are gone"},
-		{"address added", elements(unix.NFT_MSG_NEWSETELEM, "known4", element{key: addrKey(world4IP)}), "set known4: element 192.0.2.9 was added"},
+		{"table deleted", func(w *nfnl.Writer) { codec.WriteTable(w, unix.NFT_MSG_DELTABLE, table) }, "the table is gone, or a part of it went while it was read"},
+		{"rules deleted", func(w *nfnl.Writer) { codec.WriteFlush(w, table, "forward") }, "chain forward: 4 rules are gone"},
+		{"rule added", func(w *nfnl.Writer) { codec.WriteRule(w, table, "egress4", always(accept)) }, "chain egress4: rule 5 was added"},
+		{"foreign rule added", func(w *nfnl.Writer) { codec.WriteRule(w, table, "forward", foreign) }, `chain forward: rule 4: expression "meta" is used in a way that is none of ours`},
+		{"chain added", func(w *nfnl.Writer) { codec.WriteChain(w, table, codec.ChainSpec{Name: "mine"}) }, "chain mine was added"},
+		{"set added", func(w *nfnl.Writer) { codec.WriteSet(w, table, addrSet("mine", 0)) }, "set mine was added"},
+		{"local endpoint deleted", elements(unix.NFT_MSG_DELSETELEM, "egress4", codec.Element{Key: addrKey(podA4)}), "set egress4: 1 elements are gone or changed"},
+		{"address deleted", elements(unix.NFT_MSG_DELSETELEM, "known4", codec.Element{Key: addrKey(podB4)}), "set known4: 1 elements are gone"},
+		{"address added", elements(unix.NFT_MSG_NEWSETELEM, "known4", codec.Element{Key: addrKey(world4IP)}), "set known4: element 192.0.2.9 was added"},
 		{"net deleted", func(w *nfnl.Writer) {
-			elements(unix.NFT_MSG_DELSETELEM, "nets4-egress", element{key: addrKey(officeNet4.Addr())})(w)
-			elements(unix.NFT_MSG_DELSETELEM, "nets4-egress", element{key: addrKey(netip.MustParseAddr("198.51.101.0")), end: true})(w)
+			elements(unix.NFT_MSG_DELSETELEM, "nets4-egress", codec.Element{Key: addrKey(officeNet4.Addr())})(w)
+			elements(unix.NFT_MSG_DELSETELEM, "nets4-egress", codec.Element{Key: addrKey(netip.MustParseAddr("198.51.101.0")), End: true})(w)
 		}, "set nets4-egress: 2 elements are gone or changed"},
 	}
 	ns := newNamespace(t)
@@ -86,7 +88,7 @@ func TestApplyRepairs(t *testing.T) {
 	b := newDataplane(t, ns)
 	m := podTables()
 	apply(t, b, tabletest.Empty().Step(m))
-	tamper(t, ns, func(w *nfnl.Writer) { writeTable(w, unix.NFT_MSG_DELTABLE, inet(DefaultTable)) })
+	tamper(t, ns, func(w *nfnl.Writer) { codec.WriteTable(w, unix.NFT_MSG_DELTABLE, inet(DefaultTable)) })
 	next := m.Clone()
 	next.Addrs[world4IP] = pods4
 	apply(t, b, m.Step(next))
@@ -105,7 +107,7 @@ func TestReadRefuses(t *testing.T) {
 	b := newDataplane(t, ns)
 	apply(t, b, tabletest.Empty().Step(podTables()))
 	tamper(t, ns, func(w *nfnl.Writer) {
-		writeRule(w, inet(DefaultTable), "row-1", rule{exprs: []expr{{kind: metaLoad, register: reg1, key: 10}, is(0, 0, 0, 0), {kind: immediate, verdict: accept}}})
+		codec.WriteRule(w, inet(DefaultTable), "row-1", codec.Rule{Exprs: []codec.Expr{{Kind: codec.MetaLoad, Register: codec.Reg1, Key: 10}, is(0, 0, 0, 0), {Kind: codec.Immediate, Verdict: accept}}})
 	})
 	_, err := b.ReadBack(ctx)
 	if err == nil || !strings.Contains(err.Error(), `chain row-1, rule 1: expression "meta" is used in a way that is none of ours`) {

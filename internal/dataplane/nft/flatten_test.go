@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"net/netip"
 	"slices"
 	"testing"
@@ -113,15 +115,15 @@ func TestDigitSets(t *testing.T) {
 		p := path{}
 		tree := p.classSwitch()
 		tree.settle(&lookupTables{slots: [2]*slots{s, newSlots(1)}})
-		chains := map[string]chainRules{}
+		chains := map[string]codec.ChainRules{}
 		for _, n := range tree.nodes(s) {
 			c, _ := tree.node(s, n)
-			chains[c.name] = c
+			chains[c.Name] = c
 		}
 		for id := range have {
-			at := tree.way(s, node{s.levels(), 0}).chain
-			for chains[at].rules != nil {
-				at = follow(s, chains[at].rules, s.of[id])
+			at := tree.way(s, node{s.levels(), 0}).Chain
+			for chains[at].Rules != nil {
+				at = follow(s, chains[at].Rules, s.of[id])
 			}
 			if at != p.className(id) {
 				t.Fatalf("class %d at slot %d ends in %q", id, s.of[id], at)
@@ -134,20 +136,20 @@ func TestDigitSets(t *testing.T) {
 }
 
 // follow returns the chain that a packet of a slot goes to.
-func follow(s *slots, rules []rule, slot uint32) string {
+func follow(s *slots, rules []codec.Rule, slot uint32) string {
 	for _, r := range rules {
 		matches := true
-		for _, e := range r.exprs {
-			if e.kind != lookup {
+		for _, e := range r.Exprs {
+			if e.Kind != codec.Lookup {
 				continue
 			}
 			matches = false
 			for i := range s.digitSets() {
-				matches = matches || digitSetName(0, i) == e.set && inDigitSet(slot, i)
+				matches = matches || digitSetName(0, i) == e.Set && inDigitSet(slot, i)
 			}
 		}
 		if matches {
-			return r.exprs[len(r.exprs)-1].verdict.chain
+			return r.Exprs[len(r.Exprs)-1].Verdict.Chain
 		}
 	}
 	return ""

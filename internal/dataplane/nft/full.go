@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"net/netip"
 	"slices"
 
@@ -11,10 +13,10 @@ import (
 // sink takes what a whole table consists of: a batch writes it to the kernel,
 // the check holds what was read back against it.
 type sink interface {
-	addSet(setSpec)
-	addBaseChain(chainSpec, []rule)
-	addChain(chainRules)
-	addElement(set string, e element)
+	AddSet(codec.SetSpec)
+	AddBaseChain(codec.ChainSpec, []codec.Rule)
+	AddChain(codec.ChainRules)
+	AddElement(set string, e codec.Element)
 }
 
 // layout is what the kernel's table is made from: the state, and what the
@@ -66,7 +68,7 @@ func newLayout(s *dataplane.State) *layout {
 		l.switches[i] = p.classSwitch()
 		l.switches[i].settle(&l.lookupTables)
 	}
-	l.eachEntry(func(e entry, _ verdict) {
+	l.eachEntry(func(e entry, _ codec.Verdict) {
 		if e.kind == entryCell {
 			l.cells[cellSet{e.path, e.class}]++
 		}
@@ -75,9 +77,9 @@ func newLayout(s *dataplane.State) *layout {
 }
 
 // eachEntry returns every entry of a local endpoint with its verdict.
-func (l *layout) eachEntry(each func(entry, verdict)) {
+func (l *layout) eachEntry(each func(entry, codec.Verdict)) {
 	give := func(e entry) {
-		if v := e.value(l.state); v != (verdict{}) {
+		if v := e.value(l.state); v != (codec.Verdict{}) {
 			each(e, v)
 		}
 	}
@@ -100,31 +102,31 @@ func (l *layout) eachEntry(each func(entry, verdict)) {
 // emit hands out everything but the elements of digit sets.
 func (l *layout) emit(out sink) error {
 	for _, s := range fixedSets() {
-		out.addSet(s)
+		out.AddSet(s)
 	}
-	out.addBaseChain(chainSpec{name: forwardChain, base: true, hook: hookForward, priority: priority}, l.forwardRules())
+	out.AddBaseChain(codec.ChainSpec{Name: forwardChain, Base: true, Hook: codec.HookForward, Priority: priority}, l.forwardRules())
 	l.emitAntiSpoofing(out)
-	out.addChain(chainRules{name: strictChain, rules: strictRules()})
+	out.AddChain(codec.ChainRules{Name: strictChain, Rules: strictRules()})
 	for family, t := range l.slots {
 		for i := -1; i < t.digitSets(); i++ {
 			name := digitSetName(family, i)
-			out.addSet(sized(name, family, l.capacity[name].capacity))
+			out.AddSet(sized(name, family, l.capacity[name].capacity))
 		}
-		out.addChain(l.familyChain(family))
+		out.AddChain(l.familyChain(family))
 	}
 	for i, p := range paths {
 		l.switches[i].emit(&l.lookupTables, out)
-		out.addChain(p.baseChain())
+		out.AddChain(p.baseChain())
 	}
 	l.emitClasses(out)
 	l.host.content.emit(&l.lookupTables, out)
 	for _, d := range l.state.Deciders() {
 		_, denying, allowing, _ := l.state.Decider(d.ID)
 		if denying > 0 {
-			out.addChain(l.deciderChain(d, false))
+			out.AddChain(l.deciderChain(d, false))
 		}
 		if allowing > 0 {
-			out.addChain(l.deciderChain(d, true))
+			out.AddChain(l.deciderChain(d, true))
 		}
 	}
 	return l.emitRows(out)
@@ -136,21 +138,21 @@ func (l *layout) emitClasses(out sink) {
 	for _, id := range l.state.Classes() {
 		for _, p := range paths {
 			if isMap(l.cells[cellSet{p, id}]) {
-				out.addSet(addrMap(p.className(id), p.family))
+				out.AddSet(addrMap(p.className(id), p.family))
 			}
 		}
 	}
-	l.eachEntry(func(e entry, v verdict) {
+	l.eachEntry(func(e entry, v codec.Verdict) {
 		if set := (cellSet{e.path, e.class}); e.kind == entryCell && !isMap(l.cells[set]) {
 			few[set] = append(few[set], cell{e.addr, v})
 			return
 		}
-		out.addElement(e.set(), e.element(v))
+		out.AddElement(e.set(), e.element(v))
 	})
 	for _, id := range l.state.Classes() {
 		for _, p := range paths {
 			if set := (cellSet{p, id}); p.holds(l.state.ClassUse(id)) {
-				out.addChain(p.classChain(id, l.cells[set], few[set]))
+				out.AddChain(p.classChain(id, l.cells[set], few[set]))
 			}
 		}
 	}
@@ -195,11 +197,11 @@ func (l *layout) emitAddrs(out sink) {
 	}
 	for a, class := range l.state.Addrs() {
 		family := familyOf(a)
-		e := element{key: addrKey(a)}
+		e := codec.Element{Key: addrKey(a)}
 		slot := l.slots[family].of[class]
 		for i, name := range names[family] {
 			if inDigitSet(slot, i-1) {
-				out.addElement(name, e)
+				out.AddElement(name, e)
 			}
 		}
 	}

@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"errors"
 	"fmt"
 	"sync"
@@ -32,26 +34,26 @@ const (
 )
 
 // heartbeatRule takes the packets of a Heartbeat.
-func heartbeatRule() rule {
+func heartbeatRule() codec.Rule {
 	mark := make([]byte, 4)
-	putNativeUint32(mark, heartbeatMark)
+	codec.PutNativeUint32(mark, heartbeatMark)
 	return when(join(
-		[]expr{{kind: metaLoad, register: reg1, key: metaMark}, is(mark...)},
+		[]codec.Expr{{Kind: codec.MetaLoad, Register: codec.Reg1, Key: codec.MetaMark}, is(mark...)},
 		isProtocol(policy.UDP),
 		anyPacket(),
-		[]expr{{kind: refresh, register: reg1, set: readerSet, key: uint32(heartbeatSpan.Milliseconds())}},
+		[]codec.Expr{{Kind: codec.Refresh, Register: codec.Reg1, Set: readerSet, Key: uint32(heartbeatSpan.Milliseconds())}},
 	), drop)
 }
 
 // isRead matches while the queue has a reader that is at work.
-func isRead() []expr { return append(anyPacket(), inSet(readerSet)) }
+func isRead() []codec.Expr { return append(anyPacket(), inSet(readerSet)) }
 
 // anyPacket loads a byte that is the same for all packets: the key of the set's one
 // element.
-func anyPacket() []expr {
-	return []expr{
-		{kind: metaLoad, register: reg1, key: metaL4Proto},
-		{kind: bitwiseAnd, register: reg1, length: 1, data: "\x00"},
+func anyPacket() []codec.Expr {
+	return []codec.Expr{
+		{Kind: codec.MetaLoad, Register: codec.Reg1, Key: codec.MetaL4Proto},
+		{Kind: codec.BitwiseAnd, Register: codec.Reg1, Length: 1, Data: "\x00"},
 	}
 }
 

@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -19,14 +21,14 @@ const (
 )
 
 // isAt reports whether a base chain is where a hook is.
-func isAt(c chainSpec, h policy.Hook) bool {
-	kernel, zone := uint32(hookForward), 2
+func isAt(c codec.ChainSpec, h policy.Hook) bool {
+	kernel, zone := uint32(codec.HookForward), 2
 	for _, b := range hostBases {
 		if b.hook == h {
 			kernel, zone = b.kernel, zoneOf(b.priority)
 		}
 	}
-	return c.hook == kernel && zoneOf(c.priority) == zone
+	return c.Hook == kernel && zoneOf(c.Priority) == zone
 }
 
 func zoneOf(priority int32) int {
@@ -48,8 +50,8 @@ func (k *Kernel) AtHook(h policy.Hook, p dataplane.HookPacket) dataplane.HookOut
 		in: p.In, out: p.Out, link: p.Link, mark: p.Mark,
 		skips: skippedChains(h, p.Alone),
 		state: map[dataplane.PacketState]byte{
-			dataplane.PacketNew: stateNew, dataplane.PacketEstablished: stateEstablished, dataplane.PacketRelated: stateRelated,
-			dataplane.PacketInvalid: stateInvalid, dataplane.PacketUntracked: stateUntracked,
+			dataplane.PacketNew: codec.StateNew, dataplane.PacketEstablished: codec.StateEstablished, dataplane.PacketRelated: codec.StateRelated,
+			dataplane.PacketInvalid: codec.StateInvalid, dataplane.PacketUntracked: codec.StateUntracked,
 		}[p.State],
 	}}
 	if p.MidStream && p.Protocol == policy.TCP {
@@ -59,7 +61,7 @@ func (k *Kernel) AtHook(h policy.Hook, p dataplane.HookPacket) dataplane.HookOut
 		if !isAt(base, h) {
 			continue
 		}
-		if end := w.chain(base.name, 0); end == dropped {
+		if end := w.chain(base.Name, 0); end == dropped {
 			return dataplane.HookOutcome{Drop: true}
 		}
 	}
@@ -94,14 +96,14 @@ func skippedChains(h policy.Hook, alone bool) []string {
 func (r *realPacket) load(key uint32, register []byte) bool {
 	clear(register[:4])
 	switch key {
-	case metaIIF:
-		putNativeUint32(register, r.link)
-	case metaIIFName:
+	case codec.MetaIIF:
+		codec.PutNativeUint32(register, r.link)
+	case codec.MetaIIFName:
 		copy(register, ifKey(r.in))
-	case metaOIFName:
+	case codec.MetaOIFName:
 		copy(register, ifKey(r.out))
-	case metaMark:
-		putNativeUint32(register, r.mark)
+	case codec.MetaMark:
+		codec.PutNativeUint32(register, r.mark)
 	default:
 		return false
 	}
@@ -113,20 +115,20 @@ func (k *Kernel) Misplaced() []string {
 	var out []string
 	forwards := false
 	for _, c := range k.bases {
-		want := chainSpec{name: forwardChain, hook: hookForward, priority: priority}
+		want := codec.ChainSpec{Name: forwardChain, Hook: codec.HookForward, Priority: priority}
 		for _, b := range hostBases {
-			if c.name == hostName(b.hook) {
-				want = chainSpec{name: c.name, hook: b.kernel, priority: b.priority}
+			if c.Name == hostName(b.hook) {
+				want = codec.ChainSpec{Name: c.Name, Hook: b.kernel, Priority: b.priority}
 			}
 		}
 		switch {
-		case c.name != want.name:
-			out = append(out, fmt.Sprintf("base chain %s is none of ours", c.name))
-		case c.hook != want.hook || c.priority != want.priority:
+		case c.Name != want.Name:
+			out = append(out, fmt.Sprintf("base chain %s is none of ours", c.Name))
+		case c.Hook != want.Hook || c.Priority != want.Priority:
 			out = append(out, fmt.Sprintf("base chain %s is at hook %d, priority %d, and should be at hook %d, priority %d",
-				c.name, c.hook, c.priority, want.hook, want.priority))
+				c.Name, c.Hook, c.Priority, want.Hook, want.Priority))
 		}
-		forwards = forwards || c.name == forwardChain
+		forwards = forwards || c.Name == forwardChain
 	}
 	if !forwards {
 		out = append(out, "base chain "+forwardChain+" is not there")

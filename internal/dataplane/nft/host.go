@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"cmp"
 	"fmt"
 	"slices"
@@ -108,31 +110,31 @@ func (h hostHooks) skips() bool {
 	return h[policy.HookRawIn] || h[policy.HookRawOut] || h[policy.HookPreDNAT]
 }
 
-func ifName(h policy.Hook) expr {
+func ifName(h policy.Hook) codec.Expr {
 	if h.Direction() == policy.Egress {
-		return expr{kind: metaLoad, register: reg1, key: metaOIFName}
+		return codec.Expr{Kind: codec.MetaLoad, Register: codec.Reg1, Key: codec.MetaOIFName}
 	}
-	return expr{kind: metaLoad, register: reg1, key: metaIIFName}
+	return codec.Expr{Kind: codec.MetaLoad, Register: codec.Reg1, Key: codec.MetaIIFName}
 }
 
 // ifKey is an interface's name as the kernel compares it.
 func ifKey(name string) string {
-	var key [ifNameLen]byte
+	var key [codec.IfNameLen]byte
 	copy(key[:], name)
 	return string(key[:])
 }
 
 // baseRules are those of a hook's base chain.
-func (r *hostRender) baseRules(h policy.Hook) []rule {
-	rules := []rule{when([]expr{ifName(h), is([]byte(ifKey("lo"))...)}, returns)}
+func (r *hostRender) baseRules(h policy.Hook) []codec.Rule {
+	rules := []codec.Rule{when([]codec.Expr{ifName(h), is([]byte(ifKey("lo"))...)}, returns)}
 	if h == policy.HookInput {
 		rules = append(rules, when(fromLink(), jumpTo(sourceChain)))
 	}
 	if !h.Raw() {
-		rules = append(rules, when(hasState(stateEstablished|stateRelated), returns))
+		rules = append(rules, when(hasState(codec.StateEstablished|codec.StateRelated), returns))
 	}
-	discovery := expr{kind: inRange, register: reg1, data: "\x85", to: "\x88"} // 133 to 136
-	rules = append(rules, when(join(isProtocol(policy.ICMPv6), []expr{payload(transportHeader, 0, 1), discovery}), returns))
+	discovery := codec.Expr{Kind: codec.InRange, Register: codec.Reg1, Data: "\x85", To: "\x88"} // 133 to 136
+	rules = append(rules, when(join(isProtocol(policy.ICMPv6), []codec.Expr{payload(codec.TransportHeader, 0, 1), discovery}), returns))
 	if r.hooks.skips() && !h.BeforeFilter() || h == policy.HookPreDNAT && r.hooks[policy.HookRawIn] {
 		rules = append(rules, r.skipRules(h)...)
 	}
@@ -151,15 +153,15 @@ func (r *hostRender) baseRules(h policy.Hook) []rule {
 // failsafeRules let by what is always open. Before connection tracking the replies
 // to such connections are as well: they go by the other direction's list and the
 // source port.
-func (r *hostRender) failsafeRules(h policy.Hook) []rule {
-	var rules []rule
+func (r *hostRender) failsafeRules(h policy.Hook) []codec.Rule {
+	var rules []codec.Rule
 	add := func(dir policy.Direction, offset uint32) {
 		if len(r.settings.Failsafes(dir)) == 0 {
 			return
 		}
-		protocol, port := expr{kind: metaLoad, register: reg1, key: metaL4Proto}, payload(transportHeader, offset, 2)
-		port.register = reg32Start + 1
-		rules = append(rules, when([]expr{protocol, port, inSet(failsafeSet(dir))}, returns))
+		protocol, port := codec.Expr{Kind: codec.MetaLoad, Register: codec.Reg1, Key: codec.MetaL4Proto}, payload(codec.TransportHeader, offset, 2)
+		port.Register = codec.Reg32Start + 1
+		rules = append(rules, when([]codec.Expr{protocol, port, inSet(failsafeSet(dir))}, returns))
 	}
 	add(h.Direction(), 2)
 	if h.Raw() {
@@ -170,21 +172,21 @@ func (r *hostRender) failsafeRules(h policy.Hook) []rule {
 
 // skipRules let by what an early hook has allowed. The mark alone says so for
 // what comes in; what leaves skips policy only if it is not tracked either.
-func (r *hostRender) skipRules(h policy.Hook) []rule {
-	marked := []expr{
-		{kind: metaLoad, register: reg1, key: metaMark},
-		{kind: bitwiseAnd, register: reg1, length: 4, data: string(nativeUint32(r.settings.Mark))},
+func (r *hostRender) skipRules(h policy.Hook) []codec.Rule {
+	marked := []codec.Expr{
+		{Kind: codec.MetaLoad, Register: codec.Reg1, Key: codec.MetaMark},
+		{Kind: codec.BitwiseAnd, Register: codec.Reg1, Length: 4, Data: string(codec.NativeUint32(r.settings.Mark))},
 		isNot(0, 0, 0, 0),
 	}
 	if h.Direction() == policy.Egress {
-		marked = join(marked, hasState(stateUntracked))
+		marked = join(marked, hasState(codec.StateUntracked))
 	}
-	return []rule{when(marked, returns)}
+	return []codec.Rule{when(marked, returns)}
 }
 
 // fromOwnPods matches packets that have a pod of this node at the other end.
-func fromOwnPods(h policy.Hook, family int) []expr {
-	return join(isFamily(family), []expr{address(family, 1-hostSide(h)), inSet(hereName(family))})
+func fromOwnPods(h policy.Hook, family int) []codec.Expr {
+	return join(isFamily(family), []codec.Expr{address(family, 1-hostSide(h)), inSet(hereName(family))})
 }
 
 const fromPodsComment = "a pod to its own host"
@@ -193,8 +195,8 @@ const fromPodsComment = "a pod to its own host"
 // node at the other end is not asked: a node always reaches its pods, and what
 // pods send to their node is for the administrator to say. Before DNAT they are
 // asked like everybody, by the endpoint of all interfaces.
-func (r *hostRender) familyRules(h policy.Hook, family int, links bool, all string) []rule {
-	var rules []rule
+func (r *hostRender) familyRules(h policy.Hook, family int, links bool, all string) []codec.Rule {
+	var rules []codec.Rule
 	toHost := r.settings.EndpointToHost
 	if h != policy.HookPreDNAT && (h != policy.HookInput || toHost != policy.Pass && toHost != policy.Deny) {
 		rules = append(rules, when(fromOwnPods(h, family), returns))
@@ -203,7 +205,7 @@ func (r *hostRender) familyRules(h policy.Hook, family int, links bool, all stri
 		rules = append(rules, r.skipRules(h)...)
 	}
 	if links {
-		rules = append(rules, rule{exprs: []expr{ifName(h), bySet(hostLinks(h, family))}})
+		rules = append(rules, codec.Rule{Exprs: []codec.Expr{ifName(h), bySet(hostLinks(h, family))}})
 	}
 	if all != "" {
 		rules = append(rules, always(goTo(all)))
@@ -212,37 +214,37 @@ func (r *hostRender) familyRules(h policy.Hook, family int, links bool, all stri
 }
 
 // familyChain returns forward4 or forward6.
-func (l *layout) familyChain(family int) chainRules {
+func (l *layout) familyChain(family int) codec.ChainRules {
 	c := familyChain(family)
 	hooks := l.host.content.hooks
 	if hooks[policy.HookForwardIn] {
-		c.rules = slices.Insert(c.rules, 0, always(jumpTo(hostFamily(policy.HookForwardIn, family))))
+		c.Rules = slices.Insert(c.Rules, 0, always(jumpTo(hostFamily(policy.HookForwardIn, family))))
 	}
 	if hooks[policy.HookForwardOut] {
-		c.rules = append(c.rules, always(jumpTo(hostFamily(policy.HookForwardOut, family))))
+		c.Rules = append(c.Rules, always(jumpTo(hostFamily(policy.HookForwardOut, family))))
 	}
 	return c
 }
 
 // deciderChain logs, counts and acts. An allowing decider of an early hook marks
 // the packet for the later ones, and may have it not be tracked.
-func (l *layout) deciderChain(d dataplane.Decider, allow bool) chainRules {
+func (l *layout) deciderChain(d dataplane.Decider, allow bool) codec.ChainRules {
 	c := l.logging.deciderChain(d, allow)
 	if !allow || d.Skips == dataplane.SkipsNothing {
 		return c
 	}
 	bit := l.host.settings.Mark
-	act := []expr{
-		{kind: metaLoad, register: reg1, key: metaMark},
-		{kind: bitwiseOr, register: reg1, length: 4, data: string(nativeUint32(bit))},
-		{kind: metaStore, register: reg1, key: metaMark},
+	act := []codec.Expr{
+		{Kind: codec.MetaLoad, Register: codec.Reg1, Key: codec.MetaMark},
+		{Kind: codec.BitwiseOr, Register: codec.Reg1, Length: 4, Data: string(codec.NativeUint32(bit))},
+		{Kind: codec.MetaStore, Register: codec.Reg1, Key: codec.MetaMark},
 	}
 	if d.Skips == dataplane.SkipsTracking {
-		act = append(act, expr{kind: noTrack})
+		act = append(act, codec.Expr{Kind: codec.NoTrack})
 	}
-	last := &c.rules[len(c.rules)-1]
-	n := len(last.exprs) - 1
-	last.exprs = slices.Concat(last.exprs[:n], act, last.exprs[n:])
+	last := &c.Rules[len(c.Rules)-1]
+	n := len(last.Exprs) - 1
+	last.Exprs = slices.Concat(last.Exprs[:n], act, last.Exprs[n:])
 	return c
 }
 

@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"slices"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
@@ -11,37 +13,37 @@ import (
 type hostContent struct {
 	hooks    hostHooks
 	bases    []hostBaseChain
-	chains   map[string]chainRules // all others but those of switches
-	sets     map[string]hostSet    // likewise
+	chains   map[string]codec.ChainRules // all others but those of switches
+	sets     map[string]hostSet          // likewise
 	points   map[dataplane.PointKey]*classSwitch
 	programs map[dataplane.ProgramID]*hostProgram // those that the points refer to
 }
 
 type hostBaseChain struct {
-	chainSpec
-	rules []rule
+	codec.ChainSpec
+	rules []codec.Rule
 }
 
 type hostSet struct {
-	setSpec
-	order    deleteOrder
-	elements map[element]bool
+	codec.SetSpec
+	order    codec.DeleteOrder
+	elements map[codec.Element]bool
 }
 
 func newHostContent() *hostContent {
 	return &hostContent{
-		hooks: hostHooks{}, chains: map[string]chainRules{}, sets: map[string]hostSet{},
+		hooks: hostHooks{}, chains: map[string]codec.ChainRules{}, sets: map[string]hostSet{},
 		points: map[dataplane.PointKey]*classSwitch{}, programs: map[dataplane.ProgramID]*hostProgram{},
 	}
 }
 
-func (c *hostContent) addSet(s setSpec, order deleteOrder) {
-	c.sets[s.name] = hostSet{s, order, map[element]bool{}}
+func (c *hostContent) AddSet(s codec.SetSpec, order codec.DeleteOrder) {
+	c.sets[s.Name] = hostSet{s, order, map[codec.Element]bool{}}
 }
 
-func (c *hostContent) addChain(x chainRules) { c.chains[x.name] = x }
+func (c *hostContent) AddChain(x codec.ChainRules) { c.chains[x.Name] = x }
 
-func (c *hostContent) add(set string, e element) { c.sets[set].elements[e] = true }
+func (c *hostContent) add(set string, e codec.Element) { c.sets[set].elements[e] = true }
 
 // emit hands out all of it.
 func (c *hostContent) emit(l *lookupTables, out sink) {
@@ -52,35 +54,35 @@ func (c *hostContent) emit(l *lookupTables, out sink) {
 		p.emit(l, out)
 	}
 	for _, s := range c.sets {
-		out.addSet(s.setSpec)
+		out.AddSet(s.SetSpec)
 		for e := range s.elements {
-			out.addElement(s.name, e)
+			out.AddElement(s.Name, e)
 		}
 	}
 	for _, x := range c.chains {
-		out.addChain(x)
+		out.AddChain(x)
 	}
 	for _, b := range c.bases {
-		out.addBaseChain(b.chainSpec, b.rules)
+		out.AddBaseChain(b.ChainSpec, b.rules)
 	}
 }
 
 // step writes the way from one content to another into a batch, switches aside;
 // false if that needs the whole table to be swapped, since base chains come or go.
-func (c *hostContent) step(next *hostContent, out *batch) bool {
+func (c *hostContent) step(next *hostContent, out *codec.Batch) bool {
 	if len(c.hooks) != len(next.hooks) || slices.ContainsFunc(policy.Hooks, func(h policy.Hook) bool { return c.hooks[h] != next.hooks[h] }) {
 		return false
 	}
 	for name, s := range next.sets {
 		old, ok := c.sets[name]
 		if !ok {
-			out.addSet(s.setSpec)
+			out.AddSet(s.SetSpec)
 		}
-		out.stepElements(name, old.elements, s.elements)
+		out.StepElements(name, old.elements, s.elements)
 	}
 	for name, s := range c.sets {
 		if _, stays := next.sets[name]; !stays {
-			out.delSet(name, s.order)
+			out.DelSet(name, s.order)
 		}
 	}
 	names := map[string]bool{}
@@ -94,7 +96,7 @@ func (c *hostContent) step(next *hostContent, out *batch) bool {
 	return true
 }
 
-func (c *hostContent) chain(name string) (chainRules, bool) {
+func (c *hostContent) chain(name string) (codec.ChainRules, bool) {
 	x, ok := c.chains[name]
 	return x, ok
 }

@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"fmt"
 	"maps"
 
@@ -35,7 +37,7 @@ func (t programClasses) has(class dataplane.ClassID) bool {
 	return ok
 }
 
-func (t programClasses) of(class dataplane.ClassID) verdict {
+func (t programClasses) of(class dataplane.ClassID) codec.Verdict {
 	return goTo(programClassName(t.program, class))
 }
 
@@ -62,12 +64,12 @@ func (p *hostProgram) setCells(cells programCells) {
 }
 
 // classChain returns the chain of a class, if the program has a cell for it.
-func (p *hostProgram) classChain(class dataplane.ClassID) (chainRules, bool) {
+func (p *hostProgram) classChain(class dataplane.ClassID) (codec.ChainRules, bool) {
 	row, ok := p.cells[class]
 	if !ok {
-		return chainRules{}, false
+		return codec.ChainRules{}, false
 	}
-	return chainRules{name: programClassName(p.name, class), order: orderProgramClass, rules: []rule{always(goTo(rowName(row)))}}, true
+	return codec.ChainRules{Name: programClassName(p.name, class), Order: orderProgramClass, Rules: []codec.Rule{always(goTo(rowName(row)))}}, true
 }
 
 // emit hands out all of it.
@@ -75,20 +77,20 @@ func (p *hostProgram) emit(l *lookupTables, out sink) {
 	p.classSwitch.emit(l, out)
 	for class := range p.cells {
 		c, _ := p.classChain(class)
-		out.addChain(c)
+		out.AddChain(c)
 	}
 }
 
 // remove takes all of it away.
-func (p *hostProgram) remove(l *lookupTables, out *batch) {
+func (p *hostProgram) remove(l *lookupTables, out *codec.Batch) {
 	p.classSwitch.remove(l, out)
 	for class := range p.cells {
-		out.delChain(programClassName(p.name, class), orderProgramClass)
+		out.DelChain(programClassName(p.name, class), orderProgramClass)
 	}
 }
 
 // step writes the way from one program to the next one of the same name.
-func (p *hostProgram) step(was *hostProgram, from, to *lookupTables, c switchChange, out *batch) {
+func (p *hostProgram) step(was *hostProgram, from, to *lookupTables, c switchChange, out *codec.Batch) {
 	stepChains(out, c.targets, was.classChain, p.classChain)
 	p.classSwitch.step(&was.classSwitch, from, to, c, out)
 }

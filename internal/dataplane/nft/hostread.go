@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"strings"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
@@ -10,13 +12,13 @@ import (
 var _ dataplane.HostDecider = (*Kernel)(nil)
 
 // isOurHook reports whether a base chain may be where it is.
-func isOurHook(c chainSpec) bool {
+func isOurHook(c codec.ChainSpec) bool {
 	for _, b := range hostBases {
-		if c.name == hostName(b.hook) {
-			return c.hook == b.kernel
+		if c.Name == hostName(b.hook) {
+			return c.Hook == b.kernel
 		}
 	}
-	return c.hook == hookForward
+	return c.Hook == codec.HookForward
 }
 
 // DecideHost walks the kernel's chains of a hook as a packet does that came by
@@ -30,16 +32,16 @@ func (k *Kernel) DecideHost(at dataplane.PointKey, f policy.Flow) dataplane.Verd
 	if !k.hooked(at.Hook, chain) {
 		return dataplane.Verdict{Allow: true}
 	}
-	goes := verdict{}
+	goes := codec.Verdict{}
 	if links := k.sets[hostLinks(at.Hook, w.packet.family)]; links != nil {
 		goes, _ = links.find([]byte(ifKey(at.Interface)))
 	}
-	if goes.code == 0 {
+	if goes.Code == 0 {
 		at.Interface, at.Family = policy.AllInterfaces, policy.FamilyOf(f.Src)
 		goes = goTo(pointName(at))
 	}
-	if goes.code == codeGoto {
-		w.chain(goes.chain, 0)
+	if goes.Code == codec.CodeGoto {
+		w.chain(goes.Chain, 0)
 	}
 	return w.verdicts[dir]
 }
@@ -47,13 +49,13 @@ func (k *Kernel) DecideHost(at dataplane.PointKey, f policy.Flow) dataplane.Verd
 // hooked reports whether packets come to the chain of a hook at all.
 func (k *Kernel) hooked(h policy.Hook, chain string) bool {
 	for _, b := range k.bases {
-		for _, name := range []string{b.name, forwardChain + "4", forwardChain + "6"} {
-			if b.hook == hookForward != (h == policy.HookForwardIn || h == policy.HookForwardOut) {
+		for _, name := range []string{b.Name, forwardChain + "4", forwardChain + "6"} {
+			if b.Hook == codec.HookForward != (h == policy.HookForwardIn || h == policy.HookForwardOut) {
 				continue
 			}
 			for _, r := range k.chains[name] {
-				for _, e := range r.exprs {
-					if e.verdict.chain == chain {
+				for _, e := range r.Exprs {
+					if e.Verdict.Chain == chain {
 						return true
 					}
 				}

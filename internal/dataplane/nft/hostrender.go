@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -16,7 +18,7 @@ type hostRender struct {
 
 // Orders of what is deleted: all of it refers to rows, and nothing refers to it.
 const (
-	orderHost deleteOrder = iota - 200
+	orderHost codec.DeleteOrder = iota - 200
 	orderHostFamily
 	orderHostLinks
 	orderPoint
@@ -36,7 +38,7 @@ func renderHost(s *dataplane.State, settings *dataplane.HostSettings) *hostConte
 	for _, b := range hostBases {
 		if r.hooks[b.hook] {
 			r.out.bases = append(r.out.bases, hostBaseChain{
-				chainSpec{name: hostName(b.hook), base: true, hook: b.kernel, priority: b.priority}, r.baseRules(b.hook),
+				codec.ChainSpec{Name: hostName(b.hook), Base: true, Hook: b.kernel, Priority: b.priority}, r.baseRules(b.hook),
 			})
 		}
 	}
@@ -58,10 +60,10 @@ func (r *hostRender) failsafes(dir policy.Direction) {
 	if len(list) == 0 {
 		return
 	}
-	r.out.addSet(setSpec{name: failsafeSet(dir), keyType: inetProto<<concatBits | inetService, keyLen: 8}, orderPointSet)
+	r.out.AddSet(codec.SetSpec{Name: failsafeSet(dir), KeyType: codec.InetProto<<codec.ConcatBits | codec.InetService, KeyLen: 8}, orderPointSet)
 	for _, f := range list {
 		key := []byte{byte(f.Protocol), 0, 0, 0, byte(f.Port >> 8), byte(f.Port), 0, 0}
-		r.out.add(failsafeSet(dir), element{key: string(key)})
+		r.out.add(failsafeSet(dir), codec.Element{Key: string(key)})
 	}
 }
 
@@ -80,11 +82,11 @@ func (r *hostRender) hook(h policy.Hook, family int) {
 		}
 		if !links {
 			links = true
-			r.out.addSet(setSpec{name: hostLinks(h, family), keyType: ifNameType, keyLen: ifNameLen, verdicts: true}, orderHostLinks)
+			r.out.AddSet(codec.SetSpec{Name: hostLinks(h, family), KeyType: codec.IfNameType, KeyLen: codec.IfNameLen, Verdicts: true}, orderHostLinks)
 		}
-		r.out.add(hostLinks(h, family), element{key: ifKey(p.Interface), verdict: goTo(point.name)})
+		r.out.add(hostLinks(h, family), codec.Element{Key: ifKey(p.Interface), Verdict: goTo(point.name)})
 	}
-	r.out.addChain(chainRules{name: hostFamily(h, family), order: orderHostFamily, rules: r.familyRules(h, family, links, all)})
+	r.out.AddChain(codec.ChainRules{Name: hostFamily(h, family), Order: orderHostFamily, Rules: r.familyRules(h, family, links, all)})
 }
 
 func familyIndex(f policy.Family) int {
@@ -107,19 +109,19 @@ func pointSwitch(p dataplane.HostPoint) *classSwitch {
 		order: orderPoint, netsOrder: orderPointSet, targets: targets, otherwise: toProgram(p.Base),
 	}
 	if p.Governs() && !p.Hook.BeforeFilter() {
-		s.first = []rule{always(jumpTo(strictChain))}
+		s.first = []codec.Rule{always(jumpTo(strictChain))}
 	}
 	return s
 }
 
 // pointPrograms are the targets of a point's switch.
-type pointPrograms map[dataplane.ClassID]verdict
+type pointPrograms map[dataplane.ClassID]codec.Verdict
 
-func (t pointPrograms) has(class dataplane.ClassID) bool   { return t[class] != verdict{} }
-func (t pointPrograms) of(class dataplane.ClassID) verdict { return t[class] }
+func (t pointPrograms) has(class dataplane.ClassID) bool         { return t[class] != codec.Verdict{} }
+func (t pointPrograms) of(class dataplane.ClassID) codec.Verdict { return t[class] }
 
 // toProgram says how to go to a program.
-func toProgram(id dataplane.ProgramID) verdict {
+func toProgram(id dataplane.ProgramID) codec.Verdict {
 	if id == 0 {
 		return returns
 	}

@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"encoding/binary"
 	"slices"
 	"sort"
@@ -20,11 +22,11 @@ func (k *Kernel) Decide(f policy.Flow) (egress, ingress dataplane.Verdict) {
 	w := walk{kernel: k, packet: newPacket(f)}
 	w.verdicts = [2]dataplane.Verdict{{Allow: true}, {Allow: true}}
 	for _, base := range k.bases {
-		if base.hook != hookForward {
+		if base.Hook != codec.HookForward {
 			continue // of host endpoints: see DecideHost
 		}
 		w.direction = -1
-		w.chain(base.name, 0)
+		w.chain(base.Name, 0)
 	}
 	return w.verdicts[policy.Egress], w.verdicts[policy.Ingress]
 }
@@ -40,8 +42,8 @@ type packet struct {
 func newPacket(f policy.Flow) *packet {
 	p := &packet{family: familyOf(f.Src), protocol: byte(f.Protocol)}
 	src, dst := address(p.family, source), address(p.family, destination)
-	copy(p.network[src.offset:], f.Src.AsSlice())
-	copy(p.network[dst.offset:], f.Dst.AsSlice())
+	copy(p.network[src.Offset:], f.Src.AsSlice())
+	copy(p.network[dst.Offset:], f.Dst.AsSlice())
 	switch {
 	case f.Protocol.HasPorts():
 		binary.BigEndian.PutUint16(p.transport[0:], f.SrcPort)
@@ -86,20 +88,20 @@ func (w *walk) chain(name string, depth int) outcome {
 	}
 	w.enter(name)
 	for _, r := range w.kernel.chains[name] {
-		switch v := w.rule(r); v.code {
+		switch v := w.rule(r); v.Code {
 		case 0: // no verdict: the next rule
-		case codeAccept:
+		case codec.CodeAccept:
 			return accepted
-		case codeDrop:
+		case codec.CodeDrop:
 			w.deny(name)
 			return dropped
-		case codeReturn:
+		case codec.CodeReturn:
 			w.allow(name)
 			return goOn
-		case codeGoto:
-			return w.chain(v.chain, depth+1)
-		case codeJump:
-			if end := w.jump(v.chain, depth+1); end != goOn {
+		case codec.CodeGoto:
+			return w.chain(v.Chain, depth+1)
+		case codec.CodeJump:
+			if end := w.jump(v.Chain, depth+1); end != goOn {
 				return end
 			}
 		}
@@ -163,110 +165,110 @@ func deciderOf(chain, prefix string) (dataplane.DeciderID, bool) {
 }
 
 // rule evaluates one rule; zero is no verdict.
-func (w *walk) rule(r rule) verdict {
-	for _, e := range r.exprs {
-		register := w.register(e.register)
-		switch e.kind {
-		case metaLoad:
-			if w.real != nil && w.real.load(e.key, register) {
+func (w *walk) rule(r codec.Rule) codec.Verdict {
+	for _, e := range r.Exprs {
+		register := w.register(e.Register)
+		switch e.Kind {
+		case codec.MetaLoad:
+			if w.real != nil && w.real.load(e.Key, register) {
 				continue
 			}
 			clear(register[:4])
 			register[0] = w.packet.protocol
-			switch e.key {
-			case metaNFProto:
-				register[0] = isFamily(w.packet.family)[1].data[0]
-			case metaIIF: // of no interface that is known
+			switch e.Key {
+			case codec.MetaNFProto:
+				register[0] = isFamily(w.packet.family)[1].Data[0]
+			case codec.MetaIIF: // of no interface that is known
 				register[0] = 0
-			case metaIIFName, metaOIFName:
+			case codec.MetaIIFName, codec.MetaOIFName:
 				copy(register, ifKey(w.iface))
-			case metaMark:
+			case codec.MetaMark:
 				register[0] = 0
 			}
-		case ctLoad:
-			copy(register, nativeUint32(stateNew))
+		case codec.CTLoad:
+			copy(register, codec.NativeUint32(codec.StateNew))
 			if w.real != nil {
-				copy(register, nativeUint32(uint32(w.real.state)))
+				copy(register, codec.NativeUint32(uint32(w.real.state)))
 			}
-		case bitwiseOr:
-			for i := range e.data {
-				register[i] |= e.data[i]
+		case codec.BitwiseOr:
+			for i := range e.Data {
+				register[i] |= e.Data[i]
 			}
-		case metaStore:
-			if w.real != nil && e.key == metaMark {
+		case codec.MetaStore:
+			if w.real != nil && e.Key == codec.MetaMark {
 				w.real.mark = binary.NativeEndian.Uint32(register)
 			}
-		case noTrack:
+		case codec.NoTrack:
 			if w.real != nil {
 				w.real.untracked = true
 			}
-		case payloadLoad:
+		case codec.PayloadLoad:
 			if !w.load(e, register) {
-				return verdict{}
+				return codec.Verdict{}
 			}
-		case bitwiseAnd:
-			for i := range e.data {
-				register[i] &= e.data[i]
+		case codec.BitwiseAnd:
+			for i := range e.Data {
+				register[i] &= e.Data[i]
 			}
-		case compare:
-			if (string(register[:len(e.data)]) == e.data) != (e.key == equal) {
-				return verdict{}
+		case codec.Compare:
+			if (string(register[:len(e.Data)]) == e.Data) != (e.Key == codec.Equal) {
+				return codec.Verdict{}
 			}
-		case inRange:
-			if v := string(register[:len(e.data)]); v < e.data || v > e.to {
-				return verdict{}
+		case codec.InRange:
+			if v := string(register[:len(e.Data)]); v < e.Data || v > e.To {
+				return codec.Verdict{}
 			}
-		case lookup, verdictMap:
-			if w.real != nil && slices.Contains(w.real.skips, e.set) {
-				return verdict{}
+		case codec.Lookup, codec.VerdictMap:
+			if w.real != nil && slices.Contains(w.real.skips, e.Set) {
+				return codec.Verdict{}
 			}
-			v, ok := w.kernel.sets[e.set].find(register)
-			if !ok || e.kind == verdictMap {
+			v, ok := w.kernel.sets[e.Set].find(register)
+			if !ok || e.Kind == codec.VerdictMap {
 				return v
 			}
-		case immediate:
-			return e.verdict
+		case codec.Immediate:
+			return e.Verdict
 		}
 	}
-	return verdict{}
+	return codec.Verdict{}
 }
 
 // register returns the bytes from a register on. The kernel's registers of 16
 // bytes and of 4 bytes are two views of the same memory.
 func (w *walk) register(n uint32) []byte {
-	if n >= reg32Start {
-		return w.registers[min((n-reg32Start)*4, 60):]
+	if n >= codec.Reg32Start {
+		return w.registers[min((n-codec.Reg32Start)*4, 60):]
 	}
 	return w.registers[min(max(n, 1)-1, 3)*16:]
 }
 
 // load copies from the packet; false where the header is shorter.
-func (w *walk) load(e expr, register []byte) bool {
+func (w *walk) load(e codec.Expr, register []byte) bool {
 	header := w.packet.network[:]
-	if e.key == transportHeader {
+	if e.Key == codec.TransportHeader {
 		header = w.packet.transport[:]
 	}
-	end := uint64(e.offset) + uint64(e.length)
-	if end > uint64(len(header)) || int(e.length) > len(register) {
+	end := uint64(e.Offset) + uint64(e.Length)
+	if end > uint64(len(header)) || int(e.Length) > len(register) {
 		return false
 	}
-	clear(register[:min((e.length+3)&^3, uint32(len(register)))])
-	copy(register, header[e.offset:end])
+	clear(register[:min((e.Length+3)&^3, uint32(len(register)))])
+	copy(register, header[e.Offset:end])
 	return true
 }
 
 // find looks a key up that is at the beginning of a register.
-func (s *kernelSet) find(register []byte) (verdict, bool) {
-	key := string(register[:min(int(s.keyLen), len(register))])
-	if !s.interval {
+func (s *kernelSet) find(register []byte) (codec.Verdict, bool) {
+	key := string(register[:min(int(s.KeyLen), len(register))])
+	if !s.Interval {
 		v, ok := s.elements[key]
 		return v, ok
 	}
 	// The last element whose key is not beyond it; of an end and a beginning at
 	// one key, the beginning comes second.
-	i := sort.Search(len(s.intervals), func(i int) bool { return s.intervals[i].key > key }) - 1
-	if i < 0 || s.intervals[i].end {
-		return verdict{}, false
+	i := sort.Search(len(s.intervals), func(i int) bool { return s.intervals[i].Key > key }) - 1
+	if i < 0 || s.intervals[i].End {
+		return codec.Verdict{}, false
 	}
-	return s.intervals[i].verdict, true
+	return s.intervals[i].Verdict, true
 }

@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,7 +12,7 @@ import (
 	"github.com/tierwall/tierwall/internal/nfnl"
 )
 
-func inet(name string) tableID { return tableID{unix.NFPROTO_INET, name} }
+func inet(name string) codec.TableID { return codec.TableID{Family: unix.NFPROTO_INET, Name: name} }
 
 // writer sends batches to the kernel.
 type writer struct {
@@ -20,23 +22,23 @@ type writer struct {
 }
 
 // send writes a batch to the kernel: all of it or nothing.
-func (b *writer) send(out *batch) error {
-	if out.empty() {
+func (b *writer) send(out *codec.Batch) error {
+	if out.Empty() {
 		return nil
 	}
 	b.w.Reset()
-	out.write(&b.w)
+	out.Write(&b.w)
 	last := uint32(b.w.Messages() - 1)
 	err := b.conn.Do(&b.w, last, nil)
 	var refused *nfnl.Error
 	if errors.As(err, &refused) {
-		err = fmt.Errorf("%s: %w", describe(b.w.B, refused.Seq), err)
+		err = fmt.Errorf("%s: %w", codec.Describe(b.w.B, refused.Seq), err)
 	}
 	if cap(b.w.B) > keepBuffer {
 		b.w = nfnl.Writer{}
 	}
 	if err != nil {
-		return fmt.Errorf("nftables: table %s: %w", out.table.name, err)
+		return fmt.Errorf("nftables: table %s: %w", out.Table.Name, err)
 	}
 	return nil
 }
@@ -45,15 +47,15 @@ func (b *writer) send(out *batch) error {
 const keepBuffer = 1 << 20
 
 // deleteTable deletes a table if it is there.
-func (b *writer) deleteTable(table tableID) error {
+func (b *writer) deleteTable(table codec.TableID) error {
 	b.w.Reset()
 	b.w.BeginBatch(unix.NFNL_SUBSYS_NFTABLES)
 	// Deleting fails without a table, so there is one in any case.
-	writeTable(&b.w, unix.NFT_MSG_NEWTABLE, table)
-	writeTable(&b.w, unix.NFT_MSG_DELTABLE, table)
+	codec.WriteTable(&b.w, unix.NFT_MSG_NEWTABLE, table)
+	codec.WriteTable(&b.w, unix.NFT_MSG_DELTABLE, table)
 	b.w.EndBatch(unix.NFNL_SUBSYS_NFTABLES)
 	if err := b.conn.Do(&b.w, uint32(b.w.Messages()-1), nil); err != nil {
-		return fmt.Errorf("nftables: table %s: deleting: %w", table.name, err)
+		return fmt.Errorf("nftables: table %s: deleting: %w", table.Name, err)
 	}
 	return nil
 }

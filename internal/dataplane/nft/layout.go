@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"fmt"
 	"net/netip"
 	"slices"
@@ -82,15 +84,15 @@ const (
 )
 
 // byAddress matches on the family and looks one end's address up in a verdict map.
-func byAddress(family int, s side, set string) rule {
-	return rule{exprs: join(isFamily(family), []expr{address(family, s), bySet(set)})}
+func byAddress(family int, s side, set string) codec.Rule {
+	return codec.Rule{Exprs: join(isFamily(family), []codec.Expr{address(family, s), bySet(set)})}
 }
 
-func (l *layout) forwardRules() []rule {
+func (l *layout) forwardRules() []codec.Rule {
 	return slices.Concat(
-		[]rule{when(fromLink(), jumpTo(sourceChain)), when(hasState(stateEstablished|stateRelated), accept)},
+		[]codec.Rule{when(fromLink(), jumpTo(sourceChain)), when(hasState(codec.StateEstablished|codec.StateRelated), accept)},
 		unknownRules(l.podNets),
-		[]rule{when(isFamily(0), goTo("forward4")), when(isFamily(1), goTo("forward6"))},
+		[]codec.Rule{when(isFamily(0), goTo("forward4")), when(isFamily(1), goTo("forward6"))},
 	)
 }
 
@@ -104,27 +106,27 @@ func (l *layout) forwardRules() []rule {
 // where tierwall starts on a host that neither translates addresses nor filters
 // by connection, the TCP connections of governed endpoints end and must be made
 // again. To take them up at any packet instead would leave the door open for good.
-func strictRules() []rule {
+func strictRules() []codec.Rule {
 	const fin, syn, rst, ack = 1, 2, 4, 16
 	midStream := join(
 		isProtocol(policy.TCP),
-		hasState(stateNew|stateInvalid),
-		[]expr{
-			payload(transportHeader, 13, 1),
-			{kind: bitwiseAnd, register: reg1, length: 1, data: string([]byte{fin | syn | rst | ack})},
+		hasState(codec.StateNew|codec.StateInvalid),
+		[]codec.Expr{
+			payload(codec.TransportHeader, 13, 1),
+			{Kind: codec.BitwiseAnd, Register: codec.Reg1, Length: 1, Data: string([]byte{fin | syn | rst | ack})},
 			isNot(syn),
-			{kind: counter},
+			{Kind: codec.Counter},
 		})
-	sctp := join(isProtocol(policy.SCTP), hasState(stateInvalid), []expr{{kind: counter}})
+	sctp := join(isProtocol(policy.SCTP), hasState(codec.StateInvalid), []codec.Expr{{Kind: codec.Counter}})
 	tcpRule, sctpRule := when(midStream, drop), when(sctp, drop)
-	tcpRule.comment = "no connection's packet"
-	sctpRule.comment = "no association's packet"
-	return []rule{tcpRule, sctpRule}
+	tcpRule.Comment = "no connection's packet"
+	sctpRule.Comment = "no association's packet"
+	return []codec.Rule{tcpRule, sctpRule}
 }
 
 // familyChain returns forward4 or forward6.
-func familyChain(family int) chainRules {
-	return chainRules{name: forwardChain + familyDigit[family], rules: []rule{
+func familyChain(family int) codec.ChainRules {
+	return codec.ChainRules{Name: forwardChain + familyDigit[family], Rules: []codec.Rule{
 		byAddress(family, source, path{policy.Egress, family}.String()),
 		byAddress(family, destination, path{policy.Ingress, family}.String()),
 	}}
@@ -135,8 +137,8 @@ func familyChain(family int) chainRules {
 func (p path) classSwitch() *classSwitch {
 	return &classSwitch{
 		name: p.String(), nets: p.netsName(), family: p.family, side: p.peer(), order: orderEntry,
-		first: []rule{
-			when(join(isFamily(p.family), bothAddresses(p.family), []expr{inSet(selfName(p.family))}), returns),
+		first: []codec.Rule{
+			when(join(isFamily(p.family), bothAddresses(p.family), []codec.Expr{inSet(selfName(p.family))}), returns),
 			always(jumpTo(strictChain)),
 		},
 		targets: classChains{p}, otherwise: drop, complete: true,
@@ -147,28 +149,28 @@ func (p path) classSwitch() *classSwitch {
 // nets has a chain.
 type classChains struct{ path }
 
-func (classChains) has(dataplane.ClassID) bool           { return true }
-func (c classChains) of(class dataplane.ClassID) verdict { return goTo(c.className(class)) }
+func (classChains) has(dataplane.ClassID) bool                 { return true }
+func (c classChains) of(class dataplane.ClassID) codec.Verdict { return goTo(c.className(class)) }
 
 // cell is a local endpoint that has a row of its own for a class.
 type cell struct {
 	addr netip.Addr
-	row  verdict
+	row  codec.Verdict
 }
 
 // classChain is where packets of a class arrive; n says how many cells it has,
 // and cells are them if they are few.
-func (p path) classChain(id dataplane.ClassID, n int, cells []cell) chainRules {
-	c := chainRules{name: p.className(id), order: orderClass}
+func (p path) classChain(id dataplane.ClassID, n int, cells []cell) codec.ChainRules {
+	c := codec.ChainRules{Name: p.className(id), Order: orderClass}
 	switch {
 	case isMap(n):
-		c.rules = append(c.rules, byAddress(p.family, p.local(), p.className(id)))
+		c.Rules = append(c.Rules, byAddress(p.family, p.local(), p.className(id)))
 	case n > 0:
 		for _, x := range cells {
-			c.rules = append(c.rules, when(join(isFamily(p.family), []expr{address(p.family, p.local()), is(x.addr.AsSlice()...)}), x.row))
+			c.Rules = append(c.Rules, when(join(isFamily(p.family), []codec.Expr{address(p.family, p.local()), is(x.addr.AsSlice()...)}), x.row))
 		}
 	}
-	c.rules = append(c.rules, always(goTo(p.baseName())))
+	c.Rules = append(c.Rules, always(goTo(p.baseName())))
 	return c
 }
 
@@ -176,23 +178,23 @@ func (p path) classChain(id dataplane.ClassID, n int, cells []cell) chainRules {
 // make, and the kernel looks for a set by its name among all there are.
 func isMap(cells int) bool { return cells > maxLinear }
 
-func (p path) baseChain() chainRules {
-	return chainRules{name: p.baseName(), rules: []rule{byAddress(p.family, p.local(), p.baseName()), always(drop)}}
+func (p path) baseChain() codec.ChainRules {
+	return codec.ChainRules{Name: p.baseName(), Rules: []codec.Rule{byAddress(p.family, p.local(), p.baseName()), always(drop)}}
 }
 
 // addrMap is a verdict map keyed by address.
-func addrMap(name string, family int) setSpec {
-	return setSpec{name: name, keyType: addrType(family), keyLen: addrLen(family), verdicts: true}
+func addrMap(name string, family int) codec.SetSpec {
+	return codec.SetSpec{Name: name, KeyType: addrType(family), KeyLen: addrLen(family), Verdicts: true}
 }
 
-func addrSet(name string, family int) setSpec {
-	return setSpec{name: name, keyType: addrType(family), keyLen: addrLen(family)}
+func addrSet(name string, family int) codec.SetSpec {
+	return codec.SetSpec{Name: name, KeyType: addrType(family), KeyLen: addrLen(family)}
 }
 
 // sized is a set of addresses with capacity for as many.
-func sized(name string, family, capacity int) setSpec {
+func sized(name string, family, capacity int) codec.SetSpec {
 	s := addrSet(name, family)
-	s.size = uint32(capacity)
+	s.Size = uint32(capacity)
 	return s
 }
 
@@ -201,11 +203,11 @@ func sized(name string, family, capacity int) setSpec {
 func capacityFor(n int) int { return n + n/2 + 1024 }
 
 // fixedSets are the sets that are always there, those of addresses and of switches aside.
-func fixedSets() []setSpec {
-	var sets []setSpec
+func fixedSets() []codec.SetSpec {
+	var sets []codec.SetSpec
 	for family := range familyDigit {
 		t := addrType(family)
-		sets = append(sets, setSpec{name: selfName(family), keyType: t<<concatBits | t, keyLen: 2 * addrLen(family)},
+		sets = append(sets, codec.SetSpec{Name: selfName(family), KeyType: t<<codec.ConcatBits | t, KeyLen: 2 * addrLen(family)},
 			addrSet(hereName(family), family))
 	}
 	for _, p := range paths {
@@ -222,21 +224,21 @@ func deciderName(id dataplane.DeciderID, allow bool) string {
 }
 
 // deciderChain logs for the rules that say so, counts for a decider, and acts.
-func (l Logging) deciderChain(d dataplane.Decider, allow bool) chainRules {
-	r := when([]expr{{kind: counter}}, drop)
+func (l Logging) deciderChain(d dataplane.Decider, allow bool) codec.ChainRules {
+	r := when([]codec.Expr{{Kind: codec.Counter}}, drop)
 	if allow {
-		r = when([]expr{{kind: counter}}, returns)
+		r = when([]codec.Expr{{Kind: codec.Counter}}, returns)
 	}
 	text := d.Direction.String() + " " + dataplane.DeciderText(d.By)
 	for _, by := range d.Logs.All() { // another decider's counter than without them
 		text += ", logged by " + dataplane.DeciderText(by)
 	}
-	r.comment = clip(text)
-	return chainRules{name: deciderName(d.ID, allow), order: orderDecider, rules: append(l.logRules(d, allow), r)}
+	r.Comment = codec.Clip(text)
+	return codec.ChainRules{Name: deciderName(d.ID, allow), Order: orderDecider, Rules: append(l.logRules(d, allow), r)}
 }
 
 // target is what a region does.
-func target(g dataplane.Region) verdict {
+func target(g dataplane.Region) codec.Verdict {
 	if g.Decider == 0 {
 		if g.Allow {
 			return returns

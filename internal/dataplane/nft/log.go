@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"cmp"
 	"fmt"
 	"strconv"
@@ -27,16 +29,16 @@ const DefaultLogRate = 100
 const snapLength = 128
 
 // logRules tell of what a decider decides, once for each rule that logs it.
-func (l Logging) logRules(d dataplane.Decider, allow bool) []rule {
+func (l Logging) logRules(d dataplane.Decider, allow bool) []codec.Rule {
 	if l.Group == 0 {
 		return nil
 	}
-	var list []rule
+	var list []codec.Rule
 	rate := cmp.Or(l.Rate, DefaultLogRate)
 	for i, by := range d.Logs.All() {
-		list = append(list, rule{exprs: []expr{
-			{kind: limitRate, key: rate, length: rate},
-			{kind: logTo, key: uint32(l.Group), length: snapLength, data: logPrefix(d, allow, i, dataplane.DeciderText(by))},
+		list = append(list, codec.Rule{Exprs: []codec.Expr{
+			{Kind: codec.LimitRate, Key: rate, Length: rate},
+			{Kind: codec.LogTo, Key: uint32(l.Group), Length: snapLength, Data: logPrefix(d, allow, i, dataplane.DeciderText(by))},
 		}})
 	}
 	return list

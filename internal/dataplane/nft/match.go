@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -11,56 +13,56 @@ import (
 // What rules are built from: conditions, each a few expressions, and verdicts.
 
 var (
-	accept  = verdict{code: codeAccept}
-	drop    = verdict{code: codeDrop}
-	returns = verdict{code: codeReturn}
+	accept  = codec.Verdict{Code: codec.CodeAccept}
+	drop    = codec.Verdict{Code: codec.CodeDrop}
+	returns = codec.Verdict{Code: codec.CodeReturn}
 )
 
-func goTo(chain string) verdict   { return verdict{codeGoto, chain} }
-func jumpTo(chain string) verdict { return verdict{codeJump, chain} }
+func goTo(chain string) codec.Verdict   { return codec.Verdict{Code: codec.CodeGoto, Chain: chain} }
+func jumpTo(chain string) codec.Verdict { return codec.Verdict{Code: codec.CodeJump, Chain: chain} }
 
 // when makes a rule: conditions, then what to do.
-func when(conditions []expr, v verdict) rule {
-	return rule{exprs: append(conditions[:len(conditions):len(conditions)], expr{kind: immediate, verdict: v})}
+func when(conditions []codec.Expr, v codec.Verdict) codec.Rule {
+	return codec.Rule{Exprs: append(conditions[:len(conditions):len(conditions)], codec.Expr{Kind: codec.Immediate, Verdict: v})}
 }
 
 // always makes a rule without conditions.
-func always(v verdict) rule { return when(nil, v) }
+func always(v codec.Verdict) codec.Rule { return when(nil, v) }
 
-func join(parts ...[]expr) []expr {
-	var all []expr
+func join(parts ...[]codec.Expr) []codec.Expr {
+	var all []codec.Expr
 	for _, p := range parts {
 		all = append(all, p...)
 	}
 	return all
 }
 
-func is(data ...byte) expr {
-	return expr{kind: compare, register: reg1, key: equal, data: string(data)}
+func is(data ...byte) codec.Expr {
+	return codec.Expr{Kind: codec.Compare, Register: codec.Reg1, Key: codec.Equal, Data: string(data)}
 }
 
-func isNot(data ...byte) expr {
-	return expr{kind: compare, register: reg1, key: notEqual, data: string(data)}
+func isNot(data ...byte) codec.Expr {
+	return codec.Expr{Kind: codec.Compare, Register: codec.Reg1, Key: codec.NotEqual, Data: string(data)}
 }
 
-func isFamily(family int) []expr {
-	return []expr{{kind: metaLoad, register: reg1, key: metaNFProto}, is([...]byte{unix.NFPROTO_IPV4, unix.NFPROTO_IPV6}[family])}
+func isFamily(family int) []codec.Expr {
+	return []codec.Expr{{Kind: codec.MetaLoad, Register: codec.Reg1, Key: codec.MetaNFProto}, is([...]byte{unix.NFPROTO_IPV4, unix.NFPROTO_IPV6}[family])}
 }
 
-func isProtocol(p policy.Protocol) []expr {
-	return []expr{{kind: metaLoad, register: reg1, key: metaL4Proto}, is(byte(p))}
+func isProtocol(p policy.Protocol) []codec.Expr {
+	return []codec.Expr{{Kind: codec.MetaLoad, Register: codec.Reg1, Key: codec.MetaL4Proto}, is(byte(p))}
 }
 
-func hasState(bits byte) []expr {
-	return []expr{
-		{kind: ctLoad, register: reg1, key: ctState},
-		{kind: bitwiseAnd, register: reg1, length: 4, data: string(nativeUint32(uint32(bits)))},
+func hasState(bits byte) []codec.Expr {
+	return []codec.Expr{
+		{Kind: codec.CTLoad, Register: codec.Reg1, Key: codec.CTState},
+		{Kind: codec.BitwiseAnd, Register: codec.Reg1, Length: 4, Data: string(codec.NativeUint32(uint32(bits)))},
 		isNot(0, 0, 0, 0),
 	}
 }
 
-func payload(base, offset, length uint32) expr {
-	return expr{kind: payloadLoad, register: reg1, key: base, offset: offset, length: length}
+func payload(base, offset, length uint32) codec.Expr {
+	return codec.Expr{Kind: codec.PayloadLoad, Register: codec.Reg1, Key: base, Offset: offset, Length: length}
 }
 
 // side is one end of a packet: its address field.
@@ -72,28 +74,32 @@ const (
 )
 
 // address loads one end's address of a packet of the family.
-func address(family int, s side) expr {
+func address(family int, s side) codec.Expr {
 	if family == 0 {
-		return payload(networkHeader, 12+4*uint32(s), 4)
+		return payload(codec.NetworkHeader, 12+4*uint32(s), 4)
 	}
-	return payload(networkHeader, 8+16*uint32(s), 16)
+	return payload(codec.NetworkHeader, 8+16*uint32(s), 16)
 }
 
 // bothAddresses loads source and destination beside each other.
-func bothAddresses(family int) []expr {
+func bothAddresses(family int) []codec.Expr {
 	first, second := address(family, source), address(family, destination)
-	second.register = reg32Start + first.length/4
+	second.Register = codec.Reg32Start + first.Length/4
 	if family == 1 {
-		second.register = reg1 + 1
+		second.Register = codec.Reg1 + 1
 	}
-	return []expr{first, second}
+	return []codec.Expr{first, second}
 }
 
-func inSet(set string) expr { return expr{kind: lookup, register: reg1, set: set} }
+func inSet(set string) codec.Expr {
+	return codec.Expr{Kind: codec.Lookup, Register: codec.Reg1, Set: set}
+}
 
-func bySet(set string) expr { return expr{kind: verdictMap, register: reg1, set: set} }
+func bySet(set string) codec.Expr {
+	return codec.Expr{Kind: codec.VerdictMap, Register: codec.Reg1, Set: set}
+}
 
-func addrType(family int) dataType { return ipv4Addr + dataType(family) }
+func addrType(family int) codec.DataType { return codec.IPv4Addr + codec.DataType(family) }
 
 func addrLen(family int) uint32 { return [...]uint32{4, 16}[family] }
 

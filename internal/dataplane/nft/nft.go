@@ -4,6 +4,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +44,7 @@ const DefaultTable = "tierwall"
 type Dataplane struct {
 	*layout
 	*writer
-	table  tableID
+	table  codec.TableID
 	dns    *dnsTable // of answers; nil: there was never one
 	bridge bridgeTable
 	live   *conntrack.Table // nil: connections are left alone
@@ -71,7 +73,7 @@ func New(o Options) (*Dataplane, error) {
 	}
 	b := &Dataplane{layout: newLayout(dataplane.NewState()), writer: w, table: o.table(), later: o.CutLater}
 	b.logging, b.host.settings = o.Logging, withDefaults(o.Host)
-	b.bridge = bridgeTable{writer: w, table: tableID{unix.NFPROTO_BRIDGE, b.table.name}}
+	b.bridge = bridgeTable{writer: w, table: codec.TableID{Family: unix.NFPROTO_BRIDGE, Name: b.table.Name}}
 	if !o.KeepConnections {
 		if b.live, err = conntrack.Open(o.NetNS); err != nil {
 			return nil, errors.Join(err, conn.Close())
@@ -80,7 +82,7 @@ func New(o Options) (*Dataplane, error) {
 	return b, nil
 }
 
-func (o Options) table() tableID {
+func (o Options) table() codec.TableID {
 	if o.Table == "" {
 		return inet(DefaultTable)
 	}
@@ -138,11 +140,11 @@ func (b *Dataplane) applyStep(d *dataplane.Delta) (mayDeny bool, err error) {
 		step.commit()
 		return mayDeny, nil
 	case err == nil:
-		b.log.Debug("a set is full; writing the table anew with more capacity", "table", b.table.name)
+		b.log.Debug("a set is full; writing the table anew with more capacity", "table", b.table.Name)
 	default:
 		b.rewrites++
 		mayDeny = true
-		b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.table.name, "error", err)
+		b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.table.Name, "error", err)
 	}
 	next := b.relaid(b.state)
 	if err := b.replace(b.table, next); err != nil {

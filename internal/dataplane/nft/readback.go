@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"cmp"
 	"context"
 	"errors"
@@ -20,16 +22,16 @@ var ErrNoTable = errors.New("no table is in force")
 // the kernel's own chains, rules and sets; it knows nothing of the deltas that
 // they were made from, and may be of another process.
 type Kernel struct {
-	bases  []chainSpec // by priority
-	chains map[string][]rule
+	bases  []codec.ChainSpec // by priority
+	chains map[string][]codec.Rule
 	sets   map[string]*kernelSet
 }
 
 // kernelSet is a set with its elements.
 type kernelSet struct {
-	setSpec
-	elements  map[string]verdict // of plain sets and maps
-	intervals []element          // of interval maps, sorted by key, ends before beginnings
+	codec.SetSpec
+	elements  map[string]codec.Verdict // of plain sets and maps
+	intervals []codec.Element          // of interval maps, sorted by key, ends before beginnings
 }
 
 // Read reads the table from the kernel. It fails with ErrNoTable if there is
@@ -48,104 +50,104 @@ func (b *Dataplane) ReadBack(ctx context.Context) (*Kernel, error) {
 	return read(ctx, b.conn, b.table)
 }
 
-func read(ctx context.Context, conn *nfnl.Conn, table tableID) (*Kernel, error) {
+func read(ctx context.Context, conn *nfnl.Conn, table codec.TableID) (*Kernel, error) {
 	var k *Kernel
-	err := retry(func() error {
+	err := codec.Retry(func() error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		before, err := generation(conn)
+		before, err := codec.Generation(conn)
 		if err != nil {
 			return err
 		}
-		k = &Kernel{chains: map[string][]rule{}, sets: map[string]*kernelSet{}}
-		if err := dump(conn, table, k); err != nil {
+		k = &Kernel{chains: map[string][]codec.Rule{}, sets: map[string]*kernelSet{}}
+		if err := codec.Dump(conn, table, k); err != nil {
 			return err
 		}
-		after, err := generation(conn)
+		after, err := codec.Generation(conn)
 		if err == nil && before != after {
 			err = nfnl.ErrInterrupted
 		}
 		return err
 	})
 	if errors.Is(err, unix.ENOENT) {
-		return nil, fmt.Errorf("nftables: table %s: %w", table.name, ErrNoTable)
+		return nil, fmt.Errorf("nftables: table %s: %w", table.Name, ErrNoTable)
 	}
 	if err == nil {
 		err = k.finish()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("nftables: reading table %s: %w", table.name, err)
+		return nil, fmt.Errorf("nftables: reading table %s: %w", table.Name, err)
 	}
 	return k, nil
 }
 
-func (k *Kernel) visitChain(c chainSpec, err error) error {
+func (k *Kernel) VisitChain(c codec.ChainSpec, err error) error {
 	if err != nil {
-		return fmt.Errorf("%w: chain %s %w", errForeign, c.name, err)
+		return fmt.Errorf("%w: chain %s %w", codec.ErrForeign, c.Name, err)
 	}
-	if _, ok := k.chains[c.name]; !ok {
-		k.chains[c.name] = nil
+	if _, ok := k.chains[c.Name]; !ok {
+		k.chains[c.Name] = nil
 	}
-	if c.base {
+	if c.Base {
 		if !isOurHook(c) {
-			return fmt.Errorf("%w: chain %s hooks into %d, where it should not", errForeign, c.name, c.hook)
+			return fmt.Errorf("%w: chain %s hooks into %d, where it should not", codec.ErrForeign, c.Name, c.Hook)
 		}
 		k.bases = append(k.bases, c)
 	}
 	return nil
 }
 
-func (k *Kernel) visitRule(chain string, r rule, err error) error {
+func (k *Kernel) VisitRule(chain string, r codec.Rule, err error) error {
 	if err != nil {
-		return fmt.Errorf("%w: chain %s, rule %d: %w", errForeign, chain, len(k.chains[chain]), err)
+		return fmt.Errorf("%w: chain %s, rule %d: %w", codec.ErrForeign, chain, len(k.chains[chain]), err)
 	}
 	k.chains[chain] = append(k.chains[chain], r)
 	return nil
 }
 
-func (k *Kernel) visitSet(s setSpec, err error) error {
+func (k *Kernel) VisitSet(s codec.SetSpec, err error) error {
 	if err != nil {
-		return fmt.Errorf("%w: set %s %w", errForeign, s.name, err)
+		return fmt.Errorf("%w: set %s %w", codec.ErrForeign, s.Name, err)
 	}
-	k.sets[s.name] = &kernelSet{setSpec: s, elements: map[string]verdict{}}
+	k.sets[s.Name] = &kernelSet{SetSpec: s, elements: map[string]codec.Verdict{}}
 	return nil
 }
 
-func (k *Kernel) visitElement(set string, e element, err error) error {
+func (k *Kernel) VisitElement(set string, e codec.Element, err error) error {
 	if err != nil {
-		return fmt.Errorf("%w: set %s: %w", errForeign, set, err)
+		return fmt.Errorf("%w: set %s: %w", codec.ErrForeign, set, err)
 	}
 	s := k.sets[set]
-	if s.interval {
+	if s.Interval {
 		s.intervals = append(s.intervals, e)
 	} else {
-		s.elements[e.key] = e.verdict
+		s.elements[e.Key] = e.Verdict
 	}
 	return nil
 }
 
 // finish sorts what was read, and checks that all that rules refer to is there.
 func (k *Kernel) finish() error {
-	slices.SortStableFunc(k.bases, func(a, b chainSpec) int { return cmp.Compare(a.priority, b.priority) })
+	slices.SortStableFunc(k.bases, func(a, b codec.ChainSpec) int { return cmp.Compare(a.Priority, b.Priority) })
 	for _, s := range k.sets {
-		slices.SortFunc(s.intervals, func(a, b element) int {
-			return cmp.Or(strings.Compare(a.key, b.key), cmp.Compare(boolInt(b.end), boolInt(a.end)))
+		slices.SortFunc(s.intervals, func(a, b codec.Element) int {
+			return cmp.Or(strings.Compare(a.Key, b.Key), cmp.Compare(boolInt(b.End), boolInt(a.End)))
 		})
 		for _, v := range s.elements {
 			if err := k.checkVerdict(v); err != nil {
-				return fmt.Errorf("set %s: %w", s.name, err)
+				return fmt.Errorf("set %s: %w", s.Name, err)
 			}
 		}
 		for _, e := range s.intervals {
-			if err := k.checkVerdict(e.verdict); err != nil {
-				return fmt.Errorf("set %s: %w", s.name, err)
+			if err := k.checkVerdict(e.Verdict); err != nil {
+				return fmt.Errorf("set %s: %w", s.Name, err)
 			}
 		}
 	}
 	for name, rules := range k.chains {
 		for _, r := range rules {
-			for _, e := range r.exprs {
+			for _, e := range r.Exprs {
 				if err := k.checkExpr(e); err != nil {
 					return fmt.Errorf("chain %s: %w", name, err)
 				}
@@ -155,23 +157,23 @@ func (k *Kernel) finish() error {
 	return nil
 }
 
-func (k *Kernel) checkExpr(e expr) error {
-	if e.kind == lookup || e.kind == verdictMap {
-		s := k.sets[e.set]
+func (k *Kernel) checkExpr(e codec.Expr) error {
+	if e.Kind == codec.Lookup || e.Kind == codec.VerdictMap {
+		s := k.sets[e.Set]
 		switch {
 		case s == nil:
-			return fmt.Errorf("there is no set %s", e.set)
-		case s.verdicts != (e.kind == verdictMap):
-			return fmt.Errorf("%w: set %s is used as what it is not", errForeign, e.set)
+			return fmt.Errorf("there is no set %s", e.Set)
+		case s.Verdicts != (e.Kind == codec.VerdictMap):
+			return fmt.Errorf("%w: set %s is used as what it is not", codec.ErrForeign, e.Set)
 		}
 	}
-	return k.checkVerdict(e.verdict)
+	return k.checkVerdict(e.Verdict)
 }
 
-func (k *Kernel) checkVerdict(v verdict) error {
-	if v.code == codeGoto || v.code == codeJump {
-		if _, ok := k.chains[v.chain]; !ok {
-			return fmt.Errorf("there is no chain %s", v.chain)
+func (k *Kernel) checkVerdict(v codec.Verdict) error {
+	if v.Code == codec.CodeGoto || v.Code == codec.CodeJump {
+		if _, ok := k.chains[v.Chain]; !ok {
+			return fmt.Errorf("there is no chain %s", v.Chain)
 		}
 	}
 	return nil

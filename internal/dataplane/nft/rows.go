@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"fmt"
 	"slices"
 
@@ -10,20 +12,20 @@ import (
 
 // rowParts are the chains and sets that a row becomes.
 type rowParts struct {
-	chains []chainRules
-	sets   []setContent
+	chains []codec.ChainRules
+	sets   []codec.SetContent
 }
 
 // emit hands out all of it.
 func (p rowParts) emit(out sink) {
 	for _, s := range p.sets {
-		out.addSet(s.setSpec)
-		for _, e := range s.elements {
-			out.addElement(s.name, e)
+		out.AddSet(s.SetSpec)
+		for _, e := range s.Elements {
+			out.AddElement(s.Name, e)
 		}
 	}
 	for _, c := range p.chains {
-		out.addChain(c)
+		out.AddChain(c)
 	}
 }
 
@@ -35,14 +37,14 @@ var maxLinear = 5
 // segment is a span of one axis (protocols, ports, types, codes) with its verdict.
 type segment struct {
 	first, last uint16
-	verdict     verdict
+	verdict     codec.Verdict
 }
 
 // axis is one dimension of layer 4 space.
 type axis struct {
-	load    []expr // brings the value into the register
-	bytes   int    // how long it is
-	keyType dataType
+	load    []codec.Expr // brings the value into the register
+	bytes   int          // how long it is
+	keyType codec.DataType
 	last    uint16
 }
 
@@ -53,28 +55,28 @@ func (a axis) key(v uint16) string {
 	return string([]byte{byte(v >> 8), byte(v)})
 }
 
-var protocolAxis = axis{[]expr{{kind: metaLoad, register: reg1, key: metaL4Proto}}, 1, inetProto, 255}
+var protocolAxis = axis{[]codec.Expr{{Kind: codec.MetaLoad, Register: codec.Reg1, Key: codec.MetaL4Proto}}, 1, codec.InetProto, 255}
 
 // destinationAxis is that of destination ports, or ICMP types; sourceAxis that of
 // source ports, or ICMP codes.
 func destinationAxis(p policy.Protocol) axis {
 	switch p {
 	case policy.ICMP:
-		return axis{append(isProtocol(p), payload(transportHeader, 0, 1)), 1, icmpType, 255}
+		return axis{append(isProtocol(p), payload(codec.TransportHeader, 0, 1)), 1, codec.ICMPType, 255}
 	case policy.ICMPv6:
-		return axis{append(isProtocol(p), payload(transportHeader, 0, 1)), 1, icmp6Type, 255}
+		return axis{append(isProtocol(p), payload(codec.TransportHeader, 0, 1)), 1, codec.ICMPv6Type, 255}
 	}
-	return axis{append(isProtocol(p), payload(transportHeader, 2, 2)), 2, inetService, 65535}
+	return axis{append(isProtocol(p), payload(codec.TransportHeader, 2, 2)), 2, codec.InetService, 65535}
 }
 
 func sourceAxis(p policy.Protocol) axis {
 	switch p {
 	case policy.ICMP:
-		return axis{append(isProtocol(p), payload(transportHeader, 1, 1)), 1, icmpCode, 255}
+		return axis{append(isProtocol(p), payload(codec.TransportHeader, 1, 1)), 1, codec.ICMPCode, 255}
 	case policy.ICMPv6:
-		return axis{append(isProtocol(p), payload(transportHeader, 1, 1)), 1, icmp6Code, 255}
+		return axis{append(isProtocol(p), payload(codec.TransportHeader, 1, 1)), 1, codec.ICMPv6Code, 255}
 	}
-	return axis{append(isProtocol(p), payload(transportHeader, 0, 2)), 2, inetService, 65535}
+	return axis{append(isProtocol(p), payload(codec.TransportHeader, 0, 2)), 2, codec.InetService, 65535}
 }
 
 // compileRow turns a row, which is complete and disjoint, into chains.
@@ -103,10 +105,10 @@ func compileRow(id dataplane.RowID, row dataplane.Row) (rowParts, error) {
 		protocols = append(protocols, segment{uint16(g.FirstProtocol), uint16(g.LastProtocol), target(g)})
 	}
 	usual := drop // every protocol is split: there is no other verdict to fall back to
-	var chain chainRules
+	var chain codec.ChainRules
 	rest := rules(protocolAxis, protocols, name+"-protocols", &parts, orderRowSet)
 	if len(rest) > 0 {
-		usual = rest[len(rest)-1].exprs[0].verdict
+		usual = rest[len(rest)-1].Exprs[0].Verdict
 	}
 	for _, p := range []policy.Protocol{policy.ICMP, policy.TCP, policy.UDP, policy.ICMPv6, policy.SCTP} {
 		columns := split[p]
@@ -124,17 +126,17 @@ func compileRow(id dataplane.RowID, row dataplane.Row) (rowParts, error) {
 		}
 		list := rules(destinationAxis(p), segments, prefix, &parts, orderRowSet)
 		last := &list[len(list)-1]
-		if v := last.exprs[0].verdict; v == usual {
+		if v := last.Exprs[0].Verdict; v == usual {
 			list = list[:len(list)-1] // falls through to what all others get
 		} else {
 			*last = when(isProtocol(p), v)
 		}
-		chain.rules = append(chain.rules, list...)
+		chain.Rules = append(chain.Rules, list...)
 	}
 	if len(rest) == 0 {
-		rest = []rule{always(usual)}
+		rest = []codec.Rule{always(usual)}
 	}
-	chain.name, chain.order, chain.rules = name, orderRow, append(chain.rules, rest...)
+	chain.Name, chain.Order, chain.Rules = name, orderRow, append(chain.Rules, rest...)
 	parts.chains = append(parts.chains, chain)
 	return parts, nil
 }
@@ -146,20 +148,20 @@ func column(prefix string, p policy.Protocol, c dataplane.Column, parts *rowPart
 	for _, g := range c.Cells {
 		segments = append(segments, segment{g.Src.First, g.Src.Last, target(g)})
 	}
-	parts.chains = append(parts.chains, chainRules{
-		name: name, order: orderColumn, rules: rules(sourceAxis(p), segments, name, parts, orderColumnSet),
+	parts.chains = append(parts.chains, codec.ChainRules{
+		Name: name, Order: orderColumn, Rules: rules(sourceAxis(p), segments, name, parts, orderColumnSet),
 	})
 	return name
 }
 
 // rules returns rules for segments that hold the axis, or some of it: what differs
 // from the most frequent verdict first, and last, without conditions, that one.
-func rules(a axis, segments []segment, set string, parts *rowParts, order deleteOrder) []rule {
+func rules(a axis, segments []segment, set string, parts *rowParts, order codec.DeleteOrder) []codec.Rule {
 	segments = merge(segments)
 	if len(segments) == 0 {
 		return nil
 	}
-	count := map[verdict]int{}
+	count := map[codec.Verdict]int{}
 	usual := segments[0].verdict
 	for _, s := range segments {
 		count[s.verdict]++
@@ -173,14 +175,14 @@ func rules(a axis, segments []segment, set string, parts *rowParts, order delete
 			others = append(others, s)
 		}
 	}
-	var list []rule
+	var list []codec.Rule
 	if len(others) <= maxLinear {
 		for _, s := range others {
 			list = append(list, when(append(slices.Clone(a.load), a.within(s)), s.verdict))
 		}
 	} else {
 		parts.sets = append(parts.sets, a.verdictMap(set, others, order))
-		list = append(list, rule{exprs: append(slices.Clone(a.load), bySet(set))})
+		list = append(list, codec.Rule{Exprs: append(slices.Clone(a.load), bySet(set))})
 	}
 	return append(list, always(usual))
 }
@@ -199,23 +201,23 @@ func merge(segments []segment) []segment {
 }
 
 // within matches the register against a segment.
-func (a axis) within(s segment) expr {
+func (a axis) within(s segment) codec.Expr {
 	if s.first == s.last {
 		return is([]byte(a.key(s.first))...)
 	}
-	return expr{kind: inRange, register: reg1, data: a.key(s.first), to: a.key(s.last)}
+	return codec.Expr{Kind: codec.InRange, Register: codec.Reg1, Data: a.key(s.first), To: a.key(s.last)}
 }
 
 // verdictMap is a map of segments: of single values, or of intervals.
-func (a axis) verdictMap(name string, segments []segment, order deleteOrder) setContent {
-	set := setContent{setSpec: setSpec{name: name, keyType: a.keyType, keyLen: uint32(a.bytes), verdicts: true}, order: order}
+func (a axis) verdictMap(name string, segments []segment, order codec.DeleteOrder) codec.SetContent {
+	set := codec.SetContent{SetSpec: codec.SetSpec{Name: name, KeyType: a.keyType, KeyLen: uint32(a.bytes), Verdicts: true}, Order: order}
 	for _, s := range segments {
-		set.interval = set.interval || s.first != s.last
+		set.Interval = set.Interval || s.first != s.last
 	}
 	for _, s := range segments {
-		set.elements = append(set.elements, element{key: a.key(s.first), verdict: s.verdict})
-		if set.interval && s.last < a.last {
-			set.elements = append(set.elements, element{key: a.key(s.last + 1), end: true})
+		set.Elements = append(set.Elements, codec.Element{Key: a.key(s.first), Verdict: s.verdict})
+		if set.Interval && s.last < a.last {
+			set.Elements = append(set.Elements, codec.Element{Key: a.key(s.last + 1), End: true})
 		}
 	}
 	return set

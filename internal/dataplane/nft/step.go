@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"net/netip"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
@@ -13,9 +15,9 @@ import (
 // depend on the state only, however it was reached.
 type step struct {
 	b     *Dataplane
-	batch *batch
+	batch *codec.Batch
 
-	entries  map[entry]verdict // zero: there was none
+	entries  map[entry]codec.Verdict // zero: there was none
 	classes  map[dataplane.ClassID]dataplane.ClassUse
 	deciders map[dataplane.DeciderID][2]bool
 	addrs    [2][]addrStep
@@ -65,20 +67,20 @@ type addrStep struct {
 
 func newStep(b *Dataplane) *step {
 	return &step{
-		b: b, batch: newBatch(b.table), tables: b.lookupTables,
-		entries: map[entry]verdict{}, classes: map[dataplane.ClassID]dataplane.ClassUse{},
+		b: b, batch: codec.NewBatch(b.table), tables: b.lookupTables,
+		entries: map[entry]codec.Verdict{}, classes: map[dataplane.ClassID]dataplane.ClassUse{},
 		deciders: map[dataplane.DeciderID][2]bool{}, cells: map[cellSet]int{}, capacity: map[string]usage{},
 	}
 }
 
 // value returns what an entry should be in the present state; zero if it should not be.
-func (e entry) value(s *dataplane.State) verdict {
+func (e entry) value(s *dataplane.State) codec.Verdict {
 	l, ok := s.Local(e.addr)
 	if ok && e.kind == entryHere {
 		return accept
 	}
 	if !ok || l.Egress == 0 && l.Ingress == 0 {
-		return verdict{}
+		return codec.Verdict{}
 	}
 	program := s.Program(l.Program(e.path.dir))
 	switch e.kind {
@@ -100,7 +102,7 @@ func (e entry) value(s *dataplane.State) verdict {
 			}
 		}
 	}
-	return verdict{}
+	return codec.Verdict{}
 }
 
 // holds reports whether a class has addresses or nets in the path's family.
@@ -122,14 +124,14 @@ func (e entry) set() string {
 	return e.path.className(e.class)
 }
 
-func (e entry) element(v verdict) element {
+func (e entry) element(v codec.Verdict) codec.Element {
 	switch e.kind {
 	case entrySelf:
-		return element{key: addrKey(e.addr) + addrKey(e.addr)}
+		return codec.Element{Key: addrKey(e.addr) + addrKey(e.addr)}
 	case entryHere:
-		return element{key: addrKey(e.addr)}
+		return codec.Element{Key: addrKey(e.addr)}
 	}
-	return element{key: addrKey(e.addr), verdict: v}
+	return codec.Element{Key: addrKey(e.addr), Verdict: v}
 }
 
 // before notes what the delta touches, as it is.

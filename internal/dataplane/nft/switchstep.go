@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"slices"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
@@ -9,17 +11,17 @@ import (
 // stepChains writes the difference between what two states have under some names:
 // what is new is added, what is gone is deleted, and what has other rules gets them.
 // Names that do not differ cost rendering and no message.
-func stepChains[Name comparable](out *batch, touched map[Name]bool, was, is func(Name) (chainRules, bool)) {
+func stepChains[Name comparable](out *codec.Batch, touched map[Name]bool, was, is func(Name) (codec.ChainRules, bool)) {
 	for name := range touched {
 		old, had := was(name)
 		c, has := is(name)
 		switch {
 		case has && !had:
-			out.addChain(c)
+			out.AddChain(c)
 		case had && !has:
-			out.delChain(old.name, old.order)
-		case has && !equalRules(old.rules, c.rules):
-			out.setRules(c)
+			out.DelChain(old.Name, old.Order)
+		case has && !codec.EqualRules(old.Rules, c.Rules):
+			out.SetRules(c)
 		}
 	}
 }
@@ -38,21 +40,21 @@ func (c switchChange) none() bool { return len(c.targets)+len(c.slots)+len(c.spa
 
 // step writes the way from one switch to the next one of the same name, which
 // has its targets but is not settled: step does that. Addresses cost nothing here.
-func (s *classSwitch) step(was *classSwitch, from, to *lookupTables, c switchChange, out *batch) {
+func (s *classSwitch) step(was *classSwitch, from, to *lookupTables, c switchChange, out *codec.Batch) {
 	before, now := from.slots[s.family], to.slots[s.family]
 	ceases, begins := s.moved(was, c)
 	s.stepSpans(was, from, to, c, ceases, begins, out)
 	changed := s.stepSlots(was, before, now, c, ceases, begins)
 	stepChains(out, s.touched(was, before, now, changed),
-		func(n node) (chainRules, bool) { return was.node(before, n) },
-		func(n node) (chainRules, bool) { return s.node(now, n) })
+		func(n node) (codec.ChainRules, bool) { return was.node(before, n) },
+		func(n node) (codec.ChainRules, bool) { return s.node(now, n) })
 	same := len(changed) == 0 && s.otherwise == was.otherwise && (s.spans > 0) == (was.spans > 0) &&
-		before.levels() == now.levels() && (len(before.at) > 0) == (len(now.at) > 0) && equalRules(s.first, was.first)
+		before.levels() == now.levels() && (len(before.at) > 0) == (len(now.at) > 0) && codec.EqualRules(s.first, was.first)
 	if same {
 		return // what the entry is made from: rendering it costs more than all else, where one net changes
 	}
-	if entry := s.entry(to); !equalRules(entry.rules, was.entry(from).rules) {
-		out.setRules(entry)
+	if entry := s.entry(to); !codec.EqualRules(entry.Rules, was.entry(from).Rules) {
+		out.SetRules(entry)
 	}
 }
 
@@ -80,7 +82,7 @@ func (s *classSwitch) moved(was *classSwitch, c switchChange) (ceases, begins cl
 
 // stepSpans writes the elements of intervals that changed, or whose classes begin or
 // cease to have a target.
-func (s *classSwitch) stepSpans(was *classSwitch, from, to *lookupTables, c switchChange, ceases, begins classSet, out *batch) {
+func (s *classSwitch) stepSpans(was *classSwitch, from, to *lookupTables, c switchChange, ceases, begins classSet, out *codec.Batch) {
 	gone, come := make([]span, 0, 8), make([]span, 0, 8) // on the stack: most often there are few
 	for v, n := range c.spans {
 		if n < 0 && was.targets.has(v.class) {
@@ -94,20 +96,20 @@ func (s *classSwitch) stepSpans(was *classSwitch, from, to *lookupTables, c swit
 	come = append(come, spansOf(to.intervals[s.family], begins, c.spans, 1)...)
 	s.spans = was.spans + len(come) - len(gone)
 	if was.spans == 0 && s.spans > 0 {
-		out.addSet(s.netsSpec())
+		out.AddSet(s.netsSpec())
 	}
 	for _, v := range come {
 		for _, e := range s.elements(v) {
-			out.addElement(s.nets, e)
+			out.AddElement(s.nets, e)
 		}
 	}
 	if s.spans == 0 && was.spans > 0 {
-		out.delSet(s.nets, s.netsOrder) // its elements go with it
+		out.DelSet(s.nets, s.netsOrder) // its elements go with it
 		return
 	}
 	for _, v := range gone {
 		for _, e := range was.elements(v) {
-			out.delElement(s.nets, e)
+			out.DelElement(s.nets, e)
 		}
 	}
 }

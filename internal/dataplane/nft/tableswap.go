@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"fmt"
 	"time"
 
@@ -22,7 +24,9 @@ import (
 const stagingSuffix = "-handover"
 
 // staging returns the table that stands in for another one.
-func staging(t tableID) tableID { return tableID{t.family, t.name + stagingSuffix} }
+func staging(t codec.TableID) codec.TableID {
+	return codec.TableID{Family: t.Family, Name: t.Name + stagingSuffix}
+}
 
 // content is all that a table holds.
 type content interface {
@@ -32,7 +36,7 @@ type content interface {
 }
 
 // replace writes a whole table in the place of what is there.
-func (b *writer) replace(table tableID, c content) error {
+func (b *writer) replace(table codec.TableID, c content) error {
 	old, err := b.oldCounters(table)
 	if err != nil {
 		return err
@@ -49,18 +53,18 @@ func (b *writer) replace(table tableID, c content) error {
 	if err := b.unhook(table); err != nil {
 		// Somebody took the base chain away, or another program wrote the table. The
 		// staging table is in force, so replacing it at once opens nothing.
-		b.log.Debug("the old table has no base chain of ours", "table", table.name, "error", err)
+		b.log.Debug("the old table has no base chain of ours", "table", table.Name, "error", err)
 	}
 	if now, err := b.oldCounters(table); err == nil && now != nil {
 		old = now // with what the last packets added
 	}
 	if err := b.writeWhole(table, 0, c, old); err != nil {
 		// The staging table stays: it enforces what this table should have.
-		return fmt.Errorf("%w (table %s is in force in its place)", err, staging(table).name)
+		return fmt.Errorf("%w (table %s is in force in its place)", err, staging(table).Name)
 	}
 	if err := b.unhook(staging(table)); err != nil {
 		b.log.Warn("the staging table stays until the next start; it says the same as ours",
-			"table", staging(table).name, "error", err)
+			"table", staging(table).Name, "error", err)
 		return nil
 	}
 	return b.deleteTable(staging(table))
@@ -70,15 +74,15 @@ func (b *writer) replace(table tableID, c content) error {
 // packet is inside, so much behind its usual priority. The base chain comes last,
 // in a step of its own: the kernel makes a new interval set's elements visible
 // only after the rules that look them up.
-func (b *writer) writeWhole(table tableID, behind int32, c content, old oldCounters) error {
-	out := newBatch(table)
-	out.replace = true
+func (b *writer) writeWhole(table codec.TableID, behind int32, c content, old oldCounters) error {
+	out := codec.NewBatch(table)
+	out.Replace = true
 	if err := c.emit(out); err != nil {
 		return err
 	}
 	c.emitAddrs(out)
-	old.restore(out.rules)
-	hook := out.takeBaseChain(behind)
+	old.restore(out.Rules)
+	hook := out.TakeBaseChain(behind)
 	if err := b.send(out); err != nil {
 		return err
 	}
@@ -86,17 +90,17 @@ func (b *writer) writeWhole(table tableID, behind int32, c content, old oldCount
 }
 
 // unhook deletes a table's base chains and waits until no packet is inside.
-func (b *writer) unhook(table tableID) error {
-	names, err := baseChains(b.conn, table)
+func (b *writer) unhook(table codec.TableID) error {
+	names, err := codec.BaseChains(b.conn, table)
 	if err != nil {
 		return err
 	}
 	if len(names) == 0 {
-		return fmt.Errorf("table %s has no base chain", table.name)
+		return fmt.Errorf("table %s has no base chain", table.Name)
 	}
-	out := newBatch(table)
+	out := codec.NewBatch(table)
 	for _, name := range names {
-		out.delChain(name, orderEntry)
+		out.DelChain(name, orderEntry)
 	}
 	if err := b.send(out); err != nil {
 		return err

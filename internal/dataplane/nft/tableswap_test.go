@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"context"
 	"errors"
 	"testing"
@@ -9,9 +11,9 @@ import (
 )
 
 // hasTable reports whether the kernel has a table with chains of that name.
-func hasTable(t *testing.T, b *Dataplane, table tableID) bool {
+func hasTable(t *testing.T, b *Dataplane, table codec.TableID) bool {
 	t.Helper()
-	err := eachDecider(b.conn, table, func(string, string, counted) {})
+	err := eachDecider(b.conn, table, func(string, string, codec.Counted) {})
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		t.Fatal(err)
 	}

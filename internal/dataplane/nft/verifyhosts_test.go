@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+
 	"context"
 	"errors"
 	"fmt"
@@ -247,15 +249,15 @@ func findMutations(t *testing.T, toHost policy.Action) {
 // hostMutations lists what can be changed of host endpoints.
 func hostMutations(t *testing.T, l *lab.Lab, b *Dataplane, k *Kernel) []mutation {
 	var list []mutation
-	add := func(text string, copied func(*Kernel), fill func(*batch)) {
+	add := func(text string, copied func(*Kernel), fill func(*codec.Batch)) {
 		list = append(list, mutation{text, func() error {
-			out := newBatch(b.table)
+			out := codec.NewBatch(b.table)
 			fill(out)
 			return b.send(out)
 		}, copied})
 	}
-	rules := func(text, chain string, now []rule) {
-		add(text, func(c *Kernel) { c.chains[chain] = now }, func(out *batch) { out.setRules(chainRules{name: chain, rules: now}) })
+	rules := func(text, chain string, now []codec.Rule) {
+		add(text, func(c *Kernel) { c.chains[chain] = now }, func(out *codec.Batch) { out.SetRules(codec.ChainRules{Name: chain, Rules: now}) })
 	}
 	for _, name := range slices.Sorted(maps.Keys(k.chains)) {
 		if !strings.HasPrefix(name, "host-") && !strings.HasPrefix(name, forwardChain) && name != strictChain {
@@ -263,18 +265,18 @@ func hostMutations(t *testing.T, l *lab.Lab, b *Dataplane, k *Kernel) []mutation
 		}
 		was := k.chains[name]
 		for i := range was {
-			if last := was[i].exprs[len(was[i].exprs)-1]; last.kind == verdictMap && !strings.HasPrefix(last.set, "host-") {
+			if last := was[i].Exprs[len(was[i].Exprs)-1]; last.Kind == codec.VerdictMap && !strings.HasPrefix(last.Set, "host-") {
 				continue // of workloads, of which this node's have no policy
 			}
 			if matters(k, name, i) {
-				rules(fmt.Sprintf("chain %s without rule %d of %d: %+v", name, i, len(was), was[i].exprs), name, slices.Delete(slices.Clone(was), i, i+1))
+				rules(fmt.Sprintf("chain %s without rule %d of %d: %+v", name, i, len(was), was[i].Exprs), name, slices.Delete(slices.Clone(was), i, i+1))
 			}
 		}
 		for i := range len(was) - 1 {
 			if swapMatters(was[i], was[i+1]) && !strings.Contains(name, "-node-") && name != forwardChain+"4" && name != forwardChain+"6" {
 				now := slices.Clone(was)
 				now[i], now[i+1] = now[i+1], now[i]
-				rules(fmt.Sprintf("chain %s with rules %d and %d in another order: %+v", name, i, i+1, was[i].exprs), name, now)
+				rules(fmt.Sprintf("chain %s with rules %d and %d in another order: %+v", name, i, i+1, was[i].Exprs), name, now)
 			}
 		}
 	}
@@ -285,24 +287,24 @@ func hostMutations(t *testing.T, l *lab.Lab, b *Dataplane, k *Kernel) []mutation
 		}
 		for _, key := range slices.Sorted(maps.Keys(s.elements)) {
 			add(fmt.Sprintf("set %s without element %x", name, key), func(c *Kernel) { delete(c.sets[name].elements, key) },
-				func(out *batch) { out.delElement(name, element{key: key}) })
+				func(out *codec.Batch) { out.DelElement(name, codec.Element{Key: key}) })
 		}
 		for i, el := range s.intervals {
-			if el.end {
+			if el.End {
 				continue
 			}
-			end := slices.IndexFunc(s.intervals, func(o element) bool { return o.end && o.key > el.key })
-			add(fmt.Sprintf("set %s without interval %x", name, el.key), func(c *Kernel) {
+			end := slices.IndexFunc(s.intervals, func(o codec.Element) bool { return o.End && o.Key > el.Key })
+			add(fmt.Sprintf("set %s without interval %x", name, el.Key), func(c *Kernel) {
 				c.sets[name].intervals = slices.Delete(c.sets[name].intervals, i, i+1)
-			}, func(out *batch) {
-				if out.delElement(name, el); end >= 0 {
-					out.delElement(name, s.intervals[end])
+			}, func(out *codec.Batch) {
+				if out.DelElement(name, el); end >= 0 {
+					out.DelElement(name, s.intervals[end])
 				}
 			})
 		}
 	}
 	more := func(text, set, key string) {
-		add(text, func(c *Kernel) { c.sets[set].elements[key] = verdict{} }, func(out *batch) { out.addElement(set, element{key: key}) })
+		add(text, func(c *Kernel) { c.sets[set].elements[key] = codec.Verdict{} }, func(out *codec.Batch) { out.AddElement(set, codec.Element{Key: key}) })
 	}
 	for _, dir := range policy.Directions {
 		more("one failsafe more, "+dir.String(), failsafeSet(dir), string([]byte{byte(policy.TCP), 0, 0, 0, 0x1b, 0x59, 0, 0}))
@@ -312,20 +314,20 @@ func hostMutations(t *testing.T, l *lab.Lab, b *Dataplane, k *Kernel) []mutation
 	}
 	for i, c := range k.bases {
 		for _, priority := range []int32{-400, -160, 50} {
-			if c.priority != priority {
-				list = append(list, mutation{fmt.Sprintf("base chain %s at priority %d", c.name, priority), func() error {
-					gone, back := newBatch(b.table), newBatch(b.table)
-					gone.delChain(c.name, orderEntry)
+			if c.Priority != priority {
+				list = append(list, mutation{fmt.Sprintf("base chain %s at priority %d", c.Name, priority), func() error {
+					gone, back := codec.NewBatch(b.table), codec.NewBatch(b.table)
+					gone.DelChain(c.Name, orderEntry)
 					other := c
-					other.priority = priority
-					back.addBaseChain(other, k.chains[c.name])
+					other.Priority = priority
+					back.AddBaseChain(other, k.chains[c.Name])
 					return errors.Join(b.send(gone), b.send(back))
 				}, nil})
 			}
 		}
-		add("no base chain "+c.name, func(c *Kernel) { c.bases = slices.Delete(c.bases, i, i+1) }, func(out *batch) { out.delChain(c.name, orderEntry) })
-		list = append(list, mutation{"base chain " + c.name + " with policy drop", func() error {
-			stockNFT(t, l, fmt.Sprintf("chain inet tierwall %s { policy drop ; }", c.name))
+		add("no base chain "+c.Name, func(c *Kernel) { c.bases = slices.Delete(c.bases, i, i+1) }, func(out *codec.Batch) { out.DelChain(c.Name, orderEntry) })
+		list = append(list, mutation{"base chain " + c.Name + " with policy drop", func() error {
+			stockNFT(t, l, fmt.Sprintf("chain inet tierwall %s { policy drop ; }", c.Name))
 			return nil
 		}, nil})
 	}
@@ -337,7 +339,7 @@ func hostMutations(t *testing.T, l *lab.Lab, b *Dataplane, k *Kernel) []mutation
 // table: an address of a class without a row of its own within a net that has one, and
 // numbers of classes that are not in use.
 func matters(k *Kernel, chain string, i int) bool {
-	verdictOf := func(r rule) verdict { return r.exprs[len(r.exprs)-1].verdict }
+	verdictOf := func(r codec.Rule) codec.Verdict { return r.Exprs[len(r.Exprs)-1].Verdict }
 	rules := k.chains[chain]
 	usual := verdictOf(rules[len(rules)-1])
 	root, _, isNode := strings.Cut(chain, "-node-")
@@ -345,29 +347,31 @@ func matters(k *Kernel, chain string, i int) bool {
 		usual = verdictOf(k.chains[root][len(k.chains[root])-1])
 	}
 	v := verdictOf(rules[i])
-	return v == (verdict{}) || v != usual || i == len(rules)-1 && !isNode
+	return v == (codec.Verdict{}) || v != usual || i == len(rules)-1 && !isNode
 }
 
 // swapMatters reports whether two rules beside each other may both match a packet and
 // do different things: those that go by different families or protocols, or lead to
 // the same, may stand in any order.
-func swapMatters(a, b rule) bool {
-	known := func(r rule) bool {
-		return slices.ContainsFunc(r.exprs, func(e expr) bool { return e.kind == lookup && e.set == knownName(0) || e.set == knownName(1) })
+func swapMatters(a, b codec.Rule) bool {
+	known := func(r codec.Rule) bool {
+		return slices.ContainsFunc(r.Exprs, func(e codec.Expr) bool {
+			return e.Kind == codec.Lookup && e.Set == knownName(0) || e.Set == knownName(1)
+		})
 	}
-	nets := func(r rule) bool {
-		return slices.ContainsFunc(r.exprs, func(e expr) bool { return strings.HasSuffix(e.set, "-nets") })
+	nets := func(r codec.Rule) bool {
+		return slices.ContainsFunc(r.Exprs, func(e codec.Expr) bool { return strings.HasSuffix(e.Set, "-nets") })
 	}
 	if known(a) && nets(b) {
 		return false // no address with a class of its own lies in these nets
 	}
-	last := func(r rule) expr { return r.exprs[len(r.exprs)-1] }
-	if last(a).kind == immediate && last(b).kind == immediate && last(a).verdict == last(b).verdict {
+	last := func(r codec.Rule) codec.Expr { return r.Exprs[len(r.Exprs)-1] }
+	if last(a).Kind == codec.Immediate && last(b).Kind == codec.Immediate && last(a).Verdict == last(b).Verdict {
 		return false
 	}
-	first := func(r rule) []expr { return r.exprs[:min(2, len(r.exprs))] }
+	first := func(r codec.Rule) []codec.Expr { return r.Exprs[:min(2, len(r.Exprs))] }
 	x, y := first(a), first(b)
-	if len(x) == 2 && len(y) == 2 && x[0] == y[0] && x[1].kind == compare && y[1].kind == compare && x[1] != y[1] {
+	if len(x) == 2 && len(y) == 2 && x[0] == y[0] && x[1].Kind == codec.Compare && y[1].Kind == codec.Compare && x[1] != y[1] {
 		return false
 	}
 	return true

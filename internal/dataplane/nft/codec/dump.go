@@ -1,4 +1,4 @@
-package nft
+package codec
 
 import (
 	"fmt"
@@ -9,42 +9,42 @@ import (
 	"github.com/tierwall/tierwall/internal/nfnl"
 )
 
-// visitor takes what a dump finds. Each error says why something is none of
+// Visitor takes what a dump finds. Each error says why something is none of
 // ours; a visitor that returns an error ends the dump.
-type visitor interface {
-	visitChain(chainSpec, error) error
-	visitRule(chain string, r rule, err error) error
-	visitSet(setSpec, error) error
-	visitElement(set string, e element, err error) error
+type Visitor interface {
+	VisitChain(ChainSpec, error) error
+	VisitRule(chain string, r Rule, err error) error
+	VisitSet(SetSpec, error) error
+	VisitElement(set string, e Element, err error) error
 }
 
-// dump reads a whole table. It fails with ENOENT if there is none, and with
+// Dump reads a whole table. It fails with ENOENT if there is none, and with
 // nfnl.ErrInterrupted if some part of it could not be read in one piece.
-func dump(conn *nfnl.Conn, table tableID, v visitor) error {
-	if err := readTable(conn, table); err != nil {
+func Dump(conn *nfnl.Conn, table TableID, v Visitor) error {
+	if err := ReadTable(conn, table); err != nil {
 		return err
 	}
 	if err := each(conn, getTable(unix.NFT_MSG_GETCHAIN, unix.NFTA_CHAIN_TABLE, table), func(a nfnl.Attrs) error {
-		if a.Get(unix.NFTA_CHAIN_TABLE).String() != table.name {
+		if a.Get(unix.NFTA_CHAIN_TABLE).String() != table.Name {
 			return nil // kernels give the chains of all tables
 		}
-		return v.visitChain(readChain(a))
+		return v.VisitChain(readChain(a))
 	}); err != nil {
 		return fmt.Errorf("chains: %w", err)
 	}
 	if err := each(conn, getRules(table), func(a nfnl.Attrs) error {
-		return v.visitRule(readRule(a))
+		return v.VisitRule(readRule(a))
 	}); err != nil {
 		return fmt.Errorf("rules: %w", err)
 	}
 	var sets []string
 	if err := each(conn, getTable(unix.NFT_MSG_GETSET, unix.NFTA_SET_TABLE, table), func(a nfnl.Attrs) error {
-		if a.Get(unix.NFTA_SET_TABLE).String() != table.name {
+		if a.Get(unix.NFTA_SET_TABLE).String() != table.Name {
 			return nil
 		}
 		s, err := readSet(a)
-		sets = append(sets, s.name)
-		return v.visitSet(s, err)
+		sets = append(sets, s.Name)
+		return v.VisitSet(s, err)
 	}); err != nil {
 		return fmt.Errorf("sets: %w", err)
 	}
@@ -56,16 +56,16 @@ func dump(conn *nfnl.Conn, table tableID, v visitor) error {
 	return nil
 }
 
-func dumpElements(conn *nfnl.Conn, table tableID, set string, v visitor) error {
+func dumpElements(conn *nfnl.Conn, table TableID, set string, v Visitor) error {
 	var w nfnl.Writer
-	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP, table.family)
-	w.String(unix.NFTA_SET_ELEM_LIST_TABLE, table.name)
+	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP, table.Family)
+	w.String(unix.NFTA_SET_ELEM_LIST_TABLE, table.Name)
 	w.String(unix.NFTA_SET_ELEM_LIST_SET, set)
 	w.End()
 	return each(conn, &w, func(a nfnl.Attrs) error {
 		for _, elem := range a.Get(unix.NFTA_SET_ELEM_LIST_ELEMENTS).Attrs().All() {
 			e, err := readElement(elem.Attrs())
-			if err := v.visitElement(set, e, err); err != nil {
+			if err := v.VisitElement(set, e, err); err != nil {
 				return err
 			}
 		}
@@ -78,7 +78,7 @@ func dumpElements(conn *nfnl.Conn, table tableID, set string, v visitor) error {
 // again.
 func each(conn *nfnl.Conn, request *nfnl.Writer, visit func(nfnl.Attrs) error) error {
 	var list []nfnl.Attrs
-	err := retry(func() error {
+	err := Retry(func() error {
 		list = list[:0]
 		return conn.Dump(request, func(m nfnl.Message) error {
 			list = append(list, slices.Clone(m.Attrs))
@@ -97,30 +97,30 @@ func each(conn *nfnl.Conn, request *nfnl.Writer, visit func(nfnl.Attrs) error) e
 }
 
 // getTable asks for all of a kind that a table has.
-func getTable(typ uint8, attr uint16, table tableID) *nfnl.Writer {
+func getTable(typ uint8, attr uint16, table TableID) *nfnl.Writer {
 	var w nfnl.Writer
-	w.Begin(unix.NFNL_SUBSYS_NFTABLES, typ, unix.NLM_F_DUMP, table.family)
-	w.String(attr, table.name)
+	w.Begin(unix.NFNL_SUBSYS_NFTABLES, typ, unix.NLM_F_DUMP, table.Family)
+	w.String(attr, table.Name)
 	w.End()
 	return &w
 }
 
-// readTable fails if there is no table, or one that is switched off.
-func readTable(conn *nfnl.Conn, table tableID) error {
+// ReadTable fails if there is no table, or one that is switched off.
+func ReadTable(conn *nfnl.Conn, table TableID) error {
 	var w nfnl.Writer
-	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETTABLE, unix.NLM_F_ACK, table.family)
-	w.String(unix.NFTA_TABLE_NAME, table.name)
+	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETTABLE, unix.NLM_F_ACK, table.Family)
+	w.String(unix.NFTA_TABLE_NAME, table.Name)
 	w.End()
 	return conn.Do(&w, 1, func(m nfnl.Message) error {
 		if flags := m.Attrs.Get(unix.NFTA_TABLE_FLAGS).Uint32(); flags != 0 {
-			return fmt.Errorf("%w: flags %#x", errForeign, flags)
+			return fmt.Errorf("%w: flags %#x", ErrForeign, flags)
 		}
 		return nil
 	})
 }
 
-// generation numbers the state of all tables of the network namespace.
-func generation(conn *nfnl.Conn) (id uint32, err error) {
+// Generation numbers the state of all tables of the network namespace.
+func Generation(conn *nfnl.Conn) (id uint32, err error) {
 	var w nfnl.Writer
 	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETGEN, unix.NLM_F_ACK, unix.AF_UNSPEC)
 	w.End()

@@ -1,4 +1,4 @@
-package nft
+package codec
 
 import (
 	"golang.org/x/sys/unix"
@@ -15,9 +15,9 @@ var messageNames = map[uint8]string{
 	unix.NFT_MSG_NEWSETELEM: "adding elements to set", unix.NFT_MSG_DELSETELEM: "deleting elements of set",
 }
 
-// describe says what the message of a number in a batch was for. The batch's
+// Describe says what the message of a number in a batch was for. The batch's
 // first message stands for the batch as a whole.
-func describe(batch []byte, seq uint32) string {
+func Describe(batch []byte, seq uint32) string {
 	text := "the batch"
 	_ = nfnl.ParseMessages(batch, func(h nfnl.Header, body []byte) error {
 		m, err := nfnl.ParseMessage(h, body)

@@ -1,4 +1,4 @@
-package nft
+package codec
 
 import (
 	"golang.org/x/sys/unix"
@@ -6,9 +6,9 @@ import (
 	"github.com/tierwall/tierwall/internal/nfnl"
 )
 
-// elementList is elements in the form in which messages carry them: a set of a
+// ElementList is elements in the form in which messages carry them: a set of a
 // hundred thousand addresses stays small, and is written once.
-type elementList struct {
+type ElementList struct {
 	w    nfnl.Writer
 	cuts []int // where one message's list ends and the next begins
 	n    int
@@ -18,7 +18,8 @@ type elementList struct {
 // has 16 bits. An element is far shorter than what is left above it.
 const maxList = 60000
 
-func (l *elementList) add(e element) {
+// Add appends an element.
+func (l *ElementList) Add(e Element) {
 	start := len(l.w.B)
 	if len(l.cuts) == 0 && start > maxList || len(l.cuts) > 0 && start-l.cuts[len(l.cuts)-1] > maxList {
 		l.cuts = append(l.cuts, start)
@@ -26,21 +27,21 @@ func (l *elementList) add(e element) {
 	l.n++
 	nest := l.w.Nest(unix.NFTA_LIST_ELEM)
 	key := l.w.Nest(unix.NFTA_SET_ELEM_KEY)
-	l.w.Raw(unix.NFTA_DATA_VALUE, e.key)
+	l.w.Raw(unix.NFTA_DATA_VALUE, e.Key)
 	l.w.EndNest(key)
-	if e.verdict != (verdict{}) {
+	if e.Verdict != (Verdict{}) {
 		data := l.w.Nest(unix.NFTA_SET_ELEM_DATA)
-		writeVerdict(&l.w, e.verdict)
+		writeVerdict(&l.w, e.Verdict)
 		l.w.EndNest(data)
 	}
-	if e.end {
+	if e.End {
 		l.w.Uint32(unix.NFTA_SET_ELEM_FLAGS, unix.NFT_SET_ELEM_INTERVAL_END)
 	}
 	l.w.EndNest(nest)
 }
 
-// write appends messages that add or delete the elements.
-func (l *elementList) write(w *nfnl.Writer, typ uint8, table tableID, set string) {
+// Write appends messages that add or delete the elements.
+func (l *ElementList) Write(w *nfnl.Writer, typ uint8, table TableID, set string) {
 	flags := uint16(0)
 	if typ == unix.NFT_MSG_NEWSETELEM {
 		flags = unix.NLM_F_CREATE | unix.NLM_F_EXCL
@@ -54,8 +55,8 @@ func (l *elementList) write(w *nfnl.Writer, typ uint8, table tableID, set string
 		if from == to {
 			continue
 		}
-		w.Begin(unix.NFNL_SUBSYS_NFTABLES, typ, flags, table.family)
-		w.String(unix.NFTA_SET_ELEM_LIST_TABLE, table.name)
+		w.Begin(unix.NFNL_SUBSYS_NFTABLES, typ, flags, table.Family)
+		w.String(unix.NFTA_SET_ELEM_LIST_TABLE, table.Name)
 		w.String(unix.NFTA_SET_ELEM_LIST_SET, set)
 		list := w.Nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS)
 		w.B = append(w.B, l.w.B[from:to]...)

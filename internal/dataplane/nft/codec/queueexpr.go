@@ -1,4 +1,4 @@
-package nft
+package codec
 
 import (
 	"encoding/binary"
@@ -11,7 +11,7 @@ import (
 
 // The numbers of linux/netfilter/xt_NFQUEUE.h and nf_tables_compat.h.
 const (
-	queueBypass = 1 // NFT_QUEUE_FLAG_BYPASS, NFQ_FLAG_BYPASS: packets pass if nobody reads the queue
+	QueueBypass = 1 // NFT_QUEUE_FLAG_BYPASS, NFQ_FLAG_BYPASS: packets pass if nobody reads the queue
 
 	targetName = 1 // NFTA_TARGET_NAME
 	targetRev  = 2 // NFTA_TARGET_REV
@@ -33,27 +33,27 @@ const (
 )
 
 // writeDNSExpr writes the expressions that only the table of DNS answers uses.
-func writeDNSExpr(w *nfnl.Writer, e expr) {
-	switch e.kind {
-	case ctOriginal:
+func writeDNSExpr(w *nfnl.Writer, e Expr) {
+	switch e.Kind {
+	case CTOriginal:
 		const original = 0 // IP_CT_DIR_ORIGINAL
-		w.Uint32(unix.NFTA_CT_KEY, e.key)
-		w.Uint32(unix.NFTA_CT_DREG, e.register)
+		w.Uint32(unix.NFTA_CT_KEY, e.Key)
+		w.Uint32(unix.NFTA_CT_DREG, e.Register)
 		w.Uint8(unix.NFTA_CT_DIRECTION, original)
-	case queueTo:
-		w.Uint16(unix.NFTA_QUEUE_NUM, uint16(e.key))
+	case QueueTo:
+		w.Uint16(unix.NFTA_QUEUE_NUM, uint16(e.Key))
 		w.Uint16(unix.NFTA_QUEUE_TOTAL, 1)
-		w.Uint16(unix.NFTA_QUEUE_FLAGS, uint16(e.length))
-	case refresh:
-		w.String(dynsetName, e.set)
+		w.Uint16(unix.NFTA_QUEUE_FLAGS, uint16(e.Length))
+	case Refresh:
+		w.String(dynsetName, e.Set)
 		w.Uint32(dynsetOperation, dynsetUpdate)
-		w.Uint32(dynsetKey, e.register)
-		w.Uint64(dynsetTimeout, uint64(e.key))
-	case queueTarget:
+		w.Uint32(dynsetKey, e.Register)
+		w.Uint64(dynsetTimeout, uint64(e.Key))
+	case QueueTarget:
 		info := make([]byte, nfqueueInfo)
-		binary.NativeEndian.PutUint16(info, uint16(e.key))
+		binary.NativeEndian.PutUint16(info, uint16(e.Key))
 		binary.NativeEndian.PutUint16(info[2:], 1) // queues
-		binary.NativeEndian.PutUint16(info[4:], uint16(e.length))
+		binary.NativeEndian.PutUint16(info[4:], uint16(e.Length))
 		w.String(targetName, nfqueueTarget)
 		w.Uint32(targetRev, nfqueueRevision)
 		w.Bytes(targetInfo, info)
@@ -61,29 +61,29 @@ func writeDNSExpr(w *nfnl.Writer, e expr) {
 }
 
 // readQueue reads a queue expression, or the target that stands for it.
-func readQueue(name string, a nfnl.Attrs) (expr, error) {
+func readQueue(name string, a nfnl.Attrs) (Expr, error) {
 	foreign := fmt.Errorf("expression %q is used in a way that is none of ours", name)
 	if name == "queue" {
-		e := expr{kind: queueTo, key: uint32(a.Get(unix.NFTA_QUEUE_NUM).Uint16()), length: queueBypass}
-		if a.Get(unix.NFTA_QUEUE_TOTAL).Uint16() != 1 || a.Get(unix.NFTA_QUEUE_FLAGS).Uint16() != queueBypass {
-			return expr{}, foreign
+		e := Expr{Kind: QueueTo, Key: uint32(a.Get(unix.NFTA_QUEUE_NUM).Uint16()), Length: QueueBypass}
+		if a.Get(unix.NFTA_QUEUE_TOTAL).Uint16() != 1 || a.Get(unix.NFTA_QUEUE_FLAGS).Uint16() != QueueBypass {
+			return Expr{}, foreign
 		}
 		return e, only(a, `expression "queue"`, unix.NFTA_QUEUE_NUM, unix.NFTA_QUEUE_TOTAL, unix.NFTA_QUEUE_FLAGS)
 	}
 	info := a.Get(targetInfo)
 	if a.Get(targetName).String() != nfqueueTarget || a.Get(targetRev).Uint32() != nfqueueRevision || len(info) < 6 ||
-		binary.NativeEndian.Uint16(info[2:]) != 1 || binary.NativeEndian.Uint16(info[4:]) != queueBypass {
-		return expr{}, foreign
+		binary.NativeEndian.Uint16(info[2:]) != 1 || binary.NativeEndian.Uint16(info[4:]) != QueueBypass {
+		return Expr{}, foreign
 	}
-	return expr{kind: queueTarget, key: uint32(binary.NativeEndian.Uint16(info)), length: queueBypass}, only(a, `expression "target"`, targetName, targetRev, targetInfo)
+	return Expr{Kind: QueueTarget, Key: uint32(binary.NativeEndian.Uint16(info)), Length: QueueBypass}, only(a, `expression "target"`, targetName, targetRev, targetInfo)
 }
 
 // readRefresh reads the expression by which packets put themselves into a set.
-func readRefresh(a nfnl.Attrs) (expr, error) {
+func readRefresh(a nfnl.Attrs) (Expr, error) {
 	timeout := a.Get(dynsetTimeout).Uint64()
-	e := expr{kind: refresh, register: a.Get(dynsetKey).Uint32(), set: a.Get(dynsetName).String(), key: uint32(timeout)}
-	if a.Get(dynsetOperation).Uint32() != dynsetUpdate || uint64(e.key) != timeout || a.Get(dynsetFlags).Uint32() != 0 {
-		return expr{}, fmt.Errorf("expression %q is used in a way that is none of ours", "dynset")
+	e := Expr{Kind: Refresh, Register: a.Get(dynsetKey).Uint32(), Set: a.Get(dynsetName).String(), Key: uint32(timeout)}
+	if a.Get(dynsetOperation).Uint32() != dynsetUpdate || uint64(e.Key) != timeout || a.Get(dynsetFlags).Uint32() != 0 {
+		return Expr{}, fmt.Errorf("expression %q is used in a way that is none of ours", "dynset")
 	}
 	return e, only(a, `expression "dynset"`, dynsetName, dynsetID, dynsetOperation, dynsetKey, dynsetTimeout, dynsetPad, dynsetFlags)
 }
