@@ -57,7 +57,7 @@ func (e *compiler) releaseRow(id dataplane.RowID) {
 	}
 }
 
-// emitRows emits the rows and deciders that came and those that went.
+// emitRows emits the rows and rule references that came and those that went.
 func (e *compiler) emitRows() {
 	for _, id := range e.pending.cached {
 		e.releaseRow(id)
@@ -93,13 +93,13 @@ func (e *compiler) emitRows() {
 			if !en.isNew {
 				e.out.DelDeciders = append(e.out.DelDeciders, id)
 			}
-			key := en.decider
+			key := en.ref
 			key.ID = 0
 			delete(e.ruleRefs.byKey, key)
 			delete(e.ruleRefs.byID, id)
 		case en.isNew:
 			en.isNew = false
-			e.out.AddDeciders = append(e.out.AddDeciders, en.decider)
+			e.out.AddDeciders = append(e.out.AddDeciders, en.ref)
 		}
 	}
 	clear(e.pending.ruleRefs)

@@ -7,11 +7,11 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// ruleRefEntry is a decider that rows in use name.
+// ruleRefEntry is a rule reference that rows in use name.
 type ruleRefEntry struct {
-	decider dataplane.Decider
-	refs    int  // rows
-	isNew   bool // not emitted yet
+	ref   dataplane.Decider
+	refs  int  // rows
+	isNew bool // not emitted yet
 }
 
 type ruleRefTable struct {
@@ -34,7 +34,7 @@ func (e *compiler) ruleRef(p *program, by policy.Decider, logs dataplane.Logs) d
 	t.last++
 	t.byKey[d] = t.last
 	d.ID = t.last
-	t.byID[t.last] = &ruleRefEntry{decider: d, isNew: true}
+	t.byID[t.last] = &ruleRefEntry{ref: d, isNew: true}
 	e.pending.ruleRefs[t.last] = struct{}{}
 	return t.last
 }

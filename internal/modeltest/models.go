@@ -205,6 +205,6 @@ func (u *universe) endpoint(t *rapid.T, key policy.Key) *policy.Endpoint {
 func (u *universe) set(t *rapid.T, key policy.Key) *policy.Set {
 	s := &policy.Set{Key: key, Labels: objectLabels(t, key.Namespace, u.nsLabels)}
 	s.Nets = append(netsOf(t, 0, 3), netsOf(t, 0, 2)...) // the families of a set may differ
-	s.DNSLearned, s.Internal = chance(t, 20, "learned set"), chance(t, 20, "private set")
+	s.DNSLearned, s.Internal = chance(t, 20, "learned set"), chance(t, 20, "internal set")
 	return s
 }

@@ -58,11 +58,11 @@ func drawICMP(t *rapid.T) *policy.ICMPMatch {
 func drawPeer(t *rapid.T, hasPorts bool, percent int) policy.Peer {
 	var p policy.Peer
 	if coin.Draw(t, "constrains address") {
-		if coin.Draw(t, "entities") {
-			p.Set = drawEntities(t)
+		if coin.Draw(t, "peer set") {
+			p.Set = drawPeerSet(t)
 		}
-		if chance(t, 20, "not entities") {
-			p.NotSet = drawEntities(t)
+		if chance(t, 20, "not peer set") {
+			p.NotSet = drawPeerSet(t)
 		}
 		if chance(t, 30, "nets") {
 			p.Nets = orEmpty(netsOf(t, 0, 3))
@@ -80,12 +80,12 @@ func drawPeer(t *rapid.T, hasPorts bool, percent int) policy.Peer {
 	return p
 }
 
-func drawEntities(t *rapid.T) *policy.PeerSet {
+func drawPeerSet(t *rapid.T) *policy.PeerSet {
 	return &policy.PeerSet{
 		Selector:      drawSelector(t),
 		EndpointsOnly: chance(t, 30, "endpoints only"),
 		DNSLearned:    chance(t, 30, "learned"),
-		Internal:      chance(t, 20, "private"),
+		Internal:      chance(t, 20, "internal"),
 		AsWritten:     one(t, []string{"", "", "", "a reader's text"}, "text"),
 	}
 }

@@ -109,7 +109,7 @@ func peerText(side string, p *policy.Peer) (words []string) {
 	add := func(format string, args ...any) {
 		words = append(words, side+" "+fmt.Sprintf(format, args...))
 	}
-	entities := func(e *policy.PeerSet) string {
+	peerSet := func(e *policy.PeerSet) string {
 		text := "(" + e.Selector.String() + ")"
 		for _, w := range []struct {
 			is   bool
@@ -122,10 +122,10 @@ func peerText(side string, p *policy.Peer) (words []string) {
 		return text
 	}
 	if p.Set != nil {
-		add("%s", entities(p.Set))
+		add("%s", peerSet(p.Set))
 	}
 	if p.NotSet != nil {
-		add("not %s", entities(p.NotSet))
+		add("not %s", peerSet(p.NotSet))
 	}
 	nets := func(what string, list []netip.Prefix) {
 		if list != nil {

@@ -56,8 +56,8 @@ type Step struct {
 // at the source or at the destination.
 type NamedPorts func(to []dataplane.Range, names []uint32, source bool, protocol policy.Protocol) []dataplane.Range
 
-// Decider returns the number of what decides after the rules that log.
-type Decider func(by policy.Decider, logs dataplane.Logs) dataplane.DeciderID
+// RuleRefs returns the number of the reference to what decides after the rules that log.
+type RuleRefs func(by policy.Decider, logs dataplane.Logs) dataplane.DeciderID
 
 // OptionalOf returns the value that a pointer leads to, or none.
 func OptionalOf[T comparable](v *T) (o Optional[T]) {

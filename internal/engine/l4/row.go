@@ -19,7 +19,7 @@ type maker struct {
 	skips   []int // by step: where Pass goes on, at the first step of the next tier
 	ids     []dataplane.DeciderID
 	named   NamedPorts
-	decider Decider
+	ruleRef RuleRefs
 
 	rest     outcome // what protocols that no step names get, once known
 	restDone bool
@@ -34,8 +34,8 @@ type outcome struct {
 // Row returns the verdict on everything that a peer may do, which the steps decide
 // in their order: tiers, Pass and what is logged become disjoint regions. The last
 // step must match everything and decide.
-func Row(steps []Step, named NamedPorts, decider Decider) dataplane.Row {
-	m := maker{steps: steps, skips: skips(steps), ids: make([]dataplane.DeciderID, len(steps)), named: named, decider: decider}
+func Row(steps []Step, named NamedPorts, ruleRef RuleRefs) dataplane.Row {
+	m := maker{steps: steps, skips: skips(steps), ids: make([]dataplane.DeciderID, len(steps)), named: named, ruleRef: ruleRef}
 	var row dataplane.Row
 	special := m.specialProtocols()
 	for proto := 0; proto <= 255; proto++ {
@@ -178,7 +178,7 @@ func sameStrip(a, b []dataplane.Region) bool {
 
 // walk goes through the steps in order, tier by tier, at a point that all boxes
 // hold in the first dimension and that begins src in the second (nil: all do).
-// What is logged on the way makes a decider of its own.
+// What is logged on the way makes a reference of its own.
 func (m *maker) walk(boxes []box, src *dataplane.Range) outcome {
 	var logs []policy.Decider
 	next := 0
@@ -193,13 +193,13 @@ func (m *maker) walk(boxes []box, src *dataplane.Range) outcome {
 			logs = append(logs, s.Rule.By)
 		case policy.Allow, policy.Deny:
 			if len(logs) > 0 {
-				return outcome{s.Rule.Action == policy.Allow, m.decider(s.Rule.By, dataplane.LogsOf(logs))}
+				return outcome{s.Rule.Action == policy.Allow, m.ruleRef(s.Rule.By, dataplane.LogsOf(logs))}
 			}
 			if s.Rule.By == (policy.Decider{}) {
 				return outcome{allow: true} // nothing stands against it
 			}
 			if m.ids[b.step] == 0 {
-				m.ids[b.step] = m.decider(s.Rule.By, "")
+				m.ids[b.step] = m.ruleRef(s.Rule.By, "")
 			}
 			return outcome{s.Rule.Action == policy.Allow, m.ids[b.step]}
 		case policy.Pass:
