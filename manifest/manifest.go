@@ -52,8 +52,8 @@ func Parse(name string, text []byte, opts Options) (*Manifests, error) {
 // translate returns what was read, or the error that it is invalid.
 func translate(read files.Loaded, opts Options) (*Manifests, error) {
 	state := offline.Load(read.Listing(), offline.Options{
-		StandInIPv6: opts.IPv6,
-		Cilium:      cilium.Options{Nodes: opts.NodeCIDRs, APIServer: opts.APIServerCIDRs},
+		PlaceholderIPv6: opts.IPv6,
+		Cilium:          cilium.Options{Nodes: opts.NodeCIDRs, APIServer: opts.APIServerCIDRs},
 	})
 	m := &Manifests{Model: state.Model, Findings: findingsOf(state.Findings)}
 	isError := func(f Finding) bool { return f.Severity > Note }

@@ -41,7 +41,7 @@ func Verify(ctx context.Context, cfg Config, readBack func(context.Context) (dat
 	}
 	t := translate.New(translate.Options{})
 	now := store.Batch{Updated: listing.Resources, Findings: listing.Findings}
-	t.Take(now, translate.Sink{})
+	t.Apply(now, translate.Sink{})
 	run := runDir(cfg.RunDir)
 	if err := lastvalid.Restore(t, now, lastvalid.Path(run, namespace)); err != nil {
 		return nil, nil, err

@@ -78,34 +78,6 @@ func Convert(resources []store.Resource, opts Options) Result {
 	return c.Result
 }
 
-// converter is a conversion under way.
-type converter struct {
-	Result
-	taken          map[policy.Key]bool
-	tier           string
-	first          *store.Resource            // the policy for whose sake the tier is there
-	sets           map[string]*store.Resource // network sets that are used, by the value of their label
-	nodes, servers []netip.Prefix
-	askedNodes     bool // some rule speaks of nodes, or of what is none
-}
-
-// free returns the key, or one like it that nothing has.
-func (c *converter) free(key policy.Key) policy.Key {
-	name := key.Name
-	if len(name) > 240 { // an object's name has 253 letters at most
-		name = strings.TrimRight(name[:240], ".-")
-	}
-	for n := 1; ; n++ {
-		if key.Name = name; n > 1 {
-			key.Name = fmt.Sprintf("%s-%d", name, n)
-		}
-		if !c.taken[key] {
-			c.taken[key] = true
-			return key
-		}
-	}
-}
-
 // policy converts one of Cilium's policies.
 func (c *converter) policy(r *store.Resource, spec *Rule, specs []Rule) {
 	p := &policyConverter{converter: c, from: r}
@@ -146,28 +118,6 @@ func (c *converter) policy(r *store.Resource, spec *Rule, specs []Rule) {
 		}
 	}
 	c.askedNodes = c.askedNodes || p.asksNodes
-}
-
-// policyConverter converts one policy.
-type policyConverter struct {
-	*converter
-	from      *store.Resource
-	isInvalid bool
-	lost      []store.Finding
-	out       []v3.GlobalNetworkPolicy
-	sets      map[string]*store.Resource
-	asksNodes bool
-}
-
-// invalid notes what Cilium would not accept.
-func (p *policyConverter) invalid(field, format string, args ...any) {
-	p.isInvalid = true
-	p.Invalid = append(p.Invalid, p.from.At(field, format, args...))
-}
-
-// lose notes what cannot be expressed. of is what is left out for that reason.
-func (p *policyConverter) lose(field, of, format string, args ...any) {
-	p.lost = append(p.lost, p.from.At(field, format+": %s", append(args, of)...))
 }
 
 // add returns a policy a name, and its place.

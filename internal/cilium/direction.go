@@ -63,14 +63,6 @@ func directions(field string, r *Rule) []direction {
 	}
 }
 
-// leftOut says what it means that a rule, or a part of it, is not there.
-func leftOut(action v3.Action) string {
-	if action == v3.Deny {
-		return "it is left out, and what it denies is not denied"
-	}
-	return "it is left out, and what it allows is not allowed"
-}
-
 // rules converts the rules of a direction: each to one for each of its peers and
 // each of its ports.
 func (p *policyConverter) rules(d *direction, action v3.Action, rules []peerRule) (out []v3.Rule) {
@@ -90,26 +82,6 @@ func (p *policyConverter) rules(d *direction, action v3.Action, rules []peerRule
 		}
 	}
 	return out
-}
-
-// ruleConverter converts one rule.
-type ruleConverter struct {
-	*policyConverter
-	*peerRule
-	direction policy.Direction
-	action    v3.Action
-	isLost    bool // all of it
-}
-
-// loseAll leaves the whole rule out.
-func (r *ruleConverter) loseAll(field, format string, args ...any) {
-	r.lose(r.field+"."+field, leftOut(r.action), format, args...)
-	r.isLost = true
-}
-
-// losePart leaves a part of the rule out.
-func (r *ruleConverter) losePart(field, format string, args ...any) {
-	r.lose(r.field+"."+field, leftOut(r.action), format, args...)
 }
 
 // check refuses what Cilium refuses, and what no rule can say.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -51,8 +50,6 @@ func (r *ruleConverter) peers() (out []peer) {
 	}
 	return append(out, r.names()...)
 }
-
-func index(name string, i int) string { return name + "[" + strconv.Itoa(i) + "]" }
 
 // parseCIDR reads a CIDR, or an address, which is all of one.
 func parseCIDR(text string) (netip.Prefix, error) {
@@ -134,20 +131,6 @@ func (r *ruleConverter) entity(field, name string) []peer {
 	}
 	r.invalid(r.field+"."+field, "%q is no entity: expected all, world, cluster, host, remote-node, kube-apiserver, init, health, unmanaged, ingress or none", name)
 	return nil
-}
-
-// knownNodes returns the addresses of nodes, and notes that they were asked for.
-func (r *ruleConverter) knownNodes() []netip.Prefix {
-	r.asksNodes = true
-	return r.converter.nodes
-}
-
-// inside matches what is no part of the outside world: pods, and nodes.
-func (r *ruleConverter) inside() string {
-	if len(r.set(entityNode, r.knownNodes())) == 0 {
-		return isPod
-	}
-	return isPod + " || " + labelEntity + " == '" + entityNode + "'"
 }
 
 // outside returns the parts of nets that are outside of the cluster, by IP version.

@@ -103,7 +103,7 @@ func (s *state) take(b store.Batch) []change {
 	for i := range b.Findings {
 		unread[b.Findings[i].Key] = true
 	}
-	s.translator.Take(b, translate.Sink{Status: func(st translate.Status) {
+	s.translator.Apply(b, translate.Sink{Status: func(st translate.Status) {
 		k := kindOf[st.Key.Kind]
 		if k == nil {
 			return

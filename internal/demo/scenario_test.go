@@ -62,7 +62,7 @@ func newJudges() *judges {
 
 func (j *judges) apply(t *testing.T, resources []store.Resource) {
 	t.Helper()
-	res := j.translator.Apply(store.Batch{Updated: resources})
+	res := j.translator.ApplySorted(store.Batch{Updated: resources})
 	for _, s := range res.Statuses {
 		if s.State != translate.InForce {
 			t.Errorf("%s is %s: %v", s.Key, s.State, s.Findings)

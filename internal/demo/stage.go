@@ -140,7 +140,7 @@ func (st *stage) apply(ctx context.Context, resources []store.Resource) error {
 
 // take translates objects and gives the changes to the engine.
 func (st *stage) take(resources []store.Resource) error {
-	res := st.translator.Apply(store.Batch{Updated: resources})
+	res := st.translator.ApplySorted(store.Batch{Updated: resources})
 	var errs []error
 	for _, s := range res.Statuses {
 		for _, f := range s.Findings {

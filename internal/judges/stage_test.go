@@ -82,7 +82,7 @@ func (s *stage) play(t *testing.T, objects string) {
 		}
 	}
 	s.present = wanted
-	result := s.translator.Apply(step)
+	result := s.translator.ApplySorted(step)
 	for _, status := range result.Statuses {
 		for _, f := range status.Findings {
 			// Notes are of services that are not there, for example.

@@ -13,15 +13,15 @@ import (
 
 // Options say what the listing does not.
 type Options struct {
-	// StandInIPv6 also gives IPv6 addresses to endpoints without any.
-	StandInIPv6 bool
+	// PlaceholderIPv6 also gives IPv6 addresses to endpoints without any.
+	PlaceholderIPv6 bool
 	// Cilium says what Cilium's policies tell apart and manifests do not.
 	Cilium cilium.Options
 }
 
 // Translation says how the resources are translated.
 func (o *Options) Translation() translate.Options {
-	return translate.Options{Offline: true, StandInIPv6: o.StandInIPv6}
+	return translate.Options{Offline: true, PlaceholderIPv6: o.PlaceholderIPv6}
 }
 
 // State is what one listing comes to.

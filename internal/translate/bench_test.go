@@ -59,7 +59,7 @@ func BenchmarkCluster(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		tr := translate.New(translate.Options{})
-		if got := len(tr.Apply(store.Batch{Updated: resources}).Changes); got < 175_000 {
+		if got := len(tr.ApplySorted(store.Batch{Updated: resources}).Changes); got < 175_000 {
 			b.Fatal(got)
 		}
 	}
@@ -67,7 +67,7 @@ func BenchmarkCluster(b *testing.B) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	tr := translate.New(translate.Options{})
-	tr.Apply(store.Batch{Updated: resources})
+	tr.ApplySorted(store.Batch{Updated: resources})
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	b.ReportMetric((float64(after.HeapAlloc)-float64(before.HeapAlloc))/(1<<20), "MB-held")
@@ -78,7 +78,7 @@ func BenchmarkCluster(b *testing.B) {
 // BenchmarkUpdate changes one object among those of BenchmarkCluster.
 func BenchmarkUpdate(b *testing.B) {
 	tr := translate.New(translate.Options{})
-	tr.Apply(store.Batch{Updated: cluster(25_000)})
+	tr.ApplySorted(store.Batch{Updated: cluster(25_000)})
 	b.Run("pod", func(b *testing.B) {
 		versions := [2]store.Resource{podOf(17), podOf(17)}
 		versions[1].Object.(*corev1.Pod).Labels = map[string]string{"app": "other"}

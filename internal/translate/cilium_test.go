@@ -10,7 +10,7 @@ import (
 // TestCiliumIsNotEnforced checks that an agent says so of Cilium's policies, and that
 // nothing of them is in its model.
 func TestCiliumIsNotEnforced(t *testing.T) {
-	result := translate.New(translate.Options{}).Apply(store.Batch{Updated: read(t, `
+	result := translate.New(translate.Options{}).ApplySorted(store.Batch{Updated: read(t, `
 apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
 metadata: {name: p, namespace: a}

@@ -327,7 +327,7 @@ func TestClusterPolicySaysWhatItReads(t *testing.T) {
 		tr := translate.New(translate.Options{})
 		e, tables := engine.New(nil), dataplane.NewState()
 		take := func() {
-			result := tr.Apply(store.Batch{Updated: w.resources()})
+			result := tr.ApplySorted(store.Batch{Updated: w.resources()})
 			for _, s := range result.Statuses {
 				if s.State == translate.NotInForce || s.State == translate.LastValid {
 					t.Fatalf("%v: %v", s.State, s.Findings)

@@ -223,7 +223,7 @@ func TestClosedPeers(t *testing.T) {
 		resources := read(t, text)
 		for _, offline := range []bool{true, false} {
 			tr := translate.New(translate.Options{Offline: offline})
-			r := tr.Apply(store.Batch{Updated: resources})
+			r := tr.ApplySorted(store.Batch{Updated: resources})
 			if s := r.Statuses[len(r.Statuses)-1]; s.State != translate.InForce || len(s.Findings) != 1 || !s.Findings[0].Closed || !s.IsWrong() {
 				t.Fatalf("%s: %+v", tt.rule, s)
 			}
@@ -240,24 +240,24 @@ func TestClosedPeers(t *testing.T) {
 func TestClosedBesideBroken(t *testing.T) {
 	tr := translate.New(translate.Options{})
 	valid := read(t, clusterHead+"  egress: [{action: Deny, to: [{namespaces: {}}]}]")
-	tr.Apply(store.Batch{Updated: valid})
+	tr.ApplySorted(store.Batch{Updated: valid})
 	key := valid[0].Key
-	tr.Apply(store.Batch{Updated: read(t, strings.Replace(clusterHead, "priority: 1", "priority: 5000", 1)+"  egress: [{action: Deny, to: [{}]}]")})
+	tr.ApplySorted(store.Batch{Updated: read(t, strings.Replace(clusterHead, "priority: 1", "priority: 5000", 1)+"  egress: [{action: Deny, to: [{}]}]")})
 	if s := tr.Status(key); s.State != translate.LastValid || len(s.Findings) != 2 {
 		t.Errorf("%+v", s)
 	}
 	finding := store.Finding{Key: key, Field: "spec.egress[0].to[0].clusters", Message: "unknown field", Closed: true}
 	closed := read(t, clusterHead+"  egress: [{action: Deny, to: [{}]}]")
-	tr.Apply(store.Batch{Updated: closed, Findings: []store.Finding{finding}})
+	tr.ApplySorted(store.Batch{Updated: closed, Findings: []store.Finding{finding}})
 	if s := tr.Status(key); s.State != translate.InForce || len(s.Findings) != 2 || len(tr.Invalid()) != 1 {
 		t.Errorf("%+v", s)
 	}
 	finding.Closed = false
-	tr.Apply(store.Batch{Findings: []store.Finding{finding}})
+	tr.ApplySorted(store.Batch{Findings: []store.Finding{finding}})
 	if s := tr.Status(key); s.State != translate.LastValid {
 		t.Errorf("%+v", s)
 	}
-	tr.Apply(store.Batch{Updated: valid})
+	tr.ApplySorted(store.Batch{Updated: valid})
 	if s := tr.Status(key); s.State != translate.InForce || len(s.Findings) != 0 || len(tr.Invalid()) != 0 {
 		t.Errorf("%+v", s)
 	}
@@ -277,7 +277,7 @@ func TestNodesOfRules(t *testing.T) {
 	step := func(manifests string, deleted ...policy.Key) []string {
 		t.Helper()
 		var out []string
-		for _, c := range tr.Apply(store.Batch{Updated: read(t, manifests), Deleted: deleted}).Changes {
+		for _, c := range tr.ApplySorted(store.Batch{Updated: read(t, manifests), Deleted: deleted}).Changes {
 			switch o := c.Object.(type) {
 			case *policy.Set:
 				text := o.Key.Name + ":"

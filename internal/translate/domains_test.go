@@ -149,7 +149,7 @@ func TestRuleSetsComeAndGo(t *testing.T) {
 	take := func(b store.Batch) (changed []string) {
 		t.Helper()
 		seen := map[policy.Key]bool{}
-		tr.Take(b, translate.Sink{Change: func(c policy.Change) {
+		tr.Apply(b, translate.Sink{Change: func(c policy.Change) {
 			if seen[c.Key] {
 				t.Errorf("%v is given out twice in a step", c.Key)
 			}

@@ -8,18 +8,25 @@ import (
 
 	"github.com/tierwall/tierwall/internal/compact"
 	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/internal/translate/source"
 	"github.com/tierwall/tierwall/policy"
+	"github.com/tierwall/tierwall/selector"
 )
 
 // endpointTable keeps pods and WorkloadEndpoints in few bytes each. What several
 // share is kept once: namespaces, nodes, what controls them, and their shapes
 // (labels, service account, ports; see shape.go).
 type endpointTable struct {
+	offline    bool
+	step       *step
+	objects    objectTable // of which workloads tell to whom pods belong
+	namespaces *namespaceTable
+	statuses   *statusTable
+	errors     map[policy.Key]*objectErrors // what is wrong with which
+
 	records compact.Slab[record]
 	byKey   compact.Index
 
-	namespaces  []*namespace // by number; 0 is none
-	free        []uint32     // numbers of namespaces
 	words       *compact.Interner
 	shapes      *compact.Interner
 	controllers *controllerTable
@@ -34,7 +41,8 @@ type endpointTable struct {
 	origins   map[uint32]store.Origin
 	hostAddrs map[uint32][]netip.Addr // those of the node, as far as the endpoint tells
 
-	buffer []byte
+	buffer []byte          // used again and again
+	own    selector.Labels // likewise
 }
 
 // record is a pod or WorkloadEndpoint.
@@ -75,17 +83,17 @@ const (
 	manyAddrs        // in lists
 )
 
-// reasons are those why a record is no endpoint, by number; 0 is none.
-var reasons = [4]Reason{"", HostNetwork, Ended, ScaledDown}
+// reasons are those why a record is unmanaged, by number; 0 is none.
+var reasons = [4]source.Reason{"", source.HostNetwork, source.Ended, source.ScaledDown}
 
 type addrPair struct {
 	v4 [4]byte
 	v6 [16]byte
 }
 
-func (r *record) governed() bool { return r.form&reasonMask == 0 }
+func (r *record) managed() bool { return r.form&reasonMask == 0 }
 
-func (r *record) reason() Reason { return reasons[r.form&reasonMask>>reasonShift] }
+func (r *record) reason() source.Reason { return reasons[r.form&reasonMask>>reasonShift] }
 
 func (r *record) kind() string {
 	if r.form&isWorkload != 0 {
@@ -99,9 +107,10 @@ func isRecorded(kind string) bool {
 	return kind == policy.KindPod || kind == policy.KindWorkloadEndpoint
 }
 
-func newEndpointTable() *endpointTable {
+func newEndpointTable(offline bool, s *step, objects objectTable, namespaces *namespaceTable, statuses *statusTable) *endpointTable {
 	t := &endpointTable{
-		namespaces: []*namespace{nil}, words: compact.NewInterner(), shapes: compact.NewInterner(),
+		offline: offline, step: s, objects: objects, namespaces: namespaces, statuses: statuses,
+		errors: map[policy.Key]*objectErrors{}, words: compact.NewInterner(), shapes: compact.NewInterner(),
 		ports: compact.NewInterner(), portLists: map[uint32][]policy.NamedPort{},
 		lists: map[uint32][]netip.Addr{}, links: map[uint32]string{},
 		origins: map[uint32]store.Origin{}, hostAddrs: map[uint32][]netip.Addr{},
@@ -121,22 +130,6 @@ func hashName(name string) uint64 { return maphash.String(seed, name) }
 
 func hashRecord(f form, namespace uint32, name uint64) uint64 {
 	return (name ^ uint64(namespace)<<1 ^ uint64(f&isWorkload)) * 0x9e3779b97f4a7c15
-}
-
-func (t *endpointTable) addNamespace(n *namespace) uint32 {
-	if k := len(t.free); k > 0 {
-		id := t.free[k-1]
-		t.free = t.free[:k-1]
-		t.namespaces[id] = n
-		return id
-	}
-	t.namespaces = append(t.namespaces, n)
-	return uint32(len(t.namespaces) - 1)
-}
-
-func (t *endpointTable) dropNamespace(n *namespace) {
-	t.namespaces[n.id] = nil
-	t.free = append(t.free, n.id)
 }
 
 // find returns the record of a name in a namespace, or 0.
@@ -178,7 +171,7 @@ func (t *endpointTable) name(r *record) string {
 }
 
 func (t *endpointTable) key(r *record) policy.Key {
-	return policy.Key{Kind: r.kind(), Namespace: t.namespaces[r.namespace].name, Name: t.name(r)}
+	return policy.Key{Kind: r.kind(), Namespace: t.namespaces.at(r.namespace).name, Name: t.name(r)}
 }
 
 func (r *record) nameWord() uint32 {

@@ -20,7 +20,7 @@ func BenchmarkEvent(b *testing.B) {
 	tr, e := translate.New(translate.Options{}), engine.New(modeltest.IsLocal)
 	var network *networkingv1.NetworkPolicy
 	for page := range modeltest.Pages(modeltest.Resources(production), 500) {
-		tr.Take(page, translate.Sink{Change: func(c policy.Change) { e.Apply(c) }})
+		tr.Apply(page, translate.Sink{Change: func(c policy.Change) { e.Apply(c) }})
 		for _, r := range page.Updated {
 			if p, ok := r.Object.(*networkingv1.NetworkPolicy); ok && network == nil && len(p.Spec.Ingress) > 0 {
 				network = p
@@ -33,7 +33,7 @@ func BenchmarkEvent(b *testing.B) {
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
-				tr.Take(versions[i%len(versions)], translate.Sink{Change: func(c policy.Change) { e.Apply(c) }})
+				tr.Apply(versions[i%len(versions)], translate.Sink{Change: func(c policy.Change) { e.Apply(c) }})
 				e.Flush()
 				i++
 			}

@@ -35,7 +35,7 @@ spec: {preDNAT: true, applyOnForward: true, selector: role == 'db', ingress: [{a
 
 func TestHostEndpoints(t *testing.T) {
 	tr := translate.New(translate.Options{})
-	for _, s := range tr.Apply(store.Batch{Updated: read(t, twoHosts)}).Statuses {
+	for _, s := range tr.ApplySorted(store.Batch{Updated: read(t, twoHosts)}).Statuses {
 		if len(s.Findings) > 0 || s.State != translate.InForce && s.Key.Kind != policy.KindTier {
 			t.Errorf("%v: %v %v", s.Key, s.State, s.Findings)
 		}
@@ -69,9 +69,9 @@ func TestHostEndpoints(t *testing.T) {
 // came first, and the other one comes when that goes.
 func TestHostEndpointsOfOneInterface(t *testing.T) {
 	tr := translate.New(translate.Options{})
-	tr.Apply(store.Batch{Updated: read(t, twoHosts)})
+	tr.ApplySorted(store.Batch{Updated: read(t, twoHosts)})
 	first, _, _ := strings.Cut(twoHosts, "---")
-	tr.Apply(store.Batch{Updated: read(t, strings.Replace(first, "name: b", "name: aa", 1))})
+	tr.ApplySorted(store.Batch{Updated: read(t, strings.Replace(first, "name: b", "name: aa", 1))})
 	state := func(name string) translate.State {
 		return tr.Status(policy.Key{Kind: policy.KindHostEndpoint, Name: name}).State
 	}

@@ -4,17 +4,18 @@ import (
 	"slices"
 
 	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/internal/translate/source"
 	"github.com/tierwall/tierwall/policy"
 )
 
 // Loaded is what one whole state comes to.
 type Loaded struct {
-	Model      *policy.Model
-	Staged     []Staged     // sorted by key
-	Ungoverned []Ungoverned // sorted by key
+	Model     *policy.Model
+	Staged    []source.Staged // sorted by key
+	Unmanaged []Unmanaged     // sorted by key
 	// Findings say what is wrong with which object; the model does without those.
-	// Notes among them count what is ungoverned, and what does not have an address
-	// that it claims. They are sorted by place.
+	// Notes among them count what is unmanaged, and what does not have an address
+	// that another endpoint has as well. They are sorted by place.
 	Findings []store.Finding
 }
 
@@ -28,26 +29,26 @@ func Load(resources []store.Resource, rejected []store.Rejected, opts Options) L
 		}
 	}
 	var out Loaded
-	for _, s := range t.Apply(store.Batch{Updated: resources}).Statuses {
+	for _, s := range t.ApplySorted(store.Batch{Updated: resources}).Statuses {
 		out.Findings = append(out.Findings, s.Findings...)
 	}
 	for i := range rejected {
 		out.Findings = append(out.Findings, t.check(&rejected[i])...)
 	}
-	out.Model, out.Staged, out.Ungoverned = t.Model(), t.Staged(), t.Ungoverned()
-	out.Findings = append(out.Findings, t.ungovernedNotes(out.Ungoverned)...)
-	out.Findings = append(out.Findings, t.claimNotes(out.Model)...)
-	out.Findings = append(out.Findings, t.derivedNotes()...)
+	out.Model, out.Staged, out.Unmanaged = t.Model(), t.Staged(), t.Unmanaged()
+	out.Findings = append(out.Findings, t.unmanagedNotes(out.Unmanaged)...)
+	out.Findings = append(out.Findings, t.ownershipNotes(out.Model)...)
+	out.Findings = append(out.Findings, t.services.derivedNotes(t.originOf)...)
 	slices.SortStableFunc(out.Findings, store.Finding.Compare)
 	return out
 }
 
-// check says what is wrong with an object that is not taken in, beside why it is not.
+// check returns what is wrong with a rejected object, beside why it was rejected.
 func (t *Translator) check(r *store.Rejected) []store.Finding {
-	p, ps := t.parse(&r.Resource)
-	out := ps.without(r.Unread).findings(&r.Resource)
-	if tier := p.tierName(); tier != "" {
-		out = append(out, t.tierFindings(r.Key, r.Origin, tier)...)
+	p, ps := source.Parse(&r.Resource, t.opts.Offline)
+	out := ps.Without(r.Unread).Findings(&r.Resource)
+	if tier := p.TierName(); tier != "" {
+		out = append(out, t.tiers.findings(r.Key, r.Origin, tier)...)
 	}
 	return out
 }

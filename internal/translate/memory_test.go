@@ -47,7 +47,7 @@ func BenchmarkMemory(b *testing.B) {
 			for b.Loop() {
 				tr, e = translate.New(translate.Options{}), engine.New(modeltest.IsLocal)
 				for page := range modeltest.Pages(modeltest.Resources(c.size), 500) {
-					tr.Take(page, translate.Sink{Change: func(c policy.Change) { e.Apply(c) }})
+					tr.Apply(page, translate.Sink{Change: func(c policy.Change) { e.Apply(c) }})
 				}
 				e.Flush()
 			}

@@ -2,29 +2,28 @@ package translate
 
 import (
 	"maps"
-	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/tierwall/tierwall/internal/compact"
+	"github.com/tierwall/tierwall/internal/translate/source"
 	"github.com/tierwall/tierwall/policy"
 )
 
 // Each returns the whole model as changes from nothing, as Model has it but without
-// nodes and, for an analysis, stand-ins: tiers, policies, sets and endpoints, each
+// nodes and, for an analysis, placeholders: tiers, policies, sets and endpoints, each
 // kind in the order of keys but for endpoints, which come in none. No list of them
 // is made.
 func (t *Translator) Each(yield func(policy.Change)) {
 	t.eachObject(func(o *object) {
-		if out := t.modelObject(o.out); out != nil {
+		if out := t.modelObject(o.compiled); out != nil {
 			yield(policy.Change{Key: o.key, Object: out})
 		}
 	})
-	t.eachServiceSet(func(s *policy.Set) { yield(policy.Change{Key: s.Key, Object: s}) })
+	t.services.eachSet(func(s *policy.Set) { yield(policy.Change{Key: s.Key, Object: s}) })
 	t.rules.each(func(s *policy.Set) { yield(policy.Change{Key: s.Key, Object: s}) })
 	t.endpoints.each(func(id uint32, r *record) {
-		if r.governed() {
-			yield(policy.Change{Key: t.endpoints.key(r), Object: t.endpoint(id)})
+		if r.managed() {
+			yield(policy.Change{Key: t.endpoints.key(r), Object: t.endpoints.endpoint(id)})
 		}
 	})
 	t.step.forgetLabels()
@@ -34,7 +33,7 @@ func (t *Translator) Each(yield func(policy.Change)) {
 // itself, then the others; each kind in the order of keys.
 func (t *Translator) eachObject(visit func(o *object)) {
 	rank := func(o *object) int {
-		switch o.out.(type) {
+		switch o.compiled.(type) {
 		case *policy.Tier:
 			return 0
 		case compact.Packed:
@@ -70,31 +69,32 @@ func (t *Translator) Model() *policy.Model {
 			m.Endpoints = append(m.Endpoints, out)
 		}
 	})
-	m.Nodes = t.nodes()
+	m.Nodes = t.Nodes()
 	if t.opts.Offline {
 		m.Endpoints = append(m.Endpoints, t.representatives()...)
 	}
 	slices.SortFunc(m.Sets, func(a, b *policy.Set) int { return a.Key.Compare(b.Key) })
 	slices.SortFunc(m.Endpoints, func(a, b *policy.Endpoint) int { return a.Key.Compare(b.Key) })
 	if t.opts.Offline {
-		giveStandIns(m, t.Staged(), t.opts.StandInIPv6)
-		t.deriveServices(m)
+		givePlaceholders(m, t.Staged(), t.opts.PlaceholderIPv6)
+		t.services.derive(m)
 	}
 	return m
 }
 
-// nodes returns the nodes, offline also those that only pods tell of.
-func (t *Translator) nodes() []*policy.Node {
+// Nodes returns the nodes that there are, sorted by name; offline also those that only
+// pods tell of.
+func (t *Translator) Nodes() []*policy.Node {
 	nodes := nodeSet{}
 	t.eachObject(func(o *object) {
-		switch m := o.means.(type) {
+		switch m := o.parsed.(type) {
 		case *policy.Node:
 			nodes.add(m.Name, m.Addrs)
-		case *hostEndpoint:
+		case *source.HostEndpoint:
 			nodes.add(m.Node, m.Addrs)
-		case *endpoint:
+		case *source.Endpoint:
 			if t.opts.Offline {
-				nodes.add(m.node, m.hostAddrs)
+				nodes.add(m.Node, m.HostAddrs)
 			}
 		}
 	})
@@ -104,25 +104,34 @@ func (t *Translator) nodes() []*policy.Node {
 	return nodes.sorted()
 }
 
+// impliedNodes returns what returns the nodes that only other objects tell of; nil where
+// these do not count.
+func (t *Translator) impliedNodes() func() []*policy.Node {
+	if !t.opts.Offline {
+		return nil
+	}
+	return t.Nodes
+}
+
 // representatives returns the one endpoint of each workload that stands for its
 // pods. A workload whose pods are there needs none, and neither does one that
 // another workload manages: its pods are that one's.
 func (t *Translator) representatives() []*policy.Endpoint {
 	hasPods := map[policy.Key]bool{}
 	t.endpoints.each(func(_ uint32, r *record) {
-		if r.governed() && r.controller != 0 {
+		if r.managed() && r.controller != 0 {
 			hasPods[t.endpoints.ownerKey(r.controller)] = true
 			hasPods[t.endpoints.controllerKey(r.controller)] = true
 		}
 	})
 	var out []*policy.Endpoint
 	for _, o := range t.objects {
-		e, ok := o.means.(*endpoint)
-		if !ok || e.none != "" || hasPods[o.key] {
+		e, ok := o.parsed.(*source.Endpoint)
+		if !ok || e.Unmanaged != "" || hasPods[o.key] {
 			continue
 		}
 		ep := t.representative(o.key, e)
-		if _, managed := t.controllerOf(ep.Owner); managed || hasPods[ep.Owner] {
+		if _, managed := t.objects.controllerOf(ep.Owner); managed || hasPods[ep.Owner] {
 			continue
 		}
 		out = append(out, ep)
@@ -131,56 +140,31 @@ func (t *Translator) representatives() []*policy.Endpoint {
 }
 
 // representative makes the endpoint that stands for the pods of a workload.
-func (t *Translator) representative(key policy.Key, e *endpoint) *policy.Endpoint {
-	n := t.namespaces[key.Namespace]
+func (t *Translator) representative(key policy.Key, e *source.Endpoint) *policy.Endpoint {
+	n := t.namespaces.byName[key.Namespace]
 	if n == nil { // nothing else is in it
-		n = &namespace{name: key.Namespace, labels: namespaceLabels(key.Namespace, nil)}
+		n = &namespace{name: key.Namespace, labels: source.NamespaceLabels(key.Namespace, nil)}
 	}
 	ep := &policy.Endpoint{
-		Key: key, Node: e.node, Interface: e.iface, Addrs: e.addrs, Ports: e.ports, Profile: e.profile,
-		Labels: t.labelsOf(n, e.account, e.orchestrator, e.own),
+		Key: key, Node: e.Node, Interface: e.Interface, Addrs: e.Addrs, Ports: e.Ports, Profile: e.Profile,
+		Labels: t.namespaces.labelsOf(n, e.ServiceAccount, e.Orchestrator, e.Labels),
 	}
-	if e.controller != (policy.Key{}) {
-		ep.Owner = t.owner(e.controller, e.hash)
+	if e.Controller != (policy.Key{}) {
+		ep.Owner = t.objects.owner(e.Controller, e.TemplateHash)
 	}
 	return ep
 }
 
 // Staged returns the valid staged policies, sorted by key.
-func (t *Translator) Staged() []Staged {
-	var out []Staged
+func (t *Translator) Staged() []source.Staged {
+	var out []source.Staged
 	for _, o := range t.objects {
-		if s, ok := o.means.(*stagedPolicy); ok && (o.trouble == nil || len(o.trouble.unjoined) == 0) {
+		if s, ok := o.parsed.(*stagedPolicy); ok && (o.errors == nil || len(o.errors.unjoined) == 0) {
 			staged := *s.Staged
 			staged.Policy = t.policies.Unpack(s.packed)
 			out = append(out, staged)
 		}
 	}
-	slices.SortFunc(out, func(a, b Staged) int { return a.Key.Compare(b.Key) })
-	return out
-}
-
-// nodeSet collects the addresses of nodes by their names.
-type nodeSet map[string][]netip.Addr
-
-func (s nodeSet) add(name string, addrs []netip.Addr) {
-	if name == "" {
-		return
-	}
-	known := s[name]
-	for _, a := range addrs {
-		if !slices.Contains(known, a) {
-			known = append(known, a)
-		}
-	}
-	s[name] = known
-}
-
-func (s nodeSet) sorted() []*policy.Node {
-	out := make([]*policy.Node, 0, len(s))
-	for name, addrs := range s {
-		out = append(out, &policy.Node{Name: name, Addrs: addrs})
-	}
-	slices.SortFunc(out, func(a, b *policy.Node) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(out, func(a, b source.Staged) int { return a.Key.Compare(b.Key) })
 	return out
 }

@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"github.com/tierwall/tierwall/internal/translate/source"
+
 	networkingv1 "k8s.io/api/networking/v1"
 
 	v3 "github.com/tierwall/tierwall/api/v3"
@@ -12,7 +14,7 @@ import (
 // with Set a policy takes the place of the one that it stands for, or is added; with
 // Delete that one is gone. What is staged with Learn or Ignore changes nothing. The
 // staged policies are those that Load found valid in these resources.
-func Pending(resources []store.Resource, staged []Staged) []store.Resource {
+func Pending(resources []store.Resource, staged []source.Staged) []store.Resource {
 	actions := make(map[policy.Key]v3.StagedAction, len(staged)) // by the staged object
 	replaced := make(map[policy.Key]bool, len(staged))           // policies that are not what they are
 	for _, s := range staged {
@@ -35,11 +37,6 @@ func Pending(resources []store.Resource, staged []Staged) []store.Resource {
 	return out
 }
 
-// Acts reports whether the staged policy changes what is pending.
-func (s *Staged) Acts() bool {
-	return s.Action == v3.StagedActionSet || s.Action == v3.StagedActionDelete
-}
-
 // enforced returns the policy that a staged one stands for, with the place of the
 // staged one.
 func enforced(r *store.Resource) store.Resource {
@@ -60,7 +57,7 @@ func enforced(r *store.Resource) store.Resource {
 
 // LoadPending translates a state as it would be with its staged policies in force:
 // loaded is what Load makes of it. The endpoints and nodes are the same objects, so
-// that those without an address have the same stand-in in both.
+// that those without an address have the same placeholder in both.
 func LoadPending(resources []store.Resource, loaded *Loaded, opts Options) (*policy.Model, []store.Resource) {
 	pending := Pending(resources, loaded.Staged)
 	m := Load(pending, nil, opts).Model

@@ -97,7 +97,7 @@ func TestPending(t *testing.T) {
 
 		// What an agent's engine is told does not depend on what is staged.
 		told := func(manifests string) any {
-			return translate.New(translate.Options{}).Apply(store.Batch{Updated: read(t, manifests)}).Changes
+			return translate.New(translate.Options{}).ApplySorted(store.Batch{Updated: read(t, manifests)}).Changes
 		}
 		diff(rt, "changes", told(stagedWorld+real.String()), told(stagedWorld+real.String()+staged.String()))
 	})

@@ -11,9 +11,9 @@ import (
 // the domains that it names, for example. Such sets come with the policies whose
 // rules refer to them, and go with the last of these. Those of one key are equal.
 type ruleSets struct {
-	means map[*object][]*policy.Set // what the version in force of a policy refers to
-	out   map[*object][]*policy.Set // while the policy is in the model
-	inUse map[policy.Key]*ruleSet
+	parsed   map[*object][]*policy.Set // what the version in force of a policy refers to
+	compiled map[*object][]*policy.Set // while the policy is in the model
+	inUse    map[policy.Key]*ruleSet
 	// touched are those whose use has changed in this step, and whether they were in the model.
 	touched map[policy.Key]bool
 	renewed map[policy.Key]bool // those that are not what they were
@@ -26,26 +26,26 @@ type ruleSet struct {
 
 func newRuleSets() ruleSets {
 	return ruleSets{
-		means: map[*object][]*policy.Set{}, out: map[*object][]*policy.Set{},
+		parsed: map[*object][]*policy.Set{}, compiled: map[*object][]*policy.Set{},
 		inUse: map[policy.Key]*ruleSet{}, touched: map[policy.Key]bool{}, renewed: map[policy.Key]bool{},
 	}
 }
 
-// mean notes what a policy refers to.
-func (r *ruleSets) mean(o *object, sets []*policy.Set) {
+// setParsed notes what a policy refers to.
+func (r *ruleSets) setParsed(o *object, sets []*policy.Set) {
 	if len(sets) == 0 {
-		delete(r.means, o)
+		delete(r.parsed, o)
 		return
 	}
-	r.means[o] = sets
+	r.parsed[o] = sets
 }
 
-// settle counts the sets of a policy, which is in the model or is not.
-func (r *ruleSets) settle(o *object, in bool) {
-	was := r.out[o]
+// setInModel counts the sets of a policy, which is in the model or is not.
+func (r *ruleSets) setInModel(o *object, in bool) {
+	was := r.compiled[o]
 	var now []*policy.Set
 	if in {
-		now = r.means[o]
+		now = r.parsed[o]
 	}
 	for _, s := range now {
 		r.touch(s.Key)
@@ -56,16 +56,16 @@ func (r *ruleSets) settle(o *object, in bool) {
 	}
 	for _, s := range was {
 		r.touch(s.Key)
-		if held := r.inUse[s.Key]; held.refs == 1 {
+		if used := r.inUse[s.Key]; used.refs == 1 {
 			delete(r.inUse, s.Key)
 		} else {
-			held.refs--
+			used.refs--
 		}
 	}
 	if len(now) > 0 {
-		r.out[o] = now
+		r.compiled[o] = now
 	} else if len(was) > 0 {
-		delete(r.out, o)
+		delete(r.compiled, o)
 	}
 }
 
@@ -75,14 +75,14 @@ func (r *ruleSets) touch(key policy.Key) {
 	}
 }
 
-// flush returns out, at the end of a step, which sets came and went.
+// flush emits, at the end of a step, which sets came and went.
 func (r *ruleSets) flush(change func(policy.Change)) {
 	for _, key := range slices.SortedFunc(maps.Keys(r.touched), policy.Key.Compare) {
-		switch held := r.inUse[key]; {
-		case held == nil && r.touched[key]:
+		switch used := r.inUse[key]; {
+		case used == nil && r.touched[key]:
 			change(policy.Change{Key: key})
-		case held != nil && (!r.touched[key] || r.renewed[key]):
-			change(policy.Change{Key: key, Object: held.set})
+		case used != nil && (!r.touched[key] || r.renewed[key]):
+			change(policy.Change{Key: key, Object: used.set})
 		}
 	}
 	clear(r.touched)

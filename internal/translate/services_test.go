@@ -172,7 +172,7 @@ func TestEndpointsChangeSetsOnly(t *testing.T) {
 		return read(t, `{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: db-a, namespace: data, labels: {kubernetes.io/service-name: db}}, addressType: IPv4, ports: [{port: 5432}], endpoints: [`+addrs+`]}`)[0]
 	}
 	tr := translate.New(translate.Options{})
-	tr.Apply(store.Batch{Updated: read(t, servicePolicies+strings.Replace(dbService, ", {port: 53, protocol: UDP}", "", 1))})
+	tr.ApplySorted(store.Batch{Updated: read(t, servicePolicies+strings.Replace(dbService, ", {port: 53, protocol: UDP}", "", 1))})
 	want := [][]policy.Key{
 		{{Kind: "Service", Namespace: "data", Name: "db"}, {Kind: "Service", Namespace: "data", Name: "db TCP:5432"}},
 	}
@@ -202,14 +202,14 @@ func TestEndpointsChangeSetsOnly(t *testing.T) {
 // does not exist, and says so until it does.
 func TestMissingServiceIsNoted(t *testing.T) {
 	tr := translate.New(translate.Options{})
-	tr.Apply(store.Batch{Updated: read(t, servicePolicies)})
+	tr.ApplySorted(store.Batch{Updated: read(t, servicePolicies)})
 	key := policy.Key{Kind: policy.KindNetworkPolicy, Namespace: "web", Name: "out"}
 	s := tr.Status(key)
 	if s.State != translate.InForce || len(s.Findings) != 1 || !s.Findings[0].Note ||
 		s.Findings[0].Message != `refers to service data/db, which does not exist, so that what refers to it matches nothing` {
 		t.Errorf("got %+v", s)
 	}
-	tr.Apply(store.Batch{Updated: read(t, dbService)})
+	tr.ApplySorted(store.Batch{Updated: read(t, dbService)})
 	if s := tr.Status(key); s.State != translate.InForce || len(s.Findings) != 0 {
 		t.Errorf("with the service: %+v", s)
 	}

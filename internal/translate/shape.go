@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"strings"
 
+	"github.com/tierwall/tierwall/internal/translate/source"
+
 	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/tierwall/tierwall/policy"
@@ -104,14 +106,14 @@ func uvarint(s string) (v uint64, n int) {
 	}
 }
 
-// holdShape returns the number of the shape of an endpoint.
-func (t *endpointTable) holdShape(e *endpoint, of policy.Key) uint32 {
-	h := shapeHead{account: t.words.Retain(e.account), orchestrator: t.words.Retain(e.orchestrator), ports: t.holdPorts(e.ports)}
-	if h.ofNamespace = e.profile == namespaceProfile(of.Namespace); !h.ofNamespace {
-		h.profile = t.words.Retain(e.profile)
+// retainShape returns the number of the shape of an endpoint.
+func (t *endpointTable) retainShape(e *source.Endpoint, of policy.Key) uint32 {
+	h := shapeHead{account: t.words.Retain(e.ServiceAccount), orchestrator: t.words.Retain(e.Orchestrator), ports: t.retainPorts(e.Ports)}
+	if h.ofNamespace = e.Profile == source.NamespaceProfile(of.Namespace); !h.ofNamespace {
+		h.profile = t.words.Retain(e.Profile)
 	}
 	b := h.append(t.buffer[:0])
-	for _, l := range e.own {
+	for _, l := range e.Labels {
 		b = binary.AppendUvarint(b, uint64(t.words.Retain(l.Key)))
 		b = appendValue(b, l, of.Name)
 	}
@@ -143,8 +145,8 @@ func (t *endpointTable) releaseWords(shape string) {
 	eachLabel(shape, func(key uint32, _ uint64, _ string) { t.words.Release(key) })
 }
 
-// holdPorts returns the number of a list of ports; 0 for none.
-func (t *endpointTable) holdPorts(ports []policy.NamedPort) uint32 {
+// retainPorts returns the number of a list of ports; 0 for none.
+func (t *endpointTable) retainPorts(ports []policy.NamedPort) uint32 {
 	b := t.buffer[:0]
 	for _, p := range ports {
 		b = append(b, byte(p.Protocol), byte(p.Port>>8), byte(p.Port))
@@ -165,7 +167,7 @@ func (t *endpointTable) releasePorts(id uint32) {
 	}
 }
 
-// portsOf reads what holdPorts wrote.
+// portsOf reads what retainPorts wrote.
 func portsOf(text string) (ports []policy.NamedPort) {
 	for text != "" {
 		size, n := uvarint(text[3:])

@@ -1,7 +1,6 @@
 package translate
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/tierwall/tierwall/internal/store"
@@ -14,7 +13,7 @@ type KindState struct {
 	State State
 }
 
-// stateOf judges the state of an object; it is 0 for one that is gone. acts says
+// stateOf returns the state of an object; 0 for one that is gone. acts says
 // that its version in force, if it is valid, is in the model or acts through others.
 // What fails closed leaves the present version in force.
 func stateOf(present, valid, acts bool, findings []store.Finding) State {
@@ -40,26 +39,19 @@ func isWrong(findings []store.Finding) bool {
 // IsWrong reports whether something is wrong with the object, be it in force or not.
 func (s *Status) IsWrong() bool { return isWrong(s.Findings) }
 
-// status returns the object's status.
-func (o *object) status() Status {
-	s := Status{Key: o.key}
-	if tr := o.trouble; tr != nil {
-		s.Findings = slices.Concat(tr.rejected, tr.invalid, tr.unjoined)
-	}
-	acts := o.out != nil
-	switch m := o.means.(type) {
-	case elsewhere, *policy.Node, *serviceObject, *endpointSlice:
-		acts = true
-	case *endpoint:
-		acts = m.template
-	}
-	s.State = stateOf(o.present, o.valid, acts, s.Findings)
-	return s
+// statusTable counts the objects by state, and knows those with something wrong.
+type statusTable struct {
+	step    *step
+	invalid map[policy.Key]struct{} // not in force as the source has them
+	counts  map[KindState]int
 }
 
-// report returns out a status if it is not what it was, and counts it.
-func (t *Translator) report(before Status) {
-	now := t.Status(before.Key)
+func newStatusTable(s *step) *statusTable {
+	return &statusTable{step: s, invalid: map[policy.Key]struct{}{}, counts: map[KindState]int{}}
+}
+
+// report emits a status if it is not what it was, and counts it.
+func (t *statusTable) report(before, now Status) {
 	if now.State == before.State && slices.Equal(now.Findings, before.Findings) {
 		return
 	}
@@ -77,7 +69,7 @@ func (t *Translator) report(before Status) {
 	}
 }
 
-func (t *Translator) count(k KindState, d int) {
+func (t *statusTable) count(k KindState, d int) {
 	if k.State == 0 {
 		return
 	}
@@ -86,61 +78,11 @@ func (t *Translator) count(k KindState, d int) {
 	}
 }
 
-// Status returns the status of one object; State 0 for one that the source does not have.
-func (t *Translator) Status(key policy.Key) Status {
-	if isRecorded(key.Kind) {
-		s, _ := t.recordStatus(key)
-		return s
-	}
-	if o := t.objects[key]; o != nil {
-		return o.status()
-	}
-	return Status{Key: key}
-}
-
-// Statuses returns the status of every object of the source, sorted by key: a long
-// list, of which an agent needs Counts and Invalid only.
-func (t *Translator) Statuses() []Status {
-	var out []Status
-	add := func(s Status) {
-		if s.State != 0 {
-			out = append(out, s)
-		}
-	}
-	for _, o := range t.objects {
-		add(o.status())
-	}
-	t.endpoints.each(func(_ uint32, r *record) { add(t.Status(t.endpoints.key(r))) })
-	for key := range t.troubles {
-		if t.record(key) == 0 {
-			add(t.Status(key))
-		}
-	}
-	sortStatuses(out)
-	return out
-}
-
-// Invalid returns the statuses of the objects that are not in force as their
-// source has them (LastValid, NotInForce), or of which a part fails closed (InForce,
-// with findings), sorted by key.
-func (t *Translator) Invalid() []Status {
-	out := make([]Status, 0, len(t.invalid))
-	for key := range t.invalid {
-		out = append(out, t.Status(key))
-	}
-	sortStatuses(out)
-	return out
-}
-
-// Counts returns the numbers of the source's objects by kind and state, in a map
-// of the caller's. It costs no walk over the objects.
-func (t *Translator) Counts() map[KindState]int { return maps.Clone(t.counts) }
-
 func sortStatuses(list []Status) {
 	slices.SortFunc(list, func(a, b Status) int { return a.Key.Compare(b.Key) })
 }
 
-// byKey sorts findings of the store to the objects that they are about, without
+// findingsByKey sorts findings of the store by the objects that they are about, without
 // notes and what is about files.
 func findingsByKey(findings []store.Finding) map[policy.Key][]store.Finding {
 	var out map[policy.Key][]store.Finding

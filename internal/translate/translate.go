@@ -1,26 +1,40 @@
 // Package translate turns resources of the source APIs into the model
-// (package policy). There is one file per source API, and it is the only
-// package that knows them.
-//
-// Everything that a selector of any API may ask of an endpoint is put into one
-// label set (see labels.go), so that the model needs one selector and nothing else.
+// (package policy). Package source, below it, parses each object on its own; what
+// objects mean together is joined here, and follows every change of them.
 package translate
 
 import (
 	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/internal/translate/source"
 	"github.com/tierwall/tierwall/policy"
 )
+
+// Staged is a staged policy: valid, but never enforced.
+type Staged = source.Staged
+
+// Reason says why policy has no say on a pod or workload.
+type Reason = source.Reason
+
+// The reasons.
+const (
+	HostNetwork = source.HostNetwork
+	Ended       = source.Ended
+	ScaledDown  = source.ScaledDown
+)
+
+// IsNamespaceName reports whether a namespace can have this name.
+func IsNamespaceName(name string) bool { return source.IsNamespaceName(name) }
 
 // Options says how to translate.
 type Options struct {
 	// Offline translates one state for an analysis, not for enforcement: an
 	// invalid object is left out, instead of staying in force in its last valid
-	// version; endpoints without addresses get stand-ins; nodes are also taken
+	// version; endpoints without addresses get placeholders; nodes are also taken
 	// from pods; peers of Kubernetes policies say in words whom they mean. All of
-	// this is seen in what Model gives; Apply never gives changes for stand-ins.
+	// this is seen in what Model returns; Apply never emits changes for placeholders.
 	Offline bool
-	// StandInIPv6 also gives IPv6 stand-ins to endpoints without addresses.
-	StandInIPv6 bool
+	// PlaceholderIPv6 also gives IPv6 placeholders to endpoints without addresses.
+	PlaceholderIPv6 bool
 }
 
 // State says how far an object is in force.

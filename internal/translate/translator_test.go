@@ -148,8 +148,8 @@ func TestIncremental(t *testing.T) {
 				now[key] = rapid.SampledFrom(objects[key]).Draw(rt, "version")
 				b.Updated = append(b.Updated, now[key])
 			}
-			agent.Take(b, translate.Sink{Change: func(c policy.Change) { enforced.apply(t, []policy.Change{c}) }})
-			result := tr.Apply(b)
+			agent.Apply(b, translate.Sink{Change: func(c policy.Change) { enforced.apply(t, []policy.Change{c}) }})
+			result := tr.ApplySorted(b)
 			built.apply(t, result.Changes)
 			for _, s := range result.Statuses {
 				statuses[s.Key] = s
@@ -167,7 +167,7 @@ func TestIncremental(t *testing.T) {
 		}
 		scratch := translate.New(translate.Options{Offline: true})
 		once := mirror{}
-		once.apply(t, scratch.Apply(store.Batch{Updated: all}).Changes)
+		once.apply(t, scratch.ApplySorted(store.Batch{Updated: all}).Changes)
 		inParts(rt, all, once)
 		diff(rt, "changes added up", once, built)
 		diff(rt, "the agent's changes added up", ofModel(agent.Model()), enforced)
@@ -188,8 +188,8 @@ func TestIncremental(t *testing.T) {
 
 		var gone store.Batch
 		gone.Deleted = append(gone.Deleted, keys...)
-		enforced.apply(t, agent.Apply(gone).Changes)
-		tr.Apply(gone)
+		enforced.apply(t, agent.ApplySorted(gone).Changes)
+		tr.ApplySorted(gone)
 		diff(rt, "what is left when all is gone", ofModel(translate.New(translate.Options{}).Model()), withoutFixed(enforced))
 		for _, t := range []*translate.Translator{agent, tr} {
 			for what, n := range t.Sizes() {
@@ -223,10 +223,10 @@ func inParts(rt *rapid.T, all []store.Resource, want mirror) {
 	}
 	for len(all) > 0 {
 		n := rapid.IntRange(1, len(all)).Draw(rt, "part")
-		tr.Take(store.Batch{Updated: all[:n], More: len(all) > n}, sink)
+		tr.Apply(store.Batch{Updated: all[:n], More: len(all) > n}, sink)
 		all = all[n:]
 	}
-	tr.Take(store.Batch{}, sink)
+	tr.Apply(store.Batch{}, sink)
 	diff(rt, "a state in parts", want, now)
 }
 
@@ -279,7 +279,7 @@ func TestAgentKeepsLastValidVersion(t *testing.T) {
 		t.Errorf("an invalid version gives %+v, want no changes and one status", r)
 	}
 	check("invalid", translate.LastValid, "a == 'b'", 1)
-	tr.Apply(store.Batch{Findings: []store.Finding{{Key: key, Message: "does not parse"}}})
+	tr.ApplySorted(store.Batch{Findings: []store.Finding{{Key: key, Message: "does not parse"}}})
 	check("rejected by the store as well", translate.LastValid, "a == 'b'", 2)
 	tr.Update(policyOf("c == 'd'"))
 	check("valid again", translate.InForce, "c == 'd'", 0)
@@ -300,16 +300,16 @@ func TestRejectedByStore(t *testing.T) {
 		{Key: policy.Key{Kind: "Pod", Name: "p"}, Message: "by the way", Note: true},
 	}}
 	want := []translate.Status{{Key: key, State: translate.NotInForce, Findings: bad.Findings[:1]}}
-	diff(t, "status", want, tr.Apply(bad).Statuses)
-	diff(t, "status said again", []translate.Status(nil), tr.Apply(bad).Statuses)
-	diff(t, "object gone", []translate.Status{{Key: key}}, tr.Apply(store.Batch{}).Statuses)
+	diff(t, "status", want, tr.ApplySorted(bad).Statuses)
+	diff(t, "status said again", []translate.Status(nil), tr.ApplySorted(bad).Statuses)
+	diff(t, "object gone", []translate.Status{{Key: key}}, tr.ApplySorted(store.Batch{}).Statuses)
 	diff(t, "statuses", []translate.Status(nil), tr.Statuses())
 }
 
 // TestDependents checks that a change reaches exactly what depends on it.
 func TestDependents(t *testing.T) {
 	tr := translate.New(translate.Options{})
-	first := tr.Apply(store.Batch{Updated: read(t, `
+	first := tr.ApplySorted(store.Batch{Updated: read(t, `
 apiVersion: v1
 kind: List
 items:

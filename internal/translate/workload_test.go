@@ -164,8 +164,8 @@ func TestWorkloads(t *testing.T) {
 	}, m.Endpoints[0])
 }
 
-// TestUngoverned checks what is said of pods and workloads that are no endpoints.
-func TestUngoverned(t *testing.T) {
+// TestUnmanaged checks what is said of pods and workloads that are no endpoints.
+func TestUnmanaged(t *testing.T) {
 	const template = `template: {spec: {hostNetwork: true, containers: []}}`
 	loaded := translate.Load(read(t, `
 apiVersion: v1
@@ -184,12 +184,12 @@ items:
   spec: {replicas: 0, selector: {}, template: {spec: {containers: []}}}
 `), nil, translate.Options{Offline: true})
 	key := func(kind, name string) policy.Key { return policy.Key{Kind: kind, Namespace: "web", Name: name} }
-	diff(t, "ungoverned", []translate.Ungoverned{
+	diff(t, "unmanaged", []translate.Unmanaged{
 		{Key: key("DaemonSet", "i"), Reason: translate.HostNetwork},
 		{Key: key("Pod", "done"), Reason: translate.Ended},
 		{Key: key("Pod", "h1"), Owner: key("DaemonSet", "h"), Reason: translate.HostNetwork},
 		{Key: key("ReplicaSet", "old"), Owner: key("Deployment", "d"), Reason: translate.ScaledDown},
-	}, loaded.Ungoverned)
+	}, loaded.Unmanaged)
 	var notes []string
 	for _, f := range loaded.Findings {
 		if !f.Note {
@@ -232,7 +232,7 @@ items:
 	}, m.Endpoints)
 }
 
-func TestStandIns(t *testing.T) {
+func TestPlaceholders(t *testing.T) {
 	const two = `
 apiVersion: v1
 kind: PodList
@@ -253,7 +253,7 @@ items:
 		want [2][]string
 	}{
 		{"no address at all", "", translate.Options{}, [2][]string{{"240.0.0.1"}, {"240.0.0.2"}}},
-		{"both families asked for", "", translate.Options{StandInIPv6: true}, [2][]string{{"240.0.0.1", "e000::1"}, {"240.0.0.2", "e000::2"}}},
+		{"both families asked for", "", translate.Options{PlaceholderIPv6: true}, [2][]string{{"240.0.0.1", "e000::1"}, {"240.0.0.2", "e000::2"}}},
 		{"all is IPv6", pod("fd00::1"), translate.Options{}, [2][]string{{"e000::1"}, {"e000::2"}}},
 		{"a whole family is no net", set(`[0.0.0.0/0]`), translate.Options{}, [2][]string{{"240.0.0.1"}, {"240.0.0.2"}}},
 		{"a net in the block", set(`[240.1.2.3/32, 241.0.0.0/8]`), translate.Options{}, [2][]string{{"242.0.0.1"}, {"242.0.0.2"}}},

@@ -63,7 +63,7 @@ func Restore(t *translate.Translator, now store.Batch, path string) error {
 			again.Updated = append(again.Updated, r)
 		}
 	}
-	t.Take(back, translate.Sink{})
-	t.Take(again, translate.Sink{})
+	t.Apply(back, translate.Sink{})
+	t.Apply(again, translate.Sink{})
 	return nil
 }

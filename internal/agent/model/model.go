@@ -52,7 +52,7 @@ func NewEngine(node string) *engine.Engine {
 func (m *Model) Take(b store.Batch, changed func(Change), status func(translate.Status)) (before []store.Finding) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.translator.Take(b, translate.Sink{
+	m.translator.Apply(b, translate.Sink{
 		Change: func(c policy.Change) {
 			local := m.summary.apply(c)
 			m.engine.Apply(m.place(c))

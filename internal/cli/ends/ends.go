@@ -31,7 +31,7 @@ type End struct {
 type Resolver struct {
 	Model *policy.Model
 	// Unmanaged are the pods and workloads that are no endpoints.
-	Unmanaged []translate.Ungoverned
+	Unmanaged []translate.Unmanaged
 	Source    input.Source
 	namespace string       // of names without one; empty if they need one
 	Names     *ResolveFlag // what is known of names of DNS; nil: nothing

@@ -61,7 +61,7 @@ func (r Resolver) NotFoundError(namespace, kind, name string) error {
 }
 
 // NoEndpoints says that there is nothing that policy governs.
-func NoEndpoints(from input.Source, ungoverned []translate.Ungoverned) string {
+func NoEndpoints(from input.Source, ungoverned []translate.Unmanaged) string {
 	switch len(ungoverned) {
 	case 0:
 		return string(from) + " no pods or workloads"

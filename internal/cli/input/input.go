@@ -67,12 +67,12 @@ type Input struct {
 	Source     Source
 	Namespace  string // the namespace to look at; empty for all
 	staged     []translate.Staged
-	Unmanaged  []translate.Ungoverned // pods and workloads that are no endpoints
-	Resources  []store.Resource       // all that could be read, in order
-	Rejected   []store.Rejected       // objects beside those
-	Translated []store.Resource       // with what Cilium's policies among the resources were converted to
-	Findings   []store.Finding        // errors and notes, sorted by place
-	Narrowed   []string               // kinds that were read in the namespace to look at only, since the user may read no more
+	Unmanaged  []translate.Unmanaged // pods and workloads that are no endpoints
+	Resources  []store.Resource      // all that could be read, in order
+	Rejected   []store.Rejected      // objects beside those
+	Translated []store.Resource      // with what Cilium's policies among the resources were converted to
+	Findings   []store.Finding       // errors and notes, sorted by place
+	Narrowed   []string              // kinds that were read in the namespace to look at only, since the user may read no more
 }
 
 // Source says where manifests were read, for sentences about it.
@@ -146,7 +146,7 @@ func (f *Flags) Read(cmd *cobra.Command) (*Input, error) {
 	converted := f.Cilium.convert(listing.Resources)
 	in.Translated = converted.all
 	loaded := translate.Load(in.Translated, listing.Rejected, f.translation())
-	in.Model, in.staged, in.Unmanaged = loaded.Model, loaded.Staged, loaded.Ungoverned
+	in.Model, in.staged, in.Unmanaged = loaded.Model, loaded.Staged, loaded.Unmanaged
 	if f.Learn != nil {
 		f.Learn(in.Model)
 	}
@@ -158,7 +158,7 @@ func (f *Flags) Read(cmd *cobra.Command) (*Input, error) {
 
 // translation says how manifests are translated.
 func (f *Flags) translation() translate.Options {
-	return translate.Options{Offline: true, StandInIPv6: f.PlaceholderIPv6}
+	return translate.Options{Offline: true, PlaceholderIPv6: f.PlaceholderIPv6}
 }
 
 // Load returns the model that the manifests describe. An invalid object is an

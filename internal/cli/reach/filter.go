@@ -78,7 +78,7 @@ func newEndFilter(r ends.Resolver, text string) (endFilter, error) {
 	if len(f.names) > 0 {
 		return f, nil
 	}
-	inNamespace := func(u translate.Ungoverned) bool { return u.Key.Namespace == namespace }
+	inNamespace := func(u translate.Unmanaged) bool { return u.Key.Namespace == namespace }
 	if name == "" && slices.ContainsFunc(r.Unmanaged, inNamespace) {
 		return f, fmt.Errorf("policy has no say on any pod or workload in namespace %s: they use their node's network or have ended", namespace)
 	}

@@ -46,6 +46,6 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 		// As an agent, which has seen something valid before.
-		translate.New(translate.Options{}).Apply(store.Batch{Updated: read.Resources, Findings: read.Findings})
+		translate.New(translate.Options{}).ApplySorted(store.Batch{Updated: read.Resources, Findings: read.Findings})
 	})
 }

@@ -14,7 +14,7 @@ import (
 
 // Resolver resolves ends in testModel. The files also hold a pod that is no endpoint.
 func Resolver() ends.Resolver {
-	return ends.Resolver{Source: input.FromFiles, Model: Model(), Unmanaged: []translate.Ungoverned{{
+	return ends.Resolver{Source: input.FromFiles, Model: Model(), Unmanaged: []translate.Unmanaged{{
 		Key:   policy.Key{Kind: policy.KindPod, Namespace: "web", Name: "on-host"},
 		Owner: policy.Key{Kind: "DaemonSet", Namespace: "web", Name: "hosts"}, Reason: translate.HostNetwork,
 	}}}

@@ -1,0 +1,114 @@
+package translate
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/internal/suggest"
+	"github.com/tierwall/tierwall/policy"
+)
+
+// objectsBy are objects by a name that they refer to.
+type objectsBy map[string]map[*object]struct{}
+
+func (by objectsBy) add(name string, o *object) {
+	if name == "" {
+		return
+	}
+	set := by[name]
+	if set == nil {
+		set = map[*object]struct{}{}
+		by[name] = set
+	}
+	set[o] = struct{}{}
+}
+
+func (by objectsBy) remove(name string, o *object) {
+	if name == "" {
+		return
+	}
+	delete(by[name], o)
+	if len(by[name]) == 0 {
+		delete(by, name)
+	}
+}
+
+// tierIndex holds the tiers, and which policies name them.
+type tierIndex struct {
+	step     *step
+	byName   map[string]*object
+	policies objectsBy // by the tier that they name
+}
+
+func newTierIndex(s *step) tierIndex {
+	return tierIndex{step: s, byName: map[string]*object{}, policies: objectsBy{}}
+}
+
+// assign notes which tier a policy names now.
+func (t *tierIndex) assign(o *object, tier string) {
+	if o.tierRef != tier {
+		t.policies.remove(o.tierRef, o)
+		t.policies.add(tier, o)
+		o.tierRef = tier
+	}
+}
+
+// inForce reports whether a tier is in the model.
+func (t *tierIndex) inForce(name string) bool {
+	o := t.byName[name]
+	return o != nil && o.compiled != nil
+}
+
+// touchPolicies marks what has to be joined again when a tier comes or goes: its
+// policies, and those without a tier, whose findings name the tiers there are.
+func (t *tierIndex) touchPolicies(tier string) {
+	for name, policies := range t.policies {
+		if name != tier && t.inForce(name) {
+			continue
+		}
+		for p := range policies {
+			t.step.dirty[p] = struct{}{}
+		}
+	}
+}
+
+// touchPoliciesOf marks the policies whose findings speak of a tier: they
+// tell an invalid one from none. That a tier came or went is seen in join.
+func (t *tierIndex) touchPoliciesOf(o *object) {
+	if o.key.Kind == policy.KindTier {
+		t.touchPolicies(o.key.Name)
+	}
+}
+
+// findings returns what is wrong with the tier that a policy names.
+func (t *tierIndex) findings(key policy.Key, origin store.Origin, name string) []store.Finding {
+	if t.inForce(name) {
+		return nil
+	}
+	r := store.Resource{Key: key, Origin: origin}
+	if tier := t.byName[name]; tier != nil && tier.present {
+		return []store.Finding{r.At("spec.tier", "tier %q is invalid, so the policy is not enforced: fix the tier", name)}
+	}
+	names := t.names()
+	return []store.Finding{r.At("spec.tier", "tier %q does not exist, so the policy is not enforced: create the tier, or name one that exists (%s)%s",
+		name, strings.Join(names, ", "), suggest.DidYouMean(name, names))}
+}
+
+// names returns the tiers in the model.
+func (t *tierIndex) names() []string {
+	var names []string
+	for name := range t.byName {
+		if t.inForce(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// fixedTier returns a tier that there is without an object.
+func fixedTier(name string) *policy.Tier {
+	tiers := policy.FixedTiers()
+	return tiers[slices.IndexFunc(tiers, func(t *policy.Tier) bool { return t.Name == name })]
+}
