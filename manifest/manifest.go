@@ -51,7 +51,7 @@ func Parse(name string, text []byte, opts Options) (*Manifests, error) {
 
 // translate returns what was read, or the error that it is invalid.
 func translate(read files.Loaded, opts Options) (*Manifests, error) {
-	state := offline.Load(read.Listing(), offline.Options{
+	state := offline.Load(read.Listing(), &offline.Options{
 		PlaceholderIPv6: opts.IPv6,
 		Cilium:          cilium.Options{Nodes: opts.NodeCIDRs, APIServer: opts.APIServerCIDRs},
 	})

@@ -37,7 +37,7 @@ type State struct {
 // Load converts and translates a listing. Invalid objects are left out of the model.
 // What of Cilium's policies cannot be expressed is an error among the findings: the
 // answer would be another one without.
-func Load(listing store.Listing, opts Options) State {
+func Load(listing store.Listing, opts *Options) State {
 	state := State{Resources: listing.Resources}
 	findings := listing.Findings
 	if slices.ContainsFunc(listing.Resources, isCilium) {

@@ -91,7 +91,7 @@ func TestPending(t *testing.T) {
 		}
 		pending, _ := translate.LoadPending(resources, &loaded, opts)
 		wanted := translate.Load(read(t, stagedWorld+meant.String()), nil, opts).Model
-		wanted.Endpoints = loaded.Model.Endpoints // but for stand-ins they are the same
+		wanted.Endpoints = loaded.Model.Endpoints // but for placeholders they are the same
 		diff(rt, "pending", wanted, pending)
 		diff(rt, "enforced", translate.Load(read(t, stagedWorld+real.String()), nil, opts).Model, loaded.Model)
 

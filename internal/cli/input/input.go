@@ -4,7 +4,6 @@ package input
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,6 +11,7 @@ import (
 	"github.com/tierwall/tierwall/internal/cli/command"
 	"github.com/tierwall/tierwall/internal/cli/flags"
 	"github.com/tierwall/tierwall/internal/cli/version"
+	"github.com/tierwall/tierwall/internal/offline"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/store/open"
 	"github.com/tierwall/tierwall/internal/translate"
@@ -28,7 +28,7 @@ type Flags struct {
 	Cilium        CiliumFlags
 	// What follows is no flag, but set by commands.
 
-	// PlaceholderIPv6 gives endpoints without addresses an IPv6 stand-in too.
+	// PlaceholderIPv6 gives endpoints without addresses an IPv6 placeholder too.
 	PlaceholderIPv6 bool
 	// OneNamespace says that the command looks at each object by itself, so that one
 	// namespace of a cluster will do. A connection has peers in all of them.
@@ -143,22 +143,19 @@ func (f *Flags) Read(cmd *cobra.Command) (*Input, error) {
 	if err != nil {
 		return nil, err
 	}
-	converted := f.Cilium.convert(listing.Resources)
-	in.Translated = converted.all
-	loaded := translate.Load(in.Translated, listing.Rejected, f.translation())
-	in.Model, in.staged, in.Unmanaged = loaded.Model, loaded.Staged, loaded.Unmanaged
+	state := offline.Load(listing, f.offline())
+	in.Model, in.staged, in.Unmanaged = state.Model, state.Staged, state.Unmanaged
 	if f.Learn != nil {
 		f.Learn(in.Model)
 	}
-	in.Resources, in.Rejected = listing.Resources, listing.Rejected
-	in.Findings = slices.Concat(listing.Findings, converted.findings, loaded.Findings)
-	slices.SortStableFunc(in.Findings, store.Finding.Compare)
+	in.Resources, in.Rejected, in.Translated = listing.Resources, listing.Rejected, state.Resources
+	in.Findings = state.Findings
 	return in, nil
 }
 
-// translation says how manifests are translated.
-func (f *Flags) translation() translate.Options {
-	return translate.Options{Offline: true, PlaceholderIPv6: f.PlaceholderIPv6}
+// offline says how manifests are converted and translated.
+func (f *Flags) offline() *offline.Options {
+	return &offline.Options{PlaceholderIPv6: f.PlaceholderIPv6, Cilium: f.Cilium.Options()}
 }
 
 // Load returns the model that the manifests describe. An invalid object is an

@@ -5,7 +5,7 @@ import "github.com/tierwall/tierwall/internal/translate"
 // Pending returns the input as it would be if its staged policies were in force.
 func (f *Flags) Pending(in *Input) *Input {
 	loaded := &translate.Loaded{Model: in.Model, Staged: in.staged}
-	m, resources := translate.LoadPending(in.Translated, loaded, f.translation())
+	m, resources := translate.LoadPending(in.Translated, loaded, f.offline().Translation())
 	if f.Learn != nil {
 		f.Learn(m)
 	}
