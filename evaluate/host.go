@@ -33,15 +33,12 @@ func (c *connection) failsafe(h policy.Hook) (policy.Decision, bool) {
 	open := func(name string) (policy.Decision, bool) {
 		return policy.Decision{Verdict: policy.Allow, By: &policy.Decider{Kind: policy.KindFailsafe, Name: name}}, true
 	}
-	if h == policy.HookForwardIn || h == policy.HookForwardOut {
-		return policy.Decision{}, false // it is not the host that would be locked out
-	}
 	if hosts, ok := c.index.(HostIndex); ok {
 		if f, ok := hosts.HostSettings().Failsafe(h, c.Flow); ok {
 			return open(f.String())
 		}
 	}
-	if c.IsNeighbourDiscovery() {
+	if c.IsNeighbourDiscovery() && !h.Forward() {
 		return open("neighbour discovery")
 	}
 	return policy.Decision{}, false

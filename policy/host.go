@@ -49,6 +49,10 @@ func (h Hook) Direction() Direction {
 // Raw reports whether the hook is before connection tracking.
 func (h Hook) Raw() bool { return h == HookRawIn || h == HookRawOut }
 
+// Forward reports whether the hook is for what is routed through the host. Nothing is
+// always open there: it is not the host that would be locked out.
+func (h Hook) Forward() bool { return h == HookForwardIn || h == HookForwardOut }
+
 // BeforeFilter reports whether other hooks of the host follow for the same packet:
 // there the end of a tier is Pass, whatever the tier says, and what no rule
 // decides goes on.
@@ -78,7 +82,7 @@ func (o HostOptions) ActsAt(h Hook) bool {
 		return h == HookPreDNAT
 	case o.DoNotTrack:
 		return h.Raw()
-	case h == HookForwardIn || h == HookForwardOut:
+	case h.Forward():
 		return o.ApplyOnForward
 	}
 	return h == HookInput || h == HookOutput
@@ -133,6 +137,9 @@ func (s *HostSettings) Failsafes(dir Direction) []Failsafe {
 // Failsafe returns the failsafe that keeps a connection open at a hook. Before
 // connection tracking the replies to one count as well.
 func (s *HostSettings) Failsafe(h Hook, f Flow) (Failsafe, bool) {
+	if h.Forward() {
+		return Failsafe{}, false
+	}
 	list := s.Failsafes(h.Direction())
 	if i := slices.Index(list, Failsafe{f.Protocol, f.DstPort}); i >= 0 {
 		return list[i], true

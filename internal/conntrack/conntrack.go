@@ -98,7 +98,7 @@ func (t *Table) Entries(ctx context.Context) ([]Entry, error) {
 
 // Cut ends every connection that is forwarded through this host and that the
 // decider denies, and leaves all others alone. Connections of the host's own
-// processes are not forwarded: they are cut only if the decider is a HostDecider
+// processes are not forwarded: they are cut only if the decider is a ConnectionDecider
 // and denies them. A connection that belongs to another (of FTP, for example)
 // ends with that one.
 func (t *Table) Cut(ctx context.Context, decider dataplane.FlowDecider) ([]Entry, error) {
@@ -110,7 +110,7 @@ func (t *Table) Cut(ctx context.Context, decider dataplane.FlowDecider) ([]Entry
 	if err != nil {
 		return nil, err
 	}
-	hosts, _ := decider.(HostDecider)
+	hosts, _ := decider.(ConnectionDecider)
 	via := &ways{routes: t.routes, known: map[netip.Addr]string{}}
 	var cut []Entry
 	denied := map[string]bool{}
@@ -118,13 +118,13 @@ func (t *Table) Cut(ctx context.Context, decider dataplane.FlowDecider) ([]Entry
 		if e.master != "" {
 			continue
 		}
-		at := Place{OwnSrc: local.Contains(e.Flow.Src), OwnDst: local.Contains(e.Flow.Dst), Before: e.before, Via: via.to}
-		if at.OwnSrc && at.OwnDst {
+		seen := HostView{OwnSrc: local.Contains(e.Flow.Src), OwnDst: local.Contains(e.Flow.Dst), PreNATDst: e.before, Via: via.to}
+		if seen.OwnSrc && seen.OwnDst {
 			continue
 		}
-		own := at.OwnSrc || at.OwnDst
+		own := seen.OwnSrc || seen.OwnDst
 		if egress, ingress := decider.Decide(e.Flow); own || egress.Allow && ingress.Allow {
-			if hosts == nil || !hosts.DeniesHost(e.Flow, at) {
+			if hosts == nil || !hosts.DeniesHost(e.Flow, seen) {
 				continue
 			}
 		}

@@ -10,18 +10,18 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// HostDecider is a decider that knows what host endpoints say, too.
-type HostDecider interface {
+// ConnectionDecider is a decider that knows what host endpoints say of a connection, too.
+type ConnectionDecider interface {
 	dataplane.FlowDecider
 	// DeniesHost reports whether the host endpoints on the way of a connection deny it.
-	DeniesHost(f policy.Flow, at Place) bool
+	DeniesHost(f policy.Flow, seen HostView) bool
 }
 
-// Place is what the host knows of a connection beside its flow.
-type Place struct {
+// HostView is what the host knows of a connection beside its flow.
+type HostView struct {
 	OwnSrc, OwnDst bool // which ends are the host's own; never both
-	// Before is the destination before it was translated, the same if it was not.
-	Before netip.AddrPort
+	// PreNATDst is the destination before it was translated, the same if it was not.
+	PreNATDst netip.AddrPort
 	// Via gives the interface that leads to an address, "" if none does. The kernel
 	// does not tell by which one a connection came: on a host where packets come in
 	// by another interface than answers would take, it is not the right one.

@@ -98,7 +98,7 @@ func (h *hookVerifier) point(hook policy.Hook, s site, family policy.Family) dat
 // site asks what one interface is to be asked at a hook: at all regions of its
 // policy, and what stands before policy.
 func (h *hookVerifier) site(hook policy.Hook, s site, family policy.Family) {
-	if s.name == "lo" && (hook == policy.HookForwardIn || hook == policy.HookForwardOut) {
+	if s.name == "lo" && hook.Forward() {
 		return // nothing is routed from there or to there
 	}
 	at := dataplane.PointKey{Node: h.node, Hook: hook, Interface: s.name, Family: family}
@@ -138,7 +138,7 @@ const samples = 2
 // packet makes the packet of a flow that begins a connection. Where packets are routed
 // it asks the hook alone, so that what others drop does not hide what it says.
 func (h *hookVerifier) packet(hook policy.Hook, s site, f policy.Flow) dataplane.HookPacket {
-	p := dataplane.HookPacket{Flow: f, Alone: hook == policy.HookForwardIn || hook == policy.HookForwardOut}
+	p := dataplane.HookPacket{Flow: f, Alone: hook.Forward()}
 	if hook.Direction() == policy.Ingress {
 		p.In = s.name
 	} else {

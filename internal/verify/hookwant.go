@@ -2,6 +2,8 @@ package verify
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 
 	"github.com/tierwall/tierwall/evaluate"
 	"github.com/tierwall/tierwall/internal/dataplane"
@@ -84,8 +86,7 @@ func placeText(hook policy.Hook, p dataplane.HookPacket, s site) string {
 
 // want says whether a packet must be dropped at a hook, and what else becomes of it.
 func (h *hookVerifier) want(hook policy.Hook, p dataplane.HookPacket, s site) (drop bool, d decision) {
-	switch hook {
-	case policy.HookForwardIn, policy.HookForwardOut:
+	if hook.Forward() {
 		return h.wantForward(hook, p)
 	}
 	iface := p.In
@@ -95,8 +96,11 @@ func (h *hookVerifier) want(hook policy.Hook, p dataplane.HookPacket, s site) (d
 	if !h.governs[hook] || iface == "lo" {
 		return false, d
 	}
-	_, peer := dataplane.LocalSide(hook, p.Flow)
-	_, podPeer := h.Tables.Local(peer)
+	stop, asked := h.stop(hook, p.Flow)
+	toHost := policy.Pass
+	if stop.ByEndpointToHost {
+		toHost = h.settings.EndpointToHost
+	}
 	_, safe := h.settings.Failsafe(hook, p.Flow)
 	switch {
 	case p.Link != 0 && hook == policy.HookInput:
@@ -104,14 +108,35 @@ func (h *hookVerifier) want(hook policy.Hook, p dataplane.HookPacket, s site) (d
 	case !hook.Raw() && (p.State == dataplane.PacketEstablished || p.State == dataplane.PacketRelated),
 		p.IsNeighbourDiscovery(), h.skipped(hook, p):
 		return false, d
-	case podPeer && hook == policy.HookInput && h.settings.EndpointToHost == policy.Deny:
+	case toHost == policy.Deny:
 		return true, decision{by: &policy.Decider{Kind: policy.KindEndpointToHost, Rule: policy.EndOfTier}}
-	case safe:
-		return false, d
-	case podPeer && hook != policy.HookPreDNAT && (hook != policy.HookInput || h.settings.EndpointToHost != policy.Pass):
+	case safe, !asked, toHost != policy.Pass:
 		return false, d
 	}
 	return h.wantPoint(hook, p, s)
+}
+
+// stop returns the stop that a packet makes at a hook of the host's own traffic; false if
+// what comes from a pod of the node, or goes to one, is not asked about there.
+func (h *hookVerifier) stop(hook policy.Hook, f policy.Flow) (evaluate.Stop, bool) {
+	_, peer := dataplane.LocalSide(hook, f)
+	from, to := h.location(peer), evaluate.NodeItself
+	if hook.Direction() == policy.Egress {
+		from, to = to, from
+	}
+	path := evaluate.NodePath(from, to)
+	if i := slices.IndexFunc(path, func(s evaluate.Stop) bool { return s.Hook == hook }); i >= 0 {
+		return path[i], true
+	}
+	return evaluate.Stop{}, false
+}
+
+// location says where an address is that is not the host's own.
+func (h *hookVerifier) location(a netip.Addr) evaluate.Location {
+	if _, pod := h.Tables.Local(a); pod {
+		return evaluate.Workload
+	}
+	return evaluate.Elsewhere
 }
 
 // skipped reports whether an earlier hook has said that a packet is not asked about.
@@ -137,32 +162,34 @@ func (h *hookVerifier) wantForward(hook policy.Hook, p dataplane.HookPacket) (dr
 	case p.State == dataplane.PacketEstablished || p.State == dataplane.PacketRelated:
 		return false, d
 	}
-	src, podSrc := h.Tables.Local(p.Src)
-	dst, podDst := h.Tables.Local(p.Dst)
-	asks := func(at policy.Hook) bool { return !p.Alone || hook == at }
-	if asks(policy.HookForwardIn) && h.governs[policy.HookForwardIn] && !podSrc && !h.skipped(policy.HookForwardIn, p) {
-		if drop, d = h.wantPoint(policy.HookForwardIn, p, h.siteOf(p.In)); drop {
-			return true, d
-		}
-	}
-	if p.Src != p.Dst && !p.Alone {
-		governed := src.Egress+src.Ingress+dst.Egress+dst.Ingress != 0
-		if governed && stray(p) {
-			return true, d
-		}
-		if governed {
-			// By the engine's tables, which are held against the reference elsewhere.
-			for _, dir := range policy.Directions {
-				if action(h.Tables, p.Flow, dir) == policy.Deny {
-					return true, d
-				}
+	for _, s := range evaluate.NodePath(h.location(p.Src), h.location(p.Dst)) {
+		switch {
+		case s.Hook.BeforeFilter(): // that is another hook of the kernel
+		case s.Hook == 0 && !p.Alone:
+			drop = h.wantWorkload(s.Direction, p)
+		case s.Hook != 0 && (!p.Alone || hook == s.Hook) && h.governs[s.Hook] && !h.skipped(s.Hook, p):
+			iface := p.In
+			if s.Direction == policy.Egress {
+				iface = p.Out
 			}
+			drop, d = h.wantPoint(s.Hook, p, h.siteOf(iface))
+		}
+		if drop {
+			break
 		}
 	}
-	if asks(policy.HookForwardOut) && h.governs[policy.HookForwardOut] && !podDst && !h.skipped(policy.HookForwardOut, p) {
-		return h.wantPoint(policy.HookForwardOut, p, h.siteOf(p.Out))
+	return drop, d
+}
+
+// wantWorkload says what the policy of the workload at one end says, by the engine's
+// tables, which are held against the reference elsewhere.
+func (h *hookVerifier) wantWorkload(dir policy.Direction, p dataplane.HookPacket) (drop bool) {
+	src, _ := h.Tables.Local(p.Src)
+	dst, _ := h.Tables.Local(p.Dst)
+	if p.Src == p.Dst || src.Egress+src.Ingress+dst.Egress+dst.Ingress == 0 {
+		return false
 	}
-	return false, d
+	return stray(p) || action(h.Tables, p.Flow, dir) == policy.Deny
 }
 
 func (h *hookVerifier) siteOf(iface string) site {

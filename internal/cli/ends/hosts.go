@@ -41,11 +41,8 @@ func (r Resolver) Host(name string) (End, error) {
 
 // NodeOf returns the node that an address is on, or that has it; empty if none is known.
 func (r Resolver) NodeOf(a netip.Addr) string {
-	index := evaluate.Plain(r.Model)
-	if holder := index.Holder(a); holder != nil && holder.Host == nil {
-		return holder.Node
-	}
-	return index.NodeAt(a)
+	node, _ := evaluate.Locate(evaluate.Plain(r.Model), a)
+	return node
 }
 
 // HasHostEndpoint reports whether a node has host endpoints.

@@ -81,7 +81,7 @@ type realPacket struct {
 // skippedChains returns the chains, and the maps that lead to chains, which are passed over
 // to hear one hook of forwarding alone: those of the other one, and of workloads.
 func skippedChains(h policy.Hook, alone bool) []string {
-	if !alone || h != policy.HookForwardIn && h != policy.HookForwardOut {
+	if !alone || !h.Forward() {
 		return nil
 	}
 	other := policy.HookForwardIn + policy.HookForwardOut - h

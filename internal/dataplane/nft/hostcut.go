@@ -1,6 +1,9 @@
 package nft
 
 import (
+	"net/netip"
+
+	"github.com/tierwall/tierwall/evaluate"
 	"github.com/tierwall/tierwall/internal/conntrack"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/policy"
@@ -9,64 +12,71 @@ import (
 // cutter decides which live connections the tables deny.
 type cutter struct{ *layout }
 
-var _ conntrack.HostDecider = cutter{}
+var _ conntrack.ConnectionDecider = cutter{}
 
 // Decide decides a flow by the tables of local endpoints.
 func (c cutter) Decide(f policy.Flow) (egress, ingress dataplane.Verdict) { return c.state.Decide(f) }
 
 // DeniesHost reports whether host endpoints deny a connection, by the interfaces
-// that routes lead to its ends by.
-func (c cutter) DeniesHost(f policy.Flow, at conntrack.Place) bool {
+// that routes lead to its ends by. What is decided without tracking has no connection.
+func (c cutter) DeniesHost(f policy.Flow, seen conntrack.HostView) bool {
 	hooks := c.host.content.hooks
 	if len(hooks) == 0 || f.IsNeighbourDiscovery() {
 		return false
 	}
-	_, podSrc := c.state.Local(f.Src)
-	_, podDst := c.state.Local(f.Dst)
-	egress, ingress := policy.HookForwardOut, policy.HookForwardIn
-	if at.OwnSrc {
-		egress, ingress = policy.HookOutput, 0
-	}
-	if at.OwnDst {
-		egress, ingress = 0, policy.HookInput
-	}
-	if !at.OwnSrc && hooks[policy.HookPreDNAT] {
-		first := f
-		first.Dst, first.DstPort = at.Before.Addr(), at.Before.Port()
-		switch v := c.verdict(policy.HookPreDNAT, first, at.Via(f.Src)); {
-		case v.Governed && !v.Allow && c.denied(policy.HookPreDNAT, first, at.Via(f.Src)):
+	from, to := c.location(f.Src, seen.OwnSrc), c.location(f.Dst, seen.OwnDst)
+	var allowed policy.Hook // at which a rule has allowed it
+	for _, s := range evaluate.NodePath(from, to) {
+		switch {
+		case s.Hook == 0 || s.Hook.Raw() || !hooks[s.Hook] || allowed.Skips(policy.Allow, s.Hook):
+			continue
+		case s.ByEndpointToHost && c.host.settings.EndpointToHost != policy.Pass:
+			return c.host.settings.EndpointToHost == policy.Deny
+		}
+		switch c.stopVerdict(s, f, seen) {
+		case policy.Deny:
 			return true
-		case v.Governed && v.Allow && c.skips(v.Decider):
-			ingress = 0
+		case policy.Allow:
+			allowed = s.Hook
 		}
 	}
-	switch {
-	case at.OwnDst && podSrc && ingress != 0 && c.host.settings.EndpointToHost != policy.Pass:
-		return c.host.settings.EndpointToHost == policy.Deny
-	case podSrc && !at.OwnDst, podDst && at.OwnSrc:
-		ingress = 0
-	}
-	if podDst {
-		egress = 0
-	}
-	if egress != 0 && hooks[egress] && c.denied(egress, f, at.Via(f.Dst)) {
-		return true
-	}
-	if ingress == 0 {
-		return false
-	}
-	return hooks[ingress] && c.denied(ingress, f, at.Via(f.Src))
+	return false
 }
 
-// denied reports whether a hook denies a connection.
-func (c cutter) denied(h policy.Hook, f policy.Flow, iface string) bool {
-	if h != policy.HookForwardIn && h != policy.HookForwardOut {
-		if _, open := c.host.settings.Failsafe(h, f); open {
-			return false
-		}
+// location says where an end of a connection is; own is that the host itself has it.
+func (c cutter) location(a netip.Addr, own bool) evaluate.Location {
+	if own {
+		return evaluate.NodeItself
 	}
-	v := c.verdict(h, f, iface)
-	return v.Governed && !v.Allow
+	if _, pod := c.state.Local(a); pod {
+		return evaluate.Workload
+	}
+	return evaluate.Elsewhere
+}
+
+// stopVerdict returns what is said of a connection at one hook: Pass where nothing is, or
+// where it goes on.
+func (c cutter) stopVerdict(s evaluate.Stop, f policy.Flow, seen conntrack.HostView) policy.Action {
+	iface := seen.Via(f.Src)
+	if s.Direction == policy.Egress {
+		iface = seen.Via(f.Dst)
+	}
+	if s.Hook.BeforeFilter() {
+		f.Dst, f.DstPort = seen.PreNATDst.Addr(), seen.PreNATDst.Port()
+	}
+	v := c.verdict(s.Hook, f, iface)
+	_, open := c.host.settings.Failsafe(s.Hook, f)
+	switch {
+	case !v.Governed:
+		return policy.Pass
+	case v.Allow && c.skips(v.Decider):
+		return policy.Allow
+	case v.Allow:
+		return policy.Pass
+	case open:
+		return policy.Pass
+	}
+	return policy.Deny
 }
 
 // verdict returns what the point of an interface says; of an interface that is not
