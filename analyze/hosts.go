@@ -33,13 +33,6 @@ type hosts struct {
 	after    map[afterKey]int32
 }
 
-// afterKey is a question that was answered: what a hook leaves of what those
-// behind it allow.
-type afterKey struct {
-	hook       policy.Hook
-	early, set int32
-}
-
 // newHosts returns nil for a model without host endpoints.
 func newHosts(m *policy.Model, points []dataplane.HostPoint) *hosts {
 	h := &hosts{
@@ -81,8 +74,7 @@ func newHosts(m *policy.Model, points []dataplane.HostPoint) *hosts {
 	}
 	for _, p := range points {
 		h.points[p.PointKey] = p
-		switch p.Hook {
-		case policy.HookRawIn, policy.HookPreDNAT, policy.HookForwardIn, policy.HookForwardOut:
+		if slices.Contains(hooksIn[evaluate.Workload], p.Hook) || slices.Contains(hooksOut[evaluate.Workload], p.Hook) {
 			h.routed[p.Node] = h.routed[p.Node] || p.Governs()
 		}
 	}
@@ -95,7 +87,7 @@ func newHosts(m *policy.Model, points []dataplane.HostPoint) *hosts {
 // failsafes returns what is open at a hook whatever policy says.
 func failsafes(s *policy.HostSettings, hook policy.Hook) l4 {
 	var all l4
-	if hook == policy.HookForwardIn || hook == policy.HookForwardOut {
+	if hook.Forward() {
 		return all
 	}
 	var codes [256][]span
@@ -119,18 +111,20 @@ func failsafes(s *policy.HostSettings, hook policy.Hook) l4 {
 	return all
 }
 
-// place says where an address is: on a node (a workload), or the node itself.
-func (h *hosts) place(a netip.Addr) (node string, host bool) {
-	ep := h.holders[a]
-	switch {
-	case ep != nil && ep.Host == nil:
-		return ep.Node, false
-	case h.nodes[a] != "":
-		return h.nodes[a], true
-	case ep != nil:
-		return ep.Node, true
+// Holder and NodeAt make hosts an [evaluate.Locator].
+
+// Holder returns the endpoint that holds an address.
+func (h *hosts) Holder(a netip.Addr) *policy.Endpoint { return h.holders[a] }
+
+// NodeAt returns the node whose own address it is.
+func (h *hosts) NodeAt(a netip.Addr) string {
+	if node := h.nodes[a]; node != "" {
+		return node
 	}
-	return "", false
+	if ep := h.holders[a]; ep != nil && ep.Host != nil {
+		return ep.Node
+	}
+	return ""
 }
 
 // heldAddrs returns the addresses that are no part of the outside world, beside those
@@ -163,7 +157,7 @@ func (h *hosts) addrsOf(ep *policy.Endpoint) []netip.Addr {
 	var out []netip.Addr
 	for _, a := range slices.Concat(ep.Addrs, h.own[ep.Node]) {
 		a = a.Unmap()
-		if node, host := h.place(a); host && node == ep.Node && !slices.Contains(out, a) {
+		if node, at := evaluate.Locate(h, a); at == evaluate.NodeItself && node == ep.Node && !slices.Contains(out, a) {
 			out = append(out, a)
 		}
 	}
@@ -174,11 +168,12 @@ func (h *hosts) addrsOf(ep *policy.Endpoint) []netip.Addr {
 // the host that is meant; empty if none is.
 func (r *reach) setHooks(p *point, a netip.Addr, iface string) {
 	h := r.hosts
-	node, host := h.place(a)
+	node, at := evaluate.Locate(h, a)
 	index := h.on[node]
 	if index == nil {
 		return
 	}
+	host := at == evaluate.NodeItself
 	if !host {
 		key, _ := h.beforeDNAT(h.holders[a], a)
 		p.pre = h.preOf[key]
@@ -193,14 +188,16 @@ func (r *reach) setHooks(p *point, a netip.Addr, iface string) {
 		return
 	}
 	_, class := r.classAt(a)
-	at := func(hook policy.Hook) int32 {
-		key := dataplane.PointKey{Node: node, Hook: hook, Interface: ep.Key.Name, Family: policy.FamilyOf(a)}
-		return r.byID[h.points[key].ProgramFor(class)]
+	programs := func(list []int32, hooks []policy.Hook) {
+		for i, hook := range hooks {
+			key := dataplane.PointKey{Node: node, Hook: hook, Interface: ep.Key.Name, Family: policy.FamilyOf(a)}
+			list[i] = r.byID[h.points[key].ProgramFor(class)]
+		}
 	}
-	p.in = [3]int32{at(policy.HookRawIn), at(policy.HookPreDNAT), at(policy.HookForwardIn)}
-	p.out = [2]int32{0, at(policy.HookForwardOut)}
-	if host {
-		p.in[2], p.out = at(policy.HookInput), [2]int32{at(policy.HookRawOut), at(policy.HookOutput)}
+	programs(p.in[:], hooksIn[at])
+	programs(p.out[:], hooksOut[at])
+	if !host {
+		p.out[0] = 0 // see prePoint
 	}
 }
 
@@ -239,11 +236,7 @@ func (r *reach) setBeforeDNAT(m *policy.Model) {
 
 // beforeDNAT returns the point that a workload meets; false if there is none.
 func (h *hosts) beforeDNAT(ep *policy.Endpoint, a netip.Addr) (dataplane.PointKey, bool) {
-	iface := ep.Interface
-	if iface == "" {
-		iface = policy.AllInterfaces
-	}
-	host := h.on[ep.Node].HostAt(ep.Node, iface, a)
+	host := h.on[ep.Node].HostAt(ep.Node, evaluate.Link(ep), a)
 	if host == nil {
 		return dataplane.PointKey{}, false
 	}
@@ -265,87 +258,6 @@ func (p *prePoint) program(class int32) int32 {
 		return program
 	}
 	return p.base
-}
-
-// sending returns what a workload's own host lets it send to a class, by what it says
-// before DNAT, and last by what follows; said is what a program says to the workload.
-func (r *reach) sending(p, q *point, last int32, said func(program int32) int32) int32 {
-	if p.pre == 0 {
-		return last
-	}
-	program := r.hosts.pre[p.pre].program(q.class)
-	if program == 0 {
-		return last
-	}
-	return r.afterHook(policy.HookPreDNAT, said(program), last)
-}
-
-// leaving returns what the hooks of a source's host allow, by what its programs say.
-func (r *reach) leaving(p *point, raw, last int32) int32 {
-	if !p.host {
-		return last
-	}
-	last = r.open(policy.HookOutput, last)
-	if p.out[0] != 0 {
-		last = r.afterHook(policy.HookRawOut, raw, last)
-	}
-	return last
-}
-
-// coming is leaving for the host of a destination.
-func (r *reach) coming(p *point, raw, pre, last int32) int32 {
-	if p.host {
-		last = r.open(policy.HookInput, last)
-	}
-	if p.in[1] != 0 {
-		last = r.afterHook(policy.HookPreDNAT, pre, last)
-	}
-	if p.in[0] != 0 {
-		last = r.afterHook(policy.HookRawIn, raw, last)
-	}
-	return last
-}
-
-// open adds to a set what is always open at a hook.
-func (r *reach) open(hook policy.Hook, set int32) int32 {
-	if set == everything {
-		return set
-	}
-	k := afterKey{hook: hook, set: set}
-	n, known := r.hosts.after[k]
-	if !known {
-		safe := grant{open: r.hosts.safe[hook]}
-		n = r.number(either(&r.sets[set], &safe))
-		r.hosts.after[k] = n
-	}
-	return n
-}
-
-// afterHook returns what is allowed by an early hook and those behind it. What is
-// always open is for those to say.
-func (r *reach) afterHook(hook policy.Hook, early, set int32) int32 {
-	k := afterKey{hook, early, set}
-	n, known := r.hosts.after[k]
-	if !known {
-		row, safe := &r.early.list[early], r.hosts.safe[hook]
-		passes, bound := plus(&row.passes, &safe), complement(&safe)
-		decided, rest := row.decided.within(&bound), r.sets[set].within(&passes)
-		n = r.number(either(&decided, &rest))
-		r.hosts.after[k] = n
-	}
-	return n
-}
-
-// toOwnHost returns what a workload may send to its own host.
-func (r *reach) toOwnHost(src, host *point) int32 {
-	set := int32(everything)
-	switch r.hosts.settings.EndpointToHost {
-	case policy.Deny:
-		set = nothing
-	case policy.Pass:
-		set = r.open(policy.HookInput, r.cellOf(host.in[2], src.class))
-	}
-	return r.sending(src, host, set, func(program int32) int32 { return r.cellOf(program, src.class) })
 }
 
 // cellOf returns what a program says to a class.

@@ -47,8 +47,8 @@ func (r *reach) to(v *view, p, q *point) int32 {
 	if within(p, q) {
 		return set
 	}
-	set = r.both(set, r.leaving(p, v.byHook[0][q.class], v.byHook[1][q.class]))
-	return r.both(set, r.coming(q, v.byProgram[q.in[0]], v.byProgram[q.in[1]], v.byProgram[q.in[2]]))
+	set = r.both(set, r.leaving(p, [2]int32{v.byHook[0][q.class], v.byHook[1][q.class]}))
+	return r.both(set, r.coming(q, [3]int32{v.byProgram[q.in[0]], v.byProgram[q.in[1]], v.byProgram[q.in[2]]}))
 }
 
 // from returns what the point of a view, the destination, receives from another.
@@ -61,8 +61,8 @@ func (r *reach) from(v *view, p, q *point) int32 {
 	if within(p, q) {
 		return set
 	}
-	set = r.both(set, r.leaving(q, v.byProgram[q.out[0]], v.byProgram[q.out[1]]))
-	return r.both(set, r.coming(p, v.byHook[0][q.class], v.byHook[1][q.class], v.byHook[2][q.class]))
+	set = r.both(set, r.leaving(q, [2]int32{v.byProgram[q.out[0]], v.byProgram[q.out[1]]}))
+	return r.both(set, r.coming(p, [3]int32{v.byHook[0][q.class], v.byHook[1][q.class], v.byHook[2][q.class]}))
 }
 
 // within reports whether two workloads are on one node: no host endpoint is asked of

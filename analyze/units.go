@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/tierwall/tierwall/evaluate"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -32,8 +33,8 @@ type point struct {
 	// 0 if no host endpoint of it has a say.
 	node int32
 	host bool
-	out  [2]int32 // programs of its host's hooks for what leaves: without tracking, last
-	in   [3]int32 // for what comes in: without tracking, before DNAT, last
+	out  [2]int32 // programs of its host for what leaves, at hooksOut
+	in   [3]int32 // for what comes in, at hooksIn
 	pre  int32    // number of what its host asks of it, a workload, before DNAT; 0: nothing
 }
 
@@ -183,7 +184,7 @@ func (r *reach) nodeOf(a netip.Addr) int32 {
 	if r.hosts == nil {
 		return 0
 	}
-	node, _ := r.hosts.place(a.Unmap())
+	node, _ := evaluate.Locate(r.hosts, a.Unmap())
 	return r.hosts.numbers[node]
 }
 
