@@ -1,7 +1,3 @@
-// Package evaluate is the reference: one connection and one policy set give a
-// verdict with its trace. It walks tiers, policies and rules in their order and
-// looks at every endpoint and set there is: no index, no cache. Whatever else
-// decides in tierwall is judged by it, so it is kept plain.
 package evaluate
 
 import (

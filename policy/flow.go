@@ -15,7 +15,7 @@ type Flow struct {
 	// Router is the node that routes it on, of which neither end is a part: then In
 	// and Out are that one's interfaces. Empty: it goes straight from host to host.
 	Router string
-	// PreNATDst and BeforePort are the destination before it was translated (a node's
+	// PreNATDst and PreNATDstPort are the destination before it was translated (a node's
 	// address and a NodePort); zero: it was not.
 	PreNATDst     netip.Addr
 	PreNATDstPort uint16
