@@ -8,6 +8,14 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
+// task is the questions that one local address is asked in one direction.
+type task struct {
+	local netip.Addr
+	dir   policy.Direction
+	whole bool // every region at every corner; otherwise one region for each class
+	stray bool // not local by the model, but by the kernel
+}
+
 // plan lists whom to ask. Endpoints of one program have the same rows: the
 // first of them answers for every region, the others show with one region for
 // each class that they are bound to the right program.
@@ -132,13 +140,13 @@ func (v *verifier) flows(t task, yield func(f policy.Flow, bound bool)) {
 				continue
 			}
 			if program == nil { // not governed: one question shows it
-				yield(at(f, policy.Flow{Protocol: policy.TCP, DstPort: 80, SrcPort: 49152}), false)
+				yield(withL4(f, policy.Flow{Protocol: policy.TCP, DstPort: 80, SrcPort: 49152}), false)
 			} else {
 				v.regions(t, f, v.Tables.Row(program.RowFor(c)), i, yield)
 			}
 			if n == 0 && (t.whole || t.stray) {
 				for _, p := range v.bounds.Points {
-					yield(at(f, p), true)
+					yield(withL4(f, p), true)
 				}
 			}
 		}
@@ -153,7 +161,7 @@ func (v *verifier) flows(t task, yield func(f policy.Flow, bound bool)) {
 	first := int(t.local.As16()[15]) * maxAsked
 	for n := range min(len(addrs), maxAsked) {
 		if f, ok := t.flow(addrs[(first+n)%len(addrs)]); ok {
-			yield(at(f, points[n%len(points)]), true)
+			yield(withL4(f, points[n%len(points)]), true)
 		}
 	}
 }
@@ -183,8 +191,8 @@ func (t task) flow(peer netip.Addr) (policy.Flow, bool) {
 	return policy.Flow{Src: t.local, Dst: peer}, true
 }
 
-// at puts a flow to a point of layer 4 space.
-func at(f, point policy.Flow) policy.Flow {
+// withL4 returns a flow with the protocol and ports of another.
+func withL4(f, point policy.Flow) policy.Flow {
 	point.Src, point.Dst = f.Src, f.Dst
 	return point
 }

@@ -18,28 +18,6 @@ import (
 // policy of workloads as well. What must come out is put together here from what
 // evaluate says at each hook.
 
-// site is an interface with the host endpoint that acts there; nil for none.
-type site struct {
-	name string
-	ep   *policy.Endpoint
-}
-
-// elsewhere is the name of an interface that has no endpoint of its own.
-const elsewhere = "tw-elsewhere"
-
-// hookVerifier asks about the hooks of one node.
-type hookVerifier struct {
-	*verifier
-	kernel   dataplane.HookDecider
-	settings *policy.HostSettings
-	mark     uint32
-	node     string
-	sites    []site
-	points   map[dataplane.PointKey]dataplane.HostPoint
-	governs  map[policy.Hook]bool
-	bound    bool // the packet under way is at a boundary of the kernel: see compare
-}
-
 // hooks asks at all hooks.
 func (v *verifier) hooks(ctx context.Context, kernel dataplane.HookDecider, tasks []hostTask) error {
 	h := &hookVerifier{
@@ -47,7 +25,7 @@ func (v *verifier) hooks(ctx context.Context, kernel dataplane.HookDecider, task
 		points: map[dataplane.PointKey]dataplane.HostPoint{}, governs: map[policy.Hook]bool{},
 	}
 	for _, text := range kernel.Misplaced() {
-		v.structure(text)
+		v.report.structure(text)
 	}
 	if len(tasks) == 0 && (h.settings.EndpointToHost != policy.Deny || len(v.Tables.Locals()) == 0) {
 		return nil // nothing of hosts is asked for
@@ -78,21 +56,6 @@ func (v *verifier) hooks(ctx context.Context, kernel dataplane.HookDecider, task
 		}
 	}
 	return nil
-}
-
-func (v *verifier) structure(text string) {
-	v.report.Differences++
-	if len(v.report.First) < MaxDifferences {
-		v.report.First = append(v.report.First, Difference{Structure: text, Kernel: policy.Deny, Reference: policy.Allow})
-	}
-}
-
-// point returns the point of an interface at a hook.
-func (h *hookVerifier) point(hook policy.Hook, s site, family policy.Family) dataplane.HostPoint {
-	if s.ep == nil {
-		return dataplane.HostPoint{}
-	}
-	return h.points[dataplane.PointKey{Node: h.node, Hook: hook, Interface: s.ep.Interface, Family: family}]
 }
 
 // site asks what one interface is to be asked at a hook: at all regions of its
@@ -257,7 +220,7 @@ func (h *hookVerifier) boundaries(hook policy.Hook, s site, f policy.Flow) {
 	h.bound = true
 	defer func() { h.bound = false }()
 	for _, p := range h.bounds.Points {
-		h.ask(hook, h.packet(hook, s, at(f, p)), s)
+		h.ask(hook, h.packet(hook, s, withL4(f, p)), s)
 	}
 	own, _ := dataplane.LocalSide(hook, f)
 	points := h.bounds.Points
@@ -273,6 +236,6 @@ func (h *hookVerifier) boundaries(hook policy.Hook, s site, f policy.Flow) {
 		if hook.Direction() == policy.Egress {
 			x.Src, x.Dst = own, a
 		}
-		h.ask(hook, h.packet(hook, s, at(x, points[n%len(points)])), s)
+		h.ask(hook, h.packet(hook, s, withL4(x, points[n%len(points)])), s)
 	}
 }

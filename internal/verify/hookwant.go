@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -10,78 +9,32 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
+// site is an interface with the host endpoint that acts there; nil for none.
+type site struct {
+	name string
+	ep   *policy.Endpoint
+}
+
+// elsewhere is the name of an interface that has no endpoint of its own.
+const elsewhere = "tw-elsewhere"
+
+// hookVerifier asks about the hooks of one node.
+type hookVerifier struct {
+	*verifier
+	kernel   dataplane.HookDecider
+	settings *policy.HostSettings
+	mark     uint32
+	node     string
+	sites    []site
+	points   map[dataplane.PointKey]dataplane.HostPoint
+	governs  map[policy.Hook]bool
+	bound    bool // the packet under way is at a boundary of the kernel: see compare
+}
+
 // decision is what must become of a packet.
 type decision struct {
 	skips dataplane.Skips // of a packet that an early hook allows
 	by    *policy.Decider
-}
-
-// ask has the kernel and the reference decide a packet, and compares.
-func (h *hookVerifier) ask(hook policy.Hook, p dataplane.HookPacket, s site) {
-	h.total++
-	got := h.kernel.AtHook(hook, p)
-	drop, d := h.want(hook, p, s)
-	want := dataplane.HookOutcome{Drop: drop}
-	if !drop {
-		want.Mark = p.Mark
-		if d.skips != dataplane.SkipsNothing {
-			want.Mark |= h.mark
-			want.Untracked = d.skips == dataplane.SkipsTracking
-		}
-	}
-	if got.Drop {
-		got = dataplane.HookOutcome{Drop: true}
-	}
-	if got == want {
-		return
-	}
-	h.report.Differences++
-	if len(h.report.First) >= MaxDifferences {
-		return
-	}
-	x := Difference{Flow: p.Flow, Direction: hook.Direction(), Kernel: verdictOf(got.Drop), Reference: verdictOf(drop), By: d.by, Host: placeText(hook, p, s)}
-	if got.Drop == drop {
-		x.Host += fmt.Sprintf(" (mark %#x and untracked %v, want %#x and %v)", got.Mark, got.Untracked, want.Mark, want.Untracked)
-	}
-	h.report.First = append(h.report.First, x)
-}
-
-func verdictOf(drop bool) policy.Action {
-	if drop {
-		return policy.Deny
-	}
-	return policy.Allow
-}
-
-// placeText says where a packet was asked about, and what is special about it.
-func placeText(hook policy.Hook, p dataplane.HookPacket, s site) string {
-	text := "of no interface"
-	if s.ep != nil {
-		text = s.ep.Key.Name
-	}
-	text += " " + hook.String()
-	if p.In != "" {
-		text += " from " + p.In
-	}
-	if p.Out != "" {
-		text += " to " + p.Out
-	}
-	if p.State != dataplane.PacketNew && !hook.Raw() {
-		text += ", " + p.State.String()
-	}
-	if p.MidStream {
-		text += ", not the first packet"
-	}
-	if p.Mark != 0 {
-		text += fmt.Sprintf(", mark %#x", p.Mark)
-	}
-	if p.Alone {
-		text += ", that alone"
-	}
-	if p.Link != 0 {
-		text += fmt.Sprintf(", by the pod's interface %d", p.Link)
-	}
-	return text
 }
 
 // want says whether a packet must be dropped at a hook, and what else becomes of it.
@@ -192,15 +145,6 @@ func (h *hookVerifier) wantWorkload(dir policy.Direction, p dataplane.HookPacket
 	return stray(p) || action(h.Tables, p.Flow, dir) == policy.Deny
 }
 
-func (h *hookVerifier) siteOf(iface string) site {
-	for _, s := range h.sites {
-		if s.name == iface {
-			return s
-		}
-	}
-	return site{}
-}
-
 // stray reports whether a packet is of no connection and begins none, so that it is
 // not let in where policy governs.
 func stray(p dataplane.HookPacket) bool {
@@ -229,11 +173,11 @@ func (h *hookVerifier) wantPoint(hook policy.Hook, p dataplane.HookPacket, s sit
 		}
 		return v.Governed && !v.Allow, d
 	}
-	return h.atHost(h.atHosts(), hook, p.Flow, s.ep)
+	return h.atHost(hook, p.Flow, s.ep)
 }
 
-func (h *hookVerifier) atHost(ev *evaluate.Evaluator, hook policy.Hook, f policy.Flow, ep *policy.Endpoint) (drop bool, d decision) {
-	got, governed := ev.AtHost(hook, ep, f)
+func (h *hookVerifier) atHost(hook policy.Hook, f policy.Flow, ep *policy.Endpoint) (drop bool, d decision) {
+	got, governed := h.atHooks().AtHost(hook, ep, f)
 	if !governed {
 		return false, d
 	}
@@ -242,4 +186,21 @@ func (h *hookVerifier) atHost(ev *evaluate.Evaluator, hook policy.Hook, f policy
 		d.skips = dataplane.SkipsAt(hook)
 	}
 	return got.Verdict == policy.Deny, d
+}
+
+// point returns the point of an interface at a hook.
+func (h *hookVerifier) point(hook policy.Hook, s site, family policy.Family) dataplane.HostPoint {
+	if s.ep == nil {
+		return dataplane.HostPoint{}
+	}
+	return h.points[dataplane.PointKey{Node: h.node, Hook: hook, Interface: s.ep.Interface, Family: family}]
+}
+
+func (h *hookVerifier) siteOf(iface string) site {
+	for _, s := range h.sites {
+		if s.name == iface {
+			return s
+		}
+	}
+	return site{}
 }
