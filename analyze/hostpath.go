@@ -64,11 +64,17 @@ func (r *reach) sending(p, q *point, last int32, said func(program int32) int32)
 
 // leaving returns what the hooks of a source's host allow, by what its programs say.
 func (r *reach) leaving(p *point, said [2]int32) int32 {
+	if p.out == [2]int32{} {
+		return everything
+	}
 	return r.passing(hooksOut[p.location()], p.out[:], said[:])
 }
 
 // coming is leaving for the host of a destination.
 func (r *reach) coming(p *point, said [3]int32) int32 {
+	if p.in == [3]int32{} {
+		return everything
+	}
 	return r.passing(hooksIn[p.location()], p.in[:], said[:])
 }
 
@@ -77,13 +83,16 @@ func (r *reach) coming(p *point, said [3]int32) int32 {
 func (r *reach) passing(hooks []policy.Hook, programs, said []int32) int32 {
 	set := int32(everything)
 	for i := len(hooks) - 1; i >= 0; i-- {
+		if programs[i] == 0 {
+			continue // it has no say there
+		}
 		switch hook := hooks[i]; {
 		case hook.Forward():
 			set = r.both(set, said[i])
-		case !hook.BeforeFilter():
-			set = r.both(set, r.open(hook, said[i]))
-		case programs[i] != 0:
+		case hook.BeforeFilter():
 			set = r.afterHook(hook, said[i], set)
+		default:
+			set = r.both(set, r.open(hook, said[i]))
 		}
 	}
 	return set
