@@ -1,6 +1,7 @@
 package analyze_test
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -27,19 +28,17 @@ func TestDiffSaysWhatEvaluateSays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var sides [2]analyze.Reachability
-		for _, r := range rows {
-			for i, allowed := range [2][]analyze.Allowed{r.Before, r.After} {
-				sides[i].Pairs = append(sides[i].Pairs, analyze.Pair{Src: r.Src, Dst: r.Dst, Allowed: append(allowed, analyze.Allowed{Protocol: "never"})})
-			}
-		}
 		judges := [2]*evaluate.Evaluator{evaluate.New(before), evaluate.New(&after)}
 		answers := [2]*answer{}
 		for i := range answers {
-			answers[i] = &answer{t, map[[2]string][]analyze.Allowed{}, map[string]bool{}}
-			for _, p := range sides[i].Pairs {
-				answers[i].pairs[[2]string{p.Src, p.Dst}] = p.Allowed[:len(p.Allowed)-1]
-			}
+			answers[i] = &answer{t, map[[2]string][]jsonEntry{}, map[[2]string]analyze.Allowed{}, map[string]bool{}}
+		}
+		var listed []jsonPair
+		readBack(t, rows, &listed)
+		for i, r := range listed {
+			k := [2]string{r.Src, r.Dst}
+			answers[0].pairs[k], answers[0].values[k] = r.Before, rows[i].Before
+			answers[1].pairs[k], answers[1].values[k] = r.After, rows[i].After
 		}
 		both := *before
 		both.Policies, both.Sets = slices.Concat(before.Policies, after.Policies), slices.Concat(before.Sets, after.Sets)
@@ -58,8 +57,8 @@ func TestDiffSaysWhatEvaluateSays(t *testing.T) {
 				if src.node != "" && src.node == dst.node && (src.host || dst.ep == nil || dst.host && before.Host.EndpointToHost != policy.Pass) {
 					continue // nearly always the same, and not listed then
 				}
-				var found []analyze.Difference
-				for _, r := range rows {
+				var found []jsonPair
+				for _, r := range listed {
 					if isEnd(r.Src, src.holder) && isEnd(r.Dst, dst.holder) {
 						found = append(found, r)
 					}
@@ -114,35 +113,28 @@ func TestDiff(t *testing.T) {
 	endpoints := []*policy.Endpoint{pod("a1/a", "10.0.0.1"), pod("a2/a", "10.0.0.2"), pod("b", "10.0.0.3")}
 	before := &policy.Model{Tiers: policy.FixedTiers(), Endpoints: endpoints, Policies: []*policy.Policy{ingress("app == 'b'", "10.0.0.0/24")}}
 	after := &policy.Model{Tiers: policy.FixedTiers(), Endpoints: endpoints, Policies: []*policy.Policy{ingress("app == 'b'", "10.0.0.0/31", "192.0.2.0/24")}}
-	text := func(list []analyze.Allowed) string {
-		var out []string
-		for _, a := range list {
-			out = append(out, a.Protocol)
-		}
-		return strings.Join(out, ",")
-	}
 	rows := func(before, after *policy.Model) (out []string) {
 		list, _, err := analyze.Diff(before, after, analyze.ReachOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, r := range list {
-			out = append(out, r.Src+" > "+r.Dst+": "+text(r.Before)+" > "+text(r.After))
+			out = append(out, fmt.Sprintf("%v > %v: %v > %v", r.Src, r.Dst, r.Before, r.After))
 		}
 		return out
 	}
 	if d := cmp.Diff([]string{
-		"ns/Pod/a2 > ns/Pod/b: All > ",
-		"10.0.0.2-10.0.0.255 > ns/Pod/b: All > ",
-		"192.0.2.0-192.0.2.255 > ns/Pod/b:  > All",
+		"ns/Pod/a2 > ns/Pod/b: All > nothing",
+		"10.0.0.2-10.0.0.255 > ns/Pod/b: All > nothing",
+		"192.0.2.0-192.0.2.255 > ns/Pod/b: nothing > All",
 	}, rows(before, after)); d != "" {
 		t.Errorf("one pod (-want +got):\n%s", d)
 	}
 	after.Policies = []*policy.Policy{ingress("app == 'b'", "192.0.2.0/24")}
 	if d := cmp.Diff([]string{
-		"ns/Deployment/a > ns/Pod/b: All > ",
-		"10.0.0.0-10.0.0.255 > ns/Pod/b: All > ",
-		"192.0.2.0-192.0.2.255 > ns/Pod/b:  > All",
+		"ns/Deployment/a > ns/Pod/b: All > nothing",
+		"10.0.0.0-10.0.0.255 > ns/Pod/b: All > nothing",
+		"192.0.2.0-192.0.2.255 > ns/Pod/b: nothing > All",
 	}, rows(before, after)); d != "" {
 		t.Errorf("both pods (-want +got):\n%s", d)
 	}

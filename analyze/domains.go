@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/tierwall/tierwall/internal/dns"
 	"github.com/tierwall/tierwall/policy"
@@ -221,19 +220,9 @@ func (l *lister) toDomains(i int) {
 	}
 	for _, f := range order {
 		n := len(l.found)
-		if l.add(l.names[i], domainEnd(groups[f]), f); len(l.found) > n {
-			l.found[n].Domains = groups[f]
-			if f == world {
-				l.asWorld[[2]string{l.found[n].Src, l.found[n].Dst}] = true
-			}
+		end := &End{Kind: DomainsEnd, Domains: NewDomainNames(groups[f]...)}
+		if l.add(l.ends[i], end, f); len(l.found) > n && f == world {
+			l.likeAnyAddress[end] = true
 		}
 	}
-}
-
-// domainEnd names domains as an end.
-func domainEnd(domains []string) string {
-	if len(domains) == 1 {
-		return "domain " + domains[0]
-	}
-	return "domains " + strings.Join(domains, ", ")
 }

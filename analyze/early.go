@@ -1,6 +1,8 @@
 package analyze
 
 import (
+	"hash/maphash"
+
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -29,7 +31,7 @@ func (d *deciders) allowedBy(row dataplane.Row, srcPort uint16) grant {
 // narrow adds what a row allows for some requests only, before what its regions
 // say of connections.
 func (d *deciders) narrow(g *grant, row dataplane.Row, srcPort uint16) {
-	if d.http == nil || len(d.http.list) == 0 {
+	if d.http == nil || len(d.http.values) == 0 {
 		return
 	}
 	taken := g.open
@@ -52,6 +54,14 @@ type earlyRow struct {
 	passes  l4 // goes on, but for the requests that decided holds
 }
 
+func (r *earlyRow) hash() uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	r.decided.hashInto(&h)
+	r.passes.hashInto(&h)
+	return h.Sum64()
+}
+
 // earlyTables are the rows of early hooks, which have numbers of their own.
 type earlyTables struct {
 	programs map[dataplane.ProgramID]bool // whose rows are such
@@ -71,20 +81,12 @@ func newEarlyTables(d *dataplane.Delta, by *deciders) earlyTables {
 		}
 	}
 	delete(t.programs, 0)
-	numbers := map[string]int32{}
+	numbers := newInterner((*earlyRow).hash, func(a, b *earlyRow) bool { return a.decided.Equal(b.decided) && a.passes.Equal(b.passes) })
 	note := func(p dataplane.ProgramID, row dataplane.RowID) {
 		if _, known := t.rows[row]; known || !t.programs[p] {
 			return
 		}
-		r := by.early(d.AddRows[row])
-		k := key(r.decided.entries()) + "|" + key(r.passes.entries())
-		n, known := numbers[k]
-		if !known {
-			n = int32(len(t.list))
-			numbers[k] = n
-			t.list = append(t.list, r)
-		}
-		t.rows[row] = n
+		t.rows[row] = numbers.number(by.early(d.AddRows[row]))
 	}
 	for _, p := range d.SetPrograms {
 		note(p.ID, p.Base)
@@ -92,6 +94,7 @@ func newEarlyTables(d *dataplane.Delta, by *deciders) earlyTables {
 	for _, c := range d.SetCells {
 		note(c.Program, c.Row)
 	}
+	t.list = numbers.values
 	return t
 }
 

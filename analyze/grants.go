@@ -1,17 +1,22 @@
 package analyze
 
 import (
-	"cmp"
+	"hash/maphash"
 	"slices"
-	"strings"
+
+	"github.com/tierwall/tierwall/policy"
 )
 
-// grant is what is allowed between two ends: connections, and of some of them
-// only those that carry certain HTTP requests.
-type grant struct {
-	open  l4         // whatever a connection carries
+// Grant is what is allowed between two ends in one family: connections, and of some of
+// them only those that carry certain HTTP requests. Grants are not changed once they
+// are made.
+type Grant struct {
+	open  L4Set      // whatever a connection carries
 	parts []httpPart // disjoint from it, and from one another; by requests, each once
 }
+
+// grant is the grant.
+type grant = Grant
 
 // httpPart is connections in which some requests only are allowed.
 type httpPart struct {
@@ -22,9 +27,7 @@ type httpPart struct {
 // everythingAllowed returns the grant of all there is.
 func everythingAllowed() grant {
 	var g grant
-	for p := range g.open.full {
-		g.open.full[p] = true
-	}
+	g.open.full = allProtocols
 	return g
 }
 
@@ -37,8 +40,7 @@ func (g *grant) add(on l4, req requests) {
 		g.open = plus(&g.open, &on)
 		return
 	}
-	k := req.key()
-	i, found := slices.BinarySearchFunc(g.parts, k, func(p httpPart, k string) int { return strings.Compare(p.requests.key(), k) })
+	i, found := slices.BinarySearchFunc(g.parts, req, func(p httpPart, r requests) int { return p.requests.compare(r) })
 	if found {
 		g.parts[i].on = plus(&g.parts[i].on, &on)
 		return
@@ -106,42 +108,45 @@ func (g *grant) within(on *l4) grant {
 	return out
 }
 
-// entries writes a grant down: what is open, then what is only for some requests.
-func (g *grant) entries() []Allowed {
-	out := g.open.entries()
-	for i := range g.parts {
-		for _, e := range g.parts[i].on.entries() {
-			e.HTTP = g.parts[i].requests
-			out = append(out, e)
-		}
-	}
-	return out
-}
+// Connections returns the connections of which something is allowed.
+func (g *Grant) Connections() L4Set { return g.reached() }
 
-// key returns a text that equal entries, and no others, have.
-func key(entries []Allowed) string {
-	var b strings.Builder
-	for _, e := range entries {
-		b.WriteString(e.Family)
-		b.WriteByte(' ')
-		b.WriteString(e.Protocol)
-		b.WriteByte(' ')
-		b.WriteString(e.Ports)
-		b.WriteString(e.Types)
-		if e.HTTP != nil {
-			b.WriteByte(' ')
-			b.WriteString(requests(e.HTTP).key())
-		}
-		b.WriteByte(';')
-	}
-	return b.String()
-}
-
-// sameAllowed reports whether two lists of entries say the same.
-func sameAllowed(a, b []Allowed) bool {
-	return slices.EqualFunc(a, b, func(x, y Allowed) bool {
-		return cmp.Or(strings.Compare(x.Family, y.Family), strings.Compare(x.Protocol, y.Protocol), strings.Compare(x.Ports, y.Ports),
-			strings.Compare(x.Types, y.Types)) == 0 &&
-			(x.HTTP == nil) == (y.HTTP == nil) && (x.HTTP == nil || requests(x.HTTP).key() == requests(y.HTTP).key())
+// Contains reports whether a connection is allowed: with its request, where one is
+// known, and otherwise where some request could be.
+func (g *Grant) Contains(f policy.Flow) bool {
+	return g.open.Contains(f) || slices.ContainsFunc(g.parts, func(p httpPart) bool {
+		return p.on.Contains(f) && (f.HTTP == nil || p.requests.contain(f.HTTP))
 	})
+}
+
+// Equal reports whether two grants are of the same.
+func (g Grant) Equal(o Grant) bool {
+	return g.open.Equal(o.open) && slices.EqualFunc(g.parts, o.parts, func(a, b httpPart) bool {
+		return a.on.Equal(b.on) && a.requests.compare(b.requests) == 0
+	})
+}
+
+func (g *Grant) empty() bool { return g.open.empty() && len(g.parts) == 0 }
+
+// hashInto adds the grant to a hash.
+func (g *Grant) hashInto(h *maphash.Hash) {
+	g.open.hashInto(h)
+	for i := range g.parts {
+		g.parts[i].on.hashInto(h)
+		g.parts[i].requests.hashInto(h)
+	}
+}
+
+// seed is that of the hashes of one process.
+var seed = maphash.MakeSeed()
+
+func (g *Grant) hash() uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	g.hashInto(&h)
+	return h.Sum64()
+}
+
+func newGrants() interner[Grant] {
+	return newInterner((*Grant).hash, func(a, b *Grant) bool { return a.Equal(*b) })
 }

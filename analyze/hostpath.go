@@ -107,7 +107,7 @@ func (r *reach) open(hook policy.Hook, set int32) int32 {
 	n, known := r.hosts.after[k]
 	if !known {
 		safe := grant{open: r.hosts.safe[hook]}
-		n = r.number(either(&r.sets[set], &safe))
+		n = r.number(either(&r.grants.values[set], &safe))
 		r.hosts.after[k] = n
 	}
 	return n
@@ -121,7 +121,7 @@ func (r *reach) afterHook(hook policy.Hook, early, set int32) int32 {
 	if !known {
 		row, safe := &r.early.list[early], r.hosts.safe[hook]
 		passes, bound := plus(&row.passes, &safe), complement(&safe)
-		decided, rest := row.decided.within(&bound), r.sets[set].within(&passes)
+		decided, rest := row.decided.within(&bound), r.grants.values[set].within(&passes)
 		n = r.number(either(&decided, &rest))
 		r.hosts.after[k] = n
 	}

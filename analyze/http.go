@@ -17,8 +17,7 @@ import (
 
 // httpRules is the requests of the rules of a model, by number.
 type httpRules struct {
-	numbers map[string]int
-	list    []requests
+	interner[requests]
 }
 
 // withoutHTTP returns the policies of a model with its rules about requests as rules
@@ -30,7 +29,7 @@ func (h *httpRules) withoutHTTP(policies []*policy.Policy) []*policy.Policy {
 	}) {
 		return nil
 	}
-	h.numbers = map[string]int{}
+	h.interner = newInterner((*requests).hash, func(a, b *requests) bool { return a.compare(*b) == 0 })
 	out := slices.Clone(policies)
 	for i, p := range out {
 		v := *p
@@ -41,8 +40,8 @@ func (h *httpRules) withoutHTTP(policies []*policy.Policy) []*policy.Policy {
 				case r.Action == policy.Log:
 					continue
 				case r.HTTP != nil && r.Action == policy.Allow:
-					if n, narrow := h.number(matchOf(r.HTTP)); narrow {
-						r.Action, r.Index = policy.Log, n
+					if some := matchOf(r.HTTP); !some.all() {
+						r.Action, r.Index = policy.Log, int(h.number(some))
 					}
 				}
 				r.HTTP = nil
@@ -54,29 +53,15 @@ func (h *httpRules) withoutHTTP(policies []*policy.Policy) []*policy.Policy {
 	return out
 }
 
-// number returns the number of requests; false for all there are.
-func (h *httpRules) number(r requests) (int, bool) {
-	if r.all() {
-		return 0, false
-	}
-	n, known := h.numbers[r.key()]
-	if !known {
-		n = len(h.list)
-		h.numbers[r.key()] = n
-		h.list = append(h.list, r)
-	}
-	return n, true
-}
-
 // of returns the requests that rules match which are asked before a decider; a list
 // of none if there are no such rules.
 func (h *httpRules) of(d dataplane.Decider) requests {
 	r := requests{}
-	if h.list == nil {
+	if h.values == nil {
 		return r
 	}
 	for _, by := range d.Logs.All() {
-		r = r.or(h.list[by.Rule])
+		r = r.or(h.values[by.Rule])
 	}
 	return r
 }

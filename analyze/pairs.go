@@ -108,14 +108,14 @@ const none = -1
 type families [2]int32
 
 // pairs lists all pairs of which something is allowed.
-func (r *reach) pairs() []Pair {
-	l := &lister{reach: r, texts: map[families][]Allowed{}}
+func (r *reach) pairs() ([]Pair, map[*End]bool) {
+	l := &lister{reach: r, byFamily: map[families]Allowed{}, likeAnyAddress: map[*End]bool{}}
 	for i := range r.units {
-		l.names = append(l.names, r.units[i].name())
+		l.ends = append(l.ends, r.units[i].end())
 	}
 	for family, list := range r.ranges {
 		for _, x := range list {
-			l.rangeNames[family] = append(l.rangeNames[family], x.String())
+			l.rangeEnds[family] = append(l.rangeEnds[family], &End{Kind: RangeEnd, First: x.first, Last: x.last})
 		}
 	}
 	var parts [][]Pair // of each source
@@ -127,17 +127,21 @@ func (r *reach) pairs() []Pair {
 			parts = append(parts, slices.Clone(l.fromRange(family, i)))
 		}
 	}
-	return slices.Concat(parts...)
+	return slices.Concat(parts...), l.likeAnyAddress
 }
 
 // lister lists pairs source by source.
 type lister struct {
 	*reach
-	names      []string
-	rangeNames [2][]string
-	views      [2]view // of the source, by family
-	texts      map[families][]Allowed
-	found      []Pair // of the source
+	ends      []*End // of units
+	rangeEnds [2][]*End
+	views     [2]view   // of the source, by family
+	bySet     []Allowed // by number: the set in both families, once it is asked for
+	byFamily  map[families]Allowed
+	found     []Pair // of the source
+	// likeAnyAddress are the destinations to whose domains the same is allowed as to
+	// addresses of no domain.
+	likeAnyAddress map[*End]bool
 }
 
 // fromUnit lists what a unit reaches; the list is good until the next call.
@@ -163,14 +167,14 @@ func (l *lister) fromUnit(i int) []Pair {
 				f[family] = l.to(&l.views[family], &src.ends.point[family], &dst.ends.point[family])
 			}
 		}
-		l.add(l.names[i], l.names[j], f)
+		l.add(l.ends[i], l.ends[j], f)
 	}
 	for family, has := range src.ends.has {
 		if !has {
 			continue
 		}
 		for j, x := range l.ranges[family] {
-			l.add(l.names[i], l.rangeNames[family][j], of(family, l.outside(family, src, x.class)))
+			l.add(l.ends[i], l.rangeEnds[family][j], of(family, l.outside(family, src, x.class)))
 		}
 	}
 	l.toDomains(i)
@@ -200,11 +204,13 @@ func (l *lister) apart(i, j int) bool {
 	for family := range f {
 		f[family] = l.atHome(family, there, dst)
 	}
-	name := l.names[i]
+	end := l.ends[i]
 	if elsewhere {
-		name = homeName(name, l.hosts.nameOf(there.node))
+		onNode := *end
+		onNode.Node = l.hosts.nameOf(there.node)
+		end = &onNode
 	}
-	l.add(name, l.names[j], f)
+	l.add(end, l.ends[j], f)
 	return elsewhere
 }
 
@@ -217,17 +223,17 @@ func (l *lister) fromRange(family, i int) []Pair {
 	l.look(v, src, true)
 	for j := range l.units {
 		if dst := &l.units[j]; dst.ends.has[family] {
-			l.add(l.rangeNames[family][i], l.names[j], of(family, l.to(v, &src, &dst.ends.point[family])))
+			l.add(l.rangeEnds[family][i], l.ends[j], of(family, l.to(v, &src, &dst.ends.point[family])))
 		}
 	}
 	return l.found
 }
 
-func (l *lister) add(src, dst string, f families) {
+func (l *lister) add(src, dst *End, f families) {
 	if f[0] <= nothing && f[1] <= nothing {
 		return
 	}
-	if allowed := l.text(f); len(allowed) > 0 {
+	if allowed := l.allowed(f); len(allowed) > 0 {
 		l.found = append(l.found, Pair{Src: src, Dst: dst, Allowed: allowed})
 	}
 }
@@ -239,37 +245,74 @@ func of(family int, set int32) families {
 	return f
 }
 
-// text writes down what is allowed in both families: once if it is the same, or
+// allowed returns what is allowed in both families: one grant if it is the same, or
 // if the ends have one family only in common.
-func (l *lister) text(f families) []Allowed {
+func (l *lister) allowed(f families) Allowed {
 	switch {
 	case f[0] == none || f[0] == f[1]:
-		return l.entries[f[1]]
-	case f[1] == none && (l.hosts == nil || !slices.ContainsFunc(l.entries[f[0]], isNeighbourDiscovery)):
-		return l.entries[f[0]]
+		return l.inBoth(f[1])
+	case f[1] == none && (l.hosts == nil || !l.grants.values[f[0]].hasNeighbourDiscovery()):
+		return l.inBoth(f[0])
 	}
-	out, ok := l.texts[f]
-	if !ok {
-		for family, name := range [2]string{"IPv4", "IPv6"} {
-			if f[family] == none {
-				continue
-			}
-			for _, e := range l.entries[f[family]] {
-				if family == 0 && isNeighbourDiscovery(e) {
-					continue // it is there because it is always open, and IPv4 has none
-				}
-				if f[1] != none {
-					e.Family = name
-				}
-				out = append(out, e)
-			}
+	out, ok := l.byFamily[f]
+	if ok {
+		return out
+	}
+	for family, set := range f {
+		if set == none {
+			continue
 		}
-		l.texts[f] = out
+		g := FamilyGrant{Grant: new(l.grants.values[set])}
+		if family == 0 { // it is there because it is always open, and IPv4 has none
+			*g.Grant = g.withoutNeighbourDiscovery()
+		}
+		if f[1] != none {
+			g.Family = [2]policy.Family{policy.IPv4, policy.IPv6}[family]
+		}
+		if !g.empty() {
+			out = append(out, g)
+		}
+	}
+	l.byFamily[f] = out
+	return out
+}
+
+// inBoth returns a set as what is allowed in both families.
+func (l *lister) inBoth(set int32) Allowed {
+	for int(set) >= len(l.bySet) {
+		l.bySet = append(l.bySet, nil)
+	}
+	if l.bySet[set] == nil {
+		l.bySet[set] = Allowed{{Grant: new(l.grants.values[set])}}
+	}
+	return l.bySet[set]
+}
+
+// hasNeighbourDiscovery reports whether what hosts never stop of IPv6 is all that the
+// grant has of ICMPv6, in one of its parts.
+func (g *Grant) hasNeighbourDiscovery() bool {
+	return g.open.onlyNeighbourDiscovery() || slices.ContainsFunc(g.parts, func(p httpPart) bool { return p.on.onlyNeighbourDiscovery() })
+}
+
+// withoutNeighbourDiscovery returns the grant without those parts.
+func (g *Grant) withoutNeighbourDiscovery() Grant {
+	without := func(s L4Set) L4Set {
+		if s.onlyNeighbourDiscovery() {
+			s.icmp = slices.DeleteFunc(slices.Clone(s.icmp), func(p icmpPart) bool { return p.protocol == policy.ICMPv6 })
+		}
+		return s
+	}
+	out := Grant{open: without(g.open)}
+	for _, p := range g.parts {
+		if p.on = without(p.on); !p.on.empty() {
+			out.parts = append(out.parts, p)
+		}
 	}
 	return out
 }
 
-// isNeighbourDiscovery reports whether an entry is what hosts never stop of IPv6.
-func isNeighbourDiscovery(e Allowed) bool {
-	return e.Protocol == policy.ICMPv6.String() && e.Types == "133-136"
+// onlyNeighbourDiscovery reports whether the set has exactly this of ICMPv6.
+func (s *L4Set) onlyNeighbourDiscovery() bool {
+	runs := s.typesOf(policy.ICMPv6).runs
+	return len(runs) == 1 && runs[0].types == span{133, 136} && runs[0].allCodes()
 }

@@ -265,8 +265,8 @@ func TestReachOfDomainsSaysWhatEvaluateSays(t *testing.T) {
 				name := a.hostName(src, "")
 				end := a.rangeOf(f.Dst) // where it is the same to all of the world
 				for _, p := range r.Pairs {
-					if p.Src == name && slices.Contains(p.Domains, domain) {
-						end = p.Dst
+					if p.Src.String() == name && slices.Contains(p.Dst.Domains.List(), domain) {
+						end = p.Dst.String()
 					}
 				}
 				want := ev.Evaluate(f).Verdict == policy.Allow

@@ -2,6 +2,7 @@ package analyze_test
 
 import (
 	"cmp"
+	"encoding/json"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -16,21 +17,49 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// answer is a Reachability as a reader of its JSON has it: texts only.
+// answer is a Reachability as a reader of its JSON has it: texts only. Beside it is
+// what the same pairs are as values.
 type answer struct {
-	t     *rapid.T
-	pairs map[[2]string][]analyze.Allowed
-	ends  map[string]bool // that are listed
+	t      *rapid.T
+	pairs  map[[2]string][]jsonEntry
+	values map[[2]string]analyze.Allowed
+	ends   map[string]bool // that are listed
+}
+
+// jsonPair and jsonEntry are what the JSON has.
+type jsonPair struct {
+	Src, Dst      string
+	Domains       []string
+	Allowed       []jsonEntry
+	Before, After []jsonEntry
+}
+
+type jsonEntry struct {
+	Protocol, Ports, Types, Family string
+	HTTP                           []analyze.Requests
+}
+
+// readBack writes a value as JSON and reads it into another one.
+func readBack(t interface{ Fatal(...any) }, from, to any) {
+	text, err := json.Marshal(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, to); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func newAnswer(t *rapid.T, r *analyze.Reachability) *answer {
-	a := &answer{t, map[[2]string][]analyze.Allowed{}, map[string]bool{}}
-	for _, p := range r.Pairs {
+	a := &answer{t, map[[2]string][]jsonEntry{}, map[[2]string]analyze.Allowed{}, map[string]bool{}}
+	var pairs []jsonPair
+	readBack(t, r.Pairs, &pairs)
+	for i, p := range pairs {
 		k := [2]string{p.Src, p.Dst}
 		if a.pairs[k] != nil || len(p.Allowed) == 0 || p.Src == p.Dst {
 			t.Fatalf("pair %v is listed twice, or of nothing, or of one end: %v", k, p)
 		}
-		a.pairs[k] = p.Allowed
+		a.pairs[k], a.values[k] = p.Allowed, r.Pairs[i].Allowed
 		a.ends[p.Src], a.ends[p.Dst] = true, true
 	}
 	return a
@@ -77,15 +106,26 @@ func (a *answer) rangeOf(addr netip.Addr) string {
 
 // allows reads what is listed for a flow.
 func (a *answer) allows(src, dst string, f policy.Flow) bool {
+	k := [2]string{src, dst}
+	entries := a.pairs[k]
+	listed := entriesAllow(entries, f)
+	if value := a.values[k].Contains(f); value != listed {
+		a.t.Fatalf("%+v is in %v: %v, and in its JSON, %v: %v", f, a.values[k], value, entries, listed)
+	}
+	for _, e := range entries {
+		if (e.Family == "") != (entries[0].Family == "") {
+			a.t.Fatalf("some entries have a family, some not: %v", entries)
+		}
+	}
+	return listed
+}
+
+func entriesAllow(entries []jsonEntry, f policy.Flow) bool {
 	family := "IPv4"
 	if !f.Src.Is4() {
 		family = "IPv6"
 	}
-	entries := a.pairs[[2]string{src, dst}]
-	return slices.ContainsFunc(entries, func(e analyze.Allowed) bool {
-		if (e.Family == "") != (entries[0].Family == "") {
-			a.t.Fatalf("some entries have a family, some not: %v", entries)
-		}
+	return slices.ContainsFunc(entries, func(e jsonEntry) bool {
 		return (e.Family == "" || e.Family == family) && protocolIn(e.Protocol, f.Protocol) &&
 			(e.Ports == "" || numberIn(e.Ports, int(f.DstPort))) && (e.Types == "" || typeIn(e.Types, int(f.ICMPType), int(f.ICMPCode))) &&
 			requestIn(e.HTTP, f.HTTP)
@@ -101,8 +141,10 @@ func requestIn(list []analyze.Requests, q *policy.HTTPRequest) bool {
 	})
 }
 
+// protocolIn reads as a script would that knows the names: a protocol that has one is
+// looked for by it.
 func protocolIn(text string, p policy.Protocol) bool {
-	return text == "All" || text == p.String() || text[0] <= '9' && numberIn(text, int(p))
+	return text == "All" || text == p.String() || !p.Named() && text[0] <= '9' && numberIn(text, int(p))
 }
 
 // numberIn reports whether a list like "80,443,8000-9000" holds n.

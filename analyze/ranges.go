@@ -15,9 +15,6 @@ type addrRange struct {
 	class       int32
 }
 
-// String returns "first-last".
-func (r addrRange) String() string { return r.first.String() + "-" + r.last.String() }
-
 // addRanges finds the ranges of the outside world, of those families that
 // endpoints have. Stand-ins of domains are no part of it.
 func (r *reach) addRanges(endpoints []*policy.Endpoint) {

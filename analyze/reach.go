@@ -33,41 +33,27 @@ type Reachability struct {
 	// Notes are what a reader has to know beside the pairs, one sentence each.
 	Notes []string
 
-	// asWorld are the pairs with domains, by ends, of which the same is allowed to
+	// likeAnyAddress are destinations, domains, to which the same is allowed as to
 	// addresses of no domain.
-	asWorld map[[2]string]bool
+	likeAnyAddress map[*End]bool
 }
 
-// Pair is one end that can reach another one. An end is "namespace/Kind/name"; or
-// "host/name", the host of a HostEndpoint by its interface; or a range "first-last"
-// of the outside world, which speaks of those of its addresses that no endpoint and
-// no host of a HostEndpoint has. A destination may be "domain name" or "domains name,
-// name", which speaks of the addresses that these have, as far as no net names them.
+// Pair is one end that can reach another one. Both, and what is allowed, are shared
+// between pairs: read only.
 type Pair struct {
-	Src     string    `json:"src"`
-	Dst     string    `json:"dst"`
-	Domains []string  `json:"domains,omitempty"` // of Dst, if it is domains
-	Allowed []Allowed `json:"allowed"`           // never empty; shared between pairs: read only
+	Src, Dst *End
+	Allowed  Allowed // never empty
 }
 
-// Allowed is a part of what is allowed: protocols with all their ports and
-// types, or a protocol with some of them.
-type Allowed struct {
-	// Protocol is "All", a name, a number, or a range of numbers "0-5", which
-	// holds also the protocols that have names.
-	Protocol string `json:"protocol"`
-	// Ports are destination ports, "80,443,8000-9000"; empty for all.
-	Ports string `json:"ports,omitempty"`
-	// Types are ICMP types, or "type/code" where only some codes are allowed:
-	// "0,3/1,8-10/0-4"; empty for all.
-	Types string `json:"types,omitempty"`
-	// Family is "IPv4" or "IPv6" on every entry of a pair whose families
-	// differ, and empty on all entries of other pairs.
-	Family string `json:"family,omitempty"`
-	// HTTP are the requests that are allowed in these connections, each of one of
-	// several kinds; nil for all, whatever the connections carry. The kernel lets the
-	// connections through, and a proxy that asks an agent judges the requests.
-	HTTP []Requests `json:"http,omitzero"`
+// MarshalJSON returns {"src", "dst", "domains", "allowed"}, where domains lists those
+// of a destination that is domains.
+func (p Pair) MarshalJSON() ([]byte, error) {
+	return marshal(struct {
+		Src     *End     `json:"src"`
+		Dst     *End     `json:"dst"`
+		Domains []string `json:"domains,omitempty"`
+		Allowed Allowed  `json:"allowed"`
+	}{p.Src, p.Dst, p.Dst.Domains.List(), p.Allowed})
 }
 
 // Reach computes who can reach whom: for every ordered pair of ends the
@@ -99,7 +85,7 @@ func reachOf(m *policy.Model, opts ReachOptions, domains []string) (*Reachabilit
 	}
 	e.Apply(changes...)
 	delta := e.Flush()
-	r := &reach{tables: newTables(delta, &http), standIns: standIns, allDomains: opts.AllDomains || domains != nil, seen: map[point]bool{}, asWorld: map[[2]string]bool{}}
+	r := &reach{tables: newTables(delta, &http), standIns: standIns, allDomains: opts.AllDomains || domains != nil, seen: map[point]bool{}}
 	var points []dataplane.HostPoint
 	if delta != nil {
 		points = delta.SetHosts
@@ -109,7 +95,8 @@ func reachOf(m *policy.Model, opts ReachOptions, domains []string) (*Reachabilit
 	r.setBeforeDNAT(m)
 	r.addRanges(m.Endpoints)
 	r.addUnits(m.Endpoints, opts.Pods)
-	return &Reachability{Pairs: r.pairs(), Notes: r.notes(m), asWorld: r.asWorld}, nil
+	pairs, likeAnyAddress := r.pairs()
+	return &Reachability{Pairs: pairs, Notes: r.notes(m), likeAnyAddress: likeAnyAddress}, nil
 }
 
 // notes returns what a reader has to know beside the pairs.

@@ -37,7 +37,7 @@ func TestReachWithinANodeAsksNoHost(t *testing.T) {
 	}
 	for _, want := range [][2]string{{"ns/Pod/a", "ns/Pod/b"}, {"ns/Pod/b", "ns/Pod/a"}} {
 		if !slices.ContainsFunc(r.Pairs, func(p analyze.Pair) bool {
-			return p.Src == want[0] && p.Dst == want[1] && p.Allowed[0].String() == "All"
+			return p.Src.String() == want[0] && p.Dst.String() == want[1] && p.Allowed.String() == "All"
 		}) {
 			t.Errorf("%s to %s is not listed as allowed: %v", want[0], want[1], r.Pairs)
 		}

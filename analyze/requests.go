@@ -2,6 +2,7 @@ package analyze
 
 import (
 	"cmp"
+	"hash/maphash"
 	"slices"
 	"strings"
 
@@ -51,25 +52,39 @@ type requests []Requests
 // all reports whether they are all requests there are.
 func (r requests) all() bool { return r == nil }
 
-// key returns a text that the same requests have, and no others.
-func (r requests) key() string {
-	words := make([]string, len(r))
-	for i := range r {
-		words[i] = r[i].key()
-	}
-	return strings.Join(words, "\n\n")
+// compare orders lists of requests; it returns 0 for the same ones only.
+func (r requests) compare(o requests) int { return slices.CompareFunc(r, o, Requests.compare) }
+
+func (r Requests) compare(o Requests) int {
+	return cmp.Or(slices.Compare(r.Methods, o.Methods), slices.CompareFunc(r.Paths, o.Paths, comparePaths))
 }
 
-// key is requests' for one of them. No method and no path holds a newline.
-func (r Requests) key() string {
-	var b strings.Builder
-	for _, m := range r.Methods {
-		b.WriteString("m" + m + "\n")
+// contain reports whether a request is one of them.
+func (r requests) contain(q *policy.HTTPRequest) bool {
+	return r.all() || slices.ContainsFunc(r, func(x Requests) bool {
+		return (len(x.Methods) == 0 || slices.Contains(x.Methods, q.Method)) &&
+			(len(x.Paths) == 0 || slices.ContainsFunc(x.Paths, func(p Path) bool { return policy.HTTPPath(p).Matches(q.Path) }))
+	})
+}
+
+// hashInto adds the requests to a hash.
+func (r requests) hashInto(h *maphash.Hash) {
+	for _, x := range r {
+		maphash.WriteComparable(h, [2]int{len(x.Methods), len(x.Paths)})
+		for _, m := range x.Methods {
+			maphash.WriteComparable(h, m)
+		}
+		for _, p := range x.Paths {
+			maphash.WriteComparable(h, p)
+		}
 	}
-	for _, p := range r.Paths {
-		b.WriteString("e" + p.Exact + "\np" + p.Prefix + "\n")
-	}
-	return b.String()
+}
+
+func (r *requests) hash() uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	r.hashInto(&h)
+	return h.Sum64()
 }
 
 // matchOf returns the requests that a rule matches.
@@ -113,12 +128,12 @@ func requestsOf(list []Requests) requests {
 		}
 	}
 	slices.SortFunc(list, func(a, b Requests) int {
-		return cmp.Or(strings.Compare(a.String(), b.String()), strings.Compare(a.key(), b.key()))
+		return cmp.Or(strings.Compare(a.String(), b.String()), a.compare(b))
 	})
-	list = slices.CompactFunc(list, func(a, b Requests) bool { return a.key() == b.key() })
+	list = slices.CompactFunc(list, func(a, b Requests) bool { return a.compare(b) == 0 })
 	out := requests{}
 	for i := range list {
-		if !slices.ContainsFunc(list, func(o Requests) bool { return o.key() != list[i].key() && o.hold(&list[i]) }) {
+		if !slices.ContainsFunc(list, func(o Requests) bool { return o.compare(list[i]) != 0 && o.hold(&list[i]) }) {
 			out = append(out, list[i])
 		}
 	}

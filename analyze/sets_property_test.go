@@ -43,10 +43,7 @@ func drawRequests(t *rapid.T, label string) (requests, func(method, path string)
 }
 
 func (r requests) match(method, path string) bool {
-	return r.all() || slices.ContainsFunc(r, func(x Requests) bool {
-		return (len(x.Methods) == 0 || slices.Contains(x.Methods, method)) &&
-			(len(x.Paths) == 0 || slices.ContainsFunc(x.Paths, func(p Path) bool { return policy.HTTPPath(p).Matches(path) }))
-	})
+	return r.contain(&policy.HTTPRequest{Method: method, Path: path})
 }
 
 // TestRequests holds lists of requests, those of either and those of both against
@@ -56,8 +53,8 @@ func TestRequests(t *testing.T) {
 		a, inA := drawRequests(t, "a")
 		b, inB := drawRequests(t, "b")
 		either, both := a.or(b), a.and(b)
-		if x := b.or(a); x.key() != either.key() || x.all() != either.all() {
-			t.Fatalf("either has two forms: %q and %q", x.key(), either.key())
+		if x := b.or(a); x.compare(either) != 0 || x.all() != either.all() {
+			t.Fatalf("either has two forms: %q and %q", x, either)
 		}
 		for _, method := range append(someMethods, "OTHER") {
 			for _, path := range append(somePaths, "/a/x", "/other") {
@@ -77,8 +74,8 @@ func TestRequests(t *testing.T) {
 }
 
 // drawL4 draws a set of some ports, types and protocols.
-func drawL4(t *rapid.T, label string) l4 {
-	var s l4
+func drawL4(t *rapid.T, label string) L4Set {
+	var s L4Set
 	spans := func(last int) []span {
 		return union(rapid.SliceOfN(rapid.Custom(func(t *rapid.T) span {
 			edges := []int{0, 1, 79, 80, 81, 200, last - 1, last}
@@ -86,28 +83,30 @@ func drawL4(t *rapid.T, label string) l4 {
 			return span{min(a, b), max(a, b)}
 		}), 0, 3).Draw(t, label))
 	}
-	for p := range s.full {
-		s.full[p] = p%3 == 0 && rapid.Bool().Draw(t, "protocol")
+	for p := range 256 {
+		if p%3 == 0 && rapid.Bool().Draw(t, "protocol") {
+			s.full.add(policy.Protocol(p))
+		}
 	}
 	for _, p := range []policy.Protocol{policy.TCP, policy.UDP} {
-		s.full[p] = false
+		s.full.remove(p)
 		s.setPorts(p, spans(65535))
 	}
 	var codes [256][]span
 	for _, typ := range []int{0, 8, 9, 255} {
 		codes[typ] = spans(255)
 	}
-	s.full[policy.ICMP] = false
+	s.full.remove(policy.ICMP)
 	s.setTypes(policy.ICMP, &codes)
 	s.sort()
 	return s
 }
 
-func (s *l4) holds(p policy.Protocol, x, y int) bool {
+func (s *L4Set) holds(p policy.Protocol, x, y int) bool {
 	in := func(list []span, n int) bool {
 		return slices.ContainsFunc(list, func(r span) bool { return r.first <= n && n <= r.last })
 	}
-	return s.full[p] || in(s.portsOf(p), x) || slices.ContainsFunc(s.typesOf(p).runs, func(r icmpRun) bool {
+	return s.full.has(p) || in(s.portsOf(p), x) || slices.ContainsFunc(s.typesOf(p).runs, func(r icmpRun) bool {
 		return r.types.first <= x && x <= r.types.last && in(r.codes, y)
 	})
 }
@@ -116,7 +115,7 @@ func (s *l4) holds(p policy.Protocol, x, y int) bool {
 func TestSetsOfConnections(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := drawL4(t, "a"), drawL4(t, "b")
-		not, sum, rest, common := complement(&a), plus(&a, &b), minus(&a, &b), intersect(&a, &b)
+		not, sum, rest, common := a.Complement(), a.Union(b), a.Subtract(b), a.Intersect(b)
 		for _, p := range []policy.Protocol{policy.TCP, policy.UDP, policy.ICMP, 0, 3, 47, 255} {
 			last := 255
 			if p.HasPorts() {
@@ -132,8 +131,8 @@ func TestSetsOfConnections(t *testing.T) {
 				}
 			}
 		}
-		if again := complement(&not); key(again.entries()) != key(a.entries()) {
-			t.Fatalf("two forms: %v and %v", again.entries(), a.entries())
+		if again := not.Complement(); !again.Equal(a) {
+			t.Fatalf("two forms: %v and %v", again, a)
 		}
 	})
 }

@@ -11,9 +11,7 @@ import (
 // tables are the engine's tables with what each row allows as a number, so that
 // pairs are looked up in arrays.
 type tables struct {
-	sets     []grant          // by number: what rows allow, and what pairs do
-	entries  [][]Allowed      // of each set
-	numbers  map[string]int32 // of sets, by key
+	grants   interner[grant]  // what rows allow, and what pairs do
 	inter    map[uint64]int32 // of two sets, by both numbers
 	early    earlyTables      // what rows before the last hook of a host say
 	programs []program        // 0 is "none": it allows all
@@ -46,7 +44,7 @@ func newTables(d *dataplane.Delta, http *httpRules) *tables {
 		d = &dataplane.Delta{}
 	}
 	t := &tables{
-		numbers: map[string]int32{},
+		grants:  newGrants(),
 		inter:   map[uint64]int32{},
 		classes: make(map[dataplane.ClassID]int32, len(d.AddClasses)),
 		locals:  make(map[netip.Addr]dataplane.Local, len(d.SetLocals)),
@@ -94,18 +92,7 @@ func newTables(d *dataplane.Delta, http *httpRules) *tables {
 }
 
 // number returns the number of a set.
-func (t *tables) number(s grant) int32 {
-	entries := s.entries()
-	k := key(entries)
-	n, ok := t.numbers[k]
-	if !ok {
-		n = int32(len(t.sets))
-		t.numbers[k] = n
-		t.sets = append(t.sets, s)
-		t.entries = append(t.entries, entries)
-	}
-	return n
-}
+func (t *tables) number(s grant) int32 { return t.grants.number(s) }
 
 // both returns the number of what two sets have in common.
 func (t *tables) both(a, b int32) int32 {
@@ -120,7 +107,7 @@ func (t *tables) both(a, b int32) int32 {
 	k := uint64(min(a, b))<<32 | uint64(max(a, b))
 	n, ok := t.inter[k]
 	if !ok {
-		n = t.number(both(&t.sets[a], &t.sets[b]))
+		n = t.number(both(&t.grants.values[a], &t.grants.values[b]))
 		t.inter[k] = n
 	}
 	return n

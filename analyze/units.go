@@ -22,7 +22,6 @@ type reach struct {
 	scratch  [2]view
 	// allDomains has domains listed also where they are treated like any address.
 	allDomains bool
-	asWorld    map[[2]string]bool // see Reachability
 }
 
 // point is what decides about an address: what its egress and ingress programs
@@ -61,22 +60,13 @@ type located struct {
 	ends ends
 }
 
-// name returns the unit's name: that of its endpoint or workload, with the
-// address in parentheses if the unit is one of several addresses that differ.
-func (u *unit) name() string {
+// end returns the unit as an end: with its address if it is one of several that differ.
+func (u *unit) end() *End {
+	e := EndOf(u.key)
 	if u.addr.IsValid() {
-		return endName(u.key) + " (" + u.addr.String() + ")"
+		e = e.At(u.addr)
 	}
-	return endName(u.key)
-}
-
-// endName returns the name of an end: "namespace/Kind/name", and "host/name" for the
-// host of a host endpoint.
-func endName(k policy.Key) string {
-	if k.Kind == policy.KindHostEndpoint {
-		return "host/" + k.Name
-	}
-	return k.String()
+	return &e
 }
 
 // on reports whether the unit has endpoints on a node, and elsewhere.
@@ -287,6 +277,3 @@ func (r *reach) atHome(family int, l *located, host *unit) int32 {
 	}
 	return r.toOwnHost(&l.ends.point[family], &host.ends.point[family])
 }
-
-// homeName names a unit's endpoints on one node, where there are others elsewhere.
-func homeName(name, node string) string { return name + " (on " + node + ")" }

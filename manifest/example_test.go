@@ -3,7 +3,6 @@ package manifest_test
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/tierwall/tierwall/analyze"
 	"github.com/tierwall/tierwall/evaluate"
@@ -39,8 +38,8 @@ func ExampleManifests_reach() {
 		return
 	}
 	for _, pair := range reach.Pairs {
-		if strings.HasPrefix(pair.Src, "shop/") && strings.HasPrefix(pair.Dst, "shop/") {
-			fmt.Println(pair.Src, "->", pair.Dst, pair.Allowed[0].Protocol, pair.Allowed[0].Ports)
+		if pair.Src.Kind == analyze.WorkloadEnd && pair.Dst.Kind == analyze.WorkloadEnd {
+			fmt.Println(pair.Src, "->", pair.Dst, pair.Allowed)
 		}
 	}
 	// Output:

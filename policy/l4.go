@@ -31,6 +31,12 @@ func (p Protocol) String() string {
 	return strconv.Itoa(int(p))
 }
 
+// Named reports whether the protocol has a name in policies.
+func (p Protocol) Named() bool {
+	_, named := protocolNames[p]
+	return named
+}
+
 // ParseProtocol accepts a name (TCP, UDP, ICMP, ICMPv6, SCTP, UDPLite) or a
 // number from 0 to 255. Which of them a policy may name is for the policy's
 // API to say.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tierwall/tierwall/analyze"
 	"github.com/tierwall/tierwall/internal/cli/ends"
 	"github.com/tierwall/tierwall/internal/cli/input"
 	"github.com/tierwall/tierwall/internal/dns"
@@ -17,15 +18,15 @@ import (
 // endFilter says which ends of pairs a user wants to see.
 type endFilter struct {
 	all     bool
-	names   map[string]bool // of endpoints and their workloads
-	net     netip.Prefix    // ranges that meet it; invalid: none
-	domains map[string]bool // of those that policies refer to
+	ends    map[analyze.End]bool // endpoints and their workloads
+	net     netip.Prefix         // ranges that meet it; invalid: none
+	domains map[string]bool      // of those that policies refer to
 }
 
 // newEndFilter reads --from or --to of reach; "" is everything.
 func newEndFilter(r ends.Resolver, text string) (endFilter, error) {
 	m := r.Model
-	f := endFilter{all: text == "", names: map[string]bool{}}
+	f := endFilter{all: text == "", ends: map[analyze.End]bool{}}
 	if f.all {
 		return f, nil
 	}
@@ -75,7 +76,7 @@ func newEndFilter(r ends.Resolver, text string) (endFilter, error) {
 			f.add(ep, ep.Addrs...)
 		}
 	}
-	if len(f.names) > 0 {
+	if len(f.ends) > 0 {
 		return f, nil
 	}
 	inNamespace := func(u translate.Unmanaged) bool { return u.Key.Namespace == namespace }
@@ -91,7 +92,7 @@ func newEndFilter(r ends.Resolver, text string) (endFilter, error) {
 
 // namespaceFilter wants what is in a namespace, if that is anything.
 func namespaceFilter(m *policy.Model, namespace string) endFilter {
-	f := endFilter{names: map[string]bool{}}
+	f := endFilter{ends: map[analyze.End]bool{}}
 	for _, ep := range m.Endpoints {
 		if ep.Key.Namespace == namespace {
 			f.add(ep, ep.Addrs...)
@@ -118,19 +119,16 @@ func splitEnd(m *policy.Model, text string) (namespace, kind, name string, err e
 	return "", "", "", fmt.Errorf("too many slashes: expected NAMESPACE, NAMESPACE/NAME, NAMESPACE/KIND/NAME, an address or a CIDR")
 }
 
-// add takes in all names that an endpoint may be listed under, with some of its
-// addresses where those differ.
+// add takes in all ends that an endpoint may be listed as, with some of its addresses
+// where those differ.
 func (f *endFilter) add(ep *policy.Endpoint, addrs ...netip.Addr) {
-	key := ep.Key.String()
-	if ep.Host != nil {
-		key = "host/" + ep.Key.Name
-	}
-	f.names[key] = true
+	end := analyze.EndOf(ep.Key)
+	f.ends[end] = true
 	if ep.Owner != (policy.Key{}) {
-		f.names[ep.Owner.String()] = true
+		f.ends[analyze.EndOf(ep.Owner)] = true
 	}
 	for _, a := range addrs {
-		f.names[key+" ("+a.String()+")"] = true
+		f.ends[end.At(a)] = true
 	}
 }
 
@@ -173,26 +171,19 @@ func (f *endFilter) takeDomain(r ends.Resolver, text string) (bool, error) {
 	return true, nil
 }
 
-// matchesDomain reports whether one of some domains is wanted.
-func (f *endFilter) matchesDomain(domains []string) bool {
-	return slices.ContainsFunc(domains, func(d string) bool { return f.domains[d] })
-}
-
 // matches reports whether an end of a pair is wanted.
-func (f *endFilter) matches(end string) bool {
-	if f.all || f.names[end] {
+func (f *endFilter) matches(end *analyze.End) bool {
+	switch {
+	case f.all:
 		return true
+	case end.Kind == analyze.RangeEnd:
+		return f.net.IsValid() && meets(f.net, end.First, end.Last)
+	case end.Kind == analyze.DomainsEnd:
+		return slices.ContainsFunc(end.Domains.List(), func(d string) bool { return f.domains[d] })
 	}
-	if name, _, on := strings.Cut(end, " (on "); on && f.names[name] {
-		return true
-	}
-	first, last, ok := strings.Cut(end, "-")
-	if !ok || !f.net.IsValid() {
-		return false
-	}
-	lo, err1 := netip.ParseAddr(first)
-	hi, err2 := netip.ParseAddr(last)
-	return err1 == nil && err2 == nil && meets(f.net, lo, hi)
+	everywhere := *end
+	everywhere.Node = ""
+	return f.ends[everywhere]
 }
 
 // meets reports whether a net holds an address of a range: the range holds the

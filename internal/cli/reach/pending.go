@@ -25,10 +25,6 @@ func (o *options) changes(in *input.Input) (*analyze.Reachability, []analyze.Dif
 // printChanges prints what would change.
 func (o *options) printChanges(w io.Writer, changes []analyze.Difference) error {
 	if o.output == "json" {
-		for i := range changes { // an empty list, and not null
-			c := &changes[i]
-			c.Before, c.After = append([]analyze.Allowed{}, c.Before...), append([]analyze.Allowed{}, c.After...)
-		}
 		return output.PrintJSON(w, changes)
 	}
 	if len(changes) == 0 {
@@ -37,14 +33,7 @@ func (o *options) printChanges(w io.Writer, changes []analyze.Difference) error 
 	}
 	rows := make([][]string, len(changes))
 	for i, c := range changes {
-		rows[i] = []string{c.Src, dstText(c.Dst, c.Domains), allowedOrNothing(c.Before), allowedOrNothing(c.After)}
+		rows[i] = []string{c.Src.String(), dstText(c.Dst), c.Before.String(), c.After.String()}
 	}
 	return output.PrintTable(w, []string{"FROM", "TO", "NOW", "PENDING"}, rows)
-}
-
-func allowedOrNothing(list []analyze.Allowed) string {
-	if len(list) == 0 {
-		return "nothing"
-	}
-	return allowedText(list)
 }

@@ -156,12 +156,10 @@ func (o *options) run(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	wanted := func(p *analyze.Pair) bool {
-		return from.matches(p.Src) && (to.matches(p.Dst) || to.matchesDomain(p.Domains))
-	}
+	wanted := func(src, dst *analyze.End) bool { return from.matches(src) && to.matches(dst) }
 	if in.Namespace != "" && from.all && to.all {
 		inside := namespaceFilter(in.Model, in.Namespace)
-		wanted = func(p *analyze.Pair) bool { return inside.matches(p.Src) || inside.matches(p.Dst) }
+		wanted = func(src, dst *analyze.End) bool { return inside.matches(src) || inside.matches(dst) }
 		if err := in.NoteNamespace(cmd.ErrOrStderr(), "only connections from and to namespace %s are shown"); err != nil {
 			return err
 		}
@@ -169,16 +167,16 @@ func (o *options) run(cmd *cobra.Command) error {
 	if o.pending {
 		shown := make([]analyze.Difference, 0, len(changes))
 		for _, c := range changes {
-			if wanted(&analyze.Pair{Src: c.Src, Dst: c.Dst, Domains: c.Domains}) {
+			if wanted(c.Src, c.Dst) {
 				shown = append(shown, c)
 			}
 		}
 		return o.printChanges(cmd.OutOrStdout(), shown)
 	}
 	pairs := make([]analyze.Pair, 0, len(r.Pairs))
-	for i := range r.Pairs {
-		if wanted(&r.Pairs[i]) {
-			pairs = append(pairs, r.Pairs[i])
+	for _, p := range r.Pairs {
+		if wanted(p.Src, p.Dst) {
+			pairs = append(pairs, p)
 		}
 	}
 	if o.output == "json" {
@@ -215,7 +213,7 @@ func printReach(w io.Writer, pairs []analyze.Pair) error {
 	}
 	rows := make([][]string, len(pairs))
 	for i, p := range pairs {
-		rows[i] = []string{p.Src, dstText(p.Dst, p.Domains), allowedText(p.Allowed)}
+		rows[i] = []string{p.Src.String(), dstText(p.Dst), p.Allowed.String()}
 	}
 	return output.PrintTable(w, []string{"FROM", "TO", "ALLOWED"}, rows)
 }
@@ -224,28 +222,10 @@ func printReach(w io.Writer, pairs []analyze.Pair) error {
 const maxDomains = 3
 
 // dstText returns a destination, of many domains the first few.
-func dstText(end string, domains []string) string {
+func dstText(end *analyze.End) string {
+	domains := end.Domains.List()
 	if more := len(domains) - maxDomains; more > 0 {
 		return fmt.Sprintf("domains %s and %d more", strings.Join(domains[:maxDomains], ", "), more)
 	}
-	return end
-}
-
-// allowedText returns "TCP 80,443; UDP 53", by family where the families differ:
-// "IPv4: TCP 80; IPv6: All".
-func allowedText(list []analyze.Allowed) string {
-	var b strings.Builder
-	family := ""
-	for i, a := range list {
-		if i > 0 {
-			b.WriteString("; ")
-		}
-		if a.Family != family {
-			family = a.Family
-			b.WriteString(family + ": ")
-		}
-		a.Family = ""
-		b.WriteString(a.String())
-	}
-	return b.String()
+	return end.String()
 }

@@ -14,14 +14,27 @@ const lowestEphemeral = 49152
 // span is a range of ports, ICMP types or codes, both ends included.
 type span struct{ first, last int }
 
-// l4 is a set of points of layer 4 space, as seen from one source port:
-// protocols with destination ports, ICMP types and codes. It is canonical:
-// equal sets have equal fields.
-type l4 struct {
-	full  [256]bool // protocols of which everything is in the set
+// L4Set is a set of connections, as seen from one source port: protocols with
+// destination ports, ICMP types and codes. The zero L4Set is empty. It has one form:
+// equal sets have equal fields. Sets are not changed once they are made.
+type L4Set struct {
+	full  protocolSet // protocols of which everything is in the set
 	ports []portPart
 	icmp  []icmpPart
 }
+
+// l4 is the set.
+type l4 = L4Set
+
+// protocolSet has a bit for each protocol.
+type protocolSet [4]uint64
+
+func (s *protocolSet) has(p policy.Protocol) bool { return s[p/64]&(1<<(p%64)) != 0 }
+func (s *protocolSet) add(p policy.Protocol)      { s[p/64] |= 1 << (p % 64) }
+func (s *protocolSet) remove(p policy.Protocol)   { s[p/64] &^= 1 << (p % 64) }
+
+// allProtocols is the set of all protocols.
+var allProtocols = protocolSet{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
 
 // portPart is a protocol of which some ports are in a set: sorted spans that
 // neither meet nor touch, not all and not none.
@@ -57,9 +70,8 @@ func (d *deciders) splitAt(row dataplane.Row) uint16 {
 	}
 	slices.Sort(starts)
 	lowest := d.allowedBy(row, lowestEphemeral)
-	want := key(lowest.entries())
 	for _, port := range slices.Compact(starts) {
-		if set := d.allowedBy(row, port); key(set.entries()) != want {
+		if !d.allowedBy(row, port).Equal(lowest) {
 			return port
 		}
 	}
@@ -81,7 +93,7 @@ func holding(row dataplane.Row, srcPort uint16, wanted func(dataplane.Region) bo
 		case !wanted(r):
 		case r.FirstProtocol != r.LastProtocol || !r.FirstProtocol.HasPorts() && !r.FirstProtocol.IsICMP():
 			for p := int(r.FirstProtocol); p <= int(r.LastProtocol); p++ {
-				set.full[p] = true
+				set.full.add(policy.Protocol(p))
 			}
 		case r.FirstProtocol.HasPorts():
 			if r.Src.First <= srcPort && srcPort <= r.Src.Last {
@@ -112,7 +124,7 @@ func (s *l4) setPorts(p policy.Protocol, spans []span) {
 	switch {
 	case len(spans) == 0:
 	case spans[0] == span{0, 65535}:
-		s.full[p] = true
+		s.full.add(p)
 	default:
 		s.ports = append(s.ports, portPart{p, spans})
 	}
@@ -135,7 +147,7 @@ func (s *l4) setTypes(p policy.Protocol, codes *[256][]span) {
 	switch {
 	case len(runs) == 0:
 	case runs[0].types == span{0, 255} && runs[0].allCodes():
-		s.full[p] = true
+		s.full.add(p)
 	default:
 		s.icmp = append(s.icmp, icmpPart{p, runs})
 	}
@@ -181,20 +193,20 @@ func common(a, b []span) []span {
 // intersect returns what two sets have in common.
 func intersect(a, b *l4) l4 {
 	var out l4
-	for p := range out.full {
-		out.full[p] = a.full[p] && b.full[p]
+	for i := range out.full {
+		out.full[i] = a.full[i] & b.full[i]
 	}
 	for _, x := range [2][2]*l4{{a, b}, {b, a}} {
 		one, other := x[0], x[1]
 		for _, part := range one.ports {
-			if other.full[part.protocol] {
+			if other.full.has(part.protocol) {
 				out.ports = append(out.ports, part)
 			} else if one == a {
 				out.setPorts(part.protocol, common(part.spans, other.portsOf(part.protocol)))
 			}
 		}
 		for _, part := range one.icmp {
-			if other.full[part.protocol] {
+			if other.full.has(part.protocol) {
 				out.icmp = append(out.icmp, part)
 			} else if one == a {
 				out.setTypes(part.protocol, commonTypes(part, other.typesOf(part.protocol)))
