@@ -166,12 +166,16 @@ func (l *Learner) Flush(change func(policy.Change)) {
 	l.save()
 }
 
-// Each returns all learned sets of the model, for a model that is made anew, what the
-// next Flush would have said included.
+// Each yields all learned sets of the model, for a model that is made anew, what the
+// next Flush would have said included: that sets are gone, too.
 func (l *Learner) Each(yield func(policy.Change)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.flushed = l.table.Flush(func(policy.Change) {})
+	l.flushed = l.table.Flush(func(c policy.Change) {
+		if c.Object == nil { // for who follows the sets beside that model
+			yield(c)
+		}
+	})
 	l.table.Each(yield)
 	l.save()
 }

@@ -157,6 +157,30 @@ func TestLearnerOfNonsense(t *testing.T) {
 	}
 }
 
+// TestEachSaysWhatIsGone: a model that is made anew takes the place of one that others have followed.
+func TestEachSaysWhatIsGone(t *testing.T) {
+	c := &clock{time.Unix(1_800_000_000, 0)}
+	l := New(Config{Log: slog.New(slog.DiscardHandler), now: c.now})
+	key := policy.Key{Kind: policy.KindDomains, Name: "d"}
+	l.SetDomains(key, &policy.Set{Key: key, Domains: []string{"a.example"}})
+	l.table.Learn([]dns.Record{{Name: "a.example", Addr: netip.MustParseAddr("192.0.2.1"), TTL: time.Hour}}, netip.MustParseAddr("10.0.0.2"), c.at)
+	known := map[policy.Key]bool{}
+	follow := func(c policy.Change) {
+		if known[c.Key] = true; c.Object == nil {
+			delete(known, c.Key)
+		}
+	}
+	l.Flush(follow)
+	if len(known) != 1 {
+		t.Fatalf("%d sets, want 1", len(known))
+	}
+	l.SetDomains(key, nil)
+	l.Each(follow)
+	if len(known) != 0 {
+		t.Errorf("%v is left", known)
+	}
+}
+
 // BenchmarkLearn10000Domains is one answer with a new address, and its way into the
 // learned sets, beside 10,000 domains with 100,000 addresses.
 func BenchmarkLearn10000Domains(b *testing.B) {
