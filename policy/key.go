@@ -5,37 +5,9 @@ import (
 	"strings"
 )
 
-// Kinds of objects in the model. Workloads keep the kind they were written as
-// (Pod, Deployment, WorkloadEndpoint, ...).
-const (
-	KindTier                    = "Tier"
-	KindNetworkPolicy           = "NetworkPolicy"           // projectcalico.org/v3
-	KindGlobalNetworkPolicy     = "GlobalNetworkPolicy"     // projectcalico.org/v3
-	KindKubernetesNetworkPolicy = "KubernetesNetworkPolicy" // networking.k8s.io/v1
-
-	// Those of policy.networking.k8s.io: v1alpha2, and the two of v1alpha1.
-	KindClusterNetworkPolicy       = "ClusterNetworkPolicy"
-	KindAdminNetworkPolicy         = "AdminNetworkPolicy"
-	KindBaselineAdminNetworkPolicy = "BaselineAdminNetworkPolicy"
-
-	KindNetworkSet       = "NetworkSet"
-	KindGlobalNetworkSet = "GlobalNetworkSet"
-	KindPod              = "Pod"
-	KindWorkloadEndpoint = "WorkloadEndpoint"
-	KindHostEndpoint     = "HostEndpoint"
-	KindNode             = "Node"
-	KindProfile          = "Profile"
-	KindService          = "Service"        // the endpoints of a service
-	KindDomains          = "Domains"        // the domains of a rule
-	KindLearned          = "Learned"        // addresses learned for the domains of a set
-	KindNodes            = "Nodes"          // the nodes that a rule selects
-	KindFailsafe         = "Failsafe"       // decides at host endpoints before any policy
-	KindEndpointToHost   = "EndpointToHost" // decides what workloads may send to their own host
-)
-
 // Key names one object. Namespace is empty for what has none.
 type Key struct {
-	Kind      string
+	Kind      string // one of Kinds, or that of a workload as it was written
 	Namespace string
 	Name      string
 }
@@ -55,4 +27,44 @@ func (k Key) Compare(o Key) int {
 		strings.Compare(k.Kind, o.Kind),
 		strings.Compare(k.Name, o.Name),
 	)
+}
+
+// ObjectType says which type of the model's objects a key names.
+type ObjectType uint8
+
+// The types, each for a Go type of [Object]; NoObject is for what is in the model by
+// its effect on others only, such as a namespace.
+const (
+	NoObject       ObjectType = iota
+	TierObject                // *Tier
+	PolicyObject              // *Policy
+	SetObject                 // *Set
+	EndpointObject            // *Endpoint
+)
+
+// ObjectType returns the type of the model's object of this key: that of every
+// [Change] with the key, deletions included. A workload may be of any kind, so
+// that a kind which is not among Kinds names an endpoint.
+func (k Key) ObjectType() ObjectType {
+	info := kindsByKey[k.Kind]
+	if info == nil {
+		return EndpointObject
+	}
+	switch info.Role {
+	case RoleTier:
+		return TierObject
+	case RolePolicy:
+		if info.Stages == "" {
+			return PolicyObject
+		}
+	case RoleSet:
+		return SetObject
+	case RoleService:
+		if info.Key == KindService {
+			return SetObject // its endpoints; an EndpointSlice is a part of them
+		}
+	case RoleEndpoint, RoleWorkload:
+		return EndpointObject
+	}
+	return NoObject
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"strings"
 
 	"github.com/tierwall/tierwall/internal/agent/model"
 	"github.com/tierwall/tierwall/internal/store"
@@ -117,11 +116,10 @@ func (a *agent) worthALine(s translate.Status, first bool) bool {
 // isPolicyKind reports whether objects of the kind are written by people to
 // decide about connections.
 func isPolicyKind(kind string) bool {
-	switch kind {
-	case policy.KindTier, policy.KindNetworkPolicy, policy.KindGlobalNetworkPolicy,
-		policy.KindKubernetesNetworkPolicy, policy.KindNetworkSet, policy.KindGlobalNetworkSet,
-		policy.KindClusterNetworkPolicy, policy.KindAdminNetworkPolicy, policy.KindBaselineAdminNetworkPolicy:
-		return true
+	info, _ := policy.LookupKind(kind)
+	switch info.Role {
+	case policy.RoleTier, policy.RolePolicy, policy.RoleSet:
+		return info.IsStored()
 	}
-	return strings.HasPrefix(kind, "Staged")
+	return false
 }

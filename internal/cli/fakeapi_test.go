@@ -16,8 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"sigs.k8s.io/yaml"
 
-	"github.com/tierwall/tierwall/internal/cli/kinds"
-	"github.com/tierwall/tierwall/internal/store/files"
+	"github.com/tierwall/tierwall/policy"
 )
 
 // apiserver is the script command `apiserver FILE`: it serves the objects of a
@@ -72,9 +71,9 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, map[string]any{"kind": "APIGroupList", "groups": []any{map[string]any{"name": "projectcalico.org"}}})
 	case "/apis/projectcalico.org/v3":
 		var resources []any
-		for _, k := range files.Kinds() {
-			if k.Group() == "projectcalico.org" {
-				resources = append(resources, map[string]any{"name": kinds.ResourceName(k), "kind": k.Kind, "namespaced": k.Namespaced, "verbs": []string{"list", "watch"}})
+		for _, k := range policy.StoredKinds() {
+			if k.Group == "projectcalico.org" {
+				resources = append(resources, map[string]any{"name": k.Resource, "kind": k.Name, "namespaced": k.Namespaced, "verbs": []string{"list", "watch"}})
 			}
 		}
 		answer(w, http.StatusOK, map[string]any{"kind": "APIResourceList", "groupVersion": "projectcalico.org/v3", "resources": resources})
@@ -85,8 +84,8 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // ofShop reports whether a path is of namespace shop, or of what is in none; nodes aside.
 func ofShop(path string) bool {
-	return strings.Contains(path+"/", "/namespaces/shop/") || !slices.ContainsFunc(files.Kinds(), func(k files.KindInfo) bool {
-		return (k.Namespaced || k.Kind == "Namespace" || k.Kind == "Node") && strings.HasSuffix(path, "/"+kinds.ResourceName(k))
+	return strings.Contains(path+"/", "/namespaces/shop/") || !slices.ContainsFunc(policy.StoredKinds(), func(k policy.KindInfo) bool {
+		return (k.Namespaced || k.Name == "Namespace" || k.Name == "Node") && strings.HasSuffix(path, "/"+k.Resource)
 	})
 }
 
@@ -104,10 +103,10 @@ func (f *fakeAPI) list(w http.ResponseWriter, r *http.Request, parts []string) {
 	items := []any{}
 	for _, o := range f.objects {
 		meta := o["metadata"].(map[string]any)
-		of := slices.IndexFunc(files.Kinds(), func(k files.KindInfo) bool {
-			return k.APIVersion == o["apiVersion"] && k.Kind == o["kind"]
+		of := slices.IndexFunc(policy.StoredKinds(), func(k policy.KindInfo) bool {
+			return k.APIVersion() == o["apiVersion"] && k.Name == o["kind"]
 		})
-		if o["apiVersion"] != version || kinds.ResourceName(files.Kinds()[of]) != rest[0] || namespace != "" && meta["namespace"] != namespace {
+		if o["apiVersion"] != version || policy.StoredKinds()[of].Resource != rest[0] || namespace != "" && meta["namespace"] != namespace {
 			continue
 		}
 		if len(rest) == 2 && meta["name"] == rest[1] {

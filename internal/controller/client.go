@@ -71,14 +71,14 @@ type appliedMetadata struct {
 // writeStatus writes the status of an object.
 func (c *client) writeStatus(ctx context.Context, k *kind, key policy.Key, uid types.UID, s *v3.PolicyStatus) error {
 	a := applied{
-		APIVersion: k.apiVersion, Kind: k.kind,
+		APIVersion: k.APIVersion(), Kind: k.Name,
 		Metadata: appliedMetadata{Name: key.Name, Namespace: key.Namespace, UID: uid},
 		Status:   s,
 	}
-	switch k.form {
-	case objectStatus:
+	switch k.Status {
+	case policy.ObjectStatus:
 		a.Status = v3.ObjectStatus{ObservedGeneration: s.ObservedGeneration, Conditions: s.Conditions}
-	case conditions:
+	case policy.ConditionsStatus:
 		a.Status = struct {
 			Conditions []metav1.Condition `json:"conditions"`
 		}{s.Conditions}
@@ -138,12 +138,12 @@ func (c *client) statuses(ctx context.Context, k *kind, into map[policy.Key]exis
 			Items    []withStatus
 		}
 		if err := json.Unmarshal(text, &page); err != nil {
-			return fmt.Errorf("list %s: %w", k.resource, err)
+			return fmt.Errorf("list %s: %w", k.Resource, err)
 		}
 		for i := range page.Items {
 			o := &page.Items[i]
 			if len(o.Status.Conditions) > 0 {
-				into[policy.Key{Kind: k.key, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}] = existing{o.Metadata.UID, o.Status}
+				into[policy.Key{Kind: k.Key, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}] = existing{o.Metadata.UID, o.Status}
 			}
 		}
 		if next = page.Metadata.Continue; next == "" {

@@ -65,7 +65,7 @@ func event(s *saying, key policy.Key, instance string, at time.Time) *eventsv1.E
 		Type:                corev1.EventTypeWarning,
 		Note:                shorten(s.verdict.message, maxNote),
 		Regarding: corev1.ObjectReference{
-			APIVersion: s.kind.apiVersion, Kind: s.kind.kind, Namespace: key.Namespace, Name: key.Name, UID: s.uid,
+			APIVersion: s.kind.APIVersion(), Kind: s.kind.Name, Namespace: key.Namespace, Name: key.Name, UID: s.uid,
 		},
 	}
 }

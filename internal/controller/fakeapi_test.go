@@ -196,14 +196,14 @@ func (f *fakeAPI) resources(w http.ResponseWriter, path string) {
 	defer f.mu.Unlock()
 	list := metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: strings.TrimPrefix(path, "/apis/")}
 	for _, k := range kinds {
-		if k.apiVersion != list.GroupVersion {
+		if k.APIVersion() != list.GroupVersion {
 			continue
 		}
 		list.APIResources = append(list.APIResources, metav1.APIResource{
-			Name: k.resource, Kind: k.kind, Namespaced: k.namespaced, Verbs: []string{"get", "list", "watch", "patch"},
+			Name: k.Resource, Kind: k.Name, Namespaced: k.Namespaced, Verbs: []string{"get", "list", "watch", "patch"},
 		})
 		if !f.noStatus {
-			list.APIResources = append(list.APIResources, metav1.APIResource{Name: k.resource + "/status", Kind: k.kind, Verbs: []string{"get", "patch"}})
+			list.APIResources = append(list.APIResources, metav1.APIResource{Name: k.Resource + "/status", Kind: k.Name, Verbs: []string{"get", "patch"}})
 		}
 	}
 	answerWith(w, http.StatusOK, list)
@@ -212,8 +212,8 @@ func (f *fakeAPI) resources(w http.ResponseWriter, path string) {
 // kindAt returns the kind of the objects at a path.
 func kindAt(path string) string {
 	for _, k := range kinds {
-		if "/apis/"+k.apiVersion+"/"+k.resource == path {
-			return k.kind
+		if "/apis/"+k.APIVersion()+"/"+k.Resource == path {
+			return k.Name
 		}
 	}
 	return "NodePolicyReport"

@@ -75,8 +75,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(queueDesc, l.queue.Len())
 	valid, invalid, nodes, troubled := l.counts()
 	for _, k := range kinds {
-		gauge(objectsDesc, valid[k], k.key, "true")
-		gauge(objectsDesc, invalid[k], k.key, "false")
+		gauge(objectsDesc, valid[k], k.Key, "true")
+		gauge(objectsDesc, invalid[k], k.Key, "false")
 	}
 	gauge(nodesDesc, nodes-troubled, "true")
 	gauge(nodesDesc, troubled, "false")

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tierwall/tierwall/policy"
 )
 
 // served knows which kinds have a status that can be written. Where another API
@@ -34,7 +36,7 @@ const askSoon = 2 * time.Second
 func (s *served) has(k *kind) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return k.form != noStatus && s.statuses[k.statusName()]
+	return k.Status != policy.EventsOnly && s.statuses[k.statusName()]
 }
 
 // seen notes that there are objects of a kind: that it was not served is no longer true.
@@ -51,7 +53,7 @@ func (s *served) seen(k *kind) {
 }
 
 // statusName tells resources of different groups apart.
-func (k *kind) statusName() string { return k.resource + "." + k.apiVersion }
+func (k *kind) statusName() string { return k.Resource + "." + k.APIVersion() }
 
 // ask asks what is served, and reports whether that is new.
 func (s *served) ask(ctx context.Context) (news bool, err error) {
@@ -59,18 +61,18 @@ func (s *served) ask(ctx context.Context) (news bool, err error) {
 	var without []string
 	served := map[string]map[string]metav1.Verbs{}
 	for _, k := range kinds {
-		if k.form == noStatus {
+		if k.Status == policy.EventsOnly {
 			continue
 		}
-		if _, asked := served[k.apiVersion]; !asked {
-			if served[k.apiVersion], err = s.client.resources(ctx, k.apiVersion); err != nil {
+		if _, asked := served[k.APIVersion()]; !asked {
+			if served[k.APIVersion()], err = s.client.resources(ctx, k.APIVersion()); err != nil {
 				return false, err
 			}
 		}
-		resources := served[k.apiVersion]
-		now[k.statusName()] = slices.Contains(resources[k.resource+"/status"], "patch")
+		resources := served[k.APIVersion()]
+		now[k.statusName()] = slices.Contains(resources[k.Resource+"/status"], "patch")
 		switch {
-		case resources[k.resource] == nil:
+		case resources[k.Resource] == nil:
 			absent[k.statusName()] = true
 		case !now[k.statusName()]:
 			without = append(without, k.statusName())

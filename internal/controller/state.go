@@ -242,7 +242,7 @@ func (s *state) say(key policy.Key, at time.Time) (saying, bool) {
 	if o == nil {
 		return saying{}, false
 	}
-	out := saying{subject: *o, status: status(o.kind.form, o.generation, o.verdict, s.sums.tally(key, o.generation))}
+	out := saying{subject: *o, status: status(o.kind.Status, o.generation, o.verdict, s.sums.tally(key, o.generation))}
 	var said v3.PolicyStatus
 	if o.said != nil {
 		said = *o.said

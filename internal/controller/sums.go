@@ -81,7 +81,7 @@ func (s *sums) remove(name string) []policy.Key {
 // of returns the sum of a policy, making it if it is new; nil for a kind whose
 // status does not count.
 func (s *sums) of(kind, namespace, name string) *sum {
-	if k := kindOf[kind]; k == nil || !k.form.countsNodes() {
+	if k := kindOf[kind]; k == nil || !k.Status.CountsNodes() {
 		return nil
 	}
 	key := policy.Key{Kind: kind, Namespace: namespace, Name: name}

@@ -60,7 +60,7 @@ func TestHostileReport(t *testing.T) {
 	for i := range 3 {
 		s.set(fmt.Sprintf("m%d", i), &v1alpha1.Report{Policies: []v1alpha1.ReportedPolicy{large, {Kind: "Secret", Name: "a"}}})
 	}
-	got := status(policyStatus, 1, judge(nil), s.tally(gnpKey("a"), 1))
+	got := status(policy.PolicyStatus, 1, judge(nil), s.tally(gnpKey("a"), 1))
 	if got.Endpoints != 1<<31-1 || got.Nodes != 4 {
 		t.Errorf("in force on %d endpoints and %d nodes, want %d and 4", got.Endpoints, got.Nodes, 1<<31-1)
 	}

@@ -11,6 +11,7 @@ import (
 
 	v3 "github.com/tierwall/tierwall/api/v3"
 	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/policy"
 )
 
 // verdict is what is wrong with an object.
@@ -83,16 +84,16 @@ func (v verdict) accepted() metav1.Condition {
 
 // status is what an object's status should say. Objects that are no policies have
 // a part of it. The times of its conditions are not set.
-func status(f form, generation int64, v verdict, t tally) v3.PolicyStatus {
+func status(f policy.StatusKind, generation int64, v verdict, t tally) v3.PolicyStatus {
 	s := v3.PolicyStatus{ObservedGeneration: generation, Conditions: []metav1.Condition{v.accepted()}}
-	if f.countsNodes() {
+	if f.CountsNodes() {
 		s.Endpoints, s.Nodes = clamp(t.endpoints), clamp(t.nodes)
 		s.Conditions = append(s.Conditions, programmed(v, t))
 	}
 	for i := range s.Conditions {
 		s.Conditions[i].ObservedGeneration = generation
 	}
-	if f == conditions { // what it cannot hold cannot differ from what it holds
+	if f == policy.ConditionsStatus { // what it cannot hold cannot differ from what it holds
 		s.ObservedGeneration, s.Endpoints, s.Nodes = 0, 0, 0
 	}
 	return s

@@ -12,6 +12,7 @@ import (
 
 	v3 "github.com/tierwall/tierwall/api/v3"
 	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/policy"
 )
 
 // TestStatus checks what a status says, condition by condition:
@@ -22,24 +23,24 @@ func TestStatus(t *testing.T) {
 	closed := judge([]store.Finding{{Field: "spec.egress[0].to[0]", Message: "is wrong", Closed: true}})
 	for _, tt := range []struct {
 		name    string
-		form    form
+		form    policy.StatusKind
 		verdict verdict
 		tally   tally
 		want    string
 	}{
-		{"an object", objectStatus, valid, tally{}, "Accepted=True Valid: it is valid"},
-		{"a staged policy", stagedStatus, invalid, tally{endpoints: 3}, "Accepted=False Invalid: spec.selector: is wrong"},
-		{"in force", policyStatus, valid, tally{endpoints: 5, nodes: 2}, "5 on 2\nAccepted=True Valid: it is valid\nProgrammed=True InForce: in force for 5 endpoints on 2 nodes"},
-		{"for one", policyStatus, valid, tally{endpoints: 1, nodes: 1}, "1 on 1\nAccepted=True Valid: it is valid\nProgrammed=True InForce: in force for 1 endpoint on 1 node"},
-		{"for none", policyStatus, valid, tally{}, "Accepted=True Valid: it is valid\nProgrammed=Unknown NoEndpoints: no node reports an endpoint that it applies to"},
-		{"for none, perhaps", policyStatus, valid, tally{cut: 2}, "Accepted=True Valid: it is valid\nProgrammed=Unknown NoEndpoints: no node reports an endpoint that it applies to, but 2 nodes cannot report all policies"},
-		{"spreading", policyStatus, valid, tally{endpoints: 5, nodes: 2, other: 1, otherEndpoints: 7}, "5 on 2\nAccepted=True Valid: it is valid\nProgrammed=False Pending: another generation of it is in force on 1 of 3 nodes"},
-		{"stuck", policyStatus, valid, tally{endpoints: 5, nodes: 2, other: 1, trouble: trouble{"n1", "no memory"}}, "5 on 2\nAccepted=True Valid: it is valid\nProgrammed=False NodeError: node n1: no memory"},
-		{"stuck on many", policyStatus, valid, tally{other: 2, trouble: trouble{"n1", "no memory"}}, "Accepted=True Valid: it is valid\nProgrammed=False NodeError: node n1: no memory (and other nodes)"},
-		{"refused by a node", policyStatus, valid, tally{refusals: 1, trouble: trouble{"n1", "spec.x: unknown"}}, "Accepted=True Valid: it is valid\nProgrammed=False NodeError: node n1: spec.x: unknown"},
-		{"invalid", policyStatus, invalid, tally{}, "Accepted=False Invalid: spec.selector: is wrong\nProgrammed=False NotAccepted: it is not accepted, and no version of it is in force"},
-		{"failing closed", conditions, closed, tally{endpoints: 5, nodes: 2}, "Accepted=False Invalid: spec.egress[0].to[0]: is wrong\nProgrammed=True InForce: in force for 5 endpoints on 2 nodes"},
-		{"invalid now", policyStatus, invalid, tally{other: 2, otherEndpoints: 3}, "Accepted=False Invalid: spec.selector: is wrong\nProgrammed=False NotAccepted: it is not accepted; its last valid version stays in force for 3 endpoints on 2 nodes"},
+		{"an object", policy.ObjectStatus, valid, tally{}, "Accepted=True Valid: it is valid"},
+		{"a staged policy", policy.StagedStatus, invalid, tally{endpoints: 3}, "Accepted=False Invalid: spec.selector: is wrong"},
+		{"in force", policy.PolicyStatus, valid, tally{endpoints: 5, nodes: 2}, "5 on 2\nAccepted=True Valid: it is valid\nProgrammed=True InForce: in force for 5 endpoints on 2 nodes"},
+		{"for one", policy.PolicyStatus, valid, tally{endpoints: 1, nodes: 1}, "1 on 1\nAccepted=True Valid: it is valid\nProgrammed=True InForce: in force for 1 endpoint on 1 node"},
+		{"for none", policy.PolicyStatus, valid, tally{}, "Accepted=True Valid: it is valid\nProgrammed=Unknown NoEndpoints: no node reports an endpoint that it applies to"},
+		{"for none, perhaps", policy.PolicyStatus, valid, tally{cut: 2}, "Accepted=True Valid: it is valid\nProgrammed=Unknown NoEndpoints: no node reports an endpoint that it applies to, but 2 nodes cannot report all policies"},
+		{"spreading", policy.PolicyStatus, valid, tally{endpoints: 5, nodes: 2, other: 1, otherEndpoints: 7}, "5 on 2\nAccepted=True Valid: it is valid\nProgrammed=False Pending: another generation of it is in force on 1 of 3 nodes"},
+		{"stuck", policy.PolicyStatus, valid, tally{endpoints: 5, nodes: 2, other: 1, trouble: trouble{"n1", "no memory"}}, "5 on 2\nAccepted=True Valid: it is valid\nProgrammed=False NodeError: node n1: no memory"},
+		{"stuck on many", policy.PolicyStatus, valid, tally{other: 2, trouble: trouble{"n1", "no memory"}}, "Accepted=True Valid: it is valid\nProgrammed=False NodeError: node n1: no memory (and other nodes)"},
+		{"refused by a node", policy.PolicyStatus, valid, tally{refusals: 1, trouble: trouble{"n1", "spec.x: unknown"}}, "Accepted=True Valid: it is valid\nProgrammed=False NodeError: node n1: spec.x: unknown"},
+		{"invalid", policy.PolicyStatus, invalid, tally{}, "Accepted=False Invalid: spec.selector: is wrong\nProgrammed=False NotAccepted: it is not accepted, and no version of it is in force"},
+		{"failing closed", policy.ConditionsStatus, closed, tally{endpoints: 5, nodes: 2}, "Accepted=False Invalid: spec.egress[0].to[0]: is wrong\nProgrammed=True InForce: in force for 5 endpoints on 2 nodes"},
+		{"invalid now", policy.PolicyStatus, invalid, tally{other: 2, otherEndpoints: 3}, "Accepted=False Invalid: spec.selector: is wrong\nProgrammed=False NotAccepted: it is not accepted; its last valid version stays in force for 3 endpoints on 2 nodes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := status(tt.form, 7, tt.verdict, tt.tally)
@@ -54,7 +55,7 @@ func TestStatus(t *testing.T) {
 				}
 			}
 			generation := int64(7)
-			if tt.form == conditions { // it is in the conditions only
+			if tt.form == policy.ConditionsStatus { // it is in the conditions only
 				generation = 0
 			}
 			if d := cmp.Diff(tt.want+"\n", b.String()); d != "" || s.ObservedGeneration != generation {
@@ -89,7 +90,7 @@ func TestJudge(t *testing.T) {
 func TestRenew(t *testing.T) {
 	then, now := time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC), time.Date(2026, 11, 21, 9, 0, 0, 5, time.UTC)
 	v := judge(nil)
-	old := status(policyStatus, 1, v, tally{endpoints: 1, nodes: 1})
+	old := status(policy.PolicyStatus, 1, v, tally{endpoints: 1, nodes: 1})
 	if !renew(&v3.PolicyStatus{}, &old, then) {
 		t.Error("a first status is no news")
 	}
@@ -99,10 +100,10 @@ func TestRenew(t *testing.T) {
 		news    bool
 		changed time.Time // of Programmed
 	}{
-		{"the same", status(policyStatus, 1, v, tally{endpoints: 1, nodes: 1}), false, then},
-		{"another number", status(policyStatus, 1, v, tally{endpoints: 2, nodes: 1}), true, then},
-		{"another generation", status(policyStatus, 2, v, tally{endpoints: 1, nodes: 1}), true, then},
-		{"no longer in force", status(policyStatus, 1, v, tally{endpoints: 1, nodes: 1, other: 1}), true, now.Truncate(time.Second)},
+		{"the same", status(policy.PolicyStatus, 1, v, tally{endpoints: 1, nodes: 1}), false, then},
+		{"another number", status(policy.PolicyStatus, 1, v, tally{endpoints: 2, nodes: 1}), true, then},
+		{"another generation", status(policy.PolicyStatus, 2, v, tally{endpoints: 1, nodes: 1}), true, then},
+		{"no longer in force", status(policy.PolicyStatus, 1, v, tally{endpoints: 1, nodes: 1, other: 1}), true, now.Truncate(time.Second)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := renew(&old, &tt.status, now); got != tt.news {

@@ -164,21 +164,18 @@ func (e *Engine) Apply(changes ...policy.Change) {
 	}
 }
 
-// remove takes out the object of the key, whatever it is.
+// remove takes out the object of the key.
 func (e *Engine) remove(key policy.Key) {
-	if key.Kind == policy.KindTier {
+	switch key.ObjectType() {
+	case policy.TierObject:
 		e.setTier(key.Name, nil)
-		return
-	}
-	if e.policies.find(hashKey(key)) != 0 {
+	case policy.PolicyObject:
 		e.setPolicy(key, nil)
-		return
-	}
-	if _, ok := e.sets.byKey[key]; ok {
+	case policy.SetObject:
 		e.setSet(key, nil)
-		return
+	case policy.EndpointObject:
+		e.setEndpoint(key, nil)
 	}
-	e.setEndpoint(key, nil)
 }
 
 func (e *Engine) setTier(name string, t *policy.Tier) {

@@ -76,19 +76,16 @@ func (s *State) Apply(changes []policy.Change) {
 	defer s.mu.Unlock()
 	var hosts bool
 	for _, c := range changes {
-		if c.Key.Kind == policy.KindTier {
+		switch c.Key.ObjectType() {
+		case policy.TierObject:
 			s.setTier(c)
-			continue
-		}
-		if _, isSet := c.Object.(*policy.Set); isSet || s.sets[c.Key] != nil {
-			s.setSet(c)
-			continue
-		}
-		if _, isPolicy := c.Object.(*policy.Policy); isPolicy || s.tierOf[c.Key] != "" {
+		case policy.PolicyObject:
 			s.setPolicy(c)
-			continue
+		case policy.SetObject:
+			s.setSet(c)
+		case policy.EndpointObject:
+			hosts = s.setEndpoint(c) || hosts
 		}
-		hosts = s.setEndpoint(c) || hosts
 	}
 	if hosts {
 		s.rebuildHosts()

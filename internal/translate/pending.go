@@ -40,16 +40,13 @@ func Pending(resources []store.Resource, staged []source.Staged) []store.Resourc
 // enforced returns the policy that a staged one stands for, with the place of the
 // staged one.
 func enforced(r *store.Resource) store.Resource {
-	out := store.Resource{Key: r.Key, Object: r.Object, Origin: r.Origin}
+	out := store.Resource{Key: source.StandsFor(r.Key), Object: r.Object, Origin: r.Origin}
 	switch o := r.Object.(type) {
 	case *v3.StagedNetworkPolicy:
-		out.Key.Kind = policy.KindNetworkPolicy
 		out.Object = &v3.NetworkPolicy{ObjectMeta: o.ObjectMeta, Spec: o.Spec.NetworkPolicySpec}
 	case *v3.StagedGlobalNetworkPolicy:
-		out.Key.Kind = policy.KindGlobalNetworkPolicy
 		out.Object = &v3.GlobalNetworkPolicy{ObjectMeta: o.ObjectMeta, Spec: o.Spec.GlobalNetworkPolicySpec}
 	case *v3.StagedKubernetesNetworkPolicy:
-		out.Key.Kind = policy.KindKubernetesNetworkPolicy
 		out.Object = &networkingv1.NetworkPolicy{ObjectMeta: o.ObjectMeta, Spec: o.Spec.NetworkPolicySpec}
 	}
 	return out

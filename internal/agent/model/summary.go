@@ -43,9 +43,11 @@ func newSummary(node string) *summary {
 // addresses.
 func (s *summary) apply(c policy.Change) (local bool) {
 	if c.Object == nil {
-		delete(s.policies, c.Key)
-		if c.Key.Kind == policy.KindTier {
+		switch c.Key.ObjectType() {
+		case policy.TierObject:
 			delete(s.tiers, c.Key.Name)
+		case policy.PolicyObject:
+			delete(s.policies, c.Key)
 		}
 	}
 	old := s.locals[c.Key]

@@ -2,78 +2,50 @@
 package kinds
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/tierwall/tierwall/internal/store/files"
 	"github.com/tierwall/tierwall/internal/suggest"
+	"github.com/tierwall/tierwall/policy"
 )
 
-// shortNames are what kubectl users write for kinds, where it is not their
-// singular or plural.
-var shortNames = map[string]string{
-	"ns": "Namespace", "no": "Node", "sa": "ServiceAccount", "po": "Pod", "svc": "Service", "netpol": "NetworkPolicy",
-	"deploy": "Deployment", "rs": "ReplicaSet", "sts": "StatefulSet", "ds": "DaemonSet", "cj": "CronJob",
-	"gnp": "GlobalNetworkPolicy", "netset": "NetworkSet", "gns": "GlobalNetworkSet", "wep": "WorkloadEndpoint", "hep": "HostEndpoint",
-	"cnp": "ClusterNetworkPolicy", "anp": "AdminNetworkPolicy", "banp": "BaselineAdminNetworkPolicy",
-	"snp": "StagedNetworkPolicy", "sgnp": "StagedGlobalNetworkPolicy", "sknp": "StagedKubernetesNetworkPolicy",
-}
-
-// ResourceName returns the name of a kind's resource, as URLs of an API server have it.
-func ResourceName(k files.KindInfo) string {
-	name := strings.ToLower(k.Kind)
-	switch {
-	case strings.HasSuffix(name, "y"):
-		return strings.TrimSuffix(name, "y") + "ies"
-	case strings.HasSuffix(name, "s"):
-		return name + "es"
-	}
-	return name + "s"
-}
-
-// FullName returns "networkpolicies.projectcalico.org", or "pods" for the group
-// that has no name.
-func FullName(k files.KindInfo) string { return withGroup(ResourceName(k), k) }
-
-// SingularName is fullName for one object: "networkpolicy.projectcalico.org".
-func SingularName(k files.KindInfo) string { return withGroup(strings.ToLower(k.Kind), k) }
-
-func withGroup(name string, k files.KindInfo) string {
-	if k.Group() == "" {
-		return name
-	}
-	return name + "." + k.Group()
-}
+// netpol is a short name of Kubernetes' NetworkPolicy. Here it stands for Calico's as
+// well, as the whole word does: a host without Kubernetes may well have no other.
+const netpol = "netpol"
 
 // Parse returns the kinds that a word stands for: two for NetworkPolicy,
 // unless a group is written too.
-func Parse(word string) ([]files.KindInfo, error) {
+func Parse(word string) ([]policy.KindInfo, error) {
 	name, group, hasGroup := strings.Cut(strings.ToLower(word), ".")
-	if short := shortNames[name]; short != "" {
-		name = strings.ToLower(short)
+	if name == netpol {
+		name = "networkpolicy"
 	}
-	var found []files.KindInfo
-	var known []string
-	for _, k := range files.Kinds() {
-		single, several := strings.ToLower(k.Kind), ResourceName(k)
-		known = append(known, several)
-		if (name == single || name == several) && (!hasGroup || group == k.Group()) {
+	var found []policy.KindInfo
+	for _, k := range policy.StoredKinds() {
+		if k.Matches(name) && (!hasGroup || group == k.Group) {
 			found = append(found, k)
 		}
 	}
 	if len(found) > 0 {
+		sortKinds(found)
 		return found, nil
 	}
 	if hasGroup {
 		if of, err := Parse(name); err == nil {
 			names := make([]string, len(of))
 			for i, k := range of {
-				names[i] = FullName(k)
+				names[i] = k.FullResource()
 			}
 			return nil, fmt.Errorf("unknown kind %q; did you mean %s?", word, suggest.OrList(names))
 		}
 	}
+	var known []string
+	for _, k := range policy.StoredKinds() {
+		known = append(known, k.Resource)
+	}
+	slices.Sort(known)
 	known = slices.Compact(known)
 	hint := suggest.DidYouMean(name, known)
 	if hint == "" {
@@ -82,21 +54,27 @@ func Parse(word string) ([]files.KindInfo, error) {
 	return nil, fmt.Errorf("unknown kind %q%s", word, hint)
 }
 
+// sortKinds sorts by kind as written, and version.
+func sortKinds(kinds []policy.KindInfo) {
+	slices.SortFunc(kinds, func(a, b policy.KindInfo) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.APIVersion(), b.APIVersion()))
+	})
+}
+
 // ByKey returns the kind of a key; kinds are never unknown that a store holds.
-func ByKey(kind string) files.KindInfo {
-	for _, k := range files.Kinds() {
-		if k.Key == kind {
-			return k
-		}
+func ByKey(kind string) policy.KindInfo {
+	info, found := policy.LookupKind(kind)
+	if !found {
+		return policy.KindInfo{Key: kind, Name: kind}
 	}
-	return files.KindInfo{Kind: kind, Key: kind}
+	return info
 }
 
 // Names lists kinds, for shells.
 func Names() []string {
 	var names []string
-	for _, k := range files.Kinds() {
-		names = append(names, FullName(k))
+	for _, k := range policy.StoredKinds() {
+		names = append(names, k.FullResource())
 	}
 	slices.Sort(names)
 	return names

@@ -98,7 +98,7 @@ func printOutcomes(cmd *cobra.Command, format string, outcomes []outcome) error 
 		return output.PrintJSON(cmd.OutOrStdout(), outcomes)
 	}
 	for _, x := range outcomes {
-		line := kinds.SingularName(kinds.ByKey(x.key.Kind)) + "/" + x.Name
+		line := kinds.ByKey(x.key.Kind).FullSingular() + "/" + x.Name
 		if format == "text" {
 			if x.Namespace != "" {
 				line += " in " + x.Namespace

@@ -113,7 +113,7 @@ func (o *deleteOptions) find(refs []reference, snapshot *etcd.Snapshot) ([]polic
 			return nil, command.ExitWith(command.ExitNo, fmt.Errorf("%s: there is no such object%s; nothing was deleted", ref.text, ref.suggestion(snapshot)))
 		case len(found) > 1:
 			return nil, fmt.Errorf("%s: there are several objects of this name: write %s or %s; nothing was deleted", ref.text,
-				kinds.FullName(kinds.ByKey(found[0].Kind)), kinds.FullName(kinds.ByKey(found[1].Kind)))
+				kinds.ByKey(found[0].Kind).FullResource(), kinds.ByKey(found[1].Kind).FullResource())
 		case !slices.Contains(keys, found[0]):
 			keys = append(keys, found[0])
 		}

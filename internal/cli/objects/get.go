@@ -21,7 +21,7 @@ import (
 	"github.com/tierwall/tierwall/internal/cli/output"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/store/etcd"
-	"github.com/tierwall/tierwall/internal/store/files"
+	"github.com/tierwall/tierwall/policy"
 )
 
 // getOptions are the flags of get.
@@ -104,9 +104,9 @@ func (o *getOptions) run(cmd *cobra.Command, args []string) error {
 
 // byKind returns what picks the objects of kinds.
 func (o *getOptions) byKind(cmd *cobra.Command, words string) (func(*etcd.Snapshot) ([]store.Resource, error), error) {
-	var chosen []files.KindInfo
+	var chosen []policy.KindInfo
 	if words == "all" {
-		chosen = files.Kinds()
+		chosen = policy.StoredKinds()
 	} else {
 		for word := range strings.SplitSeq(words, ",") {
 			of, err := kinds.Parse(word)
@@ -119,7 +119,7 @@ func (o *getOptions) byKind(cmd *cobra.Command, words string) (func(*etcd.Snapsh
 	return func(snapshot *etcd.Snapshot) ([]store.Resource, error) {
 		var found []store.Resource
 		for _, r := range snapshot.Resources {
-			if slices.ContainsFunc(chosen, func(k files.KindInfo) bool { return k.Key == r.Key.Kind }) &&
+			if slices.ContainsFunc(chosen, func(k policy.KindInfo) bool { return k.Key == r.Key.Kind }) &&
 				(r.Key.Namespace == "" || o.input.AllNamespaces || r.Key.Namespace == o.orDefault()) {
 				found = append(found, r)
 			}
@@ -174,7 +174,7 @@ func (o *getOptions) print(cmd *cobra.Command, found []store.Resource, single bo
 		return printObject(out, o.output, bytes.ReplaceAll(text, emptyStatus, nil))
 	case "name":
 		for _, r := range found {
-			if _, err := fmt.Fprintln(out, kinds.SingularName(kinds.ByKey(r.Key.Kind))+"/"+r.Key.Name); err != nil {
+			if _, err := fmt.Fprintln(out, kinds.ByKey(r.Key.Kind).FullSingular()+"/"+r.Key.Name); err != nil {
 				return err
 			}
 		}
@@ -207,7 +207,7 @@ func (o *getOptions) row(r *store.Resource) []string {
 			age = duration.HumanDuration(time.Since(t.Time))
 		}
 	}
-	row := []string{kinds.SingularName(kinds.ByKey(r.Key.Kind)), r.Key.Name, generation, age}
+	row := []string{kinds.ByKey(r.Key.Kind).FullSingular(), r.Key.Name, generation, age}
 	if o.input.AllNamespaces {
 		row = append([]string{r.Key.Namespace}, row...)
 	}

@@ -22,24 +22,24 @@ import (
 //
 // changed says whether the value says anything else than the old one does.
 func Encode(r, old *store.Resource, now time.Time) (value []byte, changed bool, err error) {
-	info, ok := kindsByKey[r.Key.Kind]
+	info, ok := storedKind(r.Key.Kind)
 	if !ok {
 		return nil, false, fmt.Errorf("%s: is no kind that can be stored", store.ObjectName(r.Key))
 	}
-	fields, err := fieldsOf(r, info.APIVersion, info.Kind)
+	fields, err := fieldsOf(r, info.APIVersion(), info.Name)
 	if err != nil {
 		return nil, false, err
 	}
-	if info.Group() != "" {
+	if info.Group != "" {
 		delete(fields, "status")
 	}
 	meta := map[string]any{"uid": string(uuid.NewUUID()), "creationTimestamp": now.UTC().Format(time.RFC3339), "generation": json.Number("1")}
 	var before map[string]any
 	if old != nil {
-		if before, err = fieldsOf(old, info.APIVersion, info.Kind); err != nil {
+		if before, err = fieldsOf(old, info.APIVersion(), info.Name); err != nil {
 			return nil, false, err
 		}
-		if status, found := before["status"]; found && info.Group() != "" {
+		if status, found := before["status"]; found && info.Group != "" {
 			fields["status"] = status
 		}
 		keep(meta, old.Object.(metav1.Object))

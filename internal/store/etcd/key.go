@@ -1,14 +1,15 @@
 package etcd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/tierwall/tierwall/internal/store/files"
 	"github.com/tierwall/tierwall/internal/suggest"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -35,11 +36,11 @@ const maxName = 253
 // Key returns the key of an object. It fails for what cannot be stored: a kind
 // that is not read, a name that is none.
 func (s *Store) Key(k policy.Key) (string, error) {
-	info, ok := kindsByKey[k.Kind]
+	info, ok := storedKind(k.Kind)
 	if !ok {
 		return "", fmt.Errorf("%s is no kind that can be stored", k.Kind)
 	}
-	path := s.root + groupText(info) + "/" + info.Kind + "/"
+	path := s.root + groupText(info) + "/" + info.Name + "/"
 	if info.Namespaced {
 		if err := checkName(k.Namespace); err != nil {
 			return "", fmt.Errorf("metadata.namespace: %w", err)
@@ -72,9 +73,9 @@ func (s *Store) parseKey(path string) (policy.Key, error) {
 		want, k.Namespace = 4, parts[2]
 	}
 	if len(parts) != want {
-		form := "GROUP/KIND/NAME: a " + info.Kind + " is in no namespace"
+		form := "GROUP/KIND/NAME: a " + info.Name + " is in no namespace"
 		if info.Namespaced {
-			form = "GROUP/KIND/NAMESPACE/NAME: a " + info.Kind + " is in a namespace"
+			form = "GROUP/KIND/NAMESPACE/NAME: a " + info.Name + " is in a namespace"
 		}
 		return policy.Key{}, errors.New("is no key of an object: expected " + s.root + form)
 	}
@@ -100,25 +101,29 @@ func checkName(name string) error {
 	return nil
 }
 
+// kindsByPath holds the kinds that are stored, by the part of a key that names them:
+// "projectcalico.org/Tier".
 var (
-	kindsByKey, kindsByPath = map[string]files.KindInfo{}, map[string]files.KindInfo{}
-	kindPaths               []string
+	kindsByPath = map[string]policy.KindInfo{}
+	kindPaths   []string
 )
 
 func init() {
-	for _, info := range files.Kinds() {
-		path := groupText(info) + "/" + info.Kind
-		kindsByKey[info.Key], kindsByPath[path] = info, info
+	for _, info := range policy.StoredKinds() {
+		path := groupText(info) + "/" + info.Name
+		kindsByPath[path] = info
 		kindPaths = append(kindPaths, path)
 	}
+	slices.Sort(kindPaths)
 }
 
-func groupText(info files.KindInfo) string {
-	if info.Group() == "" {
-		return coreGroup
-	}
-	return info.Group()
+// storedKind returns the kind of a policy.Key, if it can be stored.
+func storedKind(kind string) (policy.KindInfo, bool) {
+	info, found := policy.LookupKind(kind)
+	return info, found && info.IsStored()
 }
+
+func groupText(info policy.KindInfo) string { return cmp.Or(info.Group, coreGroup) }
 
 // shown returns a key for messages: anyone who may write can make any bytes a key.
 func shown(path string) string {

@@ -7,39 +7,67 @@ import (
 
 	v3 "github.com/tierwall/tierwall/api/v3"
 	"github.com/tierwall/tierwall/internal/suggest"
+	"github.com/tierwall/tierwall/policy"
 )
 
 // realKinds holds the kinds of the API groups that are read, of any version: one
 // that is not among them is a slip, not a kind to pass over. Those that kinds
 // does not hold decide nothing, unless they are in undecided.
-var realKinds = map[string][]string{
+var realKinds = func() map[string][]string {
+	out := map[string][]string{}
+	for group, names := range otherKinds {
+		out[group] = slices.Clone(names)
+	}
+	for name, versions := range kinds {
+		for _, k := range versions {
+			if k.IsStored() && !slices.Contains(out[k.Group], name) {
+				out[k.Group] = append(out[k.Group], name)
+			}
+		}
+	}
+	for _, names := range out {
+		slices.Sort(names)
+	}
+	return out
+}()
+
+// otherKinds are those of the same groups that are not read, and those of groups
+// that once held what is read.
+var otherKinds = map[string][]string{
 	"": {
-		"Binding", "ComponentStatus", "ConfigMap", "Endpoints", "Event", "LimitRange", "Namespace", "Node",
-		"PersistentVolume", "PersistentVolumeClaim", "Pod", "PodTemplate", "ReplicationController",
-		"ResourceQuota", "Secret", "Service", "ServiceAccount", "List", "Status",
+		"Binding", "ComponentStatus", "ConfigMap", "Endpoints", "Event", "LimitRange",
+		"PersistentVolume", "PersistentVolumeClaim", "PodTemplate", "ReplicationController",
+		"ResourceQuota", "Secret", "List", "Status",
 		"Config", // of kubectl, which calls its version v1 as well
 	},
-	"apps":                     {"ControllerRevision", "DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"},
-	"batch":                    {"CronJob", "Job"},
-	"discovery.k8s.io":         {"EndpointSlice"},
-	"extensions":               {"DaemonSet", "Deployment", "Ingress", "NetworkPolicy", "PodSecurityPolicy", "ReplicaSet"},
-	"networking.k8s.io":        {"ClusterCIDR", "IPAddress", "Ingress", "IngressClass", "NetworkPolicy", "ServiceCIDR"},
-	"policy":                   {"Eviction", "PodDisruptionBudget", "PodSecurityPolicy"},
-	"policy.networking.k8s.io": {"AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy"},
-	v3.GroupName:               slices.Concat(calicoKinds, calicoEnterpriseKinds),
+	"apps":              {"ControllerRevision"},
+	"extensions":        {"DaemonSet", "Deployment", "Ingress", "NetworkPolicy", "PodSecurityPolicy", "ReplicaSet"},
+	"networking.k8s.io": {"ClusterCIDR", "IPAddress", "Ingress", "IngressClass", "ServiceCIDR"},
+	"policy":            {"Eviction", "PodDisruptionBudget", "PodSecurityPolicy"},
+	v3.GroupName:        slices.Concat(calicoKinds, calicoEnterpriseKinds),
 	// Where Calico stores the same kinds in a form of its own, and what it keeps
 	// for itself.
-	calicoStorage: slices.Concat(calicoKinds, calicoEnterpriseKinds, []string{"IPAMBlock", "IPAMHandle"}),
+	calicoStorage: slices.Concat(storedByCalico(), calicoKinds, calicoEnterpriseKinds, []string{"IPAMBlock", "IPAMHandle"}),
 }
 
 const calicoStorage = "crd.projectcalico.org"
 
+// storedByCalico returns the kinds of projectcalico.org that are read.
+func storedByCalico() []string {
+	var out []string
+	for _, info := range policy.Kinds() {
+		if info.Group == v3.GroupName {
+			out = append(out, info.Name)
+		}
+	}
+	return out
+}
+
+// calicoKinds are those of Calico that are not read.
 var calicoKinds = []string{
 	"BGPConfiguration", "BGPFilter", "BGPPeer", "BlockAffinity", "CalicoNodeStatus", "ClusterInformation",
-	"FelixConfiguration", "GlobalNetworkPolicy", "GlobalNetworkSet", "HostEndpoint", "IPAMConfig",
-	"IPAMConfiguration", "IPPool", "IPReservation", "KubeControllersConfiguration", "NetworkPolicy",
-	"NetworkSet", "Node", "Profile", "StagedGlobalNetworkPolicy", "StagedKubernetesNetworkPolicy",
-	"StagedNetworkPolicy", "Tier", "WorkloadEndpoint",
+	"FelixConfiguration", "IPAMConfig", "IPAMConfiguration", "IPPool", "IPReservation",
+	"KubeControllersConfiguration", "Node", "Profile",
 }
 
 // calicoEnterpriseKinds are those of Calico's commercial editions.
@@ -73,7 +101,7 @@ type verdict struct {
 func findKind(name, apiVersion string) (kind, verdict) {
 	candidates := kinds[name]
 	for _, c := range candidates {
-		if c.apiVersion == apiVersion {
+		if c.APIVersion() == apiVersion {
 			return c, verdict{}
 		}
 	}
@@ -120,8 +148,8 @@ func ofOtherGroup(name, apiVersion string) verdict {
 // policyKinds returns the kinds whose loss would change what is allowed.
 func policyKinds() []string {
 	var out []string
-	for name := range kinds {
-		if strings.HasSuffix(name, "NetworkPolicy") {
+	for name, versions := range kinds {
+		if versions[0].Role == policy.RolePolicy || versions[0].Role == policy.RoleOther {
 			out = append(out, name)
 		}
 	}
@@ -169,10 +197,10 @@ func versionsOf(candidates []kind, group string) string {
 	}
 	var versions []string
 	for _, c := range candidates {
-		if groupOf(c.apiVersion) == group {
-			return c.apiVersion
+		if c.Group == group {
+			return c.APIVersion()
 		}
-		versions = append(versions, c.apiVersion)
+		versions = append(versions, c.APIVersion())
 	}
 	return suggest.OrList(versions)
 }
@@ -180,7 +208,7 @@ func versionsOf(candidates []kind, group string) string {
 func groupsOf(candidates []kind) []string {
 	var out []string
 	for _, c := range candidates {
-		out = append(out, groupOf(c.apiVersion))
+		out = append(out, c.Group)
 	}
 	return out
 }

@@ -158,9 +158,7 @@ func (b *builder) object(n *yaml.Node, kindText, apiVersion string, base int) {
 		b.findings = append(b.findings, store.Finding{File: b.file, Line: lineAt(n, verdict.field) + base, Key: key, Field: verdict.field, Message: verdict.problem})
 		return
 	}
-	if k.modelKind != "" {
-		key.Kind = k.modelKind
-	}
+	key.Kind = k.Key
 	b.namespace(&key, &k, n, base)
 	d := &decoder{base: base, left: &b.left}
 	p := &place{file: b.file, root: &field{line: int32(n.Line + base)}}
@@ -194,9 +192,9 @@ func (b *builder) object(n *yaml.Node, kindText, apiVersion string, base int) {
 // namespace settles which namespace the object is in.
 func (b *builder) namespace(key *policy.Key, k *kind, n *yaml.Node, base int) {
 	switch {
-	case k.namespaced && key.Namespace == "":
+	case k.Namespaced && key.Namespace == "":
 		key.Namespace = b.opts.namespace()
-	case !k.namespaced && key.Namespace != "":
+	case !k.Namespaced && key.Namespace != "":
 		line := lineAt(valueAt(n, "metadata"), "namespace") + base
 		key.Namespace = ""
 		b.findings = append(b.findings, store.Finding{File: b.file, Line: line, Key: *key, Field: "metadata.namespace", Note: true,

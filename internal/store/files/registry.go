@@ -16,71 +16,65 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
+// types are what objects are read into, by kind as in policy.Key.
+var types = map[string]reflect.Type{
+	policy.KindNamespace:      reflect.TypeFor[corev1.Namespace](),
+	policy.KindServiceAccount: reflect.TypeFor[corev1.ServiceAccount](),
+	policy.KindNode:           reflect.TypeFor[corev1.Node](),
+	policy.KindService:        reflect.TypeFor[corev1.Service](),
+	policy.KindEndpointSlice:  reflect.TypeFor[discoveryv1.EndpointSlice](),
+	policy.KindPod:            reflect.TypeFor[corev1.Pod](),
+
+	policy.KindDeployment:  reflect.TypeFor[appsv1.Deployment](),
+	policy.KindReplicaSet:  reflect.TypeFor[appsv1.ReplicaSet](),
+	policy.KindStatefulSet: reflect.TypeFor[appsv1.StatefulSet](),
+	policy.KindDaemonSet:   reflect.TypeFor[appsv1.DaemonSet](),
+	policy.KindJob:         reflect.TypeFor[batchv1.Job](),
+	policy.KindCronJob:     reflect.TypeFor[batchv1.CronJob](),
+
+	policy.KindTier:                          reflect.TypeFor[v3.Tier](),
+	policy.KindNetworkPolicy:                 reflect.TypeFor[v3.NetworkPolicy](),
+	policy.KindGlobalNetworkPolicy:           reflect.TypeFor[v3.GlobalNetworkPolicy](),
+	policy.KindNetworkSet:                    reflect.TypeFor[v3.NetworkSet](),
+	policy.KindGlobalNetworkSet:              reflect.TypeFor[v3.GlobalNetworkSet](),
+	policy.KindWorkloadEndpoint:              reflect.TypeFor[v3.WorkloadEndpoint](),
+	policy.KindHostEndpoint:                  reflect.TypeFor[v3.HostEndpoint](),
+	policy.KindStagedNetworkPolicy:           reflect.TypeFor[v3.StagedNetworkPolicy](),
+	policy.KindStagedGlobalNetworkPolicy:     reflect.TypeFor[v3.StagedGlobalNetworkPolicy](),
+	policy.KindStagedKubernetesNetworkPolicy: reflect.TypeFor[v3.StagedKubernetesNetworkPolicy](),
+
+	policy.KindKubernetesNetworkPolicy:    reflect.TypeFor[networkingv1.NetworkPolicy](),
+	policy.KindClusterNetworkPolicy:       reflect.TypeFor[v1alpha2.ClusterNetworkPolicy](),
+	policy.KindAdminNetworkPolicy:         reflect.TypeFor[v1alpha1.AdminNetworkPolicy](),
+	policy.KindBaselineAdminNetworkPolicy: reflect.TypeFor[v1alpha1.BaselineAdminNetworkPolicy](),
+
+	policy.KindCiliumNetworkPolicy:            reflect.TypeFor[cilium.NetworkPolicy](),
+	policy.KindCiliumClusterwideNetworkPolicy: reflect.TypeFor[cilium.ClusterwideNetworkPolicy](),
+}
+
 // kind is one kind of objects that is read.
 type kind struct {
-	apiVersion string
-	typ        reflect.Type
-	namespaced bool
-	// modelKind is the kind in keys, where it is not the written one.
-	modelKind string
-	// foreign says that somebody else enforces it: it is read from files, for an
-	// analysis, and stored nowhere.
-	foreign bool
-}
-
-func namespaced[T any](apiVersion string) kind {
-	return kind{apiVersion: apiVersion, typ: reflect.TypeFor[T](), namespaced: true}
-}
-
-func global[T any](apiVersion string) kind {
-	return kind{apiVersion: apiVersion, typ: reflect.TypeFor[T]()}
+	policy.KindInfo
+	typ reflect.Type
 }
 
 // kinds holds what is read, by kind as written; NetworkPolicy is of two APIs.
-var kinds = map[string][]kind{
-	"Namespace":      {global[corev1.Namespace]("v1")},
-	"Node":           {global[corev1.Node]("v1")},
-	"ServiceAccount": {namespaced[corev1.ServiceAccount]("v1")},
-	"Pod":            {namespaced[corev1.Pod]("v1")},
-	"Service":        {namespaced[corev1.Service]("v1")},
-	"EndpointSlice":  {namespaced[discoveryv1.EndpointSlice]("discovery.k8s.io/v1")},
+var kinds = func() map[string][]kind {
+	out := map[string][]kind{}
+	for _, info := range policy.Kinds() {
+		if typ := types[info.Key]; typ != nil {
+			out[info.Name] = append(out[info.Name], kind{info, typ})
+		}
+	}
+	return out
+}()
 
-	"Deployment":  {namespaced[appsv1.Deployment]("apps/v1")},
-	"ReplicaSet":  {namespaced[appsv1.ReplicaSet]("apps/v1")},
-	"StatefulSet": {namespaced[appsv1.StatefulSet]("apps/v1")},
-	"DaemonSet":   {namespaced[appsv1.DaemonSet]("apps/v1")},
-	"Job":         {namespaced[batchv1.Job]("batch/v1")},
-	"CronJob":     {namespaced[batchv1.CronJob]("batch/v1")},
-
-	"NetworkPolicy": {
-		kubernetesPolicy(),
-		namespaced[v3.NetworkPolicy](v3.GroupVersion),
-	},
-	"Tier":                          {global[v3.Tier](v3.GroupVersion)},
-	"GlobalNetworkPolicy":           {global[v3.GlobalNetworkPolicy](v3.GroupVersion)},
-	"NetworkSet":                    {namespaced[v3.NetworkSet](v3.GroupVersion)},
-	"GlobalNetworkSet":              {global[v3.GlobalNetworkSet](v3.GroupVersion)},
-	"WorkloadEndpoint":              {namespaced[v3.WorkloadEndpoint](v3.GroupVersion)},
-	"HostEndpoint":                  {global[v3.HostEndpoint](v3.GroupVersion)},
-	"StagedNetworkPolicy":           {namespaced[v3.StagedNetworkPolicy](v3.GroupVersion)},
-	"StagedGlobalNetworkPolicy":     {global[v3.StagedGlobalNetworkPolicy](v3.GroupVersion)},
-	"StagedKubernetesNetworkPolicy": {namespaced[v3.StagedKubernetesNetworkPolicy](v3.GroupVersion)},
-
-	cilium.KindNamespaced:  {foreign(namespaced[cilium.NetworkPolicy](cilium.APIVersion))},
-	cilium.KindClusterwide: {foreign(global[cilium.ClusterwideNetworkPolicy](cilium.APIVersion))},
-
-	policy.KindClusterNetworkPolicy:       {global[v1alpha2.ClusterNetworkPolicy](v1alpha2.GroupVersion.String())},
-	policy.KindAdminNetworkPolicy:         {global[v1alpha1.AdminNetworkPolicy](v1alpha1.GroupVersion.String())},
-	policy.KindBaselineAdminNetworkPolicy: {global[v1alpha1.BaselineAdminNetworkPolicy](v1alpha1.GroupVersion.String())},
-}
-
-func foreign(k kind) kind {
-	k.foreign = true
-	return k
-}
-
-func kubernetesPolicy() kind {
-	k := namespaced[networkingv1.NetworkPolicy]("networking.k8s.io/v1")
-	k.modelKind = policy.KindKubernetesNetworkPolicy
-	return k
+// NewObject returns an empty object of a kind, as in policy.Key; nil for a kind that
+// is not read.
+func NewObject(kind string) any {
+	typ := types[kind]
+	if typ == nil {
+		return nil
+	}
+	return reflect.New(typ).Interface()
 }

@@ -204,8 +204,8 @@ func (d *decoder) strict(data []byte, enc encoding) (object, error) {
 	id := identity{namespace: meta.Namespace, name: meta.Name, resourceVersion: meta.ResourceVersion}
 	meta.ResourceVersion = ""
 	delete(fields, "status")
-	fields["apiVersion"] = strconv.AppendQuote(nil, d.kind.apiVersion())
-	fields["kind"] = strconv.AppendQuote(nil, d.kind.name)
+	fields["apiVersion"] = strconv.AppendQuote(nil, d.kind.APIVersion())
+	fields["kind"] = strconv.AppendQuote(nil, d.kind.Name)
 	var err error
 	if fields["metadata"], err = json.Marshal(meta); err != nil {
 		return object{}, err
@@ -234,12 +234,12 @@ func (d *decoder) file(id identity, text []byte) built {
 	}
 	if out.object == nil && out.valid() {
 		r := store.Resource{Key: key}
-		out.findings = append(out.findings, r.At("", "is no %s that can be read", d.kind.name))
+		out.findings = append(out.findings, r.At("", "is no %s that can be read", d.kind.Name))
 	}
 	return out
 }
 
 // keyOf names an object.
 func (k *kind) keyOf(id identity) policy.Key {
-	return policy.Key{Kind: k.key, Namespace: id.namespace, Name: id.name}
+	return policy.Key{Kind: k.Key, Namespace: id.namespace, Name: id.name}
 }

@@ -36,7 +36,7 @@ func (g *gather) holdForServices(c *change) time.Duration {
 		return 0
 	}
 	for _, st := range g.states {
-		if (st.kind.onDemand || st.kind.key == policy.KindService) && !st.synced {
+		if (st.kind.onDemand || st.kind.Key == policy.KindService) && !st.synced {
 			return g.timing.hold
 		}
 	}

@@ -65,8 +65,8 @@ func newFakeAPI(t testing.TB) *fakeAPI {
 	a := &fakeAPI{version: 1, objects: map[string]map[string]*stored{}}
 	a.changed = sync.NewCond(&a.mu)
 	for _, k := range kindsOf(&Options{}) {
-		if k.optional && k.group == v3.GroupName {
-			a.served = append(a.served, k.resource)
+		if k.optional && k.Group == v3.GroupName {
+			a.served = append(a.served, k.Resource)
 		}
 	}
 	a.server = httptest.NewServer(http.HandlerFunc(a.serve))
@@ -113,15 +113,15 @@ func (a *fakeAPI) putLocked(k *kind, object any) {
 		noError(json.Unmarshal(must(json.Marshal(object)), &fields))
 		meta := fields["metadata"].(map[string]any)
 		meta["resourceVersion"] = strconv.Itoa(a.version)
-		fields["apiVersion"], fields["kind"] = k.apiVersion(), k.name
+		fields["apiVersion"], fields["kind"] = k.APIVersion(), k.Name
 		s.name = meta["name"].(string)
 		s.namespace, _ = meta["namespace"].(string)
 		s.json = must(json.Marshal(fields))
 	}
-	of := a.objects[k.plural()]
+	of := a.objects[k.FullResource()]
 	if of == nil {
 		of = map[string]*stored{}
-		a.objects[k.plural()] = of
+		a.objects[k.FullResource()] = of
 	}
 	key := s.namespace + "/" + s.name
 	kind := "ADDED"
@@ -129,19 +129,19 @@ func (a *fakeAPI) putLocked(k *kind, object any) {
 		kind = "MODIFIED"
 	}
 	of[key] = s
-	a.log = append(a.log, logged{a.version, k.plural(), kind, s})
+	a.log = append(a.log, logged{a.version, k.FullResource(), kind, s})
 }
 
 // remove deletes an object, if it is there.
 func (a *fakeAPI) remove(k *kind, namespace, name string) {
 	a.change(func() {
-		s := a.objects[k.plural()][namespace+"/"+name]
+		s := a.objects[k.FullResource()][namespace+"/"+name]
 		if s == nil {
 			return
 		}
-		delete(a.objects[k.plural()], namespace+"/"+name)
+		delete(a.objects[k.FullResource()], namespace+"/"+name)
 		a.version++
-		a.log = append(a.log, logged{a.version, k.plural(), "DELETED", s})
+		a.log = append(a.log, logged{a.version, k.FullResource(), "DELETED", s})
 	})
 }
 
@@ -149,7 +149,7 @@ func (a *fakeAPI) remove(k *kind, namespace, name string) {
 func (a *fakeAPI) garbage(k *kind, text string) {
 	a.change(func() {
 		a.version++
-		a.log = append(a.log, logged{a.version, k.plural(), "garbage", &stored{json: []byte(text), proto: []byte(text)}})
+		a.log = append(a.log, logged{a.version, k.FullResource(), "garbage", &stored{json: []byte(text), proto: []byte(text)}})
 	})
 }
 

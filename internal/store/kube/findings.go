@@ -112,16 +112,16 @@ func (g *gather) meanwhile() string {
 func (k *kind) trouble(t *trouble) string {
 	switch code(t.err) {
 	case http.StatusForbidden:
-		return fmt.Sprintf("%s cannot be read: %v: a ClusterRole of the user needs the rule %s", k.plural(), t.err, k.rule())
+		return fmt.Sprintf("%s cannot be read: %v: a ClusterRole of the user needs the rule %s", k.FullResource(), t.err, k.rule())
 	case http.StatusNotFound:
-		return fmt.Sprintf("%s are no longer served since %s", k.plural(), clock(t.since))
+		return fmt.Sprintf("%s are no longer served since %s", k.FullResource(), clock(t.since))
 	}
-	return fmt.Sprintf("%s cannot be read since %s: %v", k.plural(), clock(t.since), t.err)
+	return fmt.Sprintf("%s cannot be read since %s: %v", k.FullResource(), clock(t.since), t.err)
 }
 
 // rule is what a role needs to read a kind.
 func (k *kind) rule() string {
-	return fmt.Sprintf("{apiGroups: [%q], resources: [%q], verbs: [\"list\", \"watch\"]}", k.group, k.resource)
+	return fmt.Sprintf("{apiGroups: [%q], resources: [%q], verbs: [\"list\", \"watch\"]}", k.Group, k.Resource)
 }
 
 func clock(t time.Time) string { return t.Format(time.DateTime) }

@@ -49,13 +49,13 @@ func (f *follower) run(ctx context.Context) {
 			continue
 		case isExpired(err) && f.version != "":
 			f.version = ""
-			f.log.Debug("versions that were not read yet are gone; reading all anew", "kind", f.state.kind.plural())
+			f.log.Debug("versions that were not read yet are gone; reading all anew", "kind", f.state.kind.FullResource())
 		case apierrors.IsNotFound(err):
 			f.vanished()
 			fallthrough
 		default:
 			f.fail(f.state, err)
-			f.log.Debug("cannot be read", "kind", f.state.kind.plural(), "error", err)
+			f.log.Debug("cannot be read", "kind", f.state.kind.FullResource(), "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -82,7 +82,7 @@ func (f *follower) session(ctx context.Context) error {
 		err = errNoAnswer
 	}
 	if err != nil && f.version == "" && isNoWatchList(err) {
-		f.log.Debug("no stream of all objects; reading lists", "kind", f.state.kind.plural(), "error", err)
+		f.log.Debug("no stream of all objects; reading lists", "kind", f.state.kind.FullResource(), "error", err)
 		f.lists = true
 		return nil
 	}
@@ -99,7 +99,7 @@ func (f *follower) session(ctx context.Context) error {
 	err = f.events(ctx, newFrames(body), cancel)
 	switch {
 	case errors.Is(context.Cause(ctx), errSilent):
-		f.log.Debug("no end of the present objects; reading lists", "kind", f.state.kind.plural())
+		f.log.Debug("no end of the present objects; reading lists", "kind", f.state.kind.FullResource())
 		f.lists = true
 		return nil
 	case isCut(err) && time.Since(began) >= f.timing.settle:
@@ -140,7 +140,7 @@ func (f *follower) events(ctx context.Context, frames *frames, cancel context.Ca
 		}
 		if initial && id.endOfInitial {
 			f.end(f.state, time.Now())
-			f.log.Debug("read", "kind", f.state.kind.plural())
+			f.log.Debug("read", "kind", f.state.kind.FullResource())
 			initial = false
 		}
 		switch {

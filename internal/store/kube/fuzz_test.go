@@ -46,7 +46,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatal("valid, and no object")
 		}
 		for _, finding := range b.findings {
-			want := policy.Key{Kind: k.key, Namespace: o.namespace, Name: o.name}
+			want := policy.Key{Kind: k.Key, Namespace: o.namespace, Name: o.name}
 			if finding.Key != want || finding.Message == "" || finding.File != "" {
 				t.Fatalf("finding %+v", finding)
 			}

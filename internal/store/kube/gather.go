@@ -91,7 +91,7 @@ func newGather(kinds []*kind, host string, t timing) *gather {
 // state returns that of a kind of keys; nil if it is not read.
 func (g *gather) state(kind string) *state {
 	for _, st := range g.states {
-		if st.kind.key == kind {
+		if st.kind.Key == kind {
 			return st
 		}
 	}

@@ -41,9 +41,9 @@ type Options struct {
 	Fallback string
 	Narrowed func(kind string)
 	// Node limits the nodes that are read to one, and Enforced leaves out what is
-	// never enforced: staged policies and host endpoints. An agent of a large cluster
-	// needs no more, and each stream and each heartbeat that it does without is one
-	// less per node for the API server.
+	// never enforced: staged policies. An agent of a large cluster needs no more, and
+	// each stream and each heartbeat that it does without is one less per node for the
+	// API server.
 	Node     string
 	Enforced bool
 	// Services reads Services and EndpointSlices in any case. Without, they are read

@@ -78,7 +78,7 @@ func (s *source) failed(what string, err error) error {
 
 // listKind lists one kind.
 func (s *source) listKind(ctx context.Context, k *kind) (store.Listing, error) {
-	if k.name == "Namespace" && s.opts.Namespace != "" {
+	if k.Name == "Namespace" && s.opts.Namespace != "" {
 		return s.oneNamespace(ctx, k, s.opts.Namespace)
 	}
 	out, err := s.listIn(ctx, k, s.opts.Namespace)
@@ -96,13 +96,13 @@ func (s *source) narrowed(ctx context.Context, k *kind, refused error) (store.Li
 	var out store.Listing
 	var err error
 	switch {
-	case k.name == "Namespace":
+	case k.Name == "Namespace":
 		if out, err = s.oneNamespace(ctx, k, s.opts.Fallback); err != nil || len(out.Resources) == 0 {
 			return out, err
 		}
-	case k.name == policy.KindNode:
+	case k.Name == policy.KindNode:
 		// Without them, what pods say of where they are must do.
-	case !k.namespaced:
+	case !k.Namespaced:
 		return s.forbidden(k, refused), nil
 	default:
 		if out, err = s.listIn(ctx, k, s.opts.Fallback); code(err) == http.StatusForbidden {
@@ -110,7 +110,7 @@ func (s *source) narrowed(ctx context.Context, k *kind, refused error) (store.Li
 		}
 	}
 	if s.opts.Narrowed != nil {
-		s.opts.Narrowed(k.plural())
+		s.opts.Narrowed(k.FullResource())
 	}
 	return out, err
 }
@@ -128,7 +128,7 @@ func (s *source) listIn(ctx context.Context, k *kind, namespace string) (store.L
 		case apierrors.IsNotFound(err) && k.optional:
 			return store.Listing{}, nil // it was served a moment ago
 		default:
-			return store.Listing{}, s.failed(k.plural(), err)
+			return store.Listing{}, s.failed(k.FullResource(), err)
 		}
 	}
 }
@@ -138,7 +138,7 @@ func (s *source) forbidden(k *kind, err error) store.Listing {
 	return store.Listing{Findings: []store.Finding{{
 		Note: s.opts.Namespace != "",
 		Message: fmt.Sprintf("%s cannot be read, so that none of them are seen here and verdicts may be wrong: %v: a role of the user needs the rule %s",
-			k.plural(), err, k.rule()),
+			k.FullResource(), err, k.rule()),
 	}}}
 }
 
@@ -173,11 +173,11 @@ func (s *source) oneNamespace(ctx context.Context, k *kind, name string) (store.
 	case apierrors.IsNotFound(err):
 		return store.Listing{}, fmt.Errorf("namespace %q does not exist", name)
 	case err != nil:
-		return store.Listing{}, s.failed(k.plural(), err)
+		return store.Listing{}, s.failed(k.FullResource(), err)
 	}
 	var out listing
 	if err := out.add(newDecoder(k), data, encodingOf(data)); err != nil {
-		return store.Listing{}, s.failed(k.plural(), err)
+		return store.Listing{}, s.failed(k.FullResource(), err)
 	}
 	return out.Listing, nil
 }

@@ -71,21 +71,21 @@ func TestTrim(t *testing.T) {
 		must(tt.full.MarshalToSizedBuffer(raw))
 		d := newDecoder(tt.kind)
 		var digests []mark
-		for enc, data := range map[encoding][]byte{protobuf: raw, enveloped: envelope(raw, "v1", tt.kind.name), jsonText: must(json.Marshal(tt.full))} {
+		for enc, data := range map[encoding][]byte{protobuf: raw, enveloped: envelope(raw, "v1", tt.kind.Name), jsonText: must(json.Marshal(tt.full))} {
 			o, err := d.decode(data, enc)
 			if err != nil {
-				t.Fatalf("%s: %v", tt.kind.name, err)
+				t.Fatalf("%s: %v", tt.kind.Name, err)
 			}
 			if got := o.build().object; !cmp.Equal(got, any(tt.want)) {
-				t.Errorf("%s: %s", tt.kind.name, cmp.Diff(any(tt.want), got))
+				t.Errorf("%s: %s", tt.kind.Name, cmp.Diff(any(tt.want), got))
 			}
 			if o.resourceVersion != tt.full.GetResourceVersion() {
-				t.Errorf("%s: resource version %q", tt.kind.name, o.resourceVersion)
+				t.Errorf("%s: resource version %q", tt.kind.Name, o.resourceVersion)
 			}
 			digests = append(digests, o.digest)
 		}
 		if digests[0] != digests[1] || digests[0] != digests[2] {
-			t.Errorf("%s: digests %x depend on the form", tt.kind.name, digests)
+			t.Errorf("%s: digests %x depend on the form", tt.kind.Name, digests)
 		}
 	}
 }

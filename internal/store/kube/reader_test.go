@@ -211,7 +211,7 @@ func matches(findings []store.Finding, want []string) bool {
 // kindNamed returns a kind by its plural name.
 func kindNamed(plural string) *kind {
 	for _, k := range kindsOf(&Options{Services: true}) {
-		if k.plural() == plural {
+		if k.FullResource() == plural {
 			return k
 		}
 	}

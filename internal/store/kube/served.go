@@ -25,9 +25,16 @@ import (
 // calicoStorage is where Calico stores its own policies.
 const calicoStorage = "crd.projectcalico.org"
 
-// optionalVersions are the versions of API groups that hold optional kinds.
-var optionalVersions = []schema.GroupVersion{
-	v3.SchemeGroupVersion, schema.GroupVersion(v1alpha2.GroupVersion), schema.GroupVersion(v1alpha1.GroupVersion),
+// optionalVersions returns the versions of API groups that hold optional kinds.
+func optionalVersions() []schema.GroupVersion {
+	var out []schema.GroupVersion
+	for _, k := range kindsOf(&Options{}) {
+		gv := k.gvk().GroupVersion()
+		if k.optional && !slices.Contains(out, gv) {
+			out = append(out, gv)
+		}
+	}
+	return out
 }
 
 // offer is what a server has of what is read besides Kubernetes' own kinds.
@@ -49,7 +56,7 @@ func (c *client) offered(ctx context.Context) (offer, error) {
 			o.groups[g.Name] = append(o.groups[g.Name], v.Version)
 		}
 	}
-	for _, gv := range optionalVersions {
+	for _, gv := range optionalVersions() {
 		// That of projectcalico.org may be served by a server of its own, which is away.
 		if gv.Group != v3.GroupName && !slices.Contains(o.groups[gv.Group], gv.Version) {
 			continue
@@ -84,7 +91,7 @@ func (c *client) readJSON(ctx context.Context, path []string, into any) error {
 
 // has reports whether a kind can be read.
 func (o *offer) has(k *kind) bool {
-	return !k.optional || slices.Contains(o.resources, k.apiVersion()+"/"+k.resource)
+	return !k.optional || slices.Contains(o.resources, k.APIVersion()+"/"+k.Resource)
 }
 
 // notes says what is not read.
@@ -92,10 +99,10 @@ func (o *offer) notes(kinds []*kind) []store.Finding {
 	var missing []string
 	some, someCluster := false, false
 	for _, k := range kinds {
-		switch has := o.has(k); k.group {
+		switch has := o.has(k); k.Group {
 		case v3.GroupName:
 			if some = some || has; !has {
-				missing = append(missing, k.resource)
+				missing = append(missing, k.Resource)
 			}
 		case clusterPolicy:
 			someCluster = someCluster || has
@@ -221,10 +228,10 @@ func (d *discoverer) take(ctx context.Context, o offer) (changed, complete, rare
 			delete(d.running, st)
 			delete(d.missing, st)
 			d.drop(st)
-			d.log.Info("no longer served", "kind", st.kind.plural())
+			d.log.Info("no longer served", "kind", st.kind.FullResource())
 		}
 		complete = false
-		rare = rare && st.kind.group == clusterPolicy
+		rare = rare && st.kind.Group == clusterPolicy
 	}
 	d.found(o.notes(kinds))
 	return changed, complete, rare

@@ -69,5 +69,5 @@ func (g *gather) followWidening(ctx context.Context, st *state, follow func(cont
 
 // isNarrow reports whether only one object of the kind is followed.
 func (k *kind) isNarrow() bool {
-	return k.only != "" && (k.key == policy.KindNode || k.key == policy.KindService)
+	return k.only != "" && (k.Key == policy.KindNode || k.Key == policy.KindService)
 }

@@ -68,9 +68,9 @@ func Parse(r *store.Resource, offline bool) (Parsed, Problems) {
 	case *v1alpha1.BaselineAdminNetworkPolicy:
 		out.Policy, out.RuleSets, ps = baselineAdminNetworkPolicy(key, &o.Spec, offline)
 	case *v3.StagedNetworkPolicy:
-		out.Staged, ps = translateStaged(key, policy.KindNetworkPolicy, o.Spec.StagedAction, fromNetworkPolicy(&o.Spec.NetworkPolicySpec))
+		out.Staged, ps = translateStaged(key, o.Spec.StagedAction, fromNetworkPolicy(&o.Spec.NetworkPolicySpec))
 	case *v3.StagedGlobalNetworkPolicy:
-		out.Staged, ps = translateStaged(key, policy.KindGlobalNetworkPolicy, o.Spec.StagedAction, &o.Spec.GlobalNetworkPolicySpec)
+		out.Staged, ps = translateStaged(key, o.Spec.StagedAction, &o.Spec.GlobalNetworkPolicySpec)
 	case *v3.StagedKubernetesNetworkPolicy:
 		out.Staged, ps = translateStagedKubernetes(key, o.Spec.StagedAction, &o.Spec.NetworkPolicySpec, offline)
 	case *v3.NetworkSet:

@@ -16,12 +16,16 @@ type Staged struct {
 	Policy *policy.Policy
 }
 
-// translateStaged translates a staged policy of projectcalico.org/v3; kind is
-// that of the policy it stands for.
-func translateStaged(key policy.Key, kind string, action v3.StagedAction, spec *v3.GlobalNetworkPolicySpec) (*Staged, Problems) {
-	stands := key
-	stands.Kind = kind
-	p, _, ps := translateCalicoPolicy(stands, spec) // what its rules refer to is not enforced either
+// StandsFor returns the key of the policy that a staged one stands for.
+func StandsFor(staged policy.Key) policy.Key {
+	info, _ := policy.LookupKind(staged.Kind)
+	staged.Kind = info.Stages
+	return staged
+}
+
+// translateStaged translates a staged policy of projectcalico.org/v3.
+func translateStaged(key policy.Key, action v3.StagedAction, spec *v3.GlobalNetworkPolicySpec) (*Staged, Problems) {
+	p, _, ps := translateCalicoPolicy(StandsFor(key), spec) // what its rules refer to is not enforced either
 	if action == v3.StagedActionDelete {
 		ps.emptyBeside(*spec, "tier")
 	}
@@ -30,9 +34,7 @@ func translateStaged(key policy.Key, kind string, action v3.StagedAction, spec *
 
 // translateStagedKubernetes translates a staged policy of networking.k8s.io.
 func translateStagedKubernetes(key policy.Key, action v3.StagedAction, spec *networkingv1.NetworkPolicySpec, texts bool) (*Staged, Problems) {
-	stands := key
-	stands.Kind = policy.KindKubernetesNetworkPolicy
-	p, ps := translateKubernetesPolicy(stands, spec, texts)
+	p, ps := translateKubernetesPolicy(StandsFor(key), spec, texts)
 	if action == v3.StagedActionDelete {
 		ps.emptyBeside(*spec)
 	}
