@@ -5,15 +5,17 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// decides reports whether the journal keeps an object: what decides on this
-// host, and can be invalid. Remote endpoints are too many, and losing one opens
-// nothing of ours; what else a cluster has, its API server has checked.
+// decides reports whether the journal keeps an object: one on which verdicts on this
+// host depend, and that can be invalid. Of workloads only those of this host are kept:
+// the others are too many, and losing one opens nothing of ours. What Kubernetes
+// itself makes, its API server has checked.
 func (a *agent) decides(v model.View, key policy.Key) bool {
+	info, _ := policy.LookupKind(key.Kind)
 	switch {
-	case isPolicyKind(key.Kind):
-		return true
-	case a.fromKube:
+	case !info.Decides, a.fromKube && info.Status == policy.NoStatus:
 		return false
+	case key.Kind == policy.KindPod, key.Kind == policy.KindWorkloadEndpoint:
+		return v.Locals()[key] != nil
 	}
-	return key.Kind == "Namespace" || key.Kind == "ServiceAccount" || v.Locals()[key] != nil
+	return true
 }
