@@ -5,7 +5,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // NetworkPolicy applies to endpoints of its namespace.
 //
 // +kubebuilder:object:root=true
-// +kubebuilder:resource:shortName={cnp,caliconetworkpolicy},categories=tierwall
+// +kubebuilder:resource:shortName=caliconetworkpolicy,categories=tierwall
 // +kubebuilder:subresource:status
 // +kubebuilder:selectablefield:JSONPath=`.spec.tier`
 // +kubebuilder:printcolumn:name="Tier",type=string,JSONPath=`.spec.tier`

@@ -62,7 +62,7 @@ spec: {nets: [192.0.2.1]}
 	}
 	says("tier/application", "Accepted=True Valid")
 	says("gnp/application.web", "Accepted=True Valid Programmed=True InForce 3")
-	says("cnp/orphan", "Accepted=False TierNotFound Programmed=False NotAccepted 0")
+	says("caliconetworkpolicy/orphan", "Accepted=False TierNotFound Programmed=False NotAccepted 0")
 	says("sgnp/later", "Accepted=False Invalid 0")
 	says("gns/addresses", "Accepted=True Valid")
 
@@ -78,7 +78,7 @@ spec: {nets: [192.0.2.1]}
 		}
 		return nil
 	})
-	if out := kubectl(t, c, "describe", "cnp", "orphan"); !strings.Contains(out, "Warning  TierNotFound") {
+	if out := kubectl(t, c, "describe", "caliconetworkpolicy", "orphan"); !strings.Contains(out, "Warning  TierNotFound") {
 		t.Errorf("kubectl describe does not say what is wrong:\n%s", out)
 	}
 

@@ -74,7 +74,7 @@ func crdNames(t *testing.T, c *cluster.Cluster) {
 		"globalnetworkpolicies gnp,cgnp projectcalico.org/v3 false GlobalNetworkPolicy",
 		"globalnetworksets gns projectcalico.org/v3 false GlobalNetworkSet",
 		"hostendpoints hep,heps projectcalico.org/v3 false HostEndpoint",
-		"networkpolicies cnp,caliconetworkpolicy projectcalico.org/v3 true NetworkPolicy",
+		"networkpolicies caliconetworkpolicy projectcalico.org/v3 true NetworkPolicy",
 		"networksets netset,netsets projectcalico.org/v3 true NetworkSet",
 		"stagedglobalnetworkpolicies sgnp projectcalico.org/v3 false StagedGlobalNetworkPolicy",
 		"stagedkubernetesnetworkpolicies sknp projectcalico.org/v3 true StagedKubernetesNetworkPolicy",
@@ -94,7 +94,7 @@ func crdColumns(t *testing.T, c *cluster.Cluster) {
 	for _, tt := range []struct{ args, want string }{
 		{"gnp columns", "NAME TIER ORDER SELECTOR ENDPOINTS ACCEPTED PROGRAMMED AGE\ncolumns default 5 a == 'b'"},
 		{"networkpolicy.projectcalico.org -A", "NAMESPACE NAME TIER ORDER SELECTOR ENDPOINTS ACCEPTED PROGRAMMED AGE\ndefault columns application"},
-		{"cnp --field-selector spec.tier=application", "NAME TIER ORDER SELECTOR ENDPOINTS ACCEPTED PROGRAMMED AGE\ncolumns application"},
+		{"caliconetworkpolicy --field-selector spec.tier=application", "NAME TIER ORDER SELECTOR ENDPOINTS ACCEPTED PROGRAMMED AGE\ncolumns application"},
 		{"tier columns", "NAME ORDER DEFAULTACTION ACCEPTED AGE\ncolumns 7.5 Pass"},
 	} {
 		out := kubectl(t, c, append([]string{"get"}, strings.Fields(tt.args)...)...)
@@ -136,7 +136,7 @@ func crdStrict(t *testing.T, c *cluster.Cluster) {
 	if got := crdCreate(t, c, unknown, "--validate=warn"); got != "" {
 		t.Errorf("without strict validation it is refused: %s", got)
 	}
-	if spec := kubectl(t, c, "get", "cnp", "strict", "-o", "jsonpath={.spec}"); spec != `{"ingress":[{"action":"Allow"}],"tier":"default"}` {
+	if spec := kubectl(t, c, "get", "caliconetworkpolicy", "strict", "-o", "jsonpath={.spec}"); spec != `{"ingress":[{"action":"Allow"}],"tier":"default"}` {
 		t.Errorf("what is stored is %s", spec)
 	}
 }

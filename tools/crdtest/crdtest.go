@@ -35,6 +35,28 @@ type Kind struct {
 	rules      *cel.Validator
 }
 
+// Names are what a definition calls its objects, and where they are.
+type Names struct {
+	Group, Version, Kind, Plural, Singular string
+	ShortNames                             []string
+	Namespaced                             bool
+}
+
+// Names returns what the definition calls its objects.
+func (k *Kind) Names() Names {
+	spec := &k.definition.Spec
+	n := Names{
+		Group: spec.Group, Kind: spec.Names.Kind, Plural: spec.Names.Plural, Singular: spec.Names.Singular,
+		ShortNames: spec.Names.ShortNames, Namespaced: spec.Scope == apiextensions.NamespaceScoped,
+	}
+	for _, v := range spec.Versions {
+		if v.Storage {
+			n.Version = v.Name
+		}
+	}
+	return n
+}
+
 // Load reads the definitions in a directory, by kind. A definition that an API
 // server would refuse, for one because its rules may cost too much, is an error.
 func Load(dir string) (map[string]*Kind, error) {
