@@ -13,43 +13,43 @@ import (
 const partSize = 1000
 
 // take makes the next batch, if there is one. Otherwise it says after which time
-// there may be one without any news; 0: none.
-func (g *gather) take(now time.Time) (b store.Batch, deliver bool, again time.Duration) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.phase == waiting {
-		if !g.ready() {
+// there may be one even if nothing arrives; 0: none.
+func (co *coalescer) take(now time.Time) (b store.Batch, deliver bool, again time.Duration) {
+	co.mu.Lock()
+	defer co.mu.Unlock()
+	if co.phase == waiting {
+		if !co.ready() {
 			return store.Batch{}, false, 0
 		}
-		g.phase = filling
-		close(g.filling)
+		co.phase = filling
+		close(co.filling)
 	}
-	again = g.refresh(now)
-	first := g.phase == filling
+	again = co.refresh(now)
+	first := co.phase == filling
 	var p part
-	for _, st := range g.states {
-		g.takeFrom(st, &p, now)
+	for _, st := range co.states {
+		co.takeFrom(st, &p, now)
 	}
-	g.space.Broadcast()
+	co.space.Broadcast()
 	b = p.batch()
-	b.More = p.left || first && !g.complete()
+	b.More = p.left || first && !co.complete()
 	again = sooner(again, p.held)
 	deliver = len(b.Updated)+len(b.Deleted) > 0
 	if !b.More {
 		// The end of a step is delivered even if it holds nothing.
-		deliver = deliver || first || g.open || !slices.Equal(g.findings, g.said)
+		deliver = deliver || first || co.open || !slices.Equal(co.findings, co.reported)
 	}
 	if !deliver {
 		return store.Batch{}, false, again
 	}
-	b.Findings, g.said = g.findings, g.findings
+	b.Findings, co.reported = co.findings, co.findings
 	if b.Received.IsZero() {
 		b.Received = now
 	}
-	g.open = b.More
+	co.open = b.More
 	if first && !b.More {
-		g.phase = following
-		g.dirty = true // what is in force meanwhile is now what was read
+		co.phase = streaming
+		co.dirty = true // what is in force meanwhile is now what was read
 	}
 	return b, true, again
 }
@@ -70,17 +70,17 @@ type part struct {
 }
 
 // takeFrom moves changes of a kind to the part.
-func (g *gather) takeFrom(st *state, p *part, now time.Time) {
-	if g.phase == following && st.reading && len(st.log) < st.kind.backlog()/2 {
+func (co *coalescer) takeFrom(st *state, p *part, now time.Time) {
+	if co.phase == streaming && st.reading && len(st.log) < st.kind.backlog()/2 {
 		return // what is read anew is one step, once it is all there
 	}
-	if g.phase == following {
+	if co.phase == streaming {
 		st.log = collapse(st.log) // a later version must not overtake one that is held
 	}
 	var held []change
 	i := 0
 	for ; i < len(st.log); i++ {
-		if wait := g.hold(&st.log[i], now); wait > 0 {
+		if wait := co.hold(&st.log[i], now); wait > 0 {
 			held = append(held, st.log[i])
 			p.held = sooner(p.held, wait)
 			continue

@@ -99,32 +99,32 @@ func (r *recording) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// synced is a gather without a server, all of whose kinds but pods have been read.
-func synced() (*gather, *state) {
-	g := newGather(kindsOf(&Options{}), "", defaultTiming())
-	g.discovered = true
-	for _, st := range g.states {
+// synced is a coalescer without a server, all of whose kinds but pods have been read.
+func synced() (*coalescer, *state) {
+	co := newCoalescer(kindsOf(&Options{}), "", defaultTiming())
+	co.discovered = true
+	for _, st := range co.states {
 		st.synced = !st.kind.late()
 	}
-	st := g.state("Pod")
-	g.state("Namespace").known.set("", "web", given)
-	return g, st
+	st := co.state("Pod")
+	co.state("Namespace").index.set("", "web", delivered)
+	return co, st
 }
 
 // play reads a recording, while batches are taken as a reader would.
-func play(tb testing.TB, g *gather, st *state, r *recording) (objects int) {
+func play(tb testing.TB, co *coalescer, st *state, r *recording) (objects int) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	f := &follower{gather: g, state: st, log: slog.New(slog.DiscardHandler)}
+	f := &reflector{coalescer: co, state: st, log: slog.New(slog.DiscardHandler)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		_ = f.events(ctx, newFrames(r), func(error) {})
 	}()
-	for !st.done(g) {
-		b, ok, _ := g.take(time.Now())
+	for !st.done(co) {
+		b, ok, _ := co.take(time.Now())
 		if !ok {
-			<-g.wake
+			<-co.wake
 			continue
 		}
 		objects += len(b.Updated)
@@ -134,10 +134,10 @@ func play(tb testing.TB, g *gather, st *state, r *recording) (objects int) {
 }
 
 // done reports whether the first state was delivered.
-func (st *state) done(g *gather) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.phase == following
+func (st *state) done(co *coalescer) bool {
+	co.mu.Lock()
+	defer co.mu.Unlock()
+	return co.phase == streaming
 }
 
 // BenchmarkFirstState reads 100,000 pods. What is kept of each is reported, with the
@@ -151,16 +151,16 @@ func BenchmarkFirstState(b *testing.B) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		g, st := synced()
+		co, st := synced()
 		b.StartTimer()
-		if n := play(b, g, st, newRecording(pods)); n != pods {
+		if n := play(b, co, st, newRecording(pods)); n != pods {
 			b.Fatalf("%d objects", n)
 		}
 		b.StopTimer()
 		runtime.GC()
 		runtime.ReadMemStats(&after)
 		kept = after.HeapAlloc - before.HeapAlloc
-		runtime.KeepAlive(g)
+		runtime.KeepAlive(co)
 		b.StartTimer()
 	}
 	b.ReportMetric(float64(kept)/pods, "B-kept/pod")
@@ -182,9 +182,9 @@ func BenchmarkKnown(b *testing.B) {
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		b.StartTimer()
-		k := newKnown()
+		k := newObjectIndex()
 		for i, id := range names {
-			k.set(id.namespace, id.name, mark(i))
+			k.set(id.namespace, id.name, stamp(i))
 		}
 		b.StopTimer()
 		runtime.GC()
@@ -203,9 +203,9 @@ func BenchmarkKnown(b *testing.B) {
 func BenchmarkEvent(b *testing.B) {
 	for _, name := range []string{"change", "heartbeat"} {
 		b.Run(name, func(b *testing.B) {
-			g, st := synced()
-			play(b, g, st, newRecording(1000))
-			f := &follower{gather: g, state: st, log: slog.New(slog.DiscardHandler)}
+			co, st := synced()
+			play(b, co, st, newRecording(1000))
+			f := &reflector{coalescer: co, state: st, log: slog.New(slog.DiscardHandler)}
 			p := realPod()
 			var events [2][]byte
 			for i := range events {
@@ -216,13 +216,13 @@ func BenchmarkEvent(b *testing.B) {
 				events[i] = envelope(encoded(p), "v1", "Pod")
 			}
 			must(f.event(context.Background(), "MODIFIED", events[1], enveloped, time.Now()))
-			g.take(time.Now())
+			co.take(time.Now())
 			b.SetBytes(int64(len(events[0])))
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				now := time.Now()
 				must(f.event(context.Background(), "MODIFIED", events[i%2], enveloped, now))
-				if batch, ok, _ := g.take(now); ok != (name == "change") || ok && len(batch.Updated) != 1 {
+				if batch, ok, _ := co.take(now); ok != (name == "change") || ok && len(batch.Updated) != 1 {
 					b.Fatalf("batch %v: %v", ok, batch)
 				}
 			}

@@ -100,7 +100,7 @@ func (c *client) list(ctx context.Context, k *kind, namespace, next string) (pag
 	}
 	p, err := parsePage(data)
 	if err != nil {
-		return page{}, &garbled{fmt.Errorf("list: %w", err)}
+		return page{}, &malformed{fmt.Errorf("list: %w", err)}
 	}
 	return p, nil
 }
@@ -117,11 +117,11 @@ func (c *client) read(ctx context.Context, r *rest.Request) ([]byte, error) {
 	return io.ReadAll(body)
 }
 
-// garbled is an answer that cannot be read.
-type garbled struct{ cause error }
+// malformed is an answer that cannot be read.
+type malformed struct{ cause error }
 
-func (g *garbled) Error() string { return "the answer cannot be read: " + g.cause.Error() }
-func (g *garbled) Unwrap() error { return g.cause }
+func (m *malformed) Error() string { return "the answer cannot be read: " + m.cause.Error() }
+func (m *malformed) Unwrap() error { return m.cause }
 
 // code returns the HTTP status of what a server said; 0 if no server said anything.
 func code(err error) int32 {

@@ -29,10 +29,10 @@ const (
 	enveloped
 )
 
-// object is one object as it came. Its build is for when it is news.
+// object is one object as it came. Its build is for when it has changed.
 type object struct {
 	identity
-	digest mark // of what is read of it
+	digest stamp // of what is read of it
 	build  func() built
 }
 
@@ -160,7 +160,7 @@ func (d *decoder) decode(data []byte, enc encoding) (object, error) {
 	return object{id, d.hash(d.scratch), func() built { return built{object: o} }}, nil
 }
 
-func (d *decoder) hash(data []byte) mark { return mark(maphash.Bytes(d.seed, data)) & digestMask }
+func (d *decoder) hash(data []byte) stamp { return stamp(maphash.Bytes(d.seed, data)) & digestMask }
 
 // unreadable returns an object of which no more can be read than who it is.
 func (d *decoder) unreadable(data []byte, enc encoding, cause error) (object, error) {

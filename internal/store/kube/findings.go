@@ -17,83 +17,83 @@ import (
 )
 
 // refresh brings the findings up to date and gives the time after which they may
-// change without any news; 0: never.
-func (g *gather) refresh(now time.Time) (again time.Duration) {
-	if !g.dirty {
+// change even if nothing arrives; 0: never.
+func (co *coalescer) refresh(now time.Time) (again time.Duration) {
+	if !co.dirty {
 		return 0
 	}
-	out, again := g.troubles(now)
-	out = append(out, g.notes...)
-	for _, st := range g.states {
+	out, again := co.failures(now)
+	out = append(out, co.notes...)
+	for _, st := range co.states {
 		for _, findings := range st.findings {
 			out = append(out, findings...)
 		}
 	}
 	slices.SortFunc(out, store.Finding.Compare)
-	g.findings = slices.Compact(out)
-	g.dirty = again != 0
+	co.findings = slices.Compact(out)
+	co.dirty = again != 0
 	return again
 }
 
-// troubles returns what is wrong with what cannot be read, and the time after which
-// that may change without any news; 0: never.
-func (g *gather) troubles(now time.Time) (out []store.Finding, again time.Duration) {
-	var cut, refused *trouble // of all kinds, the first
-	add := func(t *trouble, message func() string) {
-		switch wait := g.due(t, now); {
+// failures returns what is wrong with what cannot be read, and the time after which
+// that may change even if nothing arrives; 0: never.
+func (co *coalescer) failures(now time.Time) (out []store.Finding, again time.Duration) {
+	var cut, refused *failure // of all kinds, the first
+	add := func(t *failure, message func() string) {
+		switch wait := co.due(t, now); {
 		case t == nil:
 		case wait > 0:
 			again = sooner(again, wait)
 		case code(t.err) == http.StatusUnauthorized:
 			refused = earlier(refused, t)
-		case isCut(t.err):
+		case isUnreachable(t.err):
 			cut = earlier(cut, t)
 		default:
-			out = append(out, store.Finding{Message: message() + g.meanwhile()})
+			out = append(out, store.Finding{Message: message() + co.meanwhile()})
 		}
 	}
-	for _, st := range g.states {
-		add(st.trouble, func() string { return st.kind.trouble(st.trouble) })
+	for _, st := range co.states {
+		add(st.failure, func() string { return st.kind.failureText(st.failure) })
 	}
-	add(g.discovery, func() string {
-		return fmt.Sprintf("which kinds of %s and %s are served cannot be read since %s: %v", v3.GroupName, clusterPolicy, clock(g.discovery.since), g.discovery.err)
+	add(co.discoveryFailure, func() string {
+		return fmt.Sprintf("which kinds of %s and %s are served cannot be read since %s: %v", v3.GroupName, clusterPolicy, clock(co.discoveryFailure.since), co.discoveryFailure.err)
 	})
 	if cut != nil {
 		out = append(out, store.Finding{Message: fmt.Sprintf("API server %s: cannot be reached since %s: %s%s",
-			g.host, clock(cut.since), reason(cut.err), g.meanwhile())})
+			co.host, clock(cut.since), reason(cut.err), co.meanwhile())})
 	}
 	if refused != nil {
 		out = append(out, store.Finding{Message: fmt.Sprintf("API server %s: does not accept our credentials since %s: check the kubeconfig file, or the token of the service account%s",
-			g.host, clock(refused.since), g.meanwhile())})
+			co.host, clock(refused.since), co.meanwhile())})
 	}
 	return out, again
 }
 
 // waits returns what the first state waits for, and the time after which that may
-// change without any news; done says that it waits no more.
-func (g *gather) waits(now time.Time) (findings []store.Finding, again time.Duration, done bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.phase == following {
+// change even if nothing arrives; done says that it waits no more.
+func (co *coalescer) waits(now time.Time) (findings []store.Finding, again time.Duration, done bool) {
+	co.mu.Lock()
+	defer co.mu.Unlock()
+	if co.phase == streaming {
 		return nil, 0, true
 	}
-	findings, again = g.troubles(now)
+	findings, again = co.failures(now)
 	return findings, again, false
 }
 
-// due says how long a trouble may still pass by itself. What the server denies
+// due says how long a failure may still pass by itself. What the server denies
 // does not.
-func (g *gather) due(t *trouble, now time.Time) time.Duration {
+func (co *coalescer) due(t *failure, now time.Time) time.Duration {
 	if t == nil {
 		return 0
 	}
 	if c := code(t.err); c == http.StatusForbidden || c == http.StatusUnauthorized {
 		return 0
 	}
-	return max(0, g.timing.grace-now.Sub(t.since))
+	return max(0, co.timing.grace-now.Sub(t.since))
 }
 
-func earlier(a, b *trouble) *trouble {
+func earlier(a, b *failure) *failure {
 	if a == nil || b.since.Before(a.since) {
 		return b
 	}
@@ -101,15 +101,15 @@ func earlier(a, b *trouble) *trouble {
 }
 
 // meanwhile says what is in force while something cannot be read.
-func (g *gather) meanwhile() string {
-	if g.phase == following {
+func (co *coalescer) meanwhile() string {
+	if co.phase == streaming {
 		return "; what was last read stays in force"
 	}
 	return "; nothing changes until it can be read"
 }
 
-// trouble says why the kind cannot be read, and what would help.
-func (k *kind) trouble(t *trouble) string {
+// failureText says why the kind cannot be read, and what would help.
+func (k *kind) failureText(t *failure) string {
 	switch code(t.err) {
 	case http.StatusForbidden:
 		return fmt.Sprintf("%s cannot be read: %v: a ClusterRole of the user needs the rule %s", k.FullResource(), t.err, k.rule())
@@ -126,10 +126,10 @@ func (k *kind) rule() string {
 
 func clock(t time.Time) string { return t.Format(time.DateTime) }
 
-// isCut reports whether no server answered, or not to the end.
-func isCut(err error) bool {
-	_, isGarbled := errors.AsType[*garbled](err)
-	return code(err) == 0 && !isGarbled
+// isUnreachable reports whether no server answered, or not to the end.
+func isUnreachable(err error) bool {
+	_, isMalformed := errors.AsType[*malformed](err)
+	return code(err) == 0 && !isMalformed
 }
 
 // reason returns the cause of a cut, without what differs from one try to the next:

@@ -47,7 +47,7 @@ func (f *frames) detect() error {
 
 // next returns the next event: what happened, and the object as it is written,
 // which is overwritten by the next call. The end of the stream is io.EOF or
-// what cut it; what is not understood is garbled; what the server says instead of
+// what cut it; what is not understood is malformed; what the server says instead of
 // going on is an API error.
 func (f *frames) next() (watch.EventType, []byte, encoding, error) {
 	enc, err := f.read()
@@ -61,7 +61,7 @@ func (f *frames) next() (watch.EventType, []byte, encoding, error) {
 	case watch.Error:
 		return "", nil, enc, statusError(data, enc)
 	}
-	return "", nil, enc, &garbled{fmt.Errorf("an event of type %q", f.event.Type)}
+	return "", nil, enc, &malformed{fmt.Errorf("an event of type %q", f.event.Type)}
 }
 
 // read reads one event.
@@ -93,13 +93,13 @@ func (f *frames) read() (encoding, error) {
 			return enveloped, err
 		}
 		if len(f.buf) >= maxFrame {
-			return enveloped, &garbled{fmt.Errorf("an event of more than %d MiB", maxFrame>>20)}
+			return enveloped, &malformed{fmt.Errorf("an event of more than %d MiB", maxFrame>>20)}
 		}
 		f.buf = append(f.buf, make([]byte, len(f.buf))...)
 	}
 	err := f.event.Unmarshal(f.buf[:n])
 	if err != nil {
-		err = &garbled{err}
+		err = &malformed{err}
 	}
 	return enveloped, err
 }
@@ -109,7 +109,7 @@ func asGarbled(err error) error {
 	syntax, isSyntax := errors.AsType[*json.SyntaxError](err)
 	_, isType := errors.AsType[*json.UnmarshalTypeError](err)
 	if isSyntax && syntax != nil || isType {
-		return &garbled{err}
+		return &malformed{err}
 	}
 	return err
 }
@@ -124,7 +124,7 @@ func statusError(data []byte, enc encoding) error {
 		err = status.Unmarshal(raw)
 	}
 	if err != nil {
-		return &garbled{err}
+		return &malformed{err}
 	}
 	return apierrors.FromObject(&status)
 }

@@ -15,34 +15,34 @@ import (
 
 // hold says how long a change has to wait for what it refers to; 0: not at all.
 // In the first state everything is there.
-func (g *gather) hold(c *change, now time.Time) time.Duration {
-	if g.phase != following || c.Object == nil {
+func (co *coalescer) hold(c *change, now time.Time) time.Duration {
+	if co.phase != streaming || c.Object == nil {
 		return 0
 	}
-	wait := max(g.holdForServices(c), g.holdFor("Namespace", c.Key.Namespace, false, c, now))
+	wait := max(co.holdForServices(c), co.holdFor("Namespace", c.Key.Namespace, false, c, now))
 	if tier := tierOf(c.Object); tier != "" && !slices.Contains(fixedTiers, tier) {
-		wait = max(wait, g.holdFor(policy.KindTier, tier, true, c, now))
+		wait = max(wait, co.holdFor(policy.KindTier, tier, true, c, now))
 	}
 	return wait
 }
 
 // holdFor is hold for one thing of no namespace that is referred to. With patience it
 // is waited for as long as its kind cannot be read: it may well be there.
-func (g *gather) holdFor(kind, name string, patience bool, c *change, now time.Time) time.Duration {
+func (co *coalescer) holdFor(kind, name string, patience bool, c *change, now time.Time) time.Duration {
 	if name == "" {
 		return 0
 	}
-	st := g.state(kind)
+	st := co.state(kind)
 	if st == nil || !st.served {
 		return 0
 	}
-	if m, found := st.known.get("", name); found && m&given != 0 {
+	if m, found := st.index.get("", name); found && m&delivered != 0 {
 		return 0
 	}
-	if patience && (!st.synced || st.reading || st.trouble != nil) {
-		return g.timing.hold
+	if patience && (!st.synced || st.reading || st.failure != nil) {
+		return co.timing.hold
 	}
-	return max(0, g.timing.hold-now.Sub(c.received))
+	return max(0, co.timing.hold-now.Sub(c.received))
 }
 
 var fixedTiers = func() []string {

@@ -14,9 +14,9 @@ import (
 type kind struct {
 	policy.KindInfo
 	only string // name of the one object that is read; empty: all are
-	// optional kinds are read if the server has them, those on demand if some policy
-	// refers to their objects.
-	optional, onDemand bool
+	// optional kinds are read if the server has them, lazy ones if some policy refers
+	// to their objects.
+	optional, lazy bool
 	// Without a builtin the kind is read as JSON, as strictly as from a file: a
 	// field that is not understood could be the one that matters.
 	builtin
@@ -79,14 +79,14 @@ func kindsOf(o *Options) []*kind {
 		case !Reads(info), o.Enforced && k.Stages != "":
 			continue
 		case k.Key == policy.KindService:
-			k.onDemand = !o.Services && o.Service == ""
+			k.lazy = !o.Services && o.Service == ""
 			if !o.Services {
 				k.only = o.Service
 			}
 		case o.PolicyOnly && !k.isPolicy():
 			continue
 		case k.Key == policy.KindEndpointSlice:
-			k.onDemand = !o.Services
+			k.lazy = !o.Services
 		case k.Key == policy.KindNode:
 			k.only = o.Node
 		}

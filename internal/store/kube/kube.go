@@ -3,7 +3,7 @@
 // that the cluster serves, be it by custom resources or by an API server of
 // their own.
 //
-// Each kind is followed by a stream of its own. What comes is cut down to what
+// Each kind is watched by a stream of its own. What comes is cut down to what
 // package translate reads before it goes on, and nothing of it is kept here but
 // its key and a hash of what was cut down: a change of anything else costs
 // nothing further on.

@@ -23,18 +23,18 @@ const listTries = 5
 // kind that the user may not read is a finding, and with Options.Namespace a
 // note: who asks for a part knows that it is none of the whole.
 func (s *source) List(ctx context.Context) (store.Listing, error) {
-	o, err := s.client.offered(ctx)
+	o, err := s.client.discover(ctx)
 	if err != nil {
 		return store.Listing{}, s.failed("what is served", err)
 	}
 	kinds := kindsOf(&s.opts)
 	out := store.Listing{Findings: o.notes(kinds)}
-	wanted := func(k *kind) bool { return o.has(k) && !k.onDemand }
+	wanted := func(k *kind) bool { return o.has(k) && !k.lazy }
 	if err := s.listKinds(ctx, kinds, wanted, &out); err != nil {
 		return store.Listing{}, err
 	}
 	if slices.ContainsFunc(out.Resources, func(r store.Resource) bool { return refersToService(r.Object) }) {
-		if err := s.listKinds(ctx, kinds, func(k *kind) bool { return k.onDemand }, &out); err != nil {
+		if err := s.listKinds(ctx, kinds, func(k *kind) bool { return k.lazy }, &out); err != nil {
 			return store.Listing{}, err
 		}
 	}
@@ -70,7 +70,7 @@ func (s *source) listKinds(ctx context.Context, kinds []*kind, wanted func(*kind
 
 // failed names the server and what was asked for.
 func (s *source) failed(what string, err error) error {
-	if isCut(err) {
+	if isUnreachable(err) {
 		return fmt.Errorf("API server %s: cannot be reached: %s", s.client.host, reason(err))
 	}
 	return fmt.Errorf("API server %s: %s: %w", s.client.host, what, err)
@@ -189,7 +189,7 @@ type listing struct{ store.Listing }
 func (l *listing) add(d *decoder, data []byte, enc encoding) error {
 	o, err := d.decode(data, enc)
 	if err != nil {
-		return &garbled{fmt.Errorf("an object %w", err)}
+		return &malformed{fmt.Errorf("an object %w", err)}
 	}
 	b := o.build()
 	r := store.Resource{Key: d.kind.keyOf(o.identity), Object: b.object}

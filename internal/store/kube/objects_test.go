@@ -70,7 +70,7 @@ func TestTrim(t *testing.T) {
 		raw := make([]byte, tt.full.Size())
 		must(tt.full.MarshalToSizedBuffer(raw))
 		d := newDecoder(tt.kind)
-		var digests []mark
+		var digests []stamp
 		for enc, data := range map[encoding][]byte{protobuf: raw, enveloped: envelope(raw, "v1", tt.kind.Name), jsonText: must(json.Marshal(tt.full))} {
 			o, err := d.decode(data, enc)
 			if err != nil {

@@ -17,7 +17,7 @@ type protoObject interface {
 }
 
 // The functions here take from an object what package translate does not read.
-// What is left decides whether a new version is news: what changes every minute,
+// What is left decides whether a new version differs: what changes every minute,
 // such as the heartbeats of pods and nodes, must not be in it.
 
 // trimMeta leaves who the object is, and its labels.

@@ -16,21 +16,21 @@ func (s *source) Watch(ctx context.Context, deliver func(store.Batch) error) err
 		return fmt.Errorf("namespace %s alone cannot be watched: policies of other kinds apply to it too", s.opts.Namespace)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	g := newGather(kindsOf(&s.opts), s.client.host, s.timing)
+	co := newCoalescer(kindsOf(&s.opts), s.client.host, s.timing)
 	var streams sync.WaitGroup
 	defer streams.Wait()
 	defer cancel()
 
 	d := &discoverer{
-		gather: g, client: s.client, log: s.log, look: make(chan struct{}, 1),
+		coalescer: co, client: s.client, log: s.log, look: make(chan struct{}, 1),
 		running: map[*state]*run{}, missing: map[*state]time.Time{},
 	}
-	follow := func(ctx context.Context, st *state) {
-		f := &follower{gather: g, client: s.client, state: st, log: s.log, vanished: d.lookAgain}
-		f.run(ctx)
+	reflect := func(ctx context.Context, st *state) {
+		r := &reflector{coalescer: co, client: s.client, state: st, log: s.log, vanished: d.lookAgain}
+		r.run(ctx)
 	}
-	d.follow = follow
-	for _, st := range g.states {
+	d.reflect = reflect
+	for _, st := range co.states {
 		if st.kind.optional {
 			continue
 		}
@@ -39,36 +39,36 @@ func (s *source) Watch(ctx context.Context, deliver func(store.Batch) error) err
 				select {
 				case <-ctx.Done():
 					return
-				case <-g.filling:
+				case <-co.filling:
 				}
 			}
-			if st.kind.onDemand {
+			if st.kind.lazy {
 				select {
 				case <-ctx.Done():
 					return
-				case <-g.demanded:
+				case <-co.lazyWanted:
 				}
 			}
 			if st.kind.isNarrow() {
-				g.followWidening(ctx, st, follow)
+				co.reflectNarrow(ctx, st, reflect)
 				return
 			}
-			follow(ctx, st)
+			reflect(ctx, st)
 		})
 	}
 	streams.Go(func() { d.run(ctx) })
-	return s.pump(ctx, g, deliver)
+	return s.pump(ctx, co, deliver)
 }
 
 // pump delivers batches until the context ends or deliver fails.
-func (s *source) pump(ctx context.Context, g *gather, deliver func(store.Batch) error) error {
+func (s *source) pump(ctx context.Context, co *coalescer, deliver func(store.Batch) error) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	w := waiter{tell: s.opts.Waiting}
+	w := waitReporter{report: s.opts.Waiting}
 	for {
-		again := w.update(g)
+		again := w.update(co)
 		for {
-			b, ready, wait := g.take(time.Now())
+			b, ready, wait := co.take(time.Now())
 			if !ready {
 				again = sooner(again, wait)
 				break
@@ -79,7 +79,7 @@ func (s *source) pump(ctx context.Context, g *gather, deliver func(store.Batch) 
 			if ctx.Err() != nil {
 				return nil
 			}
-			w.update(g)
+			w.update(co)
 		}
 		timer.Stop()
 		if again > 0 {
@@ -88,29 +88,29 @@ func (s *source) pump(ctx context.Context, g *gather, deliver func(store.Batch) 
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-g.wake:
+		case <-co.wake:
 		case <-timer.C:
 		}
 	}
 }
 
-// waiter says what the first state waits for.
-type waiter struct {
-	tell func([]store.Finding)
-	told []store.Finding
-	done bool
+// waitReporter says what the first state waits for.
+type waitReporter struct {
+	report func([]store.Finding)
+	last   []store.Finding
+	done   bool
 }
 
 // update says what has changed, and gives the time after which more may have.
-func (w *waiter) update(g *gather) time.Duration {
+func (w *waitReporter) update(co *coalescer) time.Duration {
 	if w.done {
 		return 0
 	}
-	findings, again, done := g.waits(time.Now())
+	findings, again, done := co.waits(time.Now())
 	w.done = done
-	if w.tell != nil && (done || !slices.Equal(findings, w.told)) {
-		w.told = findings
-		w.tell(findings)
+	if w.report != nil && (done || !slices.Equal(findings, w.last)) {
+		w.last = findings
+		w.report(findings)
 	}
 	return again
 }

@@ -14,30 +14,30 @@ import (
 // is seen. That policy waits for them. Of a Deny rule that refers to a service
 // nothing would be left without its endpoints.
 
-// demand has the kinds followed that are read on demand. The caller holds mu.
-func (g *gather) demand() {
-	if g.isDemanded {
+// startLazyWatches begins to watch the lazy kinds. The caller holds mu.
+func (co *coalescer) startLazyWatches() {
+	if co.lazyStarted {
 		return
 	}
-	g.isDemanded = true
-	for _, st := range g.states {
-		if st.kind.onDemand {
+	co.lazyStarted = true
+	for _, st := range co.states {
+		if st.kind.lazy {
 			st.synced = false
 		}
 	}
-	g.widen(g.state(policy.KindService))
-	close(g.demanded)
+	co.watchAll(co.state(policy.KindService))
+	close(co.lazyWanted)
 }
 
-// holdForServices says how long a change has to wait for the kinds on demand that
+// holdForServices says how long a change has to wait for the lazy kinds that
 // it needs; 0: not at all.
-func (g *gather) holdForServices(c *change) time.Duration {
+func (co *coalescer) holdForServices(c *change) time.Duration {
 	if !refersToService(c.Object) {
 		return 0
 	}
-	for _, st := range g.states {
-		if (st.kind.onDemand || st.kind.Key == policy.KindService) && !st.synced {
-			return g.timing.hold
+	for _, st := range co.states {
+		if (st.kind.lazy || st.kind.Key == policy.KindService) && !st.synced {
+			return co.timing.hold
 		}
 	}
 	return 0

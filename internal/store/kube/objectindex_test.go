@@ -16,10 +16,10 @@ func TestKnownIsAMap(t *testing.T) {
 	word := rapid.SampledFrom(words)
 	rapid.Check(t, func(rt *rapid.T) {
 		type version struct {
-			mark mark
-			seen bool
+			stamp stamp
+			seen  bool
 		}
-		k, want := newKnown(), map[identity]version{}
+		k, want := newObjectIndex(), map[identity]version{}
 		for range rapid.IntRange(1, 200).Draw(rt, "steps") {
 			id := identity{namespace: word.Draw(rt, "namespace"), name: word.Draw(rt, "head") + word.Draw(rt, "tail")}
 			if id.name == "" {
@@ -28,29 +28,29 @@ func TestKnownIsAMap(t *testing.T) {
 			before, was := want[id]
 			switch rapid.IntRange(0, 5).Draw(rt, "what") {
 			case 0, 1:
-				m := mark(rapid.Uint64().Draw(rt, "mark")) &^ seen
+				m := stamp(rapid.Uint64().Draw(rt, "mark")) &^ marked
 				if ns := k.set(id.namespace, id.name, m); ns != id.namespace {
 					rt.Fatalf("the namespace of %v is %q", id, ns)
 				}
 				want[id] = version{m, true}
 			case 2:
-				if given := k.remove(id.namespace, id.name); given != (before.mark>>63 != 0) {
+				if given := k.remove(id.namespace, id.name); given != (before.stamp>>63 != 0) {
 					rt.Fatalf("removed %v: given %v", id, given)
 				}
 				delete(want, id)
 			case 3:
-				k.see(id.namespace, id.name)
+				k.mark(id.namespace, id.name)
 				if was {
-					want[id] = version{before.mark, true}
+					want[id] = version{before.stamp, true}
 				}
 			case 4:
-				if m, found := k.get(id.namespace, id.name); found != was || m&^seen != before.mark {
-					rt.Fatalf("%v: %x %v, want %x %v", id, m, found, before.mark, was)
+				if m, found := k.get(id.namespace, id.name); found != was || m&^marked != before.stamp {
+					rt.Fatalf("%v: %x %v, want %x %v", id, m, found, before.stamp, was)
 				}
 			default:
-				k.unsee()
+				k.unmark()
 				for id, v := range want {
-					want[id] = version{v.mark, false}
+					want[id] = version{v.stamp, false}
 				}
 			}
 			if k.count() != len(want) {
@@ -61,15 +61,15 @@ func TestKnownIsAMap(t *testing.T) {
 		compare := func(a, b identity) int {
 			return cmp.Or(cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.name, b.name))
 		}
-		got := slices.SortedFunc(slices.Values(k.unseen()), compare)
+		got := slices.SortedFunc(slices.Values(k.unmarked()), compare)
 		if !slices.Equal(got, slices.SortedFunc(maps.Keys(want), compare)) {
 			rt.Fatalf("not seen: %v, want %v", got, want)
 		}
 		for _, id := range got {
 			k.remove(id.namespace, id.name)
 		}
-		k.unsee()
-		for _, id := range k.unseen() {
+		k.unmark()
+		for _, id := range k.unmarked() {
 			k.remove(id.namespace, id.name)
 		}
 		if k.count()+k.heads.Len()+k.entries.Len() != 0 {

@@ -22,14 +22,14 @@ import (
 // TestBacklog checks that a stream is read no further while its reader is behind,
 // and that nothing is lost.
 func TestBacklog(t *testing.T) {
-	g, st := synced()
+	co, st := synced()
 	const many = 3 * podBacklog
-	if n := play(t, g, st, newRecording(many)); n != many {
+	if n := play(t, co, st, newRecording(many)); n != many {
 		t.Fatalf("%d objects, want %d", n, many)
 	}
-	g, st = synced()
+	co, st = synced()
 	ctx, cancel := context.WithCancel(context.Background())
-	g.phase = filling
+	co.phase = filling
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -38,25 +38,25 @@ func TestBacklog(t *testing.T) {
 			if ctx.Err() != nil {
 				return
 			}
-			g.news(ctx, st, o, time.Now())
+			co.onUpdate(ctx, st, o, time.Now())
 		}
 	}()
 	backlog := func() int {
-		g.mu.Lock()
-		defer g.mu.Unlock()
+		co.mu.Lock()
+		defer co.mu.Unlock()
 		return len(st.log)
 	}
 	for backlog() < podBacklog {
-		<-g.wake
+		<-co.wake
 	}
 	for range 5 {
-		g.take(time.Now())
+		co.take(time.Now())
 		if n := backlog(); n > podBacklog {
 			t.Errorf("%d changes wait", n)
 		}
 	}
 	for backlog() < podBacklog {
-		<-g.wake
+		<-co.wake
 	}
 	cancel() // ends who waits
 	<-ended

@@ -11,17 +11,17 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// An agent of a large cluster follows its own node only: the heartbeats of all others
-// would reach every agent. Once a policy selects nodes as peers, it follows all.
+// An agent of a large cluster watches its own node only: the heartbeats of all others
+// would reach every agent. Once a policy selects nodes as peers, it watches all.
 
-// widen has all objects of a kind followed of which only one was: the kind is not
-// read until all of them are. Watch does it, when widened is closed.
-func (g *gather) widen(st *state) {
-	if st == nil || st.kind.only == "" || st.widening {
+// watchAll has all objects of a kind watched of which only one was: the kind is not
+// read until all of them are. Watch does it, when allWanted is closed.
+func (co *coalescer) watchAll(st *state) {
+	if st == nil || st.kind.only == "" || st.wantsAll {
 		return
 	}
-	st.widening, st.synced = true, false
-	close(st.widened)
+	st.wantsAll, st.synced = true, false
+	close(st.allWanted)
 }
 
 // selectsNodes reports whether an object is a policy with nodes among its peers.
@@ -44,30 +44,30 @@ func selectsNodes(object any) bool {
 	return false
 }
 
-// followWidening follows the one object of a kind, and all when they are wanted.
-func (g *gather) followWidening(ctx context.Context, st *state, follow func(context.Context, *state)) {
+// reflectNarrow watches the one object of a kind, and all when they are wanted.
+func (co *coalescer) reflectNarrow(ctx context.Context, st *state, reflect func(context.Context, *state)) {
 	narrow, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		follow(narrow, st)
+		reflect(narrow, st)
 	}()
 	select {
 	case <-ctx.Done():
 		<-done
 		return
-	case <-st.widened:
+	case <-st.allWanted:
 	}
 	cancel()
 	<-done
-	g.mu.Lock()
-	st.kind.only, st.widening = "", false
-	g.mu.Unlock()
-	follow(ctx, st)
+	co.mu.Lock()
+	st.kind.only, st.wantsAll = "", false
+	co.mu.Unlock()
+	reflect(ctx, st)
 }
 
-// isNarrow reports whether only one object of the kind is followed.
+// isNarrow reports whether only one object of the kind is watched.
 func (k *kind) isNarrow() bool {
 	return k.only != "" && (k.Key == policy.KindNode || k.Key == policy.KindService)
 }

@@ -11,10 +11,10 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// follower reads one kind: all that is there, and then what changes, again and
+// reflector reads one kind: all that is there, and then what changes, again and
 // again from where it was, or from the beginning if the server no longer knows that.
-type follower struct {
-	*gather
+type reflector struct {
+	*coalescer
 	client *client
 	state  *state
 	log    *slog.Logger
@@ -32,30 +32,30 @@ var errSilent = errors.New("the server does not say that it has sent all objects
 // errNoAnswer is why a request is given up.
 var errNoAnswer = errors.New("no answer to a request")
 
-// run follows until the context ends.
-func (f *follower) run(ctx context.Context) {
-	p := pause{min: f.timing.retryMin, max: f.timing.retryMax}
+// run reads until the context ends.
+func (r *reflector) run(ctx context.Context) {
+	p := pause{min: r.timing.retryMin, max: r.timing.retryMax}
 	for {
 		began := time.Now()
-		err := f.session(ctx)
+		err := r.session(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) >= f.timing.settle {
+		if time.Since(began) >= r.timing.settle {
 			p.reset()
 		}
 		switch {
 		case err == nil:
 			continue
-		case isExpired(err) && f.version != "":
-			f.version = ""
-			f.log.Debug("versions that were not read yet are gone; reading all anew", "kind", f.state.kind.FullResource())
+		case isExpired(err) && r.version != "":
+			r.version = ""
+			r.log.Debug("versions that were not read yet are gone; reading all anew", "kind", r.state.kind.FullResource())
 		case apierrors.IsNotFound(err):
-			f.vanished()
+			r.vanished()
 			fallthrough
 		default:
-			f.fail(f.state, err)
-			f.log.Debug("cannot be read", "kind", f.state.kind.FullResource(), "error", err)
+			r.fail(r.state, err)
+			r.log.Debug("cannot be read", "kind", r.state.kind.FullResource(), "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -67,23 +67,23 @@ func (f *follower) run(ctx context.Context) {
 
 // session reads all objects if it has to, and then events until the stream ends,
 // which is no error if it had begun well.
-func (f *follower) session(ctx context.Context) error {
-	if f.version == "" && f.lists {
-		if err := f.list(ctx); err != nil {
+func (r *reflector) session(ctx context.Context) error {
+	if r.version == "" && r.lists {
+		if err := r.list(ctx); err != nil {
 			return err
 		}
 	}
-	lasting := jitter(f.timing.lasting)
+	lasting := jitter(r.timing.lasting)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	open := time.AfterFunc(f.timing.open, func() { cancel(errNoAnswer) })
-	body, err := f.client.watch(ctx, f.state.kind, f.version, lasting)
+	open := time.AfterFunc(r.timing.open, func() { cancel(errNoAnswer) })
+	body, err := r.client.watch(ctx, r.state.kind, r.version, lasting)
 	if !open.Stop() && err == nil {
 		err = errNoAnswer
 	}
-	if err != nil && f.version == "" && isNoWatchList(err) {
-		f.log.Debug("no stream of all objects; reading lists", "kind", f.state.kind.FullResource(), "error", err)
-		f.lists = true
+	if err != nil && r.version == "" && isNoWatchList(err) {
+		r.log.Debug("no stream of all objects; reading lists", "kind", r.state.kind.FullResource(), "error", err)
+		r.lists = true
 		return nil
 	}
 	if err != nil {
@@ -93,16 +93,16 @@ func (f *follower) session(ctx context.Context) error {
 	// The server ends the stream; should it forget to, we do.
 	overdue := time.AfterFunc(lasting+time.Minute, func() { cancel(nil) })
 	defer overdue.Stop()
-	settled := time.AfterFunc(f.timing.settle, func() { f.well(f.state) })
+	settled := time.AfterFunc(r.timing.settle, func() { r.well(r.state) })
 	defer settled.Stop()
 	began := time.Now()
-	err = f.events(ctx, newFrames(body), cancel)
+	err = r.events(ctx, newFrames(body), cancel)
 	switch {
 	case errors.Is(context.Cause(ctx), errSilent):
-		f.log.Debug("no end of the present objects; reading lists", "kind", f.state.kind.FullResource())
-		f.lists = true
+		r.log.Debug("no end of the present objects; reading lists", "kind", r.state.kind.FullResource())
+		r.lists = true
 		return nil
-	case isCut(err) && time.Since(began) >= f.timing.settle:
+	case isUnreachable(err) && time.Since(began) >= r.timing.settle:
 		return nil
 	}
 	return err
@@ -116,12 +116,12 @@ func causeOf(ctx context.Context, err error) error {
 }
 
 // events takes events in until the stream ends, and gives why it did.
-func (f *follower) events(ctx context.Context, frames *frames, cancel context.CancelCauseFunc) error {
-	initial := f.version == ""
-	silent := time.AfterFunc(f.timing.idle, func() { cancel(errSilent) })
+func (r *reflector) events(ctx context.Context, frames *frames, cancel context.CancelCauseFunc) error {
+	initial := r.version == ""
+	silent := time.AfterFunc(r.timing.idle, func() { cancel(errSilent) })
 	defer silent.Stop()
 	if initial {
-		f.begin(f.state)
+		r.begin(r.state)
 	} else {
 		silent.Stop()
 	}
@@ -131,35 +131,35 @@ func (f *follower) events(ctx context.Context, frames *frames, cancel context.Ca
 			return err
 		}
 		silent.Stop()
-		id, err := f.event(ctx, kind, data, enc, time.Now())
+		id, err := r.event(ctx, kind, data, enc, time.Now())
 		if err != nil {
 			return err
 		}
 		if first {
-			f.well(f.state)
+			r.well(r.state)
 		}
 		if initial && id.endOfInitial {
-			f.end(f.state, time.Now())
-			f.log.Debug("read", "kind", f.state.kind.FullResource())
+			r.end(r.state, time.Now())
+			r.log.Debug("read", "kind", r.state.kind.FullResource())
 			initial = false
 		}
 		switch {
 		case initial:
-			silent.Reset(f.timing.idle)
+			silent.Reset(r.timing.idle)
 		case id.resourceVersion != "":
-			f.version = id.resourceVersion
+			r.version = id.resourceVersion
 		}
 	}
 }
 
 // event takes one event in.
-func (f *follower) event(ctx context.Context, kind watch.EventType, data []byte, enc encoding, received time.Time) (identity, error) {
+func (r *reflector) event(ctx context.Context, kind watch.EventType, data []byte, enc encoding, received time.Time) (identity, error) {
 	if kind == watch.Added || kind == watch.Modified {
-		o, err := f.state.decoder.decode(data, enc)
+		o, err := r.state.decoder.decode(data, enc)
 		if err != nil {
-			return identity{}, &garbled{fmt.Errorf("an object %w", err)}
+			return identity{}, &malformed{fmt.Errorf("an object %w", err)}
 		}
-		f.news(ctx, f.state, o, received)
+		r.onUpdate(ctx, r.state, o, received)
 		return o.identity, nil
 	}
 	id, err := identify(data, enc)
@@ -167,35 +167,35 @@ func (f *follower) event(ctx context.Context, kind watch.EventType, data []byte,
 		err = errors.New("has no name")
 	}
 	if err != nil {
-		return identity{}, &garbled{fmt.Errorf("an object %w", err)}
+		return identity{}, &malformed{fmt.Errorf("an object %w", err)}
 	}
 	if kind == watch.Deleted {
-		f.gone(f.state, id, received)
+		r.onDelete(r.state, id, received)
 	}
 	return id, nil
 }
 
 // list reads all objects by pages.
-func (f *follower) list(ctx context.Context) error {
-	f.begin(f.state)
+func (r *reflector) list(ctx context.Context) error {
+	r.begin(r.state)
 	next := ""
 	for {
-		p, err := f.client.list(ctx, f.state.kind, "", next)
+		p, err := r.client.list(ctx, r.state.kind, "", next)
 		if err != nil {
 			return err
 		}
 		received := time.Now()
 		for _, item := range p.items {
-			o, err := f.state.decoder.decode(item, p.enc)
+			o, err := r.state.decoder.decode(item, p.enc)
 			if err != nil {
-				return &garbled{fmt.Errorf("an object %w", err)}
+				return &malformed{fmt.Errorf("an object %w", err)}
 			}
-			f.news(ctx, f.state, o, received)
+			r.onUpdate(ctx, r.state, o, received)
 		}
 		if next = p.next; next == "" {
-			f.well(f.state)
-			f.end(f.state, received)
-			f.version = p.version
+			r.well(r.state)
+			r.end(r.state, received)
+			r.version = p.version
 			return nil
 		}
 	}

@@ -37,18 +37,18 @@ func optionalVersions() []schema.GroupVersion {
 	return out
 }
 
-// offer is what a server has of what is read besides Kubernetes' own kinds.
-type offer struct {
+// discovery is what a server has of what is read besides Kubernetes' own kinds.
+type discovery struct {
 	resources []string            // that can be listed and watched: GROUP/VERSION/NAME
 	groups    map[string][]string // versions of all API groups
 }
 
-// offered asks a server for its offer.
-func (c *client) offered(ctx context.Context) (offer, error) {
-	o := offer{groups: map[string][]string{}}
+// discover asks a server what it serves.
+func (c *client) discover(ctx context.Context) (discovery, error) {
+	o := discovery{groups: map[string][]string{}}
 	var groups metav1.APIGroupList
 	if err := c.readJSON(ctx, []string{"apis"}, &groups); err != nil {
-		return offer{}, err
+		return discovery{}, err
 	}
 	for _, g := range groups.Groups {
 		o.groups[g.Name] = []string{}
@@ -67,7 +67,7 @@ func (c *client) offered(ctx context.Context) (offer, error) {
 			continue
 		}
 		if err != nil {
-			return offer{}, err
+			return discovery{}, err
 		}
 		for _, r := range list.APIResources {
 			if slices.Contains(r.Verbs, "list") && slices.Contains(r.Verbs, "watch") {
@@ -84,18 +84,18 @@ func (c *client) readJSON(ctx context.Context, path []string, into any) error {
 		return err
 	}
 	if err := json.Unmarshal(data, into); err != nil {
-		return &garbled{fmt.Errorf("/%s: %w", strings.Join(path, "/"), err)}
+		return &malformed{fmt.Errorf("/%s: %w", strings.Join(path, "/"), err)}
 	}
 	return nil
 }
 
 // has reports whether a kind can be read.
-func (o *offer) has(k *kind) bool {
+func (o *discovery) has(k *kind) bool {
 	return !k.optional || slices.Contains(o.resources, k.APIVersion()+"/"+k.Resource)
 }
 
 // notes says what is not read.
-func (o *offer) notes(kinds []*kind) []store.Finding {
+func (o *discovery) notes(kinds []*kind) []store.Finding {
 	var missing []string
 	some, someCluster := false, false
 	for _, k := range kinds {
@@ -128,19 +128,19 @@ func (o *offer) notes(kinds []*kind) []store.Finding {
 	return out
 }
 
-// discoverer keeps following what a server offers.
+// discoverer starts and ends reflectors as what a server serves changes.
 type discoverer struct {
-	*gather
-	client *client
-	log    *slog.Logger
-	follow func(ctx context.Context, st *state)
-	look   chan struct{} // a kind has vanished
+	*coalescer
+	client  *client
+	log     *slog.Logger
+	reflect func(ctx context.Context, st *state)
+	look    chan struct{} // a kind has vanished
 
 	running map[*state]*run
-	missing map[*state]time.Time // since when a kind that is followed is not served
+	missing map[*state]time.Time // since when a kind that is watched is not served
 }
 
-// run is a kind that is being followed.
+// run is a kind that is being watched.
 type run struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
@@ -160,13 +160,13 @@ func (d *discoverer) run(ctx context.Context) {
 	defer d.stopAll()
 	p := pause{min: d.timing.pollMin, max: d.timing.pollMax}
 	for {
-		o, err := d.client.offered(ctx)
+		o, err := d.client.discover(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		complete := false
 		if err != nil {
-			d.undiscovered(err)
+			d.onDiscoveryFailed(err)
 			d.log.Debug("cannot ask what is served", "error", err)
 		} else {
 			var changed, rare bool
@@ -197,10 +197,10 @@ func (d *discoverer) run(ctx context.Context) {
 	}
 }
 
-// take begins to follow what is new, and ends with what is gone. It reports
+// take begins to watch what is new, and ends with what is gone. It reports
 // whether that changed anything, whether everything is served, and whether only such
 // kinds are not that most clusters do without.
-func (d *discoverer) take(ctx context.Context, o offer) (changed, complete, rare bool) {
+func (d *discoverer) take(ctx context.Context, o discovery) (changed, complete, rare bool) {
 	complete, rare = true, true
 	var kinds []*kind
 	for _, st := range d.states {
@@ -233,7 +233,7 @@ func (d *discoverer) take(ctx context.Context, o offer) (changed, complete, rare
 		complete = false
 		rare = rare && st.kind.Group == clusterPolicy
 	}
-	d.found(o.notes(kinds))
+	d.onDiscovery(o.notes(kinds))
 	return changed, complete, rare
 }
 
@@ -242,7 +242,7 @@ func (d *discoverer) start(ctx context.Context, st *state) {
 	r := &run{cancel: cancel}
 	d.running[st] = r
 	d.serve(st)
-	r.done.Go(func() { d.follow(ctx, st) })
+	r.done.Go(func() { d.reflect(ctx, st) })
 }
 
 func (d *discoverer) stopAll() {
@@ -253,32 +253,32 @@ func (d *discoverer) stopAll() {
 }
 
 // serve notes that a kind is served from now on.
-func (g *gather) serve(st *state) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+func (co *coalescer) serve(st *state) {
+	co.mu.Lock()
+	defer co.mu.Unlock()
 	st.served, st.synced = true, false
 }
 
 // absent notes that a kind is not served, and was not.
-func (g *gather) absent(st *state) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+func (co *coalescer) absent(st *state) {
+	co.mu.Lock()
+	defer co.mu.Unlock()
 	st.synced = true
 }
 
-// found notes that the server has said what it serves.
-func (g *gather) found(notes []store.Finding) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.discovered, g.discovery, g.notes, g.dirty = true, nil, notes, true
-	g.signal()
+// onDiscovery notes that the server has said what it serves.
+func (co *coalescer) onDiscovery(notes []store.Finding) {
+	co.mu.Lock()
+	defer co.mu.Unlock()
+	co.discovered, co.discoveryFailure, co.notes, co.dirty = true, nil, notes, true
+	co.signal()
 }
 
-// undiscovered notes why the server does not say what it serves.
-func (g *gather) undiscovered(err error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.discovery = g.discovery.now(err)
-	g.dirty = true
-	g.signal()
+// onDiscoveryFailed notes why the server does not say what it serves.
+func (co *coalescer) onDiscoveryFailed(err error) {
+	co.mu.Lock()
+	defer co.mu.Unlock()
+	co.discoveryFailure = co.discoveryFailure.now(err)
+	co.dirty = true
+	co.signal()
 }
