@@ -24,7 +24,7 @@ import (
 // manager is who owns the fields of a status that the controller writes.
 const manager = "tierwall-controller"
 
-// client makes the requests about the objects that the controller judges.
+// client makes the requests about the objects that the controller validates.
 type client struct{ rest rest.Interface }
 
 func newClient(cfg *rest.Config) (*client, error) {

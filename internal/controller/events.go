@@ -28,9 +28,9 @@ const (
 
 // eventName returns the Event about what is wrong with an object: the same for
 // the same, so that it is one Event, whoever leads.
-func eventName(s *saying, key policy.Key) string {
+func eventName(s *reconciliation, key policy.Key) string {
 	h := fnv.New64a()
-	for _, text := range []string{key.Kind, string(s.uid), strconv.FormatInt(s.generation, 10), s.verdict.message} {
+	for _, text := range []string{key.Kind, string(s.uid), strconv.FormatInt(s.generation, 10), s.validity.message} {
 		_, _ = h.Write([]byte(text))
 		_, _ = h.Write([]byte{0})
 	}
@@ -49,7 +49,7 @@ func shortName(name string) string {
 }
 
 // event returns the Event about what is wrong with an object.
-func event(s *saying, key policy.Key, instance string, at time.Time) *eventsv1.Event {
+func event(s *reconciliation, key policy.Key, instance string, at time.Time) *eventsv1.Event {
 	namespace := key.Namespace
 	if namespace == "" {
 		namespace = metav1.NamespaceDefault // as Kubernetes does with objects of no namespace
@@ -61,23 +61,23 @@ func event(s *saying, key policy.Key, instance string, at time.Time) *eventsv1.E
 		ReportingController: eventSource,
 		ReportingInstance:   shorten(instance, 128),
 		Action:              "Validate",
-		Reason:              s.verdict.reason,
+		Reason:              s.validity.reason,
 		Type:                corev1.EventTypeWarning,
-		Note:                shorten(s.verdict.message, maxNote),
+		Note:                shorten(s.validity.message, maxNote),
 		Regarding: corev1.ObjectReference{
 			APIVersion: s.kind.APIVersion(), Kind: s.kind.Name, Namespace: key.Namespace, Name: key.Name, UID: s.uid,
 		},
 	}
 }
 
-// tell makes sure that there is an Event that says what is wrong with an object,
+// ensureEvent makes sure that there is an Event that says what is wrong with an object,
 // and that it is not older than repeatEvent.
-func (c *client) tell(ctx context.Context, s *saying, key policy.Key, instance string, at time.Time) (told, error) {
+func (c *client) ensureEvent(ctx context.Context, s *reconciliation, key policy.Key, instance string, at time.Time) (writtenEvent, error) {
 	e := event(s, key, instance, at)
 	path := []string{"apis", "events.k8s.io/v1", "namespaces", e.Namespace, "events"}
-	now := told{name: e.Name, at: at, count: 1}
-	if s.told.name == e.Name {
-		now.count = s.told.count + 1
+	now := writtenEvent{name: e.Name, at: at, count: 1}
+	if s.lastEvent.name == e.Name {
+		now.count = s.lastEvent.count + 1
 		err := c.repeat(ctx, append(path, e.Name), now)
 		if !apierrors.IsNotFound(err) {
 			return now, err
@@ -85,7 +85,7 @@ func (c *client) tell(ctx context.Context, s *saying, key policy.Key, instance s
 	}
 	body, err := json.Marshal(e)
 	if err != nil {
-		return told{}, err
+		return writtenEvent{}, err
 	}
 	err = c.rest.Post().AbsPath(path...).SetHeader("Content-Type", "application/json").Body(body).Do(ctx).Error()
 	if apierrors.IsAlreadyExists(err) {
@@ -95,7 +95,7 @@ func (c *client) tell(ctx context.Context, s *saying, key policy.Key, instance s
 }
 
 // repeat says an Event again.
-func (c *client) repeat(ctx context.Context, path []string, t told) error {
+func (c *client) repeat(ctx context.Context, path []string, t writtenEvent) error {
 	at, err := metav1.NewMicroTime(t.at).MarshalJSON()
 	if err != nil {
 		return err

@@ -2,10 +2,10 @@ package controller
 
 import "github.com/tierwall/tierwall/policy"
 
-// kind is one kind of objects that the controller judges.
+// kind is one kind of objects that the controller validates.
 type kind struct{ policy.KindInfo }
 
-// kinds are those that the controller judges: what people write to decide something.
+// kinds are those that the controller validates: what people write to decide something.
 var kinds = func() []*kind {
 	var out []*kind
 	for _, info := range policy.Kinds() {

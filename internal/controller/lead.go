@@ -30,10 +30,12 @@ type leader struct {
 	limit   flowcontrol.RateLimiter
 	log     *slog.Logger
 
-	mu     sync.Mutex
-	missed map[string]bool // what has to be read once before anything is written
-	ready  chan struct{}   // closed when all is read
-	failed map[policy.Key]string
+	mu sync.Mutex
+	// The sync barrier: unsynced is what has to be read once before anything is
+	// written, and ready is closed when all of it has been.
+	unsynced map[string]bool
+	ready    chan struct{}
+	failed   map[policy.Key]string
 }
 
 const (
@@ -50,13 +52,13 @@ func newLeader(cfg *Config, m *metrics) (*leader, error) {
 	}
 	l := &leader{
 		cfg: cfg, metrics: m, client: c, log: cfg.Log,
-		served: &served{client: c, log: cfg.Log, stale: make(chan struct{}, 1)},
-		state:  newState(),
-		queue:  newQueue(),
-		limit:  flowcontrol.NewTokenBucketRateLimiter(cfg.StatusQPS, max(1, int(cfg.StatusQPS)*5)),
-		missed: map[string]bool{theObjects: true, theReports: true},
-		ready:  make(chan struct{}),
-		failed: map[policy.Key]string{},
+		served:   &served{client: c, log: cfg.Log, stale: make(chan struct{}, 1)},
+		state:    newState(),
+		queue:    newQueue(),
+		limit:    flowcontrol.NewTokenBucketRateLimiter(cfg.StatusQPS, max(1, int(cfg.StatusQPS)*5)),
+		unsynced: map[string]bool{theObjects: true, theReports: true},
+		ready:    make(chan struct{}),
+		failed:   map[policy.Key]string{},
 	}
 	l.source, err = kube.New(cfg.Kube, kube.Options{PolicyOnly: true, Log: cfg.Log, Waiting: l.waiting})
 	return l, err
@@ -84,7 +86,7 @@ func (l *leader) lead(ctx context.Context) error {
 	}
 	run("read policy", func(ctx context.Context) error { return l.source.Watch(ctx, l.take) })
 	run("read reports", func(ctx context.Context) error {
-		r := &reports{state: l.state, put: l.put, synced: func() { l.got(theReports) }, log: l.log}
+		r := &reports{state: l.state, put: l.put, synced: func() { l.markSynced(theReports) }, log: l.log}
 		return r.follow(ctx, l.cfg.Kube)
 	})
 	run("ask what is served", l.keepAsking)
@@ -104,7 +106,7 @@ func (l *leader) lead(ctx context.Context) error {
 
 // begin reads what statuses there are, until that works.
 func (l *leader) begin(ctx context.Context) error {
-	said := ""
+	lastError := ""
 	for {
 		statuses, err := l.statuses(ctx)
 		if err == nil {
@@ -114,8 +116,8 @@ func (l *leader) begin(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err.Error() != said {
-			said = err.Error()
+		if err.Error() != lastError {
+			lastError = err.Error()
 			l.log.Warn("the present statuses cannot be read; it is tried again", "error", err)
 		}
 		select {
@@ -146,23 +148,23 @@ func (l *leader) statuses(ctx context.Context) (map[policy.Key]existing, error) 
 func (l *leader) take(b store.Batch) error {
 	l.put(l.state.take(b))
 	if !b.More {
-		l.got(theObjects)
+		l.markSynced(theObjects)
 	}
 	return nil
 }
 
 func (l *leader) put(changes []change) { l.queue.put(changes) }
 
-// got notes that something has been read once. Before all is, nothing is written:
-// half of it would say of policies that they are not in force.
-func (l *leader) got(what string) {
+// markSynced notes that something has been read once. Before all is, nothing is written:
+// half of it would make policies look as if they were not in force.
+func (l *leader) markSynced(what string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.missed[what] {
+	if !l.unsynced[what] {
 		return
 	}
-	delete(l.missed, what)
-	if len(l.missed) == 0 {
+	delete(l.unsynced, what)
+	if len(l.unsynced) == 0 {
 		l.put(l.state.complete())
 		close(l.ready)
 		debug.FreeOSMemory() // what was read is larger than what is kept
@@ -202,17 +204,17 @@ func (l *leader) keepAsking(ctx context.Context) error {
 			case <-time.After(askSoon):
 			}
 		}
-		news, err := l.served.ask(ctx)
+		changed, err := l.served.ask(ctx)
 		if err != nil && ctx.Err() == nil {
 			l.log.Warn("what is served cannot be asked; it is tried again", "error", err)
 		}
-		if news {
+		if changed {
 			l.put(l.state.all())
 		}
 	}
 }
 
-// work says what there is to say, object by object.
+// work reconciles object by object.
 func (l *leader) work(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
@@ -225,7 +227,7 @@ func (l *leader) work(ctx context.Context) error {
 			return nil
 		}
 		if ctx.Err() == nil {
-			l.finish(ctx, key, l.say(ctx, key))
+			l.finish(ctx, key, l.reconcile(ctx, key))
 		}
 		l.queue.Done(key)
 	}
@@ -253,12 +255,12 @@ func (l *leader) finish(ctx context.Context, key policy.Key, err error) {
 	l.queue.AddRateLimited(key)
 }
 
-// say writes an object's status if it says something else, and an Event if
+// reconcile writes an object's status if it differs, and an Event if
 // something is wrong with the object.
-func (l *leader) say(ctx context.Context, key policy.Key) error {
-	s, found := l.state.say(key, time.Now())
+func (l *leader) reconcile(ctx context.Context, key policy.Key) error {
+	s, found := l.state.desired(key, time.Now())
 	if !found {
-		l.queue.line.mark([]change{{key: key}})
+		l.queue.priority.mark([]change{{key: key}})
 		return nil
 	}
 	if s.unsure {
@@ -270,15 +272,15 @@ func (l *leader) say(ctx context.Context, key policy.Key) error {
 			return fmt.Errorf("read it: %w", err)
 		}
 		l.state.identify(key, uid, generation)
-		if s, found = l.state.say(key, time.Now()); !found {
+		if s, found = l.state.desired(key, time.Now()); !found {
 			return nil
 		}
 	}
 	return errors.Join(l.writeStatus(ctx, key, &s), l.writeEvent(ctx, key, &s))
 }
 
-func (l *leader) writeStatus(ctx context.Context, key policy.Key, s *saying) error {
-	if l.served.seen(s.kind); !s.news || !l.served.has(s.kind) {
+func (l *leader) writeStatus(ctx context.Context, key policy.Key, s *reconciliation) error {
+	if l.served.seen(s.kind); !s.differs || !l.served.has(s.kind) {
 		return nil
 	}
 	if err := l.limit.Wait(ctx); err != nil {
@@ -293,22 +295,22 @@ func (l *leader) writeStatus(ctx context.Context, key policy.Key, s *saying) err
 	case err != nil:
 		return fmt.Errorf("write its status: %w", err)
 	}
-	l.state.said(key, s.uid, &s.status)
+	l.state.noteStatus(key, s.uid, &s.status)
 	return nil
 }
 
-func (l *leader) writeEvent(ctx context.Context, key policy.Key, s *saying) error {
-	if s.verdict.valid() {
+func (l *leader) writeEvent(ctx context.Context, key policy.Key, s *reconciliation) error {
+	if s.validity.valid() {
 		return nil
 	}
-	if left := repeatEvent - time.Since(s.told.at); s.told.name == eventName(s, key) && left > time.Second {
+	if left := repeatEvent - time.Since(s.lastEvent.at); s.lastEvent.name == eventName(s, key) && left > time.Second {
 		l.queue.AddAfter(key, left)
 		return nil
 	}
 	if err := l.limit.Wait(ctx); err != nil {
 		return err
 	}
-	now, err := l.client.tell(ctx, s, key, l.cfg.Identity, time.Now())
+	now, err := l.client.ensureEvent(ctx, s, key, l.cfg.Identity, time.Now())
 	l.metrics.wrote("event", err)
 	switch {
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
@@ -316,25 +318,25 @@ func (l *leader) writeEvent(ctx context.Context, key policy.Key, s *saying) erro
 	case err != nil:
 		return fmt.Errorf("write an Event: %w", err)
 	}
-	if s.told.name != now.name {
-		l.log.Warn("an object is invalid", "object", store.ObjectName(key), "problem", s.verdict.message)
+	if s.lastEvent.name != now.name {
+		l.log.Warn("an object is invalid", "object", store.ObjectName(key), "problem", s.validity.message)
 	}
-	l.state.told(key, s.uid, now)
+	l.state.noteEvent(key, s.uid, now)
 	l.queue.AddAfter(key, repeatEvent)
 	return nil
 }
 
 // counts counts objects by kind, and nodes.
-func (l *leader) counts() (valid, invalid map[*kind]int, nodes, troubled int) {
+func (l *leader) counts() (valid, invalid map[*kind]int, nodes, failing int) {
 	l.state.mu.Lock()
 	defer l.state.mu.Unlock()
 	valid, invalid = map[*kind]int{}, map[*kind]int{}
 	for _, o := range l.state.subjects {
-		if o.verdict.valid() {
+		if o.validity.valid() {
 			valid[o.kind]++
 		} else {
 			invalid[o.kind]++
 		}
 	}
-	return valid, invalid, len(l.state.sums.nodes), l.state.sums.troubled()
+	return valid, invalid, len(l.state.rollups.nodes), l.state.rollups.failing()
 }

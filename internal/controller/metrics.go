@@ -73,11 +73,11 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(leaderDesc, 1)
 	gauge(queueDesc, l.queue.Len())
-	valid, invalid, nodes, troubled := l.counts()
+	valid, invalid, nodes, failing := l.counts()
 	for _, k := range kinds {
 		gauge(objectsDesc, valid[k], k.Key, "true")
 		gauge(objectsDesc, invalid[k], k.Key, "false")
 	}
-	gauge(nodesDesc, nodes-troubled, "true")
-	gauge(nodesDesc, troubled, "false")
+	gauge(nodesDesc, nodes-failing, "true")
+	gauge(nodesDesc, failing, "false")
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// queue holds the objects of which there may be something to say, each once:
+// queue holds the objects to be reconciled, each once:
 // those that are urgent first.
 type queue struct {
 	workqueue.TypedRateLimitingInterface[policy.Key]
-	line *line
+	priority *priorityQueue
 }
 
 // How long to wait after a failure: twice as long each time.
@@ -23,76 +23,76 @@ const (
 )
 
 func newQueue() *queue {
-	l := &line{urgent: map[policy.Key]bool{}}
-	plain := workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[policy.Key]{Queue: l})
+	p := &priorityQueue{urgent: map[policy.Key]bool{}}
+	plain := workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[policy.Key]{Queue: p})
 	delaying := workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[policy.Key]{Queue: plain})
 	retries := workqueue.NewTypedItemExponentialFailureRateLimiter[policy.Key](firstRetry, lastRetry)
 	return &queue{
 		TypedRateLimitingInterface: workqueue.NewTypedRateLimitingQueueWithConfig(retries,
 			workqueue.TypedRateLimitingQueueConfig[policy.Key]{DelayingQueue: delaying}),
-		line: l,
+		priority: p,
 	}
 }
 
 // put adds changes. One that is there already keeps its place, unless it comes
 // earlier now.
 func (q *queue) put(changes []change) {
-	q.line.mark(changes)
+	q.priority.mark(changes)
 	for _, c := range changes {
 		q.AddAfter(c.key, c.after)
 	}
 }
 
-// line is two lines: those who are urgent go first.
-type line struct {
-	mu     sync.Mutex // of urgent; the lines are under the queue's own lock
+// priorityQueue is two queues: what is urgent goes first.
+type priorityQueue struct {
+	mu     sync.Mutex // of urgent; the queues are under the queue's own lock
 	urgent map[policy.Key]bool
 
 	first, rest fifo
 }
 
-func (l *line) mark(changes []change) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (p *priorityQueue) mark(changes []change) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, c := range changes {
 		if c.urgent {
-			l.urgent[c.key] = true
+			p.urgent[c.key] = true
 		} else {
-			delete(l.urgent, c.key)
+			delete(p.urgent, c.key)
 		}
 	}
 }
 
-func (l *line) isUrgent(key policy.Key) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.urgent[key]
+func (p *priorityQueue) isUrgent(key policy.Key) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.urgent[key]
 }
 
-// Touch is called for what is in the line already.
-func (l *line) Touch(policy.Key) {}
+// Touch is called for what is queued already.
+func (p *priorityQueue) Touch(policy.Key) {}
 
-// Push adds at the end of a line.
-func (l *line) Push(key policy.Key) {
-	if l.isUrgent(key) {
-		l.first.push(key)
+// Push adds at the end of a queue.
+func (p *priorityQueue) Push(key policy.Key) {
+	if p.isUrgent(key) {
+		p.first.push(key)
 	} else {
-		l.rest.push(key)
+		p.rest.push(key)
 	}
 }
 
 // Len returns the number of those who wait.
-func (l *line) Len() int { return l.first.len() + l.rest.len() }
+func (p *priorityQueue) Len() int { return p.first.len() + p.rest.len() }
 
 // Pop takes the next one.
-func (l *line) Pop() policy.Key {
-	if l.first.len() > 0 {
-		return l.first.pop()
+func (p *priorityQueue) Pop() policy.Key {
+	if p.first.len() > 0 {
+		return p.first.pop()
 	}
-	return l.rest.pop()
+	return p.rest.pop()
 }
 
-// fifo is a line whose memory is used again.
+// fifo is a queue whose memory is used again.
 type fifo struct {
 	keys []policy.Key
 	head int

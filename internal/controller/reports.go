@@ -42,7 +42,7 @@ func (r *reports) follow(ctx context.Context, cfg *rest.Config) error {
 	if err != nil {
 		return err
 	}
-	said := ""
+	lastError := ""
 	for ctx.Err() == nil {
 		// One that fails is made anew, for it does not say that it lost its place.
 		reflector := cache.NewReflectorWithOptions(lw, &v1alpha1.NodePolicyReport{}, r, cache.ReflectorOptions{Name: "reports"})
@@ -52,13 +52,13 @@ func (r *reports) follow(ctx context.Context, cfg *rest.Config) error {
 		case ctx.Err() != nil:
 			return nil
 		case err == nil: // the server ended the stream
-			said, wait = "", 0
+			lastError, wait = "", 0
 		case apierrors.IsNotFound(err):
 			wait = reportsAbsent
 			r.synced()
 		}
-		if err != nil && err.Error() != said {
-			said = err.Error()
+		if err != nil && err.Error() != lastError {
+			lastError = err.Error()
 			r.log.Warn("what agents report cannot be read; it is tried again", "error", err)
 		}
 		select {

@@ -55,8 +55,8 @@ func (s *served) seen(k *kind) {
 // statusName tells resources of different groups apart.
 func (k *kind) statusName() string { return k.Resource + "." + k.APIVersion() }
 
-// ask asks what is served, and reports whether that is new.
-func (s *served) ask(ctx context.Context) (news bool, err error) {
+// ask asks what is served, and reports whether that has changed.
+func (s *served) ask(ctx context.Context) (changed bool, err error) {
 	now, absent := map[string]bool{}, map[string]bool{}
 	var without []string
 	served := map[string]map[string]metav1.Verbs{}
@@ -81,11 +81,11 @@ func (s *served) ask(ctx context.Context) (news bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for resource, is := range now {
-		news = news || s.statuses == nil || s.statuses[resource] != is
+		changed = changed || s.statuses == nil || s.statuses[resource] != is
 	}
 	s.statuses, s.absent = now, absent
-	if news && len(without) > 0 {
+	if changed && len(without) > 0 {
 		s.log.Warn("these are served without a status: what is wrong with them is said in Events only", "resources", without)
 	}
-	return news, nil
+	return changed, nil
 }

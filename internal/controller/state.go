@@ -20,25 +20,25 @@ type state struct {
 	mu         sync.Mutex
 	translator *translate.Translator
 	subjects   map[policy.Key]*subject
-	sums       *sums
+	rollups    *rollups
 	// statuses are those that objects had at the beginning, until the objects are known.
 	statuses map[policy.Key]existing
 	// whole says that all objects and reports have been read once.
 	whole bool
 }
 
-// subject is an object that the controller judges.
+// subject is an object that the controller validates.
 type subject struct {
 	kind       *kind
 	uid        types.UID
 	generation int64
 	// unsure says that uid and generation may be those of another version: what
 	// the store cannot read comes without them.
-	unsure  bool
-	verdict verdict
-	// said is what the object's status says; nil if it says nothing.
-	said *v3.PolicyStatus
-	told told
+	unsure   bool
+	validity validity
+	// lastStatus is what the object's status says; nil if it says nothing.
+	lastStatus *v3.PolicyStatus
+	lastEvent  writtenEvent
 }
 
 // existing is the status of an object.
@@ -47,14 +47,14 @@ type existing struct {
 	status v3.PolicyStatus
 }
 
-// told is an Event about an object.
-type told struct {
+// writtenEvent is the last Event about an object.
+type writtenEvent struct {
 	name  string // of the Event; empty if there is none
 	at    time.Time
-	count int32 // how often it was said
+	count int32 // how often it was written
 }
 
-// change is an object of which there may be something new to say.
+// change is an object to be reconciled.
 type change struct {
 	key policy.Key
 	// urgent are those of which people should learn first.
@@ -75,7 +75,7 @@ func newState() *state {
 	return &state{
 		translator: translate.New(translate.Options{}),
 		subjects:   map[policy.Key]*subject{},
-		sums:       newSums(),
+		rollups:    newRollups(),
 	}
 }
 
@@ -113,7 +113,7 @@ func (s *state) take(b store.Batch) []change {
 			return
 		}
 		o := s.subject(st.Key, k)
-		o.verdict = judge(st.Findings)
+		o.validity = validate(st.Findings)
 		o.unsure = o.unsure || unread[st.Key] || o.uid == ""
 		changed[st.Key] = true
 	}})
@@ -123,7 +123,7 @@ func (s *state) take(b store.Batch) []change {
 	}
 	for key := range changed {
 		if o := s.subjects[key]; o != nil {
-			out = append(out, change{key: key, urgent: !o.verdict.valid(), after: afterObject})
+			out = append(out, change{key: key, urgent: !o.validity.valid(), after: afterObject})
 		}
 	}
 	return out
@@ -133,7 +133,7 @@ func (s *state) take(b store.Batch) []change {
 func (s *state) subject(key policy.Key, k *kind) *subject {
 	o := s.subjects[key]
 	if o == nil {
-		o = &subject{kind: k, verdict: judge(nil)}
+		o = &subject{kind: k, validity: validate(nil)}
 		s.subjects[key] = o
 	}
 	return o
@@ -143,9 +143,9 @@ func (s *state) subject(key policy.Key, k *kind) *subject {
 // at the beginning if it is the same object.
 func (o *subject) isNow(uid types.UID, generation int64, was existing) {
 	if o.uid != uid {
-		o.said, o.told = nil, told{}
+		o.lastStatus, o.lastEvent = nil, writtenEvent{}
 		if was.uid == uid {
-			o.said = &was.status
+			o.lastStatus = &was.status
 		}
 	}
 	o.uid, o.generation, o.unsure = uid, generation, false
@@ -158,7 +158,7 @@ func (s *state) complete() []change {
 	defer s.mu.Unlock()
 	for key, o := range s.subjects {
 		if was := s.statuses[key]; o.uid == "" && was.uid != "" {
-			o.uid, o.said = was.uid, &was.status
+			o.uid, o.lastStatus = was.uid, &was.status
 		}
 	}
 	s.statuses, s.whole = nil, true
@@ -175,7 +175,7 @@ func (s *state) all() []change {
 func (s *state) everything() []change {
 	out := make([]change, 0, len(s.subjects))
 	for key, o := range s.subjects {
-		out = append(out, change{key: key, urgent: !o.verdict.valid()})
+		out = append(out, change{key: key, urgent: !o.validity.valid()})
 	}
 	return out
 }
@@ -184,7 +184,7 @@ func (s *state) everything() []change {
 func (s *state) report(node string, r *v1alpha1.Report) []change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.changes(s.sums.set(node, r))
+	return s.changes(s.rollups.set(node, r))
 }
 
 // keep forgets the nodes that are not among those given.
@@ -192,9 +192,9 @@ func (s *state) keep(nodes map[string]bool) []change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []change
-	for node := range s.sums.nodes {
+	for node := range s.rollups.nodes {
 		if !nodes[node] {
-			out = append(out, s.changes(s.sums.remove(node))...)
+			out = append(out, s.changes(s.rollups.remove(node))...)
 		}
 	}
 	return out
@@ -204,10 +204,10 @@ func (s *state) keep(nodes map[string]bool) []change {
 func (s *state) forget(node string) []change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.changes(s.sums.remove(node))
+	return s.changes(s.rollups.remove(node))
 }
 
-// changes says when to speak of policies of which nodes report something new.
+// changes returns when to reconcile policies of which nodes report something new.
 func (s *state) changes(keys []policy.Key) []change {
 	if !s.whole {
 		return nil // all are spoken of when it is
@@ -218,8 +218,8 @@ func (s *state) changes(keys []policy.Key) []change {
 		if o == nil {
 			continue
 		}
-		c := change{key: key, urgent: !o.verdict.valid(), after: afterProgress}
-		if o.said != nil && o.said.Nodes > 0 && o.said.ObservedGeneration == o.generation && s.sums.isWhole(key, o.generation) {
+		c := change{key: key, urgent: !o.validity.valid(), after: afterProgress}
+		if o.lastStatus != nil && o.lastStatus.Nodes > 0 && o.lastStatus.ObservedGeneration == o.generation && s.rollups.isWhole(key, o.generation) {
 			c.after = afterNumbers // it was in force on all nodes and still is
 		}
 		out = append(out, c)
@@ -227,27 +227,27 @@ func (s *state) changes(keys []policy.Key) []change {
 	return out
 }
 
-// saying is what there is to say of an object.
-type saying struct {
+// reconciliation is what there is to write about an object.
+type reconciliation struct {
 	subject
-	status v3.PolicyStatus
-	news   bool // that its status does not say
+	status  v3.PolicyStatus
+	differs bool // from lastStatus
 }
 
-// say returns what there is to say of an object; false if it is gone.
-func (s *state) say(key policy.Key, at time.Time) (saying, bool) {
+// desired returns what there is to write about an object; false if it is gone.
+func (s *state) desired(key policy.Key, at time.Time) (reconciliation, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := s.subjects[key]
 	if o == nil {
-		return saying{}, false
+		return reconciliation{}, false
 	}
-	out := saying{subject: *o, status: status(o.kind.Status, o.generation, o.verdict, s.sums.tally(key, o.generation))}
-	var said v3.PolicyStatus
-	if o.said != nil {
-		said = *o.said
+	out := reconciliation{subject: *o, status: status(o.kind.Status, o.generation, o.validity, s.rollups.rollout(key, o.generation))}
+	var last v3.PolicyStatus
+	if o.lastStatus != nil {
+		last = *o.lastStatus
 	}
-	out.news = renew(&said, &out.status, at)
+	out.differs = renew(&last, &out.status, at)
 	return out, true
 }
 
@@ -260,20 +260,20 @@ func (s *state) identify(key policy.Key, uid types.UID, generation int64) {
 	}
 }
 
-// said notes what the status of an object says now.
-func (s *state) said(key policy.Key, uid types.UID, status *v3.PolicyStatus) {
+// noteStatus notes what the status of an object says now.
+func (s *state) noteStatus(key policy.Key, uid types.UID, status *v3.PolicyStatus) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if o := s.subjects[key]; o != nil && o.uid == uid {
-		o.said = status
+		o.lastStatus = status
 	}
 }
 
-// told notes the last Event about an object.
-func (s *state) told(key policy.Key, uid types.UID, t told) {
+// noteEvent notes the last Event about an object.
+func (s *state) noteEvent(key policy.Key, uid types.UID, t writtenEvent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if o := s.subjects[key]; o != nil && o.uid == uid {
-		o.told = t
+		o.lastEvent = t
 	}
 }

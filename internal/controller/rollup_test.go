@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { modeltest.Main(m, 200, 2000) }
 
-var allowTallies = cmp.AllowUnexported(tally{}, trouble{})
+var allowRollouts = cmp.AllowUnexported(rollout{}, nodeError{})
 
 func gnpKey(name string) policy.Key {
 	return policy.Key{Kind: policy.KindGlobalNetworkPolicy, Name: name}
@@ -23,7 +23,7 @@ func gnpKey(name string) policy.Key {
 
 // TestTally checks what is said of one generation.
 func TestTally(t *testing.T) {
-	s := newSums()
+	s := newRollups()
 	reported := func(generation int64, endpoints int32) []v1alpha1.ReportedPolicy {
 		return []v1alpha1.ReportedPolicy{{Kind: policy.KindGlobalNetworkPolicy, Name: "a", Generation: generation, Endpoints: endpoints}}
 	}
@@ -32,27 +32,27 @@ func TestTally(t *testing.T) {
 	s.set("n4", &v1alpha1.Report{Policies: reported(1, 5), Error: "kernel says no"})
 	s.set("n3", &v1alpha1.Report{Policies: reported(1, 6), Error: "kernel says never"})
 	s.set("n5", &v1alpha1.Report{Invalid: []v1alpha1.InvalidObject{{Kind: policy.KindGlobalNetworkPolicy, Name: "a", Message: "too new"}}})
-	want := tally{
-		endpoints: 7, nodes: 2, other: 2, otherEndpoints: 11, refusals: 1,
-		trouble: trouble{"n3", "kernel says never"},
+	want := rollout{
+		endpoints: 7, nodes: 2, other: 2, otherEndpoints: 11, invalidOn: 1,
+		nodeError: nodeError{"n3", "kernel says never"},
 	}
-	if d := cmp.Diff(want, s.tally(gnpKey("a"), 2), allowTallies); d != "" {
+	if d := cmp.Diff(want, s.rollout(gnpKey("a"), 2), allowRollouts); d != "" {
 		t.Errorf("generation 2 (-want +got):\n%s", d)
 	}
 	s.remove("n3")
 	s.remove("n4")
-	want = tally{endpoints: 7, nodes: 2, refusals: 1, trouble: trouble{"n5", "too new"}}
-	if d := cmp.Diff(want, s.tally(gnpKey("a"), 2), allowTallies); d != "" {
+	want = rollout{endpoints: 7, nodes: 2, invalidOn: 1, nodeError: nodeError{"n5", "too new"}}
+	if d := cmp.Diff(want, s.rollout(gnpKey("a"), 2), allowRollouts); d != "" {
 		t.Errorf("without n3 and n4 (-want +got):\n%s", d)
 	}
-	if d := cmp.Diff(tally{}, s.tally(gnpKey("b"), 1), allowTallies); d != "" {
+	if d := cmp.Diff(rollout{}, s.rollout(gnpKey("b"), 1), allowRollouts); d != "" {
 		t.Errorf("a policy that nobody reports (-want +got):\n%s", d)
 	}
 }
 
 // TestHostileReport checks that no report breaks the sums.
 func TestHostileReport(t *testing.T) {
-	s := newSums()
+	s := newRollups()
 	p := v1alpha1.ReportedPolicy{Kind: policy.KindGlobalNetworkPolicy, Name: "a", Generation: 1}
 	negative, large := p, p
 	negative.Endpoints, large.Endpoints = -5, 1<<31-1
@@ -60,7 +60,7 @@ func TestHostileReport(t *testing.T) {
 	for i := range 3 {
 		s.set(fmt.Sprintf("m%d", i), &v1alpha1.Report{Policies: []v1alpha1.ReportedPolicy{large, {Kind: "Secret", Name: "a"}}})
 	}
-	got := status(policy.PolicyStatus, 1, judge(nil), s.tally(gnpKey("a"), 1))
+	got := status(policy.PolicyStatus, 1, validate(nil), s.rollout(gnpKey("a"), 1))
 	if got.Endpoints != 1<<31-1 || got.Nodes != 4 {
 		t.Errorf("in force on %d endpoints and %d nodes, want %d and 4", got.Endpoints, got.Nodes, 1<<31-1)
 	}
@@ -70,11 +70,11 @@ func TestHostileReport(t *testing.T) {
 // What changed is told, and nothing is left of nodes that are gone.
 func TestSums(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := newSums()
+		s := newRollups()
 		present := map[string]*v1alpha1.Report{}
 		names := []string{"a", "b", "c"}
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
-			before := tallies(s, names)
+			before := rollouts(s, names)
 			node := rapid.SampledFrom([]string{"n1", "n2", "n3"}).Draw(t, "node")
 			var changed []policy.Key
 			if rapid.IntRange(0, 3).Draw(t, "remove") == 0 {
@@ -84,12 +84,12 @@ func TestSums(t *testing.T) {
 				present[node] = drawReport(t, names)
 				changed = s.set(node, present[node])
 			}
-			after := tallies(s, names)
-			scratch := newSums()
+			after := rollouts(s, names)
+			scratch := newRollups()
 			for name, r := range present {
 				scratch.set(name, r)
 			}
-			if d := cmp.Diff(tallies(scratch, names), after, allowTallies); d != "" {
+			if d := cmp.Diff(rollouts(scratch, names), after, allowRollouts); d != "" {
 				t.Fatalf("not as from scratch (-scratch +got):\n%s", d)
 			}
 			for key := range after {
@@ -107,16 +107,16 @@ func TestSums(t *testing.T) {
 	})
 }
 
-type tallyKey struct {
+type rolloutKey struct {
 	name       string
 	generation int64
 }
 
-func tallies(s *sums, names []string) map[tallyKey]tally {
-	out := map[tallyKey]tally{}
+func rollouts(s *rollups, names []string) map[rolloutKey]rollout {
+	out := map[rolloutKey]rollout{}
 	for _, name := range names {
 		for g := range int64(4) {
-			out[tallyKey{name, g}] = s.tally(gnpKey(name), g)
+			out[rolloutKey{name, g}] = s.rollout(gnpKey(name), g)
 		}
 	}
 	return out

@@ -8,24 +8,24 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// sums adds up what the agents of all nodes report, by policy. A report that
+// rollups adds up what the agents of all nodes report, by policy. A report that
 // changes costs what it holds, not what all hold.
-type sums struct {
+type rollups struct {
 	nodes    map[string]*node
-	policies map[policy.Key]*sum
+	policies map[policy.Key]*rollup
 	cut      int // nodes with more policies than a report holds
 }
 
-func newSums() *sums {
-	return &sums{nodes: map[string]*node{}, policies: map[policy.Key]*sum{}}
+func newRollups() *rollups {
+	return &rollups{nodes: map[string]*node{}, policies: map[policy.Key]*rollup{}}
 }
 
 // node is what the agent of a node reports of policies that have a status.
 type node struct {
-	err      string
-	cut      bool // there are more policies than the report holds
-	entries  map[*sum]entry
-	refusals map[*sum]string // messages by policy
+	err     string
+	cut     bool // there are more policies than the report holds
+	entries map[*rollup]entry
+	invalid map[*rollup]string // why the node calls a policy invalid
 }
 
 // entry is a policy in force on a node.
@@ -34,11 +34,11 @@ type entry struct {
 	endpoints  int32
 }
 
-// sum is what all nodes report of one policy.
-type sum struct {
+// rollup is what all nodes report of one policy.
+type rollup struct {
 	key         policy.Key
 	generations []inForce // few: one, or two while a change spreads
-	refusals    int       // nodes that call it invalid
+	invalidOn   int       // nodes that call it invalid
 }
 
 // inForce is how far one generation of a policy is in force.
@@ -47,10 +47,10 @@ type inForce struct {
 	nodes, endpoints int
 }
 
-// set takes in the report of a node and gives the policies of which there is
-// something new to say.
-func (s *sums) set(name string, r *v1alpha1.Report) []policy.Key {
-	now := &node{err: r.Error, cut: r.Truncated, entries: make(map[*sum]entry, len(r.Policies))}
+// set takes in the report of a node and returns the policies whose rollup is
+// another one now.
+func (s *rollups) set(name string, r *v1alpha1.Report) []policy.Key {
+	now := &node{err: r.Error, cut: r.Truncated, entries: make(map[*rollup]entry, len(r.Policies))}
 	for i := range r.Policies {
 		p := &r.Policies[i]
 		if of := s.of(p.Kind, p.Namespace, p.Name); of != nil {
@@ -60,10 +60,10 @@ func (s *sums) set(name string, r *v1alpha1.Report) []policy.Key {
 	for i := range r.Invalid {
 		p := &r.Invalid[i]
 		if of := s.of(p.Kind, p.Namespace, p.Name); of != nil {
-			if now.refusals == nil {
-				now.refusals = map[*sum]string{}
+			if now.invalid == nil {
+				now.invalid = map[*rollup]string{}
 			}
-			now.refusals[of] = p.Message
+			now.invalid[of] = p.Message
 		}
 	}
 	before := s.nodes[name]
@@ -72,29 +72,29 @@ func (s *sums) set(name string, r *v1alpha1.Report) []policy.Key {
 }
 
 // remove forgets a node.
-func (s *sums) remove(name string) []policy.Key {
+func (s *rollups) remove(name string) []policy.Key {
 	before := s.nodes[name]
 	delete(s.nodes, name)
 	return s.replace(before, nil)
 }
 
-// of returns the sum of a policy, making it if it is new; nil for a kind whose
+// of returns the rollup of a policy, making it if it is new; nil for a kind whose
 // status does not count.
-func (s *sums) of(kind, namespace, name string) *sum {
+func (s *rollups) of(kind, namespace, name string) *rollup {
 	if k := kindOf[kind]; k == nil || !k.Status.CountsNodes() {
 		return nil
 	}
 	key := policy.Key{Kind: kind, Namespace: namespace, Name: name}
 	of := s.policies[key]
 	if of == nil {
-		of = &sum{key: key}
+		of = &rollup{key: key}
 		s.policies[key] = of
 	}
 	return of
 }
 
-// replace puts what a node says in the place of what it said; nil is nothing.
-func (s *sums) replace(before, now *node) []policy.Key {
+// replace puts what a node reports in the place of what it reported; nil is nothing.
+func (s *rollups) replace(before, now *node) []policy.Key {
 	if before == nil {
 		before = &node{}
 	}
@@ -107,7 +107,7 @@ func (s *sums) replace(before, now *node) []policy.Key {
 	if now.cut {
 		s.cut++
 	}
-	changed := map[*sum]bool{}
+	changed := map[*rollup]bool{}
 	for of, e := range now.entries {
 		if was, found := before.entries[of]; !found || was != e {
 			of.add(e, 1)
@@ -122,25 +122,25 @@ func (s *sums) replace(before, now *node) []policy.Key {
 			changed[of] = true
 		}
 	}
-	for of, message := range now.refusals {
-		was, found := before.refusals[of]
+	for of, message := range now.invalid {
+		was, found := before.invalid[of]
 		if !found {
-			of.refusals++
+			of.invalidOn++
 		}
 		if !found || was != message {
 			changed[of] = true
 		}
 	}
-	for of := range before.refusals {
-		if _, found := now.refusals[of]; !found {
-			of.refusals--
+	for of := range before.invalid {
+		if _, found := now.invalid[of]; !found {
+			of.invalidOn--
 			changed[of] = true
 		}
 	}
 	keys := make([]policy.Key, 0, len(changed))
 	for of := range changed {
 		keys = append(keys, of.key)
-		if len(of.generations) == 0 && of.refusals == 0 {
+		if len(of.generations) == 0 && of.invalidOn == 0 {
 			delete(s.policies, of.key)
 		}
 	}
@@ -148,7 +148,7 @@ func (s *sums) replace(before, now *node) []policy.Key {
 }
 
 // add adds a node's entry n times: once, or once less.
-func (s *sum) add(e entry, n int) {
+func (s *rollup) add(e entry, n int) {
 	i := slices.IndexFunc(s.generations, func(f inForce) bool { return f.generation == e.generation })
 	if i < 0 {
 		s.generations = append(s.generations, inForce{generation: e.generation})
@@ -162,28 +162,28 @@ func (s *sum) add(e entry, n int) {
 	}
 }
 
-// tally is what there is to say of one generation of a policy.
-type tally struct {
+// rollout is how far one generation of a policy is in force.
+type rollout struct {
 	endpoints, nodes int
 	other            int // nodes on which another generation is in force
 	otherEndpoints   int // and on how many endpoints there
-	refusals         int // nodes that call the policy invalid
+	invalidOn        int // nodes that call the policy invalid
 	cut              int // nodes with more policies than they can report
-	// trouble names a node that does not enforce the generation and says why not;
+	// nodeError names a node that does not enforce the generation and says why not;
 	// zero if none does.
-	trouble trouble
+	nodeError nodeError
 }
 
-// trouble is why a node does not enforce something.
-type trouble struct{ node, message string }
+// nodeError is why a node does not enforce something.
+type nodeError struct{ node, message string }
 
-// tally sums up a policy.
-func (s *sums) tally(key policy.Key, generation int64) tally {
+// rollout sums up a policy.
+func (s *rollups) rollout(key policy.Key, generation int64) rollout {
 	of := s.policies[key]
 	if of == nil {
-		return tally{cut: s.cut}
+		return rollout{cut: s.cut}
 	}
-	t := tally{refusals: of.refusals, cut: s.cut}
+	t := rollout{invalidOn: of.invalidOn, cut: s.cut}
 	for _, f := range of.generations {
 		if f.generation == generation {
 			t.nodes, t.endpoints = f.nodes, f.endpoints
@@ -192,29 +192,29 @@ func (s *sums) tally(key policy.Key, generation int64) tally {
 			t.otherEndpoints += f.endpoints
 		}
 	}
-	if t.other > 0 || t.refusals > 0 {
-		t.trouble = s.trouble(of, generation)
+	if t.other > 0 || t.invalidOn > 0 {
+		t.nodeError = s.firstError(of, generation)
 	}
 	return t
 }
 
 // isWhole reports whether a generation of a policy is in force wherever any is.
-func (s *sums) isWhole(key policy.Key, generation int64) bool {
+func (s *rollups) isWhole(key policy.Key, generation int64) bool {
 	of := s.policies[key]
-	return of != nil && of.refusals == 0 && len(of.generations) == 1 && of.generations[0].generation == generation
+	return of != nil && of.invalidOn == 0 && len(of.generations) == 1 && of.generations[0].generation == generation
 }
 
-// trouble looks for the first node by name that says why it does not enforce the
+// firstError looks for the first node by name that says why it does not enforce the
 // generation. It goes through all nodes, which is rarely needed.
-func (s *sums) trouble(of *sum, generation int64) trouble {
-	var first trouble
+func (s *rollups) firstError(of *rollup, generation int64) nodeError {
+	var first nodeError
 	note := func(name, message string) {
 		if message != "" && (first.node == "" || strings.Compare(name, first.node) < 0) {
-			first = trouble{name, message}
+			first = nodeError{name, message}
 		}
 	}
 	for name, n := range s.nodes {
-		if message, refused := n.refusals[of]; refused {
+		if message, invalid := n.invalid[of]; invalid {
 			note(name, message)
 		} else if e, found := n.entries[of]; found && e.generation != generation {
 			note(name, n.err)
@@ -223,8 +223,8 @@ func (s *sums) trouble(of *sum, generation int64) trouble {
 	return first
 }
 
-// troubled counts the nodes that report an error.
-func (s *sums) troubled() int {
+// failing counts the nodes that report an error.
+func (s *rollups) failing() int {
 	count := 0
 	for _, n := range s.nodes {
 		if n.err != "" {

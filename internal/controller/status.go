@@ -3,88 +3,17 @@ package controller
 import (
 	"fmt"
 	"math"
-	"slices"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v3 "github.com/tierwall/tierwall/api/v3"
-	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/policy"
 )
 
-// verdict is what is wrong with an object.
-type verdict struct {
-	reason  string // ReasonValid, ReasonInvalid or ReasonTierNotFound
-	message string // empty if nothing is wrong
-	closed  bool   // what is wrong fails closed: the object is in force
-}
-
-// maxFindings and maxMessage bound what is said of one object; an API server
-// takes 32 KiB.
-const (
-	maxFindings = 10
-	maxMessage  = 8 << 10
-)
-
-// judge makes a verdict of what package translate has found. What is only worth
-// noting leaves an object valid, and is said all the same.
-func judge(findings []store.Finding) verdict {
-	v := verdict{reason: v3.ReasonInvalid}
-	if !slices.ContainsFunc(findings, func(f store.Finding) bool { return !f.Note }) {
-		v.reason = v3.ReasonValid
-	}
-	v.closed = !slices.ContainsFunc(findings, func(f store.Finding) bool { return !f.Note && !f.Closed })
-	if len(findings) == 0 {
-		return v
-	}
-	if len(findings) == 1 && findings[0].Field == "spec.tier" {
-		v.reason = v3.ReasonTierNotFound
-	}
-	lines := make([]string, 0, maxFindings+1)
-	for i := range findings {
-		if i == maxFindings {
-			lines = append(lines, fmt.Sprintf("and %d more", len(findings)-maxFindings))
-			break
-		}
-		f := &findings[i]
-		if f.Field != "" {
-			lines = append(lines, f.Field+": "+f.Message)
-		} else {
-			lines = append(lines, f.Message)
-		}
-	}
-	v.message = shorten(strings.Join(lines, "; "), maxMessage)
-	return v
-}
-
-// shorten cuts a text to a number of bytes, at the border of a character.
-func shorten(text string, most int) string {
-	const ellipsis = "..."
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most-len(ellipsis)], "") + ellipsis
-}
-
-func (v verdict) valid() bool { return v.reason == v3.ReasonValid }
-
-// accepted returns the condition Accepted.
-func (v verdict) accepted() metav1.Condition {
-	c := metav1.Condition{Type: v3.ConditionAccepted, Status: metav1.ConditionTrue, Reason: v.reason, Message: "it is valid"}
-	if v.valid() && v.message != "" {
-		c.Message += "; " + v.message
-	}
-	if !v.valid() {
-		c.Status, c.Message = metav1.ConditionFalse, v.message
-	}
-	return c
-}
-
 // status is what an object's status should say. Objects that are no policies have
 // a part of it. The times of its conditions are not set.
-func status(f policy.StatusKind, generation int64, v verdict, t tally) v3.PolicyStatus {
+func status(f policy.StatusKind, generation int64, v validity, t rollout) v3.PolicyStatus {
 	s := v3.PolicyStatus{ObservedGeneration: generation, Conditions: []metav1.Condition{v.accepted()}}
 	if f.CountsNodes() {
 		s.Endpoints, s.Nodes = clamp(t.endpoints), clamp(t.nodes)
@@ -101,8 +30,20 @@ func status(f policy.StatusKind, generation int64, v verdict, t tally) v3.Policy
 
 func clamp(n int) int32 { return int32(min(n, math.MaxInt32)) }
 
+// accepted returns the condition Accepted.
+func (v validity) accepted() metav1.Condition {
+	c := metav1.Condition{Type: v3.ConditionAccepted, Status: metav1.ConditionTrue, Reason: v.reason, Message: "it is valid"}
+	if v.valid() && v.message != "" {
+		c.Message += "; " + v.message
+	}
+	if !v.valid() {
+		c.Status, c.Message = metav1.ConditionFalse, v.message
+	}
+	return c
+}
+
 // programmed returns the condition Programmed.
-func programmed(v verdict, t tally) metav1.Condition {
+func programmed(v validity, t rollout) metav1.Condition {
 	no := func(reason, format string, args ...any) metav1.Condition {
 		return metav1.Condition{
 			Type: v3.ConditionProgrammed, Status: metav1.ConditionFalse, Reason: reason,
@@ -114,12 +55,12 @@ func programmed(v verdict, t tally) metav1.Condition {
 		return no(v3.ReasonNotAccepted, "it is not accepted; its last valid version stays in force for %s", onNodes(t.endpoints+t.otherEndpoints, t.other+t.nodes))
 	case !v.closed:
 		return no(v3.ReasonNotAccepted, "it is not accepted, and no version of it is in force")
-	case t.trouble != trouble{}:
+	case t.nodeError != nodeError{}:
 		others := ""
-		if max(t.other, t.refusals) > 1 {
+		if max(t.other, t.invalidOn) > 1 {
 			others = " (and other nodes)"
 		}
-		return no(v3.ReasonNodeError, "node %s: %s%s", t.trouble.node, t.trouble.message, others)
+		return no(v3.ReasonNodeError, "node %s: %s%s", t.nodeError.node, t.nodeError.message, others)
 	case t.other > 0:
 		return no(v3.ReasonPending, "another generation of it is in force on %d of %s", t.other, count(t.other+t.nodes, "node"))
 	case t.nodes > 0:
