@@ -24,7 +24,7 @@ type content struct {
 // object is one object of a file.
 type object struct {
 	store.Resource
-	place *place
+	position *position
 	// retained says that the file no longer holds it, or not in this version: it
 	// is the last valid one.
 	retained bool

@@ -18,10 +18,10 @@ const maxProblems = 50
 
 // fieldProblem is one thing that keeps a node from being what a type demands.
 type fieldProblem struct {
-	path    string
-	line    int
-	message string
-	closed  bool // see store.Finding.Closed
+	path       string
+	line       int
+	message    string
+	failClosed bool // see store.Finding.Closed
 }
 
 // decoder puts the nodes of one object into its type. It goes on past errors
@@ -30,7 +30,7 @@ type decoder struct {
 	base     int // added to the lines of nodes
 	problems []fieldProblem
 	unread   []string // see store.Rejected
-	path     []step
+	path     []pathPart
 	lenient  int // greater than 0 in status, which servers write and may extend
 	// left is how many nodes may still be visited in the whole file, repeated ones
 	// again: aliases can make a short text stand for an endless one.
@@ -38,13 +38,13 @@ type decoder struct {
 	stopped bool
 }
 
-// step is one part of a path; name is empty for an element.
-type step struct {
+// pathPart is one part of a path; name is empty for an element.
+type pathPart struct {
 	name  string
 	index int
 }
 
-func (d *decoder) push(name string, index int) { d.path = append(d.path, step{name, index}) }
+func (d *decoder) push(name string, index int) { d.path = append(d.path, pathPart{name, index}) }
 func (d *decoder) pop()                        { d.path = d.path[:len(d.path)-1] }
 
 // fail notes a problem that keeps the field at hand from being read.
@@ -62,7 +62,7 @@ func (d *decoder) complain(n *yaml.Node, format string, args ...any) {
 	d.problems = append(d.problems, fieldProblem{path: pathText(d.path), line: n.Line + d.base, message: fmt.Sprintf(format, args...)})
 }
 
-func pathText(path []step) string {
+func pathText(path []pathPart) string {
 	var b strings.Builder
 	for _, s := range path {
 		switch {
@@ -275,7 +275,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, f *field) {
 			d.fail(element, "is empty: expected a value")
 		}
 		d.decode(element, v.Index(i), &f.inside[i])
-		d.close(v.Index(i), before)
+		d.failClosed(v.Index(i), before)
 		d.pop()
 	}
 }

@@ -117,5 +117,5 @@ func merge(contents []*content) Loaded {
 
 func duplicate(o, first *object) store.Finding {
 	return o.At("metadata.name", "is already the name of the %s at %s: remove one of them, or rename it",
-		store.WrittenKind(o.Key.Kind), first.place.String())
+		store.WrittenKind(o.Key.Kind), first.position.String())
 }

@@ -88,8 +88,8 @@ var undecided = map[string][]string{
 	"k8s.ovn.org":   {"EgressFirewall"},
 }
 
-// verdict says why an object is not read.
-type verdict struct {
+// validity says why an object is not read.
+type validity struct {
 	skip    bool   // it decides nothing here
 	field   string // kind or apiVersion
 	problem string // what is wrong with it
@@ -97,52 +97,52 @@ type verdict struct {
 }
 
 // findKind returns the kind of that name and version, or else says why there is
-// none: the verdict of a known kind is empty.
-func findKind(name, apiVersion string) (kind, verdict) {
+// none: the validity of a known kind is empty.
+func findKind(name, apiVersion string) (kind, validity) {
 	candidates := kinds[name]
 	for _, c := range candidates {
 		if c.APIVersion() == apiVersion {
-			return c, verdict{}
+			return c, validity{}
 		}
 	}
 	group := groupOf(apiVersion)
 	real, isOurs := realKinds[group]
 	switch {
 	case slices.Contains(undecided[group], name):
-		return kind{}, verdict{field: "apiVersion", real: true, problem: name + " is not supported yet by this version: leave it out" + insteadOf(group)}
+		return kind{}, validity{field: "apiVersion", real: true, problem: name + " is not supported yet by this version: leave it out" + insteadOf(group)}
 	case apiVersion == "" && len(candidates) > 0:
-		return kind{}, verdict{field: "apiVersion", problem: "is missing: expected " + versionsOf(candidates, group)}
+		return kind{}, validity{field: "apiVersion", problem: "is missing: expected " + versionsOf(candidates, group)}
 	case apiVersion == "":
 		// A configuration file of some tool may have a kind alone.
 		if near := suggest.Nearest(name, slices.Sorted(maps.Keys(kinds))); near != "" {
-			return kind{}, verdict{field: "kind", problem: name + " is no kind that is read; did you mean " + near + "? Then it needs apiVersion: " + versionsOf(kinds[near], group)}
+			return kind{}, validity{field: "kind", problem: name + " is no kind that is read; did you mean " + near + "? Then it needs apiVersion: " + versionsOf(kinds[near], group)}
 		}
-		return kind{}, verdict{skip: true}
+		return kind{}, validity{skip: true}
 	case isOurs && !slices.Contains(real, name):
-		return kind{}, verdict{field: "kind", problem: name + " is no kind of " + apiVersion + otherKind(name, real)}
+		return kind{}, validity{field: "kind", problem: name + " is no kind of " + apiVersion + otherKind(name, real)}
 	case isOurs && len(candidates) > 0 && (group != v3.GroupName || slices.Contains(groupsOf(candidates), group)):
-		return kind{}, verdict{field: "apiVersion", problem: "version " + apiVersion + " of " + name + " is not read: expected " + versionsOf(candidates, group)}
+		return kind{}, validity{field: "apiVersion", problem: "version " + apiVersion + " of " + name + " is not read: expected " + versionsOf(candidates, group)}
 	case isOurs:
-		return kind{}, verdict{skip: true}
+		return kind{}, validity{skip: true}
 	}
 	return kind{}, ofOtherGroup(name, apiVersion)
 }
 
-// ofOtherGroup judges a kind of a group that is not read.
-func ofOtherGroup(name, apiVersion string) verdict {
+// ofOtherGroup returns the validity of a kind of a group that is not read.
+func ofOtherGroup(name, apiVersion string) validity {
 	group := groupOf(apiVersion)
 	if candidates := kinds[name]; len(candidates) > 0 {
 		if near := suggest.Nearest(group, groupsOf(candidates)); near != "" || strings.Contains(group, "calico") {
-			return verdict{field: "apiVersion", problem: apiVersion + " is not read: did you mean " + versionsOf(candidates, near) + "?"}
+			return validity{field: "apiVersion", problem: apiVersion + " is not read: did you mean " + versionsOf(candidates, near) + "?"}
 		}
 	}
 	if strings.HasSuffix(name, "NetworkPolicy") || strings.HasSuffix(name, "NetworkSet") {
-		return verdict{field: "apiVersion", real: true, problem: name + " of " + apiVersion + " is not supported: leave it out, or write it in networking.k8s.io/v1 or " + v3.GroupVersion}
+		return validity{field: "apiVersion", real: true, problem: name + " of " + apiVersion + " is not supported: leave it out, or write it in networking.k8s.io/v1 or " + v3.GroupVersion}
 	}
 	if near := suggest.Nearest(name, policyKinds()); near != "" {
-		return verdict{field: "kind", problem: name + " is no kind that is read; did you mean " + near + " of " + versionsOf(kinds[near], group) + "?"}
+		return validity{field: "kind", problem: name + " is no kind that is read; did you mean " + near + " of " + versionsOf(kinds[near], group) + "?"}
 	}
-	return verdict{skip: true}
+	return validity{skip: true}
 }
 
 // policyKinds returns the kinds whose loss would change what is allowed.

@@ -147,21 +147,21 @@ func (b *builder) items(items *yaml.Node, field, of, apiVersion string, base, de
 // object takes in one object.
 func (b *builder) object(n *yaml.Node, kindText, apiVersion string, base int) {
 	key := policy.Key{Kind: kindText, Name: textAt(valueAt(n, "metadata"), "name"), Namespace: textAt(valueAt(n, "metadata"), "namespace")}
-	k, verdict := findKind(kindText, apiVersion)
+	k, validity := findKind(kindText, apiVersion)
 	switch {
-	case verdict.skip:
+	case validity.skip:
 		b.skip(kindText, apiVersion, n.Line+base)
 		return
-	case verdict.problem != "":
+	case validity.problem != "":
 		// What was it called before? If that is unknown, so is what to keep.
-		b.broken = b.broken || !verdict.real
-		b.findings = append(b.findings, store.Finding{File: b.file, Line: lineAt(n, verdict.field) + base, Key: key, Field: verdict.field, Message: verdict.problem})
+		b.broken = b.broken || !validity.real
+		b.findings = append(b.findings, store.Finding{File: b.file, Line: lineAt(n, validity.field) + base, Key: key, Field: validity.field, Message: validity.problem})
 		return
 	}
 	key.Kind = k.Key
 	b.namespace(&key, &k, n, base)
 	d := &decoder{base: base, left: &b.left}
-	p := &place{file: b.file, root: &field{line: int32(n.Line + base)}}
+	p := &position{file: b.file, root: &field{line: int32(n.Line + base)}}
 	into := reflect.New(k.typ)
 	d.decode(n, into.Elem(), p.root)
 	if key.Name == "" {
@@ -174,10 +174,10 @@ func (b *builder) object(n *yaml.Node, kindText, apiVersion string, base int) {
 	}
 	o := object{
 		Resource: store.Resource{Key: key, Object: into.Interface(), Origin: p},
-		place:    p,
+		position: p,
 	}
 	for _, f := range d.problems {
-		b.findings = append(b.findings, store.Finding{File: b.file, Line: f.line, Key: key, Field: f.path, Message: f.message, Closed: f.closed})
+		b.findings = append(b.findings, store.Finding{File: b.file, Line: f.line, Key: key, Field: f.path, Message: f.message, Closed: f.failClosed})
 	}
 	if !d.isOpen() {
 		b.objects = append(b.objects, &o)

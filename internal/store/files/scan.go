@@ -15,15 +15,15 @@ import (
 // scanner reads a directory again and again and tells what has changed. It
 // reads only files that look changed.
 type scanner struct {
-	dir   string
-	opts  Options
-	files map[string]*known
-	sent  map[policy.Key]store.Resource
-	said  []store.Finding
+	dir          string
+	opts         Options
+	files        map[string]*cachedFile
+	sent         map[policy.Key]store.Resource
+	lastFindings []store.Finding
 }
 
-// known is a file as it was last read.
-type known struct {
+// cachedFile is a file as it was last read.
+type cachedFile struct {
 	info    fs.FileInfo
 	content *content
 	// unsure says that the file was read so soon after it was written that a
@@ -35,7 +35,7 @@ type known struct {
 const clockStep = 100 * time.Millisecond
 
 func newScanner(dir string, opts Options) *scanner {
-	return &scanner{dir: dir, opts: opts, files: map[string]*known{}, sent: map[policy.Key]store.Resource{}}
+	return &scanner{dir: dir, opts: opts, files: map[string]*cachedFile{}, sent: map[policy.Key]store.Resource{}}
 }
 
 // scan reads what has changed and reports whether that changes anything. enter
@@ -52,7 +52,7 @@ func (s *scanner) scan(enter func(dir string)) (store.Batch, bool) {
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
-	now := make(map[string]*known, len(names))
+	now := make(map[string]*cachedFile, len(names))
 	contents := make([]*content, 0, len(names))
 	for _, name := range names {
 		k := s.file(&l, name)
@@ -64,13 +64,13 @@ func (s *scanner) scan(enter func(dir string)) (store.Batch, bool) {
 }
 
 // file returns the file as it is, read again if it may have changed.
-func (s *scanner) file(l *loader, name string) *known {
+func (s *scanner) file(l *loader, name string) *cachedFile {
 	before := s.files[name]
 	info, err := os.Stat(name)
 	if err == nil && before != nil && before.info != nil && !before.unsure && sameFile(before.info, info) {
 		return before
 	}
-	k := &known{info: info}
+	k := &cachedFile{info: info}
 	if err == nil {
 		k.unsure = time.Since(info.ModTime()) < clockStep
 		k.content = l.read(name)
@@ -139,8 +139,8 @@ func (s *scanner) difference(m Loaded, findings []store.Finding) (store.Batch, b
 		}
 	}
 	slices.SortFunc(batch.Deleted, policy.Key.Compare)
-	changed := len(batch.Updated) > 0 || len(batch.Deleted) > 0 || !slices.Equal(batch.Findings, s.said)
-	s.sent, s.said = present, batch.Findings
+	changed := len(batch.Updated) > 0 || len(batch.Deleted) > 0 || !slices.Equal(batch.Findings, s.lastFindings)
+	s.sent, s.lastFindings = present, batch.Findings
 	return batch, changed
 }
 

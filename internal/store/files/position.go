@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// place tells where the fields of an object stand. It keeps lines only, not
+// position tells where the fields of an object stand. It keeps lines only, not
 // the parsed text: a twentieth of its size.
-type place struct {
+type position struct {
 	file string
 	root *field
 }
@@ -21,10 +21,10 @@ type field struct {
 }
 
 // Place implements store.Origin.
-func (p *place) Place(path string) (file string, line int) {
+func (p *position) Place(path string) (file string, line int) {
 	at := p.root
 	for path != "" {
-		next := at.step(&path)
+		next := at.next(&path)
 		if next == nil {
 			break
 		}
@@ -33,9 +33,9 @@ func (p *place) Place(path string) (file string, line int) {
 	return p.file, int(at.line)
 }
 
-// step goes one field or element into f and cuts it off the path; nil if it was
+// next goes one field or element into f and cuts it off the path; nil if it was
 // not written.
-func (f *field) step(path *string) *field {
+func (f *field) next(path *string) *field {
 	rest := strings.TrimPrefix(*path, ".")
 	if index, after, found := strings.Cut(rest, "]"); found && strings.HasPrefix(rest, "[") {
 		i, err := strconv.Atoi(index[1:])
@@ -62,4 +62,4 @@ func (f *field) step(path *string) *field {
 }
 
 // String returns "file:line" of the object.
-func (p *place) String() string { return fmt.Sprintf("%s:%d", p.file, p.root.line) }
+func (p *position) String() string { return fmt.Sprintf("%s:%d", p.file, p.root.line) }

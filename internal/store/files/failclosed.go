@@ -9,10 +9,10 @@ import (
 	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 )
 
-// failClosed are the types of which an object needs no valid one to be used: what
+// failClosedTypes are the types of which an object needs no valid one to be used: what
 // does not parse is left empty, which its API takes for something unknown, to be
 // decided the safe way. Peers of policy.networking.k8s.io are so.
-var failClosed = map[reflect.Type]bool{
+var failClosedTypes = map[reflect.Type]bool{
 	reflect.TypeFor[v1alpha2.ClusterNetworkPolicyIngressPeer]():      true,
 	reflect.TypeFor[v1alpha2.ClusterNetworkPolicyEgressPeer]():       true,
 	reflect.TypeFor[v1alpha1.AdminNetworkPolicyIngressPeer]():        true,
@@ -20,21 +20,21 @@ var failClosed = map[reflect.Type]bool{
 	reflect.TypeFor[v1alpha1.BaselineAdminNetworkPolicyEgressPeer](): true,
 }
 
-// close empties a value that has not been read as it was written, if its type fails
+// failClosed empties a value that has not been read as it was written, if its type fails
 // closed. before is how many problems there were before it was read.
-func (d *decoder) close(v reflect.Value, before int) {
-	if len(d.problems) == before || d.stopped || !failClosed[v.Type()] {
+func (d *decoder) failClosed(v reflect.Value, before int) {
+	if len(d.problems) == before || d.stopped || !failClosedTypes[v.Type()] {
 		return
 	}
 	v.SetZero()
 	for i := range d.problems[before:] {
-		d.problems[before+i].closed = true
+		d.problems[before+i].failClosed = true
 	}
 }
 
 // isOpen reports whether there is a problem that keeps the object from being used.
 func (d *decoder) isOpen() bool {
-	return d.stopped || slices.ContainsFunc(d.problems, func(p fieldProblem) bool { return !p.closed })
+	return d.stopped || slices.ContainsFunc(d.problems, func(p fieldProblem) bool { return !p.failClosed })
 }
 
 // required are fields whose absence the type cannot tell from a value that means
