@@ -23,3 +23,13 @@ func TestNext(t *testing.T) {
 		t.Errorf("after a reset: %s", d)
 	}
 }
+
+func TestJitter(t *testing.T) {
+	for _, d := range []time.Duration{0, 1, 2, time.Second} {
+		for range 100 {
+			if got := Jitter(d); got < d/2 || got > d {
+				t.Fatalf("%s of %s: expected half of it at least, and no more than all", got, d)
+			}
+		}
+	}
+}

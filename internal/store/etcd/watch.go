@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/tierwall/tierwall/internal/backoff"
 	"github.com/tierwall/tierwall/internal/store"
 )
 
@@ -53,7 +53,7 @@ func (e deliverError) Unwrap() error { return e.err }
 // connection of its own, so that whatever was wrong with one does not last.
 func (w *watcher) run(ctx context.Context) error {
 	t, log := &w.store.times, w.store.opts.Log
-	pause := t.minPause
+	pause := backoff.Backoff{Min: t.minPause, Max: t.maxPause}
 	for {
 		w.sound = time.Time{}
 		err := w.follow(ctx)
@@ -76,14 +76,13 @@ func (w *watcher) run(ctx context.Context) error {
 			}
 		}
 		if !w.sound.IsZero() && time.Since(w.sound) > t.settled {
-			pause = t.minPause
+			pause.Reset()
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(pause/2 + rand.N(pause)):
+		case <-time.After(backoff.Jitter(pause.Next())):
 		}
-		pause = min(2*pause, t.maxPause)
 	}
 }
 

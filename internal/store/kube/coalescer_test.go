@@ -121,13 +121,4 @@ func TestDefaults(t *testing.T) {
 	if err != nil || s.String() != "kube" {
 		t.Errorf("%v, %v", s, err)
 	}
-	p := pause{min: time.Second, max: 4 * time.Second}
-	for _, most := range []time.Duration{1, 2, 4, 4} {
-		if d := p.step(); d < most*time.Second/2 || d > most*time.Second {
-			t.Errorf("a pause of %s, want %d s at most", d, most)
-		}
-	}
-	if p.reset(); p.step() > time.Second {
-		t.Error("reset does nothing")
-	}
 }

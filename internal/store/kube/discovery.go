@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	v3 "github.com/tierwall/tierwall/api/v3"
+	"github.com/tierwall/tierwall/internal/backoff"
 	"github.com/tierwall/tierwall/internal/kubeclient"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/suggest"
@@ -158,7 +159,7 @@ func (d *discoverer) lookAgain() {
 // changes, and not at all while everything is.
 func (d *discoverer) run(ctx context.Context) {
 	defer d.stopAll()
-	p := pause{min: d.timing.pollMin, max: d.timing.pollMax}
+	pause := backoff.Backoff{Min: d.timing.pollMin, Max: d.timing.pollMax}
 	for {
 		o, err := d.client.discover(ctx)
 		if ctx.Err() != nil {
@@ -171,16 +172,16 @@ func (d *discoverer) run(ctx context.Context) {
 		} else {
 			var changed, rare bool
 			changed, complete, rare = d.take(ctx, o)
-			if p.max = d.timing.pollMax; rare {
-				p.max = d.timing.pollRare
+			if pause.Max = d.timing.pollMax; rare {
+				pause.Max = d.timing.pollRare
 			}
 			if changed {
-				p.reset()
+				pause.Reset()
 			}
 		}
 		var again <-chan time.Time
 		if !complete {
-			again = time.After(max(p.step(), min(retryAfter(err), time.Minute)))
+			again = time.After(max(backoff.Jitter(pause.Next()), min(retryAfter(err), time.Minute)))
 		}
 		select {
 		case <-ctx.Done():

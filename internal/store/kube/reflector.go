@@ -9,6 +9,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/tierwall/tierwall/internal/backoff"
 )
 
 // reflector reads one kind: all that is there, and then what changes, again and
@@ -34,7 +36,7 @@ var errNoAnswer = errors.New("no answer to a request")
 
 // run reads until the context ends.
 func (r *reflector) run(ctx context.Context) {
-	p := pause{min: r.timing.retryMin, max: r.timing.retryMax}
+	pause := backoff.Backoff{Min: r.timing.retryMin, Max: r.timing.retryMax}
 	for {
 		began := time.Now()
 		err := r.session(ctx)
@@ -42,7 +44,7 @@ func (r *reflector) run(ctx context.Context) {
 			return
 		}
 		if time.Since(began) >= r.timing.settle {
-			p.reset()
+			pause.Reset()
 		}
 		switch {
 		case err == nil:
@@ -60,7 +62,7 @@ func (r *reflector) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(max(p.step(), min(retryAfter(err), time.Minute))):
+		case <-time.After(max(backoff.Jitter(pause.Next()), min(retryAfter(err), time.Minute))):
 		}
 	}
 }
@@ -73,7 +75,7 @@ func (r *reflector) session(ctx context.Context) error {
 			return err
 		}
 	}
-	lasting := jitter(r.timing.lasting)
+	lasting := backoff.Jitter(r.timing.lasting)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	open := time.AfterFunc(r.timing.open, func() { cancel(errNoAnswer) })

@@ -1,9 +1,6 @@
 package kube
 
-import (
-	"math/rand/v2"
-	"time"
-)
+import "time"
 
 // timing holds all times that the behaviour depends on.
 type timing struct {
@@ -39,23 +36,4 @@ func defaultTiming() timing {
 		hold:    time.Second,
 		pollMin: 2 * time.Second, pollMax: 30 * time.Second, pollRare: time.Minute, vanish: time.Minute,
 	}
-}
-
-// pause gives growing times to wait.
-type pause struct{ min, max, next time.Duration }
-
-// step returns a random time from half of the present pause to all of it, and doubles the pause:
-// agents of many nodes that fail at one moment must not come back at one moment.
-func (p *pause) step() time.Duration {
-	p.next = min(max(p.next, p.min), p.max)
-	now := p.next
-	p.next *= 2
-	return jitter(now)
-}
-
-func (p *pause) reset() { p.next = 0 }
-
-// jitter returns a random time from half of d to d.
-func jitter(d time.Duration) time.Duration {
-	return d/2 + rand.N(d/2+1) //nolint:gosec // no secret
 }
