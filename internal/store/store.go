@@ -1,8 +1,8 @@
 // Package store says what a source of resources delivers: typed objects with
 // the place they come from, and findings about what could not be taken.
 //
-// The stores themselves (files, and later Kubernetes and etcd) are packages
-// below this one. A store parses; what an object means is for package translate.
+// The stores themselves (files, kube, etcd) are packages below this one. A store
+// parses; what an object means is for package translate.
 package store
 
 import (
