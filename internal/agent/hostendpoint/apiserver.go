@@ -8,6 +8,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/tierwall/tierwall/evaluate"
 	"github.com/tierwall/tierwall/internal/agent/kernel"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/policy"
@@ -61,20 +62,18 @@ func (c *Component) deniesOut(tables *dataplane.State, asked, at netip.AddrPort)
 	if err != nil || !ok || link.Attrs().Name == "lo" {
 		return false
 	}
-	for _, at := range []struct {
-		hook policy.Hook
-		to   netip.AddrPort
-	}{{policy.HookRawOut, asked}, {policy.HookOutput, at}} { // the first is before addresses are translated
-		f := policy.Flow{Src: from.Unmap(), Dst: at.to.Addr(), Protocol: policy.TCP, SrcPort: 49152, DstPort: at.to.Port()}
-		if _, open := c.settings.Failsafe(at.hook, f); open {
+	for _, stop := range evaluate.NodePath(evaluate.NodeItself, evaluate.Elsewhere) {
+		to := at
+		if stop.Hook.BeforeFilter() {
+			to = asked // not translated yet
+		}
+		f := policy.Flow{Src: from.Unmap(), Dst: to.Addr(), Protocol: policy.TCP, SrcPort: 49152, DstPort: to.Port()}
+		if _, open := c.settings.Failsafe(stop.Hook, f); open {
 			return false
 		}
-		v := tables.DecideHost(dataplane.PointKey{Node: c.env.Node, Hook: at.hook, Interface: link.Attrs().Name}, f)
-		if v.Governed && v.Decider != 0 && (at.hook == policy.HookOutput || !v.Allow) {
-			return !v.Allow
-		}
+		v := tables.DecideHost(dataplane.PointKey{Node: c.env.Node, Hook: stop.Hook, Interface: link.Attrs().Name}, f)
 		if v.Governed && v.Decider != 0 {
-			return false // allowed early: no other policy is asked
+			return !v.Allow // before the filter, an Allow skips what follows
 		}
 	}
 	return false
