@@ -24,14 +24,14 @@ type FamilyGrant struct {
 // Contains reports whether a connection between addresses of the ends is allowed.
 func (a Allowed) Contains(f policy.Flow) bool {
 	return slices.ContainsFunc(a, func(g FamilyGrant) bool {
-		return (g.Family == policy.AnyFamily || g.Family == policy.FamilyOf(f.Src)) && g.Grant.Contains(f)
+		return (g.Family == policy.AnyFamily || g.Family == policy.FamilyOf(f.Src)) && g.Contains(f)
 	})
 }
 
 // Equal reports whether the same is allowed.
 func (a Allowed) Equal(o Allowed) bool {
 	return slices.EqualFunc(a, o, func(x, y FamilyGrant) bool {
-		return x.Family == y.Family && (x.Grant == y.Grant || x.Grant.Equal(*y.Grant))
+		return x.Family == y.Family && (x.Grant == y.Grant || x.Equal(*y.Grant))
 	})
 }
 
@@ -63,7 +63,7 @@ func (a Allowed) String() string {
 	}
 	words := make([]string, len(a))
 	for i, g := range a {
-		if words[i] = g.Grant.String(); g.Family != policy.AnyFamily {
+		if words[i] = g.String(); g.Family != policy.AnyFamily {
 			words[i] = g.Family.String() + ": " + words[i]
 		}
 	}

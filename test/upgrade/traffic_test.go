@@ -46,8 +46,11 @@ func serveDNS(t *testing.T, l *lab.Lab) {
 		}}
 		_ = w.WriteMsg(answer) // the test sees it
 	})}
-	done := make(chan error, 1)
-	go func() { done <- server.ActivateAndServe() }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.ActivateAndServe() // it ends when it is shut down
+	}()
 	t.Cleanup(func() {
 		_ = server.Shutdown()
 		<-done

@@ -115,7 +115,7 @@ func TestAgentsFollowOneAnother(t *testing.T) {
 		d.end(t)
 	}
 	a.stop(t)
-	runIn(t, l, present, "agent", "--remove", "--run-dir", run)
+	runIn(t, l, present, "agent", "remove", "--run-dir", run)
 	if left := listTables(t, l); len(left) > 0 {
 		t.Errorf("left over: %q", left)
 	}
@@ -195,8 +195,7 @@ func startAgent(t *testing.T, l *lab.Lab, binary, dir, run string) *agent {
 			t.Fatalf("%s ended: %v\n%s", binary, err, a.log)
 		case <-ctx.Done():
 			_ = a.cmd.Process.Kill()
-			<-a.ended
-			t.Fatalf("%s is not ready within a minute\n%s", binary, a.log)
+			t.Fatalf("%s is not ready within a minute (%v)\n%s", binary, <-a.ended, a.log)
 		case <-time.After(20 * time.Millisecond): // between two questions
 		}
 	}

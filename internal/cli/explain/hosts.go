@@ -28,7 +28,7 @@ func (o *hostFlow) register(cmd *cobra.Command) {
 	f.StringVar(&o.iface, "interface", "", "interface of the host by which the connection comes in or leaves, or IN,OUT where these are two (default: that of the host endpoint that expects the address, else that of all interfaces)")
 	f.StringVar(&o.through, "through", "", "node/NAME or host/NAME that routes the connection on, where neither end is on it")
 	f.StringVar(&o.before, "before-dnat", "", "ADDRESS:PORT that the client connects to, before the node translates it: for policy with preDNAT")
-	o.EndpointToHost.Register(cmd)
+	o.Register(cmd)
 }
 
 func (o *hostFlow) parse() error {
@@ -45,7 +45,7 @@ func (o *hostFlow) parse() error {
 			return fmt.Errorf("--interface %s: expected one interface, or two as in eth0,eth1: it comes in by the first, and leaves by the second", o.iface)
 		}
 	}
-	return o.EndpointToHost.Parse()
+	return o.Parse()
 }
 
 // apply puts into the flow what is known of interfaces and translation.

@@ -59,7 +59,7 @@ Exit code 0: written, or nothing to write. 2: failed, with what was written, if 
 }
 
 func (o *applyOptions) run(cmd *cobra.Command) error {
-	if err := o.changeFlags.validate(cmd); err != nil {
+	if err := o.validate(cmd); err != nil {
 		return err
 	}
 	if len(o.paths) == 0 {

@@ -54,7 +54,7 @@ Exit code 0: deleted. 1: one of the objects is not there, and nothing was delete
 }
 
 func (o *deleteOptions) run(cmd *cobra.Command, args []string) error {
-	if err := o.changeFlags.validate(cmd); err != nil {
+	if err := o.validate(cmd); err != nil {
 		return err
 	}
 	s, err := o.open(cmd)

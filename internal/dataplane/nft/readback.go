@@ -82,6 +82,7 @@ func read(ctx context.Context, conn *nfnl.Conn, table codec.TableID) (*Kernel, e
 	return k, nil
 }
 
+// VisitChain implements codec.Visitor.
 func (k *Kernel) VisitChain(c codec.ChainSpec, err error) error {
 	if err != nil {
 		return fmt.Errorf("%w: chain %s %w", codec.ErrForeign, c.Name, err)
@@ -98,6 +99,7 @@ func (k *Kernel) VisitChain(c codec.ChainSpec, err error) error {
 	return nil
 }
 
+// VisitRule implements codec.Visitor.
 func (k *Kernel) VisitRule(chain string, r codec.Rule, err error) error {
 	if err != nil {
 		return fmt.Errorf("%w: chain %s, rule %d: %w", codec.ErrForeign, chain, len(k.chains[chain]), err)
@@ -106,6 +108,7 @@ func (k *Kernel) VisitRule(chain string, r codec.Rule, err error) error {
 	return nil
 }
 
+// VisitSet implements codec.Visitor.
 func (k *Kernel) VisitSet(s codec.SetSpec, err error) error {
 	if err != nil {
 		return fmt.Errorf("%w: set %s %w", codec.ErrForeign, s.Name, err)
@@ -114,6 +117,7 @@ func (k *Kernel) VisitSet(s codec.SetSpec, err error) error {
 	return nil
 }
 
+// VisitElement implements codec.Visitor.
 func (k *Kernel) VisitElement(set string, e codec.Element, err error) error {
 	if err != nil {
 		return fmt.Errorf("%w: set %s: %w", codec.ErrForeign, set, err)

@@ -52,6 +52,7 @@ type EndpointSlice struct {
 	Addrs   []netip.Addr
 }
 
+// SortPorts sorts ports in place, and returns them without those that are there twice.
 func SortPorts(ports []ServicePort) []ServicePort {
 	slices.SortFunc(ports, comparePorts)
 	return slices.Compact(ports)

@@ -190,10 +190,10 @@ type ChainSpec struct {
 	Priority int32
 }
 
-const (
-	chainType   = "filter"
-	HookForward = 2 // NF_INET_FORWARD
-)
+const chainType = "filter"
+
+// HookForward is the hook of packets that are routed through the host: NF_INET_FORWARD.
+const HookForward = 2
 
 // WriteChain appends the message that adds a chain.
 func WriteChain(w *nfnl.Writer, table TableID, c ChainSpec) {

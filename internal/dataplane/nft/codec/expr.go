@@ -124,6 +124,7 @@ func NativeUint32(n uint32) []byte { return binary.NativeEndian.AppendUint32(nil
 // DataType numbers the types of set keys as nft does, which prints by them.
 type DataType uint32
 
+// The data types of keys, as nft numbers them.
 const (
 	IPv4Addr    DataType = 7
 	ipv6Addr    DataType = 8
