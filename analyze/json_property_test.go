@@ -16,6 +16,11 @@ import (
 // that looks for "TCP" misses nothing.
 func TestJSONHasProtocolsByName(t *testing.T) {
 	names := map[string]policy.Protocol{"TCP": policy.TCP, "UDP": policy.UDP, "SCTP": policy.SCTP, "ICMP": policy.ICMP, "ICMPv6": policy.ICMPv6, "UDPLite": policy.UDPLite}
+	// Those with a name, those beside them, and the ends: where ranges begin and end.
+	protocols := []policy.Protocol{0, 255}
+	for _, p := range names {
+		protocols = append(protocols, p-1, p, p+1)
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		set := analyze.DrawL4Set(t)
 		var entries []jsonEntry
@@ -39,8 +44,7 @@ func TestJSONHasProtocolsByName(t *testing.T) {
 				}
 			}
 		}
-		for p := range 256 {
-			protocol := policy.Protocol(p)
+		for _, protocol := range protocols {
 			for _, n := range []int{0, 1, 8, 9, 79, 80, 81, 199, 200, 201, 254, 255, 256, 65534, 65535} {
 				f := policy.Flow{Protocol: protocol, DstPort: uint16(n)}
 				if protocol.IsICMP() {
