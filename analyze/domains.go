@@ -15,7 +15,7 @@ import (
 // is what is allowed to an address of the domain, and of nothing else.
 
 // standIns are the addresses that stand for domains.
-type standIns struct {
+type placeholders struct {
 	domains []dns.Domain // sorted by text
 	texts   []string
 	// addrs has, by family, an address for each domain, and one for an address of none
@@ -24,21 +24,21 @@ type standIns struct {
 	ranges [2][]addrRange // with the classes, once these are known
 }
 
-// withDomains returns the stand-ins for some domains of a model, and the sets by which
+// withDomains returns the placeholders for some domains of a model, and the sets by which
 // these are learned. Nil for domains is all of the model, but for the names whose
 // addresses are known.
-func withDomains(m *policy.Model, domains, known []string) (standIns, []*policy.Set) {
+func withDomains(m *policy.Model, domains, known []string) (placeholders, []*policy.Set) {
 	if domains == nil {
 		domains = domainsOf(m, known)
 	}
-	var s standIns
+	var s placeholders
 	for _, text := range domains {
 		if d, err := dns.ParseDomain(text); err == nil {
 			s.domains, s.texts = append(s.domains, d), append(s.texts, d.String())
 		}
 	}
 	if len(s.domains) == 0 {
-		return standIns{}, nil
+		return placeholders{}, nil
 	}
 	for family := range s.addrs {
 		s.addrs[family] = freeAddrs(m, family, len(s.domains)+1)
@@ -90,7 +90,7 @@ func domainsOf(m *policy.Model, known []string) []string {
 	return slices.Compact(out)
 }
 
-func (s *standIns) netsOf(i int) []netip.Prefix {
+func (s *placeholders) netsOf(i int) []netip.Prefix {
 	var out []netip.Prefix
 	for _, list := range s.addrs {
 		if list != nil {
@@ -101,20 +101,20 @@ func (s *standIns) netsOf(i int) []netip.Prefix {
 }
 
 // all returns the addresses.
-func (s *standIns) all() []netip.Addr { return slices.Concat(s.addrs[0], s.addrs[1]) }
+func (s *placeholders) all() []netip.Addr { return slices.Concat(s.addrs[0], s.addrs[1]) }
 
-// setClasses looks the classes of the stand-ins up.
+// setClasses looks the classes of the placeholders up.
 func (r *reach) setClasses() {
-	for family, list := range r.standIns.addrs {
+	for family, list := range r.placeholders.addrs {
 		for _, a := range list {
 			class, _ := r.classAt(a)
-			r.standIns.ranges[family] = append(r.standIns.ranges[family], addrRange{a, a, class})
+			r.placeholders.ranges[family] = append(r.placeholders.ranges[family], addrRange{a, a, class})
 		}
 	}
 }
 
 // notes says which domains cannot be told of.
-func (s *standIns) notes() []string {
+func (s *placeholders) notes() []string {
 	var notes []string
 	for family, list := range s.addrs {
 		if len(s.domains) > 0 && list == nil {
@@ -188,17 +188,17 @@ func holdsMany(x classRange, n int) bool {
 	return true
 }
 
-// toDomains lists the domains to which a unit, the source of the views, may send
+// toDomains lists the domains to which a group, the source of the views, may send
 // something else than to addresses that nobody names. Those to which it is the same
 // are one end.
 func (l *lister) toDomains(i int) {
-	src, s := &l.units[i], &l.standIns
+	src, s := &l.groups[i], &l.placeholders
 	if len(s.domains) == 0 {
 		return
 	}
 	at := func(d int) families {
 		f := families{none, none}
-		for family, has := range src.ends.has {
+		for family, has := range src.enforced.has {
 			if has && s.addrs[family] != nil {
 				f[family] = l.outside(family, src, s.ranges[family][d].class)
 			}

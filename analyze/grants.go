@@ -15,95 +15,92 @@ type Grant struct {
 	parts []httpPart // disjoint from it, and from one another; by requests, each once
 }
 
-// grant is the grant.
-type grant = Grant
-
 // httpPart is connections in which some requests only are allowed.
 type httpPart struct {
-	on       l4
+	on       L4Set
 	requests requests // never all of them
 }
 
 // everythingAllowed returns the grant of all there is.
-func everythingAllowed() grant {
-	var g grant
+func everythingAllowed() Grant {
+	var g Grant
 	g.open.full = allProtocols
 	return g
 }
 
 // add takes connections in, of which nothing is in the grant yet.
-func (g *grant) add(on l4, req requests) {
+func (g *Grant) add(on L4Set, req requests) {
 	if on.empty() {
 		return
 	}
 	if req.all() {
-		g.open = plus(&g.open, &on)
+		g.open = g.open.Union(on)
 		return
 	}
 	i, found := slices.BinarySearchFunc(g.parts, req, func(p httpPart, r requests) int { return p.requests.compare(r) })
 	if found {
-		g.parts[i].on = plus(&g.parts[i].on, &on)
+		g.parts[i].on = g.parts[i].on.Union(on)
 		return
 	}
 	g.parts = slices.Insert(g.parts, i, httpPart{on, req})
 }
 
 // reached returns the connections of which something is allowed.
-func (g *grant) reached() l4 {
+func (g *Grant) reached() L4Set {
 	all := g.open
 	for i := range g.parts {
-		all = plus(&all, &g.parts[i].on)
+		all = all.Union(g.parts[i].on)
 	}
 	return all
 }
 
 // both returns what two grants allow both.
-func both(a, b *grant) grant {
-	out := grant{open: intersect(&a.open, &b.open)}
+func both(a, b *Grant) Grant {
+	out := Grant{open: a.open.Intersect(b.open)}
 	for i := range a.parts {
 		p := &a.parts[i]
-		out.add(intersect(&p.on, &b.open), p.requests)
+		out.add(p.on.Intersect(b.open), p.requests)
 		for j := range b.parts {
 			q := &b.parts[j]
-			if on := intersect(&p.on, &q.on); !on.empty() {
+			if on := p.on.Intersect(q.on); !on.empty() {
 				out.add(on, p.requests.and(q.requests))
 			}
 		}
 	}
 	for j := range b.parts {
-		out.add(intersect(&b.parts[j].on, &a.open), b.parts[j].requests)
+		out.add(b.parts[j].on.Intersect(a.open), b.parts[j].requests)
 	}
 	return out
 }
 
 // either returns what one of two grants allows.
-func either(a, b *grant) grant {
-	out := grant{open: plus(&a.open, &b.open)}
+func either(a, b *Grant) Grant {
+	out := Grant{open: a.open.Union(b.open)}
 	if len(a.parts)+len(b.parts) == 0 {
 		return out
 	}
 	inA, inB := a.reached(), b.reached()
 	for i := range a.parts {
 		p := &a.parts[i]
-		out.add(minus(&p.on, &inB), p.requests)
+		out.add(p.on.Subtract(inB), p.requests)
 		for j := range b.parts {
 			q := &b.parts[j]
-			if on := intersect(&p.on, &q.on); !on.empty() {
+			if on := p.on.Intersect(q.on); !on.empty() {
 				out.add(on, p.requests.or(q.requests))
 			}
 		}
 	}
 	for j := range b.parts {
-		out.add(minus(&b.parts[j].on, &inA), b.parts[j].requests)
+		out.add(b.parts[j].on.Subtract(inA), b.parts[j].requests)
 	}
 	return out
 }
 
 // within returns what a grant allows of some connections.
-func (g *grant) within(on *l4) grant {
-	out := grant{open: intersect(&g.open, on)}
+func (g *Grant) within(on *L4Set) Grant {
+	out := Grant{open: g.open.Intersect(*on)}
 	for i := range g.parts {
-		out.add(intersect(&g.parts[i].on, on), g.parts[i].requests)
+		out.add(g.parts[i].on.Intersect(*on), g.parts[i].requests)
 	}
 	return out
 }

@@ -9,10 +9,10 @@ import (
 
 // The hooks of a node at which its host endpoints are asked about what comes from
 // elsewhere to an address on it, and about what leaves such an address for elsewhere:
-// in the order of [evaluate.NodePath], and as the programs in point.in and point.out.
+// in the order of [evaluate.NodePath], and as the programs in enforcement.in and enforcement.out.
 // Those of one list that decide are of one direction, so that a hook which lets a packet
 // skip others lets it skip all behind it; what a workload meets before DNAT, where it
-// leaves, is by destination and not in point.out: see prePoint.
+// leaves, is by destination and not in enforcement.out: see prePoint.
 var (
 	hooksIn = [...][]policy.Hook{
 		evaluate.NodeItself: hooksOf(evaluate.NodePath(evaluate.Elsewhere, evaluate.NodeItself)),
@@ -34,8 +34,8 @@ func hooksOf(path []evaluate.Stop) (hooks []policy.Hook) {
 	return hooks
 }
 
-// location says where a point is, as its own host sees it.
-func (p *point) location() evaluate.Location {
+// location says where an enforcement is, as its own host sees it.
+func (p *enforcement) location() evaluate.Location {
 	if p.host {
 		return evaluate.NodeItself
 	}
@@ -45,13 +45,13 @@ func (p *point) location() evaluate.Location {
 // afterKey is a question that was answered: what a hook leaves of what those
 // behind it allow.
 type afterKey struct {
-	hook       policy.Hook
-	early, set int32
+	hook           policy.Hook
+	preFilter, set int32
 }
 
 // sending returns what a workload's own host lets it send to a class, by what it says
 // before DNAT, and last by what follows; said is what a program says to the workload.
-func (r *reach) sending(p, q *point, last int32, said func(program int32) int32) int32 {
+func (r *reach) sending(p, q *enforcement, last int32, said func(program int32) int32) int32 {
 	if p.pre == 0 {
 		return last
 	}
@@ -63,7 +63,7 @@ func (r *reach) sending(p, q *point, last int32, said func(program int32) int32)
 }
 
 // leaving returns what the hooks of a source's host allow, by what its programs say.
-func (r *reach) leaving(p *point, said [2]int32) int32 {
+func (r *reach) leaving(p *enforcement, said [2]int32) int32 {
 	if p.out == [2]int32{} {
 		return everything
 	}
@@ -71,7 +71,7 @@ func (r *reach) leaving(p *point, said [2]int32) int32 {
 }
 
 // coming is leaving for the host of a destination.
-func (r *reach) coming(p *point, said [3]int32) int32 {
+func (r *reach) coming(p *enforcement, said [3]int32) int32 {
 	if p.in == [3]int32{} {
 		return everything
 	}
@@ -106,21 +106,21 @@ func (r *reach) open(hook policy.Hook, set int32) int32 {
 	k := afterKey{hook: hook, set: set}
 	n, known := r.hosts.after[k]
 	if !known {
-		safe := grant{open: r.hosts.safe[hook]}
+		safe := Grant{open: r.hosts.safe[hook]}
 		n = r.number(either(&r.grants.values[set], &safe))
 		r.hosts.after[k] = n
 	}
 	return n
 }
 
-// afterHook returns what is allowed by an early hook and those behind it. What is
+// afterHook returns what is allowed by a hook before the filter and those behind it. What is
 // always open is for those to say.
-func (r *reach) afterHook(hook policy.Hook, early, set int32) int32 {
-	k := afterKey{hook, early, set}
+func (r *reach) afterHook(hook policy.Hook, preFilter, set int32) int32 {
+	k := afterKey{hook, preFilter, set}
 	n, known := r.hosts.after[k]
 	if !known {
-		row, safe := &r.early.list[early], r.hosts.safe[hook]
-		passes, bound := plus(&row.passes, &safe), complement(&safe)
+		row, safe := &r.preFilter.list[preFilter], r.hosts.safe[hook]
+		passes, bound := row.passes.Union(safe), safe.Complement()
 		decided, rest := row.decided.within(&bound), r.grants.values[set].within(&passes)
 		n = r.number(either(&decided, &rest))
 		r.hosts.after[k] = n
@@ -129,7 +129,7 @@ func (r *reach) afterHook(hook policy.Hook, early, set int32) int32 {
 }
 
 // toOwnHost returns what a workload may send to its own host.
-func (r *reach) toOwnHost(src, host *point) int32 {
+func (r *reach) toOwnHost(src, host *enforcement) int32 {
 	said := func(program int32) int32 { return r.cellOf(program, src.class) }
 	set := int32(everything)
 	for _, s := range slices.Backward(evaluate.NodePath(evaluate.Workload, evaluate.NodeItself)) {

@@ -28,8 +28,8 @@ type hosts struct {
 	points   map[dataplane.PointKey]dataplane.HostPoint
 	pre      []prePoint // those that workloads meet before DNAT, from 1
 	preOf    map[dataplane.PointKey]int32
-	routed   map[string]bool    // nodes that say something of what comes for workloads, or leaves them
-	safe     map[policy.Hook]l4 // always open there
+	routed   map[string]bool       // nodes that say something of what comes for workloads, or leaves them
+	safe     map[policy.Hook]L4Set // always open there
 	after    map[afterKey]int32
 }
 
@@ -38,7 +38,7 @@ func newHosts(m *policy.Model, points []dataplane.HostPoint) *hosts {
 	h := &hosts{
 		settings: &m.Host, numbers: map[string]int32{}, on: map[string]evaluate.HostIndex{},
 		nodes: map[netip.Addr]string{}, own: map[string][]netip.Addr{}, holders: map[netip.Addr]*policy.Endpoint{},
-		points: map[dataplane.PointKey]dataplane.HostPoint{}, safe: map[policy.Hook]l4{}, after: map[afterKey]int32{},
+		points: map[dataplane.PointKey]dataplane.HostPoint{}, safe: map[policy.Hook]L4Set{}, after: map[afterKey]int32{},
 		pre: make([]prePoint, 1), preOf: map[dataplane.PointKey]int32{}, routed: map[string]bool{},
 	}
 	byNode := map[string][]*policy.Endpoint{}
@@ -85,8 +85,8 @@ func newHosts(m *policy.Model, points []dataplane.HostPoint) *hosts {
 }
 
 // failsafes returns what is open at a hook whatever policy says.
-func failsafes(s *policy.HostSettings, hook policy.Hook) l4 {
-	var all l4
+func failsafes(s *policy.HostSettings, hook policy.Hook) L4Set {
+	var all L4Set
 	if hook.Forward() {
 		return all
 	}
@@ -97,7 +97,7 @@ func failsafes(s *policy.HostSettings, hook policy.Hook) l4 {
 	all.setTypes(policy.ICMPv6, &codes)
 	for _, f := range s.Failsafes(hook.Direction()) {
 		on := onPorts(f.Protocol, span{int(f.Port), int(f.Port)})
-		all = plus(&all, &on)
+		all = all.Union(on)
 	}
 	if !hook.Raw() {
 		return all
@@ -105,7 +105,7 @@ func failsafes(s *policy.HostSettings, hook policy.Hook) l4 {
 	for _, f := range s.Failsafes(1 - hook.Direction()) {
 		if f.Port == lowestEphemeral { // a reply to one
 			on := onPorts(f.Protocol)
-			all = plus(&all, &on)
+			all = all.Union(on)
 		}
 	}
 	return all
@@ -166,7 +166,7 @@ func (h *hosts) addrsOf(ep *policy.Endpoint) []netip.Addr {
 
 // setHooks fills in what hosts say at an address, where iface is the interface of
 // the host that is meant; empty if none is.
-func (r *reach) setHooks(p *point, a netip.Addr, iface string) {
+func (r *reach) setHooks(p *enforcement, a netip.Addr, iface string) {
 	h := r.hosts
 	node, at := evaluate.Locate(h, a)
 	index := h.on[node]
@@ -220,12 +220,12 @@ func (r *reach) setBeforeDNAT(m *policy.Model) {
 		}
 		for _, a := range ep.Addrs {
 			key, ok := h.beforeDNAT(ep, a.Unmap())
-			point := h.points[key]
-			if !ok || !point.Governs() || h.preOf[key] != 0 {
+			enforcement := h.points[key]
+			if !ok || !enforcement.Governs() || h.preOf[key] != 0 {
 				continue
 			}
-			pre := prePoint{r.byID[point.Base], map[int32]int32{}}
-			for _, x := range point.Programs {
+			pre := prePoint{r.byID[enforcement.Base], map[int32]int32{}}
+			for _, x := range enforcement.Programs {
 				pre.by[r.classes[x.Class]] = r.byID[x.Program]
 			}
 			h.pre = append(h.pre, pre)

@@ -23,9 +23,6 @@ type L4Set struct {
 	icmp  []icmpPart
 }
 
-// l4 is the set.
-type l4 = L4Set
-
 // protocolSet has a bit for each protocol.
 type protocolSet [4]uint64
 
@@ -79,13 +76,13 @@ func (d *deciders) splitAt(row dataplane.Row) uint16 {
 }
 
 // allowedBy returns the set that a row allows to connections from a source port.
-func allowedBy(row dataplane.Row, srcPort uint16) l4 {
+func allowedBy(row dataplane.Row, srcPort uint16) L4Set {
 	return holding(row, srcPort, func(r dataplane.Region) bool { return r.Allow })
 }
 
 // holding returns what some regions of a row hold of connections from a source port.
-func holding(row dataplane.Row, srcPort uint16, wanted func(dataplane.Region) bool) l4 {
-	var set l4
+func holding(row dataplane.Row, srcPort uint16, wanted func(dataplane.Region) bool) L4Set {
+	var set L4Set
 	ports := map[policy.Protocol][]span{}
 	types := map[policy.Protocol]*[256][]span{}
 	for _, r := range row {
@@ -120,7 +117,7 @@ func holding(row dataplane.Row, srcPort uint16, wanted func(dataplane.Region) bo
 }
 
 // setPorts puts the ports of a protocol into a set that has none of them yet.
-func (s *l4) setPorts(p policy.Protocol, spans []span) {
+func (s *L4Set) setPorts(p policy.Protocol, spans []span) {
 	switch {
 	case len(spans) == 0:
 	case spans[0] == span{0, 65535}:
@@ -131,7 +128,7 @@ func (s *l4) setPorts(p policy.Protocol, spans []span) {
 }
 
 // setTypes puts the codes of every type of a protocol into a set.
-func (s *l4) setTypes(p policy.Protocol, codes *[256][]span) {
+func (s *L4Set) setTypes(p policy.Protocol, codes *[256][]span) {
 	var runs []icmpRun
 	for icmpType := range codes {
 		c := union(codes[icmpType])
@@ -155,7 +152,7 @@ func (s *l4) setTypes(p policy.Protocol, codes *[256][]span) {
 
 func (r icmpRun) allCodes() bool { return r.codes[0] == span{0, 255} }
 
-func (s *l4) sort() {
+func (s *L4Set) sort() {
 	slices.SortFunc(s.ports, func(a, b portPart) int { return cmp.Compare(a.protocol, b.protocol) })
 	slices.SortFunc(s.icmp, func(a, b icmpPart) int { return cmp.Compare(a.protocol, b.protocol) })
 }
@@ -190,34 +187,7 @@ func common(a, b []span) []span {
 	return out
 }
 
-// intersect returns what two sets have in common.
-func intersect(a, b *l4) l4 {
-	var out l4
-	for i := range out.full {
-		out.full[i] = a.full[i] & b.full[i]
-	}
-	for _, x := range [2][2]*l4{{a, b}, {b, a}} {
-		one, other := x[0], x[1]
-		for _, part := range one.ports {
-			if other.full.has(part.protocol) {
-				out.ports = append(out.ports, part)
-			} else if one == a {
-				out.setPorts(part.protocol, common(part.spans, other.portsOf(part.protocol)))
-			}
-		}
-		for _, part := range one.icmp {
-			if other.full.has(part.protocol) {
-				out.icmp = append(out.icmp, part)
-			} else if one == a {
-				out.setTypes(part.protocol, commonTypes(part, other.typesOf(part.protocol)))
-			}
-		}
-	}
-	out.sort()
-	return out
-}
-
-func (s *l4) portsOf(p policy.Protocol) []span {
+func (s *L4Set) portsOf(p policy.Protocol) []span {
 	for _, part := range s.ports {
 		if part.protocol == p {
 			return part.spans
@@ -226,7 +196,7 @@ func (s *l4) portsOf(p policy.Protocol) []span {
 	return nil
 }
 
-func (s *l4) typesOf(p policy.Protocol) icmpPart {
+func (s *L4Set) typesOf(p policy.Protocol) icmpPart {
 	for _, part := range s.icmp {
 		if part.protocol == p {
 			return part

@@ -8,16 +8,72 @@ import (
 )
 
 // Union returns what is in one of two sets.
-func (s L4Set) Union(o L4Set) L4Set { return plus(&s, &o) }
+func (s L4Set) Union(o L4Set) L4Set {
+	switch {
+	case s.empty():
+		return o
+	case o.empty():
+		return s
+	}
+	return s.Complement().Intersect(o.Complement()).Complement()
+}
 
 // Intersect returns what is in both of two sets.
-func (s L4Set) Intersect(o L4Set) L4Set { return intersect(&s, &o) }
+func (s L4Set) Intersect(o L4Set) L4Set {
+	var out L4Set
+	for i := range out.full {
+		out.full[i] = s.full[i] & o.full[i]
+	}
+	for _, x := range [2][2]*L4Set{{&s, &o}, {&o, &s}} {
+		one, other := x[0], x[1]
+		for _, part := range one.ports {
+			if other.full.has(part.protocol) {
+				out.ports = append(out.ports, part)
+			} else if one == &s {
+				out.setPorts(part.protocol, common(part.spans, other.portsOf(part.protocol)))
+			}
+		}
+		for _, part := range one.icmp {
+			if other.full.has(part.protocol) {
+				out.icmp = append(out.icmp, part)
+			} else if one == &s {
+				out.setTypes(part.protocol, commonTypes(part, other.typesOf(part.protocol)))
+			}
+		}
+	}
+	out.sort()
+	return out
+}
 
 // Subtract returns what is in the set and not in another one.
-func (s L4Set) Subtract(o L4Set) L4Set { return minus(&s, &o) }
+func (s L4Set) Subtract(o L4Set) L4Set { return s.Intersect(o.Complement()) }
 
 // Complement returns all that is not in the set.
-func (s L4Set) Complement() L4Set { return complement(&s) }
+func (s L4Set) Complement() L4Set {
+	var out L4Set
+	for i := range out.full {
+		out.full[i] = ^s.full[i]
+	}
+	for _, part := range s.ports {
+		out.full.remove(part.protocol)
+		out.setPorts(part.protocol, gaps(part.spans, 65535))
+	}
+	for _, part := range s.icmp {
+		out.full.remove(part.protocol)
+		var codes [256][]span
+		for t := range codes {
+			codes[t] = []span{{0, 255}}
+		}
+		for _, r := range part.runs {
+			for t := r.types.first; t <= r.types.last; t++ {
+				codes[t] = gaps(r.codes, 255)
+			}
+		}
+		out.setTypes(part.protocol, &codes)
+	}
+	out.sort()
+	return out
+}
 
 // IsEmpty reports whether nothing is in the set.
 func (s L4Set) IsEmpty() bool { return s.empty() }
@@ -71,35 +127,8 @@ func (s *L4Set) hashInto(h *maphash.Hash) {
 }
 
 // empty reports whether nothing is in a set.
-func (s *l4) empty() bool {
+func (s *L4Set) empty() bool {
 	return len(s.ports) == 0 && len(s.icmp) == 0 && s.full == protocolSet{}
-}
-
-// complement returns all that is not in a set.
-func complement(a *l4) l4 {
-	var out l4
-	for i := range out.full {
-		out.full[i] = ^a.full[i]
-	}
-	for _, part := range a.ports {
-		out.full.remove(part.protocol)
-		out.setPorts(part.protocol, gaps(part.spans, 65535))
-	}
-	for _, part := range a.icmp {
-		out.full.remove(part.protocol)
-		var codes [256][]span
-		for t := range codes {
-			codes[t] = []span{{0, 255}}
-		}
-		for _, r := range part.runs {
-			for t := r.types.first; t <= r.types.last; t++ {
-				codes[t] = gaps(r.codes, 255)
-			}
-		}
-		out.setTypes(part.protocol, &codes)
-	}
-	out.sort()
-	return out
 }
 
 // gaps returns what sorted spans leave out of 0 to last.
@@ -118,29 +147,10 @@ func gaps(spans []span, last int) []span {
 	return out
 }
 
-// minus returns what is in a and not in b.
-func minus(a, b *l4) l4 {
-	rest := complement(b)
-	return intersect(a, &rest)
-}
-
-// plus returns what is in one of two sets.
-func plus(a, b *l4) l4 {
-	switch {
-	case a.empty():
-		return *b
-	case b.empty():
-		return *a
-	}
-	x, y := complement(a), complement(b)
-	neither := intersect(&x, &y)
-	return complement(&neither)
-}
-
 // onPorts returns the set of some destination ports of a protocol; none means all
 // of the protocol.
-func onPorts(p policy.Protocol, ports ...span) l4 {
-	var s l4
+func onPorts(p policy.Protocol, ports ...span) L4Set {
+	var s L4Set
 	if len(ports) == 0 {
 		s.full.add(p)
 	} else {

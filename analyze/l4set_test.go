@@ -57,7 +57,7 @@ func randomRow(t *rapid.T) dataplane.Row {
 func TestIntersectHoldsWhatBothHold(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := allowedBy(randomRow(t), lowestEphemeral), allowedBy(randomRow(t), lowestEphemeral)
-		c := intersect(&a, &b)
+		c := a.Intersect(b)
 		for _, protocol := range []policy.Protocol{policy.TCP, policy.UDP, policy.SCTP, policy.ICMP, 47, 0, 255} {
 			for _, dst := range []int{0, 1, 2, 7, 8, 9, 80, 81, 254, 255, 443, 65534, 65535} {
 				for _, src := range []int{0, 1, 8, 9, 254, 255} {

@@ -81,7 +81,7 @@ func (s L4Set) String() string {
 		return "nothing"
 	}
 	in := textOf(s.entries(), "; ")
-	rest := complement(&s)
+	rest := s.Complement()
 	if out := "All but " + textOf(rest.entries(), " and "); !rest.empty() && len(out) < len(in) {
 		return out
 	}

@@ -6,16 +6,16 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// view is all that a point says to others, and they to it, in one direction of
+// view is all that an enforcement says to others, and they to it, in one direction of
 // connections.
 type view struct {
-	byClass   []int32    // what the point's program allows, by class
+	byClass   []int32    // what its program allows, by class
 	byHook    [3][]int32 // what the programs of its host's hooks do, where there are any
-	byProgram []int32    // what other programs allow the point's class
+	byProgram []int32    // what other programs allow its class
 }
 
-// look fills a view of a point as the source of connections, or as their destination.
-func (r *reach) look(v *view, p point, asSource bool) {
+// look fills a view of an enforcement as the source of connections, or as their destination.
+func (r *reach) look(v *view, p enforcement, asSource bool) {
 	if v.byClass == nil {
 		v.byClass, v.byProgram = make([]int32, len(r.cells)), make([]int32, len(r.programs))
 	}
@@ -36,9 +36,9 @@ func (r *reach) look(v *view, p point, asSource bool) {
 	}
 }
 
-// to returns what the point of a view, the source, may send to another point. Where
+// to returns what the enforcement of a view, the source, may send to another. Where
 // one of them is a host, it is not the other's own.
-func (r *reach) to(v *view, p, q *point) int32 {
+func (r *reach) to(v *view, p, q *enforcement) int32 {
 	set := r.both(v.byClass[q.class], v.byProgram[q.ingress])
 	if r.hosts == nil {
 		return set
@@ -51,8 +51,8 @@ func (r *reach) to(v *view, p, q *point) int32 {
 	return r.both(set, r.coming(q, [3]int32{v.byProgram[q.in[0]], v.byProgram[q.in[1]], v.byProgram[q.in[2]]}))
 }
 
-// from returns what the point of a view, the destination, receives from another.
-func (r *reach) from(v *view, p, q *point) int32 {
+// from returns what the enforcement of a view, the destination, receives from another.
+func (r *reach) from(v *view, p, q *enforcement) int32 {
 	set := r.both(v.byClass[q.class], v.byProgram[q.egress])
 	if r.hosts == nil {
 		return set
@@ -67,11 +67,11 @@ func (r *reach) from(v *view, p, q *point) int32 {
 
 // within reports whether two workloads are on one node: no host endpoint is asked of
 // what is routed between them.
-func within(p, q *point) bool { return p.node != 0 && p.node == q.node && !p.host && !q.host }
+func within(p, q *enforcement) bool { return p.node != 0 && p.node == q.node && !p.host && !q.host }
 
-// samePoint reports whether two points of a family reach the same, and are
+// sameEnforcement reports whether two enforcements of a family reach the same, and are
 // reached from the same, as far as endpoints and the outside world go.
-func (r *reach) samePoint(family int, a, b point) bool {
+func (r *reach) sameEnforcement(family int, a, b enforcement) bool {
 	if a == b {
 		return true
 	}
@@ -89,9 +89,9 @@ func (r *reach) samePoint(family int, a, b point) bool {
 				return false
 			}
 		}
-		for _, list := range [2][]addrRange{r.ranges[family], r.standIns.ranges[family]} {
+		for _, list := range [2][]addrRange{r.ranges[family], r.placeholders.ranges[family]} {
 			for _, x := range list {
-				q := &point{class: x.class}
+				q := &enforcement{class: x.class}
 				if said(va, &a, q) != said(vb, &b, q) {
 					return false
 				}
@@ -110,8 +110,8 @@ type families [2]int32
 // pairs lists all pairs of which something is allowed.
 func (r *reach) pairs() ([]Pair, map[*End]bool) {
 	l := &lister{reach: r, byFamily: map[families]Allowed{}, likeAnyAddress: map[*End]bool{}}
-	for i := range r.units {
-		l.ends = append(l.ends, r.units[i].end())
+	for i := range r.groups {
+		l.ends = append(l.ends, r.groups[i].end())
 	}
 	for family, list := range r.ranges {
 		for _, x := range list {
@@ -119,8 +119,8 @@ func (r *reach) pairs() ([]Pair, map[*End]bool) {
 		}
 	}
 	var parts [][]Pair // of each source
-	for i := range r.units {
-		parts = append(parts, slices.Clone(l.fromUnit(i)))
+	for i := range r.groups {
+		parts = append(parts, slices.Clone(l.fromGroup(i)))
 	}
 	for family, list := range r.ranges {
 		for i := range list {
@@ -133,7 +133,7 @@ func (r *reach) pairs() ([]Pair, map[*End]bool) {
 // lister lists pairs source by source.
 type lister struct {
 	*reach
-	ends      []*End // of units
+	ends      []*End // of groups
 	rangeEnds [2][]*End
 	views     [2]view   // of the source, by family
 	bySet     []Allowed // by number: the set in both families, once it is asked for
@@ -144,17 +144,17 @@ type lister struct {
 	likeAnyAddress map[*End]bool
 }
 
-// fromUnit lists what a unit reaches; the list is good until the next call.
-func (l *lister) fromUnit(i int) []Pair {
+// fromGroup lists what a group reaches; the list is good until the next call.
+func (l *lister) fromGroup(i int) []Pair {
 	l.found = l.found[:0]
-	src := &l.units[i]
-	for family, has := range src.ends.has {
+	src := &l.groups[i]
+	for family, has := range src.enforced.has {
 		if has {
-			l.look(&l.views[family], src.ends.point[family], true)
+			l.look(&l.views[family], src.enforced.at[family], true)
 		}
 	}
-	for j := range l.units {
-		dst := &l.units[j]
+	for j := range l.groups {
+		dst := &l.groups[j]
 		if src.key == dst.key { // an endpoint always reaches itself
 			continue
 		}
@@ -163,13 +163,13 @@ func (l *lister) fromUnit(i int) []Pair {
 		}
 		f := families{none, none}
 		for family := range f {
-			if src.ends.has[family] && dst.ends.has[family] {
-				f[family] = l.to(&l.views[family], &src.ends.point[family], &dst.ends.point[family])
+			if src.enforced.has[family] && dst.enforced.has[family] {
+				f[family] = l.to(&l.views[family], &src.enforced.at[family], &dst.enforced.at[family])
 			}
 		}
 		l.add(l.ends[i], l.ends[j], f)
 	}
-	for family, has := range src.ends.has {
+	for family, has := range src.enforced.has {
 		if !has {
 			continue
 		}
@@ -181,17 +181,17 @@ func (l *lister) fromUnit(i int) []Pair {
 	return l.found
 }
 
-// outside returns what a unit, the source of the views, may send to a class of the
+// outside returns what a group, the source of the views, may send to a class of the
 // outside world.
-func (l *lister) outside(family int, src *unit, class int32) int32 {
-	return l.to(&l.views[family], &src.ends.point[family], &point{class: class})
+func (l *lister) outside(family int, src *endpointGroup, class int32) int32 {
+	return l.to(&l.views[family], &src.enforced.at[family], &enforcement{class: class})
 }
 
 // apart reports whether a host and another end are ones that the host's policy is
 // between: two hosts, or a host and endpoints that are not on it. What endpoints
 // send to their own host it lists at once.
 func (l *lister) apart(i, j int) bool {
-	src, dst := &l.units[i], &l.units[j]
+	src, dst := &l.groups[i], &l.groups[j]
 	if src.host {
 		_, elsewhere := dst.on(src.at[0].node)
 		return elsewhere
@@ -202,7 +202,7 @@ func (l *lister) apart(i, j int) bool {
 	}
 	f := families{none, none}
 	for family := range f {
-		f[family] = l.atHome(family, there, dst)
+		f[family] = l.toOwnNode(family, there, dst)
 	}
 	end := l.ends[i]
 	if elsewhere {
@@ -219,11 +219,11 @@ func (l *lister) apart(i, j int) bool {
 func (l *lister) fromRange(family, i int) []Pair {
 	l.found = l.found[:0]
 	v := &l.views[family]
-	src := point{class: l.ranges[family][i].class}
+	src := enforcement{class: l.ranges[family][i].class}
 	l.look(v, src, true)
-	for j := range l.units {
-		if dst := &l.units[j]; dst.ends.has[family] {
-			l.add(l.rangeEnds[family][i], l.ends[j], of(family, l.to(v, &src, &dst.ends.point[family])))
+	for j := range l.groups {
+		if dst := &l.groups[j]; dst.enforced.has[family] {
+			l.add(l.rangeEnds[family][i], l.ends[j], of(family, l.to(v, &src, &dst.enforced.at[family])))
 		}
 	}
 	return l.found

@@ -35,7 +35,7 @@ func (r *reach) addRanges(endpoints []*policy.Endpoint) {
 		hold(a)
 	}
 	has := [2]bool{len(held[0]) > 0, len(held[1]) > 0}
-	for _, a := range r.standIns.all() {
+	for _, a := range r.placeholders.all() {
 		hold(a)
 	}
 	var nets [2][]classNet

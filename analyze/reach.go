@@ -76,7 +76,7 @@ func reachOf(m *policy.Model, opts ReachOptions, domains []string) (*Reachabilit
 	if policies := http.withoutHTTP(m.Policies); policies != nil {
 		given.Policies = policies
 	}
-	standIns, learned := withDomains(m, domains, opts.Known)
+	placeholders, learned := withDomains(m, domains, opts.Known)
 	given.Sets = append(slices.Clip(m.Sets), learned...)
 	e := engine.New(nil)
 	changes, err := objects(&given)
@@ -85,7 +85,7 @@ func reachOf(m *policy.Model, opts ReachOptions, domains []string) (*Reachabilit
 	}
 	e.Apply(changes...)
 	delta := e.Flush()
-	r := &reach{tables: newTables(delta, &http), standIns: standIns, allDomains: opts.AllDomains || domains != nil, seen: map[point]bool{}}
+	r := &reach{tables: newTables(delta, &http), placeholders: placeholders, allDomains: opts.AllDomains || domains != nil, seen: map[enforcement]bool{}}
 	var points []dataplane.HostPoint
 	if delta != nil {
 		points = delta.SetHosts
@@ -94,14 +94,14 @@ func reachOf(m *policy.Model, opts ReachOptions, domains []string) (*Reachabilit
 	r.setClasses()
 	r.setBeforeDNAT(m)
 	r.addRanges(m.Endpoints)
-	r.addUnits(m.Endpoints, opts.Pods)
+	r.addGroups(m.Endpoints, opts.Pods)
 	pairs, likeAnyAddress := r.pairs()
 	return &Reachability{Pairs: pairs, Notes: r.notes(m), likeAnyAddress: likeAnyAddress}, nil
 }
 
 // notes returns what a reader has to know beside the pairs.
 func (r *reach) notes(m *policy.Model) []string {
-	notes := append(r.hosts.notes(m), r.standIns.notes()...)
+	notes := append(r.hosts.notes(m), r.placeholders.notes()...)
 	if r.splitAt != 0 {
 		notes = append(notes, fmt.Sprintf(
 			"rules tell ephemeral source ports apart: this is the answer for connections from port %d; that of port %d may differ",

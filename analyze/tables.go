@@ -11,17 +11,17 @@ import (
 // tables are the engine's tables with what each row allows as a number, so that
 // pairs are looked up in arrays.
 type tables struct {
-	grants   interner[grant]  // what rows allow, and what pairs do
-	inter    map[uint64]int32 // of two sets, by both numbers
-	early    earlyTables      // what rows before the last hook of a host say
-	programs []program        // 0 is "none": it allows all
-	cells    [][]cell         // by class: the programs that do not answer it as their base
-	classes  map[dataplane.ClassID]int32
-	locals   map[netip.Addr]dataplane.Local
-	byID     map[dataplane.ProgramID]int32
-	addrs    map[netip.Addr]dataplane.ClassID
-	nets     map[netip.Prefix]dataplane.ClassID
-	splitAt  uint16 // an ephemeral port that some row treats differently; 0: none
+	grants    interner[Grant]  // what rows allow, and what pairs do
+	inter     map[uint64]int32 // of two sets, by both numbers
+	preFilter preFilterTables  // what rows before the last hook of a host say
+	programs  []program        // 0 is "none": it allows all
+	cells     [][]cell         // by class: the programs that do not answer it as their base
+	classes   map[dataplane.ClassID]int32
+	locals    map[netip.Addr]dataplane.Local
+	byID      map[dataplane.ProgramID]int32
+	addrs     map[netip.Addr]dataplane.ClassID
+	nets      map[netip.Prefix]dataplane.ClassID
+	splitAt   uint16 // an ephemeral port that some row treats differently; 0: none
 }
 
 // nothing and everything are the numbers of two sets.
@@ -29,7 +29,7 @@ const nothing, everything = 0, 1
 
 // program is what the policies of one direction say to some endpoints.
 type program struct {
-	base  int32  // the set that it allows to classes without a cell; an early row's number
+	base  int32  // the set that it allows to classes without a cell; a row before the filter's number
 	cells []cell // its other is a class
 }
 
@@ -52,7 +52,7 @@ func newTables(d *dataplane.Delta, http *httpRules) *tables {
 		addrs:   d.SetAddrs,
 		nets:    d.SetNets,
 	}
-	t.number(grant{})
+	t.number(Grant{})
 	t.number(everythingAllowed())
 	deciders := newDeciders(d.AddDeciders, http)
 	rows := make(map[dataplane.RowID]int32, len(d.AddRows))
@@ -62,14 +62,14 @@ func newTables(d *dataplane.Delta, http *httpRules) *tables {
 			t.splitAt = port
 		}
 	}
-	t.early = newEarlyTables(d, deciders)
+	t.preFilter = newPreFilterTables(d, deciders)
 	for i, id := range d.AddClasses {
 		t.classes[id] = int32(i)
 	}
 	t.programs = append(t.programs, program{base: everything})
 	number := func(p dataplane.ProgramID, row dataplane.RowID) int32 {
-		if t.early.programs[p] {
-			return t.early.rows[row]
+		if t.preFilter.programs[p] {
+			return t.preFilter.rows[row]
 		}
 		return rows[row]
 	}
@@ -92,7 +92,7 @@ func newTables(d *dataplane.Delta, http *httpRules) *tables {
 }
 
 // number returns the number of a set.
-func (t *tables) number(s grant) int32 { return t.grants.number(s) }
+func (t *tables) number(s Grant) int32 { return t.grants.number(s) }
 
 // both returns the number of what two sets have in common.
 func (t *tables) both(a, b int32) int32 {

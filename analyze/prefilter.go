@@ -22,15 +22,15 @@ func newDeciders(list []dataplane.Decider, http *httpRules) *deciders {
 }
 
 // allowedBy returns what a row allows to connections from a source port.
-func (d *deciders) allowedBy(row dataplane.Row, srcPort uint16) grant {
-	g := grant{open: allowedBy(row, srcPort)}
+func (d *deciders) allowedBy(row dataplane.Row, srcPort uint16) Grant {
+	g := Grant{open: allowedBy(row, srcPort)}
 	d.narrow(&g, row, srcPort)
 	return g
 }
 
 // narrow adds what a row allows for some requests only, before what its regions
 // say of connections.
-func (d *deciders) narrow(g *grant, row dataplane.Row, srcPort uint16) {
+func (d *deciders) narrow(g *Grant, row dataplane.Row, srcPort uint16) {
 	if d.http == nil || len(d.http.values) == 0 {
 		return
 	}
@@ -41,20 +41,20 @@ func (d *deciders) narrow(g *grant, row dataplane.Row, srcPort uint16) {
 			continue
 		}
 		on := holding(dataplane.Row{r}, srcPort, func(dataplane.Region) bool { return true })
-		on = minus(&on, &taken)
+		on = on.Subtract(taken)
 		g.add(on, req)
-		taken = plus(&taken, &on)
+		taken = taken.Union(on)
 	}
 }
 
-// earlyRow is what a row at an early hook of a host says: there a rule that allows
+// preFilterRow is what a row at a hook before the filter of a host says: there a rule that allows
 // skips the rest of the host's policy, and what no rule decides goes on.
-type earlyRow struct {
-	decided grant
-	passes  l4 // goes on, but for the requests that decided holds
+type preFilterRow struct {
+	decided Grant
+	passes  L4Set // goes on, but for the requests that decided holds
 }
 
-func (r *earlyRow) hash() uint64 {
+func (r *preFilterRow) hash() uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)
 	r.decided.hashInto(&h)
@@ -62,15 +62,15 @@ func (r *earlyRow) hash() uint64 {
 	return h.Sum64()
 }
 
-// earlyTables are the rows of early hooks, which have numbers of their own.
-type earlyTables struct {
+// preFilterTables are the rows of hooks before the filter, which have numbers of their own.
+type preFilterTables struct {
 	programs map[dataplane.ProgramID]bool // whose rows are such
 	rows     map[dataplane.RowID]int32
-	list     []earlyRow
+	list     []preFilterRow
 }
 
-func newEarlyTables(d *dataplane.Delta, by *deciders) earlyTables {
-	t := earlyTables{programs: map[dataplane.ProgramID]bool{}, rows: map[dataplane.RowID]int32{}}
+func newPreFilterTables(d *dataplane.Delta, by *deciders) preFilterTables {
+	t := preFilterTables{programs: map[dataplane.ProgramID]bool{}, rows: map[dataplane.RowID]int32{}}
 	for _, p := range d.SetHosts {
 		if !p.Hook.BeforeFilter() {
 			continue
@@ -81,12 +81,12 @@ func newEarlyTables(d *dataplane.Delta, by *deciders) earlyTables {
 		}
 	}
 	delete(t.programs, 0)
-	numbers := newInterner((*earlyRow).hash, func(a, b *earlyRow) bool { return a.decided.Equal(b.decided) && a.passes.Equal(b.passes) })
+	numbers := newInterner((*preFilterRow).hash, func(a, b *preFilterRow) bool { return a.decided.Equal(b.decided) && a.passes.Equal(b.passes) })
 	note := func(p dataplane.ProgramID, row dataplane.RowID) {
 		if _, known := t.rows[row]; known || !t.programs[p] {
 			return
 		}
-		t.rows[row] = numbers.number(by.early(d.AddRows[row]))
+		t.rows[row] = numbers.number(by.preFilter(d.AddRows[row]))
 	}
 	for _, p := range d.SetPrograms {
 		note(p.ID, p.Base)
@@ -98,10 +98,10 @@ func newEarlyTables(d *dataplane.Delta, by *deciders) earlyTables {
 	return t
 }
 
-// early reads a row of an early hook, for connections from the lowest ephemeral port.
-func (d *deciders) early(row dataplane.Row) earlyRow {
+// preFilter reads a row of a hook before the filter, for connections from the lowest ephemeral port.
+func (d *deciders) preFilter(row dataplane.Row) preFilterRow {
 	passes := func(r dataplane.Region) bool { return r.Allow && d.byID[r.Decider].By == policy.Decider{} }
-	r := earlyRow{passes: holding(row, lowestEphemeral, passes)}
+	r := preFilterRow{passes: holding(row, lowestEphemeral, passes)}
 	r.decided.open = holding(row, lowestEphemeral, func(r dataplane.Region) bool { return r.Allow && !passes(r) })
 	d.narrow(&r.decided, row, lowestEphemeral)
 	return r
