@@ -92,6 +92,7 @@ func TestAgentsFollowOneAnother(t *testing.T) {
 		version := versions[(i+1)%2]
 		a.stop(t)
 		a = startAgent(t, l, version, dir, run)
+		runIn(t, l, present, append([]string{"agent", "verify"}, agentFlags(dir, run)...)...)
 		for _, s := range streams {
 			if err := s.Exchange(5 * time.Second); err != nil {
 				t.Errorf("round %d: a connection that policy allows does not live on: %v", i, err)
@@ -182,8 +183,7 @@ type agent struct {
 func startAgent(t *testing.T, l *lab.Lab, binary, dir, run string) *agent {
 	t.Helper()
 	a := &agent{log: &strings.Builder{}, ended: make(chan error, 1)}
-	a.cmd = exec.Command(binary, "agent", "--store", "files:"+dir, "--node", "node-1", "--run-dir", run,
-		"--dns-servers", dnsAddr.String(), "--metrics-addr", readyAddr)
+	a.cmd = exec.Command(binary, append([]string{"agent", "--metrics-addr", readyAddr}, agentFlags(dir, run)...)...)
 	a.cmd.Stderr = a.log
 	if err := l.Node().Do(a.cmd.Start); err != nil {
 		t.Fatal(err)
@@ -203,6 +203,11 @@ func startAgent(t *testing.T, l *lab.Lab, binary, dir, run string) *agent {
 		}
 	}
 	return a
+}
+
+// agentFlags are what an agent and a comparison with the kernel are told.
+func agentFlags(dir, run string) []string {
+	return []string{"--store", "files:" + dir, "--node", "node-1", "--run-dir", run, "--dns-servers", dnsAddr.String()}
 }
 
 func (a *agent) stop(t *testing.T) {

@@ -238,9 +238,7 @@ func (o *options) config(log *slog.Logger) (agent.Config, error) {
 func (o *options) connect(log *slog.Logger, cfg *agent.Config) error {
 	cfg.Waiting = &agent.Waiting{Log: log}
 	o.source.store.KubeOptions.Waiting = cfg.Waiting.Set
-	if cfg.DNS != nil && cfg.DNS.Servers == nil {
-		o.source.store.KubeOptions.Service = cfg.DNS.Service.Name
-	}
+	o.source.readService(cfg.DNS)
 	var err error
 	if cfg.Source, err = o.source.open(log); err != nil || !o.source.isKube() {
 		return err

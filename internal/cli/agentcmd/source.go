@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tierwall/tierwall/internal/agent"
 	"github.com/tierwall/tierwall/internal/cli/command"
 	"github.com/tierwall/tierwall/internal/cli/input"
 	"github.com/tierwall/tierwall/internal/cli/version"
@@ -68,4 +69,12 @@ func (o *sourceFlags) open(log *slog.Logger) (store.Source, error) {
 	// agents watches, the API server sends 5,000 times.
 	o.store.KubeOptions.Node, o.store.KubeOptions.Enforced = o.node, true
 	return o.store.Source()
+}
+
+// readService has the store read the cluster's DNS service, where its address is one of
+// the servers that are trusted.
+func (f *sourceFlags) readService(dns *agent.DNS) {
+	if dns != nil && dns.Servers == nil {
+		f.store.KubeOptions.Service = dns.Service.Name
+	}
 }

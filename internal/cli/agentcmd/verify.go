@@ -20,6 +20,7 @@ import (
 type verifyOptions struct {
 	source sourceFlags
 	host   hostFlags
+	dns    dnsFlags
 	runDir string
 	log    flags.Log
 	format string
@@ -57,6 +58,7 @@ Exit code: 0 if all decisions agree, 1 if some differ, 2 if it fails.`,
 	}
 	o.source.register(cmd)
 	o.host.register(cmd)
+	o.dns.register(cmd)
 	cmd.Flags().StringVar(&o.runDir, "run-dir", defaultRunDir, "directory of the agent's files, which holds the last valid versions")
 	_ = cmd.MarkFlagDirname("run-dir")
 	o.log.Register(cmd)
@@ -88,6 +90,11 @@ func (o *verifyOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	log := o.log.Logger(cmd.ErrOrStderr())
+	dns, err := o.dns.config()
+	if err != nil {
+		return err
+	}
+	o.source.readService(dns)
 	source, err := o.source.open(log)
 	if err != nil {
 		return err
@@ -96,7 +103,7 @@ func (o *verifyOptions) run(cmd *cobra.Command) error {
 		defer func() { _ = c.Close() }()
 	}
 	cfg := agent.Config{
-		Source: source, Node: o.source.node, RunDir: o.runDir, Host: o.host.settings, Log: log, Version: version.Get().Version,
+		Source: source, Node: o.source.node, RunDir: o.runDir, Host: o.host.settings, DNS: dns, Log: log, Version: version.Get().Version,
 	}
 	report, findings, err := agent.Verify(cmd.Context(), cfg, agent.ReadBack, verifyProgress(cmd.ErrOrStderr()))
 	for _, f := range findings {
@@ -159,10 +166,12 @@ func printVerified(out io.Writer, r *verify.Report) error {
 
 func printVerifiedJSON(out io.Writer, report *verify.Report) error {
 	type difference struct {
-		Connection string `json:"connection"`
-		Direction  string `json:"direction"`
-		Kernel     string `json:"kernel"`
-		Policy     string `json:"policy"`
+		Connection string `json:"connection,omitempty"`
+		Direction  string `json:"direction,omitempty"`
+		Host       string `json:"host,omitempty"` // endpoint and hook, where it is one that disagrees
+		Kernel     string `json:"kernel,omitempty"`
+		Policy     string `json:"policy,omitempty"`
+		Structure  string `json:"structure,omitempty"` // nothing else is set then
 	}
 	shown := struct {
 		Agree       bool         `json:"agree"`
@@ -173,7 +182,13 @@ func printVerifiedJSON(out io.Writer, report *verify.Report) error {
 		First       []difference `json:"first"`
 	}{report.Differences == 0, report.Endpoints, report.Classes, report.Decisions, report.Differences, []difference{}}
 	for _, d := range report.First {
-		shown.First = append(shown.First, difference{d.Connection(), d.Direction.String(), d.Kernel.String(), d.Reference.String()})
+		if d.Structure != "" {
+			shown.First = append(shown.First, difference{Structure: d.Structure})
+			continue
+		}
+		shown.First = append(shown.First, difference{
+			Connection: d.Connection(), Direction: d.Direction.String(), Host: d.Host, Kernel: d.Kernel.String(), Policy: d.Reference.String(),
+		})
 	}
 	return output.PrintJSON(out, shown)
 }
