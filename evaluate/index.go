@@ -20,8 +20,8 @@ type Index interface {
 	// Tiers returns the tiers of which policies of that direction apply to the
 	// endpoint, with these, all in evaluation order.
 	Tiers(ep *policy.Endpoint, dir policy.Direction) []Tier
-	// InSets reports whether the address lies in the nets of a set that the entities
-	// denote.
+	// InSets reports whether the address lies in the nets of a set that the
+	// peer set denotes.
 	InSets(e *policy.PeerSet, addr netip.Addr) bool
 }
 

@@ -106,8 +106,8 @@ func (c *connection) peerMismatch(p *policy.Peer, of policy.Side) policy.Criteri
 	return 0
 }
 
-// denotes reports whether the address of the side is one that the entities
-// denote: that of a matching endpoint, or one in the nets of a matching set.
+// denotes reports whether the address of the side is one that the peer set
+// denotes: that of a matching endpoint, or one in the nets of a matching set.
 func (c *connection) denotes(e *policy.PeerSet, s side) bool {
 	if s.holder != nil && e.Selector.Match(s.holder.Labels) {
 		return true

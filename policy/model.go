@@ -173,7 +173,7 @@ type PeerSet struct {
 	// DNSLearned has it denote the addresses, too, that were learned for the domains
 	// of matching network sets: see Set.DNSLearned.
 	DNSLearned bool
-	// Internal has it denote the addresses in the nets of private sets, and of no
+	// Internal has it denote the addresses in the nets of internal sets, and of no
 	// others: see Set.Internal.
 	Internal bool
 	// AsWritten says to a reader what the source demands, where Selector, which holds
@@ -238,11 +238,11 @@ type Set struct {
 	// have is learned where the set is used, and stands in a set of its own.
 	Domains []string
 	// DNSLearned says that Nets are addresses that were learned for the domains of
-	// another set with the same labels. Only entities that ask for such count it.
+	// another set with the same labels. Only peer sets that ask for such count it.
 	DNSLearned bool
 	// Internal says that the set stands for what a rule refers to otherwise than by
 	// labels of sets: the endpoints of a service, the nodes with some labels, a rule's
-	// own domains. Only entities that ask for such count it: what users select, all()
+	// own domains. Only peer sets that ask for such count it: what users select, all()
 	// included, are their own sets.
 	Internal bool
 }

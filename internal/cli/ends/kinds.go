@@ -9,18 +9,20 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// workloadKinds are the kinds an endpoint may have, with what people write for
-// them, in lower case.
-var workloadKinds = map[string]string{
-	"pod": "Pod", "pods": "Pod", "po": "Pod",
-	"deployment": "Deployment", "deployments": "Deployment", "deploy": "Deployment",
-	"statefulset": "StatefulSet", "statefulsets": "StatefulSet", "sts": "StatefulSet",
-	"daemonset": "DaemonSet", "daemonsets": "DaemonSet", "ds": "DaemonSet",
-	"replicaset": "ReplicaSet", "replicasets": "ReplicaSet", "rs": "ReplicaSet",
-	"job": "Job", "jobs": "Job",
-	"cronjob": "CronJob", "cronjobs": "CronJob", "cj": "CronJob",
-	"workloadendpoint": "WorkloadEndpoint", "workloadendpoints": "WorkloadEndpoint", "wep": "WorkloadEndpoint",
-}
+// workloadKinds are the kinds an endpoint may have, by what people write for them, in
+// lower case.
+var workloadKinds = func() map[string]string {
+	words := map[string]string{}
+	for _, k := range policy.Kinds() {
+		if k.Role != policy.RoleWorkload && k.Role != policy.RoleEndpoint || k.Key == policy.KindHostEndpoint {
+			continue
+		}
+		for _, word := range append([]string{strings.ToLower(k.Name), k.Resource}, k.ShortNames...) {
+			words[word] = k.Key
+		}
+	}
+	return words
+}()
 
 // KindOf returns the kind that a word stands for: one of Kubernetes' workloads, or
 // whatever kind owns pods here.

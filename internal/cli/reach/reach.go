@@ -190,9 +190,9 @@ func (o *options) run(cmd *cobra.Command) error {
 
 // unlisted tells of the pods and workloads that reach cannot list. What is
 // scaled to zero is none that a user could miss.
-func unlisted(ungoverned []translate.Unmanaged) []string {
+func unlisted(unmanaged []translate.Unmanaged) []string {
 	var missed []translate.Unmanaged
-	for _, u := range ungoverned {
+	for _, u := range unmanaged {
 		if u.Reason != translate.ScaledDown {
 			missed = append(missed, u)
 		}

@@ -14,12 +14,12 @@ import (
 // ready or not, and never the service's own address, which is gone by the time
 // that a packet is judged.
 //
-// Endpoints come and go all the time. The service becomes private sets of the
+// Endpoints come and go all the time. The service becomes internal sets of the
 // model: one of all addresses, and one for each set of ports that some of them
 // have. Rules select these by label. So when pods start and end, nets of sets
 // change; rules change only when there is a set of ports that was not there.
 //
-// The labels that private sets of services carry; the value is the service, and
+// The labels that internal sets of services carry; the value is the service, and
 // the ports after it. A colon can stand neither in a label's key nor in a selector.
 const (
 	LabelServiceAddresses = "service:addresses"
