@@ -1,13 +1,12 @@
 package nft
 
 import (
-	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
-
 	"maps"
 	"net/netip"
 	"slices"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 )
 
 // after compares what was noted with what is now, and fills the batch.

@@ -1,9 +1,6 @@
 package nft
 
 import (
-	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
-
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -37,19 +35,6 @@ import (
 //	chain forward      ip saddr 10.244.1.0/24 jump unknown-source4 (and so on)
 //	chain unknown-source4  ip saddr @here4 return
 //	                   counter drop
-const (
-	linksSet    = "links"
-	sourceChain = "source"
-	hereSet     = "here" // all local endpoints, with policies or without
-)
-
-func sourcesName(family int) string { return "sources" + familyDigit[family] }
-func hereName(family int) string    { return hereSet + familyDigit[family] }
-
-// unknownName names the chain of the addresses that may be no endpoint's.
-func unknownName(family int, s side) string {
-	return [...]string{"unknown-source", "unknown-destination"}[s] + familyDigit[family]
-}
 
 // sourceEntry is one element of the sets of interfaces and their sources.
 type sourceEntry struct{ set, key string }
@@ -109,13 +94,6 @@ func ownSource(family int, field codec.Expr) []codec.Expr {
 
 const spoofedComment = "not its own address"
 
-// denied counts and drops.
-func denied(conditions []codec.Expr, why string) codec.Rule {
-	r := when(join(conditions, []codec.Expr{{Kind: codec.Counter}}), drop)
-	r.Comment = why
-	return r
-}
-
 // emitAntiSpoofing hands out the chains that check sources.
 func (l *layout) emitAntiSpoofing(out sink) {
 	emitSources(out, l.sources)
@@ -147,22 +125,6 @@ func unknownRules(nets []netip.Prefix) []codec.Rule {
 		}
 	}
 	return rules
-}
-
-// inNet matches packets with one end in a net.
-func inNet(p netip.Prefix, s side) []codec.Expr {
-	family := familyOf(p.Addr())
-	load := address(family, s)
-	mask := bytes.Repeat([]byte{0xff}, p.Bits()/8)
-	if rest := p.Bits() % 8; rest > 0 {
-		mask = append(mask, byte(0xff<<(8-rest)))
-	}
-	mask = append(mask, make([]byte, int(load.Length)-len(mask))...)
-	return join(isFamily(family), []codec.Expr{
-		load,
-		{Kind: codec.BitwiseAnd, Register: codec.Reg1, Length: load.Length, Data: string(mask)},
-		is(p.Masked().Addr().AsSlice()...),
-	})
 }
 
 // SetAntiSpoofing brings what is known of interfaces to its next state.

@@ -1,13 +1,12 @@
 package nft
 
 import (
-	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
-
 	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -30,8 +29,6 @@ const (
 	bridgeChain    = "prerouting"
 	advertChain    = "advert"
 	bridgePriority = -300 // before br_netfilter has the rules for IP asked
-
-	hookPrerouting = 0 // NF_BR_PRE_ROUTING
 )
 
 // bridgeTable is the table of the bridge family.

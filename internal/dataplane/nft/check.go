@@ -1,8 +1,6 @@
 package nft
 
 import (
-	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
-
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 	"github.com/tierwall/tierwall/internal/nfnl"
 	"github.com/tierwall/tierwall/policy"
 )

@@ -1,12 +1,11 @@
 package nft
 
 import (
-	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
-
 	"fmt"
 	"slices"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 )
 
 // A class switch sends a packet on by the class of one of its ends: a workload's
@@ -58,9 +57,6 @@ type node struct {
 	level int
 	index uint32
 }
-
-// nodesOrder is how many places in the order of deletion an entry and its nodes take.
-const nodesOrder codec.DeleteOrder = 33
 
 func nodeOrder(entry codec.DeleteOrder, n node) codec.DeleteOrder {
 	return entry + 1 + codec.DeleteOrder(31-n.level)

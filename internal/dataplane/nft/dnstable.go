@@ -1,8 +1,6 @@
 package nft
 
 import (
-	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
-
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -45,10 +44,6 @@ const (
 	heartbeatChain = "pulse"
 	readerSet      = "reader"
 	answersComment = "answers of DNS servers"
-
-	hookInput       = 1 // NF_INET_LOCAL_IN
-	hookOutput      = 3 // NF_INET_LOCAL_OUT
-	hookPostrouting = 4 // NF_INET_POST_ROUTING
 
 	heartbeatPriority = -310 // before connection tracking and all that filters
 

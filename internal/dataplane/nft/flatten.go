@@ -154,13 +154,6 @@ func reflatten(s *dataplane.State, old []interval, touched []netip.Prefix) ([]in
 	return list, diff
 }
 
-func familyOf(a netip.Addr) int {
-	if a.Is4() {
-		return 0
-	}
-	return 1
-}
-
 // outermost returns those of the prefixes that lie in no other, sorted.
 func outermost(prefixes []netip.Prefix) []netip.Prefix {
 	slices.SortFunc(prefixes, netip.Prefix.Compare)

@@ -1,42 +1,12 @@
 package nft
 
 import (
-	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
-
-	"net/netip"
 	"slices"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 	"github.com/tierwall/tierwall/policy"
 )
-
-// sink takes what a whole table consists of: a batch writes it to the kernel,
-// the check holds what was read back against it.
-type sink interface {
-	AddSet(codec.SetSpec)
-	AddBaseChain(codec.ChainSpec, []codec.Rule)
-	AddChain(codec.ChainRules)
-	AddElement(set string, e codec.Element)
-}
-
-// layout is what the kernel's table is made from: the state, and what the
-// backend derives from it.
-type layout struct {
-	state *dataplane.State
-	lookupTables
-	switches [len(paths)]*classSwitch
-	cells    map[cellSet]int  // how many elements the maps have that exist
-	capacity map[string]usage // of the sets of addresses
-	spare    int              // capacity that they get beyond the usual
-	// What is known of interfaces: see antispoofing.go.
-	sources map[sourceEntry]bool
-	podNets []netip.Prefix
-	logging Logging
-	host    hostLayout
-}
-
-// usage says how many addresses are in a set, and how many there can be.
-type usage struct{ used, capacity int }
 
 // newLayout derives everything from a state.
 func newLayout(s *dataplane.State) *layout {

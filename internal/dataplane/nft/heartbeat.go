@@ -1,8 +1,6 @@
 package nft
 
 import (
-	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
-
 	"errors"
 	"fmt"
 	"sync"
@@ -10,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 	"github.com/tierwall/tierwall/internal/nfnl"
 	"github.com/tierwall/tierwall/policy"
 )

@@ -1,12 +1,10 @@
 package nft
 
 import (
-	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
-
-	"fmt"
 	"maps"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 )
 
 // A program of host endpoints has chains of its own, which all points that refer to
@@ -39,12 +37,6 @@ func (t programClasses) has(class dataplane.ClassID) bool {
 
 func (t programClasses) of(class dataplane.ClassID) codec.Verdict {
 	return goTo(programClassName(t.program, class))
-}
-
-func hostProgramName(id dataplane.ProgramID) string { return fmt.Sprintf("host-program-%d", id) }
-
-func programClassName(program string, c dataplane.ClassID) string {
-	return fmt.Sprintf("%s-class-%d", program, c)
 }
 
 // newHostProgram takes a program over from the state. It is not settled.

@@ -1,11 +1,10 @@
 package nft
 
 import (
-	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
-
 	"strings"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 	"github.com/tierwall/tierwall/policy"
 )
 

@@ -1,31 +1,9 @@
 package nft
 
 import (
-	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
-
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 	"github.com/tierwall/tierwall/policy"
-)
-
-// hostRender makes the chains and sets of host endpoints from a state. Where class
-// switches are among them, they are not settled.
-type hostRender struct {
-	state    *dataplane.State
-	settings *dataplane.HostSettings
-	hooks    hostHooks
-	out      *hostContent
-}
-
-// Orders of what is deleted: all of it refers to rows, and nothing refers to it.
-const (
-	orderHost codec.DeleteOrder = iota - 200
-	orderHostFamily
-	orderHostLinks
-	orderPoint
-	orderPointSet     = orderPoint + nodesOrder
-	orderProgram      = orderPointSet + 1
-	orderProgramSet   = orderProgram + nodesOrder
-	orderProgramClass = orderProgramSet + 1
 )
 
 // renderHost makes all but the programs.
@@ -87,13 +65,6 @@ func (r *hostRender) hook(h policy.Hook, family int) {
 		r.out.add(hostLinks(h, family), codec.Element{Key: ifKey(p.Interface), Verdict: goTo(point.name)})
 	}
 	r.out.AddChain(codec.ChainRules{Name: hostFamily(h, family), Order: orderHostFamily, Rules: r.familyRules(h, family, links, all)})
-}
-
-func familyIndex(f policy.Family) int {
-	if f == policy.IPv6 {
-		return 1
-	}
-	return 0
 }
 
 // pointSwitch returns the switch of a point, not settled: by the class of the local

@@ -1,14 +1,13 @@
 package nft
 
 import (
-	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
-
 	"errors"
 	"fmt"
 	"log/slog"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 	"github.com/tierwall/tierwall/internal/nfnl"
 )
 

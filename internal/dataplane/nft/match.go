@@ -1,12 +1,12 @@
 package nft
 
 import (
-	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
-
+	"bytes"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -99,8 +99,30 @@ func bySet(set string) codec.Expr {
 	return codec.Expr{Kind: codec.VerdictMap, Register: codec.Reg1, Set: set}
 }
 
-func addrType(family int) codec.DataType { return codec.IPv4Addr + codec.DataType(family) }
+// byAddress matches on the family and looks one end's address up in a verdict map.
+func byAddress(family int, s side, set string) codec.Rule {
+	return codec.Rule{Exprs: join(isFamily(family), []codec.Expr{address(family, s), bySet(set)})}
+}
 
-func addrLen(family int) uint32 { return [...]uint32{4, 16}[family] }
+// inNet matches packets with one end in a net.
+func inNet(p netip.Prefix, s side) []codec.Expr {
+	family := familyOf(p.Addr())
+	load := address(family, s)
+	mask := bytes.Repeat([]byte{0xff}, p.Bits()/8)
+	if rest := p.Bits() % 8; rest > 0 {
+		mask = append(mask, byte(0xff<<(8-rest)))
+	}
+	mask = append(mask, make([]byte, int(load.Length)-len(mask))...)
+	return join(isFamily(family), []codec.Expr{
+		load,
+		{Kind: codec.BitwiseAnd, Register: codec.Reg1, Length: load.Length, Data: string(mask)},
+		is(p.Masked().Addr().AsSlice()...),
+	})
+}
 
-func addrKey(a netip.Addr) string { return string(a.AsSlice()) }
+// denied counts and drops.
+func denied(conditions []codec.Expr, why string) codec.Rule {
+	r := when(join(conditions, []codec.Expr{{Kind: codec.Counter}}), drop)
+	r.Comment = why
+	return r
+}

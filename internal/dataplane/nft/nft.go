@@ -1,11 +1,9 @@
 // Package nft is the dataplane on nftables. It speaks netlink to the kernel,
-// keeps one table of its own and never touches another. Layout.go describes the
+// keeps one table of its own and never touches another. Names.go describes the
 // table; every Apply is one atomic batch.
 package nft
 
 import (
-	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
-
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/tierwall/tierwall/internal/conntrack"
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 	"github.com/tierwall/tierwall/internal/nfnl"
 )
 

@@ -1,11 +1,10 @@
 package nft
 
 import (
-	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
-
 	"net/netip"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -103,11 +102,6 @@ func (e entry) value(s *dataplane.State) codec.Verdict {
 		}
 	}
 	return codec.Verdict{}
-}
-
-// holds reports whether a class has addresses or nets in the path's family.
-func (p path) holds(use dataplane.ClassUse) bool {
-	return use.Addrs+use.Nets > 0 && (use.Family == policy.IPv6) == (p.family == 1)
 }
 
 func (e entry) set() string {

@@ -1,12 +1,12 @@
 package nft
 
 import (
-	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
-
 	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 )
 
 // Whole tables are swapped without a window and without a lost packet. A packet
@@ -26,13 +26,6 @@ const stagingSuffix = "-handover"
 // staging returns the table that stands in for another one.
 func staging(t codec.TableID) codec.TableID {
 	return codec.TableID{Family: t.Family, Name: t.Name + stagingSuffix}
-}
-
-// content is all that a table holds.
-type content interface {
-	emit(sink) error
-	// emitAddrs returns what emit leaves out since it is compared in another way.
-	emitAddrs(sink)
 }
 
 // replace writes a whole table in the place of what is there.

@@ -1,0 +1,30 @@
+package nft
+
+import (
+	"net/netip"
+
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+	"github.com/tierwall/tierwall/policy"
+)
+
+var familyDigit = [2]string{"4", "6"}
+
+func familyOf(a netip.Addr) int {
+	if a.Is4() {
+		return 0
+	}
+	return 1
+}
+
+func familyIndex(f policy.Family) int {
+	if f == policy.IPv6 {
+		return 1
+	}
+	return 0
+}
+
+func addrType(family int) codec.DataType { return codec.IPv4Addr + codec.DataType(family) }
+
+func addrLen(family int) uint32 { return [...]uint32{4, 16}[family] }
+
+func addrKey(a netip.Addr) string { return string(a.AsSlice()) }
