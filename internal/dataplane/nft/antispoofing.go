@@ -11,7 +11,6 @@ import (
 
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
-	"github.com/tierwall/tierwall/policy"
 )
 
 // Who can send raw packets can write any source into them. The tables go by
@@ -209,8 +208,3 @@ func (b *Dataplane) Spoofed(ctx context.Context) (uint64, error) {
 }
 
 var _ dataplane.AntiSpoofer = (*Dataplane)(nil)
-
-// hereEntry is a local endpoint in the set of all of them.
-func hereEntry(a netip.Addr) entry {
-	return entry{kind: entryHere, path: path{policy.Egress, familyOf(a)}, addr: a}
-}

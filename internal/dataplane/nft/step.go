@@ -34,30 +34,6 @@ type step struct {
 	full     bool // a set has not enough capacity: write all anew
 }
 
-// entry is one element of a verdict map keyed by local address, or of a self set.
-type entry struct {
-	kind  entryKind
-	path  path
-	class dataplane.ClassID // of a cell
-	addr  netip.Addr
-}
-
-type entryKind uint8
-
-const (
-	entryDispatch entryKind = iota
-	entrySelf               // by family: path.dir is Egress
-	entryHere               // likewise
-	entryBase
-	entryCell
-)
-
-// cellSet is the verdict map of a class's cells on one path.
-type cellSet struct {
-	path  path
-	class dataplane.ClassID
-}
-
 // addrStep is an address that gets, changes or loses its class.
 type addrStep struct {
 	addr    netip.Addr
@@ -70,62 +46,6 @@ func newStep(b *Dataplane) *step {
 		entries: map[entry]codec.Verdict{}, classes: map[dataplane.ClassID]dataplane.ClassUse{},
 		deciders: map[dataplane.DeciderID][2]bool{}, cells: map[cellSet]int{}, capacity: map[string]usage{},
 	}
-}
-
-// value returns what an entry should be in the present state; zero if it should not be.
-func (e entry) value(s *dataplane.State) codec.Verdict {
-	l, ok := s.Local(e.addr)
-	if ok && e.kind == entryHere {
-		return accept
-	}
-	if !ok || l.Egress == 0 && l.Ingress == 0 {
-		return codec.Verdict{}
-	}
-	program := s.Program(l.Program(e.path.dir))
-	switch e.kind {
-	case entrySelf:
-		return accept // a plain set's element has no verdict; this says that it is there
-	case entryDispatch:
-		if program == nil {
-			return jumpTo(strictChain)
-		}
-		return jumpTo(e.path.String())
-	case entryBase:
-		if program != nil {
-			return goTo(rowName(program.Base))
-		}
-	case entryCell:
-		if program != nil && e.path.holds(s.ClassUse(e.class)) {
-			if row, ok := program.Cells[e.class]; ok {
-				return goTo(rowName(row))
-			}
-		}
-	}
-	return codec.Verdict{}
-}
-
-func (e entry) set() string {
-	switch e.kind {
-	case entrySelf:
-		return selfName(e.path.family)
-	case entryHere:
-		return hereName(e.path.family)
-	case entryDispatch:
-		return e.path.String()
-	case entryBase:
-		return e.path.baseName()
-	}
-	return e.path.className(e.class)
-}
-
-func (e entry) element(v codec.Verdict) codec.Element {
-	switch e.kind {
-	case entrySelf:
-		return codec.Element{Key: addrKey(e.addr) + addrKey(e.addr)}
-	case entryHere:
-		return codec.Element{Key: addrKey(e.addr)}
-	}
-	return codec.Element{Key: addrKey(e.addr), Verdict: v}
 }
 
 // before notes what the delta touches, as it is.
