@@ -93,27 +93,6 @@ func ownSource(family int, field codec.Expr) []codec.Expr {
 
 const spoofedComment = "not its own address"
 
-// emitAntiSpoofing hands out the chains that check sources.
-func (l *layout) emitAntiSpoofing(out sink) {
-	emitSources(out, l.sources)
-	rules := make([]codec.Rule, 0, 3)
-	for family := range familyDigit {
-		rules = append(rules, when(join(isFamily(family), ownSource(family, address(family, source))), returns))
-	}
-	out.AddChain(codec.ChainRules{Name: sourceChain, Rules: append(rules, denied(nil, spoofedComment))})
-	for family := range familyDigit {
-		if !slices.ContainsFunc(l.podNets, func(p netip.Prefix) bool { return familyOf(p.Addr()) == family }) {
-			continue
-		}
-		for _, s := range []side{source, destination} {
-			out.AddChain(codec.ChainRules{Name: unknownName(family, s), Rules: []codec.Rule{
-				when(join(isFamily(family), []codec.Expr{address(family, s), inSet(hereName(family))}), returns),
-				denied(nil, "no endpoint is known at this address of the node"),
-			}})
-		}
-	}
-}
-
 // unknownRules send packets from and to the node's pod networks to where
 // addresses that are not known end.
 func unknownRules(nets []netip.Prefix) []codec.Rule {

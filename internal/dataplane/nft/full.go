@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
@@ -44,6 +45,28 @@ func newLayout(s *dataplane.State) *layout {
 		}
 	})
 	return l
+}
+
+// setSpare gives the sets of addresses more capacity.
+func (l *layout) setSpare(n int) {
+	l.spare = n
+	for name, u := range l.capacity {
+		u.capacity += n
+		l.capacity[name] = u
+	}
+}
+
+// renderHost derives the chains of host endpoints from the state.
+func (l *layout) renderHost() {
+	c := renderHost(l.state, &l.host.settings)
+	for _, p := range c.points {
+		p.settle(&l.lookupTables)
+	}
+	for id, at := range programsOf(l.state.Points()) {
+		c.programs[id] = newHostProgram(l.state, id, at)
+		c.programs[id].settle(&l.lookupTables)
+	}
+	l.host.content = c
 }
 
 // eachEntry returns every entry of a local endpoint with its verdict.
@@ -102,6 +125,48 @@ func (l *layout) emit(out sink) error {
 	return l.emitRows(out)
 }
 
+func (l *layout) forwardRules() []codec.Rule {
+	return slices.Concat(
+		[]codec.Rule{when(fromLink(), jumpTo(sourceChain)), when(hasState(codec.StateEstablished|codec.StateRelated), accept)},
+		unknownRules(l.podNets),
+		[]codec.Rule{when(isFamily(0), goTo("forward4")), when(isFamily(1), goTo("forward6"))},
+	)
+}
+
+// emitAntiSpoofing hands out the chains that check sources.
+func (l *layout) emitAntiSpoofing(out sink) {
+	emitSources(out, l.sources)
+	rules := make([]codec.Rule, 0, 3)
+	for family := range familyDigit {
+		rules = append(rules, when(join(isFamily(family), ownSource(family, address(family, source))), returns))
+	}
+	out.AddChain(codec.ChainRules{Name: sourceChain, Rules: append(rules, denied(nil, spoofedComment))})
+	for family := range familyDigit {
+		if !slices.ContainsFunc(l.podNets, func(p netip.Prefix) bool { return familyOf(p.Addr()) == family }) {
+			continue
+		}
+		for _, s := range []side{source, destination} {
+			out.AddChain(codec.ChainRules{Name: unknownName(family, s), Rules: []codec.Rule{
+				when(join(isFamily(family), []codec.Expr{address(family, s), inSet(hereName(family))}), returns),
+				denied(nil, "no endpoint is known at this address of the node"),
+			}})
+		}
+	}
+}
+
+// familyChain returns forward4 or forward6.
+func (l *layout) familyChain(family int) codec.ChainRules {
+	c := familyChain(family)
+	hooks := l.host.content.hooks
+	if hooks[policy.HookForwardIn] {
+		c.Rules = slices.Insert(c.Rules, 0, always(jumpTo(hostFamily(policy.HookForwardIn, family))))
+	}
+	if hooks[policy.HookForwardOut] {
+		c.Rules = append(c.Rules, always(jumpTo(hostFamily(policy.HookForwardOut, family))))
+	}
+	return c
+}
+
 // emitClasses returns the classes' chains and maps, and all entries of local endpoints.
 func (l *layout) emitClasses(out sink) {
 	few := map[cellSet][]cell{}
@@ -126,24 +191,6 @@ func (l *layout) emitClasses(out sink) {
 			}
 		}
 	}
-}
-
-// cellsOf returns the cells that a class has on a path, sorted by address.
-func (l *layout) cellsOf(set cellSet) []cell {
-	var list []cell
-	for program := range l.state.Programs() {
-		row, ok := program.Cells[set.class]
-		if !ok {
-			continue
-		}
-		for a := range l.state.LocalsOf(program.ID, set.path.dir) {
-			if familyOf(a) == set.path.family {
-				list = append(list, cell{a, goTo(rowName(row))})
-			}
-		}
-	}
-	slices.SortFunc(list, func(a, b cell) int { return a.addr.Compare(b.addr) })
-	return list
 }
 
 func (l *layout) emitRows(out sink) error {

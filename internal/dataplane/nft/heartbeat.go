@@ -30,6 +30,8 @@ const (
 	// readerCapacity is how many elements may be in the set: one, and those that have
 	// expired and are not cleared away yet.
 	readerCapacity = 64
+	// readerSet is the set.
+	readerSet = "reader"
 )
 
 // heartbeatRule takes the packets of a Heartbeat.

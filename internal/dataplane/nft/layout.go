@@ -6,7 +6,6 @@ import (
 
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
-	"github.com/tierwall/tierwall/policy"
 )
 
 // layout is what the kernel's table is made from: the state, and what the
@@ -31,17 +30,28 @@ type hostLayout struct {
 	content  *hostContent
 }
 
-// familyChain returns forward4 or forward6.
-func (l *layout) familyChain(family int) codec.ChainRules {
-	c := familyChain(family)
-	hooks := l.host.content.hooks
-	if hooks[policy.HookForwardIn] {
-		c.Rules = slices.Insert(c.Rules, 0, always(jumpTo(hostFamily(policy.HookForwardIn, family))))
+// dnsSpare is how much more capacity the sets of addresses get while addresses are
+// learned. When they are full the whole table changes hands, and the kernel drops
+// every packet that waits in any queue whenever anybody takes a chain off a hook:
+// clients ask again, but only after seconds.
+const dnsSpare = 8192
+
+// cellsOf returns the cells that a class has on a path, sorted by address.
+func (l *layout) cellsOf(set cellSet) []cell {
+	var list []cell
+	for program := range l.state.Programs() {
+		row, ok := program.Cells[set.class]
+		if !ok {
+			continue
+		}
+		for a := range l.state.LocalsOf(program.ID, set.path.dir) {
+			if familyOf(a) == set.path.family {
+				list = append(list, cell{a, goTo(rowName(row))})
+			}
+		}
 	}
-	if hooks[policy.HookForwardOut] {
-		c.Rules = append(c.Rules, always(jumpTo(hostFamily(policy.HookForwardOut, family))))
-	}
-	return c
+	slices.SortFunc(list, func(a, b cell) int { return a.addr.Compare(b.addr) })
+	return list
 }
 
 // deciderChain logs, counts and acts. An allowing decider of an early hook marks
@@ -64,25 +74,4 @@ func (l *layout) deciderChain(d dataplane.Decider, allow bool) codec.ChainRules 
 	n := len(last.Exprs) - 1
 	last.Exprs = slices.Concat(last.Exprs[:n], act, last.Exprs[n:])
 	return c
-}
-
-// renderHost derives the chains of host endpoints from the state.
-func (l *layout) renderHost() {
-	c := renderHost(l.state, &l.host.settings)
-	for _, p := range c.points {
-		p.settle(&l.lookupTables)
-	}
-	for id, at := range programsOf(l.state.Points()) {
-		c.programs[id] = newHostProgram(l.state, id, at)
-		c.programs[id].settle(&l.lookupTables)
-	}
-	l.host.content = c
-}
-
-func (l *layout) forwardRules() []codec.Rule {
-	return slices.Concat(
-		[]codec.Rule{when(fromLink(), jumpTo(sourceChain)), when(hasState(codec.StateEstablished|codec.StateRelated), accept)},
-		unknownRules(l.podNets),
-		[]codec.Rule{when(isFamily(0), goTo("forward4")), when(isFamily(1), goTo("forward6"))},
-	)
 }
