@@ -1,11 +1,8 @@
 package nft
 
 import (
-	"slices"
-
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
-	"github.com/tierwall/tierwall/policy"
 )
 
 // hostContent is all that a table has of host endpoints.
@@ -64,35 +61,6 @@ func (c *hostContent) emit(l *lookupTables, out sink) {
 	for _, b := range c.bases {
 		out.AddBaseChain(b.ChainSpec, b.rules)
 	}
-}
-
-// step writes the way from one content to another into a batch, switches aside;
-// false if that needs the whole table to be swapped, since base chains come or go.
-func (c *hostContent) step(next *hostContent, out *codec.Batch) bool {
-	if len(c.hooks) != len(next.hooks) || slices.ContainsFunc(policy.Hooks, func(h policy.Hook) bool { return c.hooks[h] != next.hooks[h] }) {
-		return false
-	}
-	for name, s := range next.sets {
-		old, ok := c.sets[name]
-		if !ok {
-			out.AddSet(s.SetSpec)
-		}
-		out.StepElements(name, old.elements, s.elements)
-	}
-	for name, s := range c.sets {
-		if _, stays := next.sets[name]; !stays {
-			out.DelSet(name, s.order)
-		}
-	}
-	names := map[string]bool{}
-	for name := range c.chains {
-		names[name] = true
-	}
-	for name := range next.chains {
-		names[name] = true
-	}
-	stepChains(out, names, c.chain, next.chain)
-	return true
 }
 
 func (c *hostContent) chain(name string) (codec.ChainRules, bool) {

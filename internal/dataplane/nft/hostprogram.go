@@ -81,12 +81,6 @@ func (p *hostProgram) remove(l *lookupTables, out *codec.Batch) {
 	}
 }
 
-// step writes the way from one program to the next one of the same name.
-func (p *hostProgram) step(was *hostProgram, from, to *lookupTables, c switchChange, out *codec.Batch) {
-	stepChains(out, c.targets, was.classChain, p.classChain)
-	p.classSwitch.step(&was.classSwitch, from, to, c, out)
-}
-
 // programsOf lists the programs that points refer to, each with a point that does.
 func programsOf(points []dataplane.HostPoint) map[dataplane.ProgramID]dataplane.PointKey {
 	list := map[dataplane.ProgramID]dataplane.PointKey{}

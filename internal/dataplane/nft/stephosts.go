@@ -2,8 +2,11 @@ package nft
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+	"github.com/tierwall/tierwall/policy"
 )
 
 // afterHosts brings the chains of host endpoints in line, if the delta touches
@@ -157,4 +160,39 @@ func (t *step) stepProgram(was *hostProgram, change programChange) *hostProgram 
 	}
 	is.step(was, &t.b.lookupTables, &t.tables, c, t.batch)
 	return &is
+}
+
+// step writes the way from one content to another into a batch, switches aside;
+// false if that needs the whole table to be swapped, since base chains come or go.
+func (c *hostContent) step(next *hostContent, out *codec.Batch) bool {
+	if len(c.hooks) != len(next.hooks) || slices.ContainsFunc(policy.Hooks, func(h policy.Hook) bool { return c.hooks[h] != next.hooks[h] }) {
+		return false
+	}
+	for name, s := range next.sets {
+		old, ok := c.sets[name]
+		if !ok {
+			out.AddSet(s.SetSpec)
+		}
+		out.StepElements(name, old.elements, s.elements)
+	}
+	for name, s := range c.sets {
+		if _, stays := next.sets[name]; !stays {
+			out.DelSet(name, s.order)
+		}
+	}
+	names := map[string]bool{}
+	for name := range c.chains {
+		names[name] = true
+	}
+	for name := range next.chains {
+		names[name] = true
+	}
+	stepChains(out, names, c.chain, next.chain)
+	return true
+}
+
+// step writes the way from one program to the next one of the same name.
+func (p *hostProgram) step(was *hostProgram, from, to *lookupTables, c switchChange, out *codec.Batch) {
+	stepChains(out, c.targets, was.classChain, p.classChain)
+	p.classSwitch.step(&was.classSwitch, from, to, c, out)
 }

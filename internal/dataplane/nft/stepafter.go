@@ -124,30 +124,3 @@ func (t *step) afterSwitches() {
 		t.switches[i] = &next
 	}
 }
-
-// commit takes over what the step changed, once the kernel has the batch.
-func (t *step) commit() {
-	t.b.lookupTables = t.tables
-	for i, s := range t.switches {
-		if s != nil {
-			t.b.switches[i] = s
-		}
-	}
-	if t.host != nil {
-		t.b.host.content = t.host
-	}
-	for name, f := range t.capacity {
-		if f.capacity == 0 {
-			delete(t.b.capacity, name)
-		} else {
-			t.b.capacity[name] = f
-		}
-	}
-	for set, n := range t.cells {
-		if n == 0 {
-			delete(t.b.cells, set)
-		} else {
-			t.b.cells[set] = n
-		}
-	}
-}
