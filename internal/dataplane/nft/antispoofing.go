@@ -1,13 +1,7 @@
 package nft
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"net/netip"
-	"slices"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
@@ -104,86 +98,3 @@ func unknownRules(nets []netip.Prefix) []codec.Rule {
 	}
 	return rules
 }
-
-// SetAntiSpoofing brings what is known of interfaces to its next state.
-func (b *Dataplane) SetAntiSpoofing(ctx context.Context, g dataplane.AntiSpoofing) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := b.bridge.set(sourceEntries(g.Links, true)); err != nil {
-		return err
-	}
-	sources, nets := sourceEntries(g.Links, false), normalNets(g.PodNets)
-	if !b.inForce {
-		b.sources, b.podNets = sources, nets
-		return nil
-	}
-	if slices.Equal(nets, b.podNets) {
-		out := codec.NewBatch(b.table)
-		stepSources(out, b.sources, sources)
-		err := b.send(out)
-		if err == nil {
-			b.sources = sources
-			return nil
-		}
-		b.rewrites++
-		b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.table.Name, "error", err)
-	}
-	next := b.relaid(b.state)
-	next.sources, next.podNets = sources, nets
-	if err := b.replace(b.table, next); err != nil {
-		return err
-	}
-	b.layout = next
-	return nil
-}
-
-// normalNets sorts nets, without their host bits and without those within others.
-func normalNets(nets []netip.Prefix) []netip.Prefix {
-	var list []netip.Prefix
-	for _, p := range nets {
-		list = append(list, p.Masked())
-	}
-	// The wider of two comes first, and what is within it follows.
-	slices.SortFunc(list, func(a, b netip.Prefix) int { return a.Compare(b) })
-	var apart []netip.Prefix
-	for _, p := range list {
-		if len(apart) == 0 || !apart[len(apart)-1].Overlaps(p) {
-			apart = append(apart, p)
-		}
-	}
-	return apart
-}
-
-// relaid derives everything from the state again; what is known of interfaces and the options stay.
-func (b *Dataplane) relaid(s *dataplane.State) *layout {
-	next := newLayout(s)
-	if b.dns.isThere() {
-		next.setSpare(dnsSpare)
-	}
-	next.sources, next.podNets, next.logging = b.sources, b.podNets, b.logging
-	next.host.settings = b.host.settings
-	next.renderHost()
-	return next
-}
-
-// Spoofed sums up what was dropped for its source.
-func (b *Dataplane) Spoofed(ctx context.Context) (uint64, error) {
-	var sum uint64
-	for _, t := range []codec.TableID{b.table, b.bridge.table} {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		err := codec.EachCounter(b.conn, t, func(_, comment string, n codec.Counted) {
-			if comment == spoofedComment {
-				sum += n.Packets
-			}
-		})
-		if err != nil && !errors.Is(err, unix.ENOENT) {
-			return 0, fmt.Errorf("nftables: table %s: reading counters: %w", t.Name, err)
-		}
-	}
-	return sum, nil
-}
-
-var _ dataplane.AntiSpoofer = (*Dataplane)(nil)

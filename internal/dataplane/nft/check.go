@@ -13,7 +13,6 @@ import (
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 	"github.com/tierwall/tierwall/internal/nfnl"
-	"github.com/tierwall/tierwall/policy"
 )
 
 // Check reads the table back, compares all of it with what it should be, and
@@ -283,12 +282,4 @@ func (c *comparison) result() []string {
 		c.findings = append(c.findings, fmt.Sprintf("and %d more", c.more))
 	}
 	return c.findings
-}
-
-// Deciding by the state that should be in force is the backend's own judge.
-var _ dataplane.FlowDecider = (*Dataplane)(nil)
-
-// Decide decides a flow by the tables that should be in force.
-func (b *Dataplane) Decide(f policy.Flow) (egress, ingress dataplane.Verdict) {
-	return b.state.Decide(f)
 }

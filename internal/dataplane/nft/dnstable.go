@@ -1,13 +1,11 @@
 package nft
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 )
 
@@ -20,34 +18,6 @@ type dnsTable struct {
 	inForce bool
 	// queue is how this kernel is told to queue packets: see queueKinds.
 	queue codec.Kind
-}
-
-// SetDNSQueue brings the rules to their next state: elements of sets, unless there is no table.
-func (b *Dataplane) SetDNSQueue(ctx context.Context, t dataplane.DNSQueueRules) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	p := b.dnsTable()
-	next := newDNSContent(t)
-	if p.inForce && len(p.content.entries) > 0 && len(next.entries) > 0 && p.content.number == next.number {
-		out := codec.NewBatch(p.table)
-		stepSources(out, p.content.entries, next.entries)
-		err := p.send(out)
-		if err == nil {
-			p.content.entries = next.entries
-			return nil
-		}
-		p.log.Warn("the table is not as it was written; writing all of it anew", "table", p.table.String(), "error", err)
-	}
-	return p.write(next)
-}
-
-// dnsTable returns the dataplane's table of DNS answers.
-func (b *Dataplane) dnsTable() *dnsTable {
-	if b.dns == nil {
-		b.dns = &dnsTable{writer: b.writer, table: inet(b.table.Name + dnsSuffix)}
-	}
-	return b.dns
 }
 
 // write writes the whole table in one atomic step; none if there is nothing to pick out.
@@ -95,29 +65,6 @@ func (p *dnsTable) compare() ([]string, error) {
 	}
 	return findings, err
 }
-
-// QueuedAnswers sums up what was queued.
-func (b *Dataplane) QueuedAnswers(ctx context.Context) (uint64, error) {
-	p := b.dns
-	if p == nil || !p.inForce || len(p.content.entries) == 0 {
-		return 0, nil
-	}
-	if err := ctx.Err(); err != nil {
-		return 0, err
-	}
-	var sum uint64
-	err := codec.EachCounter(b.conn, p.table, func(_, comment string, n codec.Counted) {
-		if comment == answersComment {
-			sum += n.Packets
-		}
-	})
-	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return 0, fmt.Errorf("nftables: table %s: reading counters: %w", p.table.Name, err)
-	}
-	return sum, nil
-}
-
-var _ dataplane.DNSQueuer = (*Dataplane)(nil)
 
 // isThere reports whether the table is in force.
 func (p *dnsTable) isThere() bool { return p != nil && p.inForce && len(p.content.entries) > 0 }

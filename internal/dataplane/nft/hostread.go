@@ -64,11 +64,6 @@ func (k *Kernel) hooked(h policy.Hook, chain string) bool {
 	return false
 }
 
-// DecideHost decides a flow by the tables that should be in force.
-func (b *Dataplane) DecideHost(at dataplane.PointKey, f policy.Flow) dataplane.Verdict {
-	return b.state.DecideHost(at, f)
-}
-
 // Points lists the points that the kernel's chains are of, in no order. Their node
 // is not known there.
 func (k *Kernel) Points() []dataplane.PointKey {

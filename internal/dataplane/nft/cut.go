@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"context"
 	"net/netip"
 
 	"github.com/tierwall/tierwall/evaluate"
@@ -97,4 +98,35 @@ func (c cutter) verdict(h policy.Hook, f policy.Flow, iface string) dataplane.Ve
 func (c cutter) skips(id dataplane.DeciderID) bool {
 	d, _, _, ok := c.state.Decider(id)
 	return ok && d.Skips != dataplane.SkipsNothing
+}
+
+// ConnectionsCut returns how many connections were cut so far; it may be called at any time.
+func (b *Dataplane) ConnectionsCut() uint64 { return b.ended.Load() }
+
+// CutDue reports whether a change since the last Cut may deny live connections.
+func (b *Dataplane) CutDue() bool { return b.due }
+
+// maxCutsLogged is how many connections of one cut are named in the log.
+const maxCutsLogged = 20
+
+// Cut ends the connections that the tables deny. The kernel goes through all of
+// its connections for that, and through all of the table that it finds them by:
+// 11 ms for one of 262,144 buckets, however few connections there are.
+func (b *Dataplane) Cut(ctx context.Context) {
+	b.due = false
+	if b.live == nil {
+		return
+	}
+	cut, err := b.live.Cut(ctx, cutter{b.layout})
+	b.ended.Add(uint64(len(cut)))
+	for i, e := range cut {
+		if i == maxCutsLogged {
+			b.log.Info("more connections cut", "connections", len(cut)-i)
+			break
+		}
+		b.log.Info("connection cut: policy denies it now", "connection", e.String())
+	}
+	if err != nil {
+		b.log.Error("live connections that policy denies were not cut; trying again later", "error", err)
+	}
 }
