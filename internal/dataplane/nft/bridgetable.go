@@ -2,7 +2,6 @@ package nft
 
 import (
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
 
@@ -62,20 +61,4 @@ func (p *bridgeTable) write(sources map[sourceEntry]bool) error {
 	}
 	p.sources, p.inForce = sources, true
 	return nil
-}
-
-// compare lists what differs between the kernel's table and what it should be.
-func (p *bridgeTable) compare() ([]string, error) {
-	if !p.inForce || len(p.sources) == 0 {
-		return nil, nil
-	}
-	c := newComparison()
-	if err := (&bridgeContent{p.sources}).emit(c); err != nil {
-		return nil, err
-	}
-	findings, err := c.with(p.conn, p.table)
-	for i := range findings {
-		findings[i] = fmt.Sprintf("table %s: %s", p.table, findings[i])
-	}
-	return findings, err
 }

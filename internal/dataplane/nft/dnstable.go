@@ -52,19 +52,5 @@ func (p *dnsTable) write(c dnsContent) error {
 		" (the kernel needs CONFIG_NFT_QUEUE, or CONFIG_NFT_COMPAT and CONFIG_NETFILTER_XT_TARGET_NFQUEUE): %w", errors.Join(errs...))
 }
 
-// compare lists what differs between the kernel's table and what it should be.
-func (p *dnsTable) compare() ([]string, error) {
-	if p == nil || !p.inForce || len(p.content.entries) == 0 {
-		return nil, nil
-	}
-	c := newComparison()
-	p.content.emit(c)
-	findings, err := c.with(p.conn, p.table)
-	for i := range findings {
-		findings[i] = fmt.Sprintf("table %s: %s", p.table, findings[i])
-	}
-	return findings, err
-}
-
 // isThere reports whether the table is in force.
 func (p *dnsTable) isThere() bool { return p != nil && p.inForce && len(p.content.entries) > 0 }

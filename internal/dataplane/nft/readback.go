@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -187,4 +188,30 @@ func boolInt(b bool) int {
 		return 1
 	}
 	return 0
+}
+
+// isOurHook reports whether a base chain may be where it is.
+func isOurHook(c codec.ChainSpec) bool {
+	for _, b := range hostBases {
+		if c.Name == hostName(b.hook) {
+			return c.Hook == b.kernel
+		}
+	}
+	return c.Hook == codec.HookForward
+}
+
+// find looks a key up that is at the beginning of a register.
+func (s *kernelSet) find(register []byte) (codec.Verdict, bool) {
+	key := string(register[:min(int(s.KeyLen), len(register))])
+	if !s.Interval {
+		v, ok := s.elements[key]
+		return v, ok
+	}
+	// The last element whose key is not beyond it; of an end and a beginning at
+	// one key, the beginning comes second.
+	i := sort.Search(len(s.intervals), func(i int) bool { return s.intervals[i].Key > key }) - 1
+	if i < 0 || s.intervals[i].End {
+		return codec.Verdict{}, false
+	}
+	return s.intervals[i].Verdict, true
 }

@@ -10,16 +10,6 @@ import (
 
 var _ dataplane.HostDecider = (*Kernel)(nil)
 
-// isOurHook reports whether a base chain may be where it is.
-func isOurHook(c codec.ChainSpec) bool {
-	for _, b := range hostBases {
-		if c.Name == hostName(b.hook) {
-			return c.Hook == b.kernel
-		}
-	}
-	return c.Hook == codec.HookForward
-}
-
 // DecideHost walks the kernel's chains of a hook as a packet does that came by
 // the interface, or leaves by it, failsafes and the node's own pods aside.
 func (k *Kernel) DecideHost(at dataplane.PointKey, f policy.Flow) dataplane.Verdict {

@@ -3,7 +3,6 @@ package nft
 import (
 	"encoding/binary"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -256,18 +255,30 @@ func (w *walk) load(e codec.Expr, register []byte) bool {
 	return true
 }
 
-// find looks a key up that is at the beginning of a register.
-func (s *kernelSet) find(register []byte) (codec.Verdict, bool) {
-	key := string(register[:min(int(s.KeyLen), len(register))])
-	if !s.Interval {
-		v, ok := s.elements[key]
-		return v, ok
+// realPacket is what a packet has that is walked all the way from its base chains.
+type realPacket struct {
+	in, out   string
+	link      uint32
+	state     byte
+	mark      uint32
+	untracked bool
+	skips     []string // chains that are not entered
+}
+
+// load returns the bytes of a key of the packet's meta data; false if it is none of them.
+func (r *realPacket) load(key uint32, register []byte) bool {
+	clear(register[:4])
+	switch key {
+	case codec.MetaIIF:
+		codec.PutNativeUint32(register, r.link)
+	case codec.MetaIIFName:
+		copy(register, ifKey(r.in))
+	case codec.MetaOIFName:
+		copy(register, ifKey(r.out))
+	case codec.MetaMark:
+		codec.PutNativeUint32(register, r.mark)
+	default:
+		return false
 	}
-	// The last element whose key is not beyond it; of an end and a beginning at
-	// one key, the beginning comes second.
-	i := sort.Search(len(s.intervals), func(i int) bool { return s.intervals[i].Key > key }) - 1
-	if i < 0 || s.intervals[i].End {
-		return codec.Verdict{}, false
-	}
-	return s.intervals[i].Verdict, true
+	return true
 }

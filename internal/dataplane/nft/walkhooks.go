@@ -67,16 +67,6 @@ func (k *Kernel) AtHook(h policy.Hook, p dataplane.HookPacket) dataplane.HookOut
 	return dataplane.HookOutcome{Mark: w.real.mark, Untracked: w.real.untracked}
 }
 
-// realPacket is what a packet has that is walked all the way from its base chains.
-type realPacket struct {
-	in, out   string
-	link      uint32
-	state     byte
-	mark      uint32
-	untracked bool
-	skips     []string // chains that are not entered
-}
-
 // skippedChains returns the chains, and the maps that lead to chains, which are passed over
 // to hear one hook of forwarding alone: those of the other one, and of workloads.
 func skippedChains(h policy.Hook, alone bool) []string {
@@ -89,24 +79,6 @@ func skippedChains(h policy.Hook, alone bool) []string {
 		list = append(list, p.String())
 	}
 	return list
-}
-
-// load returns the bytes of a key of the packet's meta data; false if it is none of them.
-func (r *realPacket) load(key uint32, register []byte) bool {
-	clear(register[:4])
-	switch key {
-	case codec.MetaIIF:
-		codec.PutNativeUint32(register, r.link)
-	case codec.MetaIIFName:
-		copy(register, ifKey(r.in))
-	case codec.MetaOIFName:
-		copy(register, ifKey(r.out))
-	case codec.MetaMark:
-		codec.PutNativeUint32(register, r.mark)
-	default:
-		return false
-	}
-	return true
 }
 
 // Misplaced says which base chains are not where they should be, or not there.

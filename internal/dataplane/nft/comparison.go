@@ -1,0 +1,225 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+	"github.com/tierwall/tierwall/internal/nfnl"
+)
+
+// comparison holds what a table should be against what is read. What was read is
+// taken out of what should be; the rest is missing.
+type comparison struct {
+	layout   *layout
+	chains   map[string]codec.ChainSpec
+	rules    map[string][]codec.Rule
+	sets     map[string]codec.SetSpec
+	elements map[string]map[codec.Element]bool
+	seen     map[string]int // rules of a chain, addresses of a digit set
+	digits   map[string]digitSet
+	brief    map[string]bool // sets whose elements come from packets
+	findings []string
+	more     int
+}
+
+// digitSet is a digit set, and how many addresses should be in it.
+type digitSet struct {
+	family, number int
+	want           int
+}
+
+// maxFindings bounds a report: who deletes a set of a hundred thousand
+// addresses is told so once.
+const maxFindings = 50
+
+func newComparison() *comparison {
+	return &comparison{
+		chains: map[string]codec.ChainSpec{}, rules: map[string][]codec.Rule{}, sets: map[string]codec.SetSpec{},
+		elements: map[string]map[codec.Element]bool{}, seen: map[string]int{}, digits: map[string]digitSet{},
+		brief: map[string]bool{},
+	}
+}
+
+// comparison returns what the table should be.
+func (l *layout) comparison() (*comparison, error) {
+	c := newComparison()
+	c.layout = l
+	for family, t := range l.slots {
+		for i := -1; i < t.digitSets(); i++ {
+			set := digitSet{family: family, number: i}
+			for id, slot := range t.of {
+				if inDigitSet(slot, i) {
+					set.want += l.state.ClassUse(id).Addrs
+				}
+			}
+			c.digits[digitSetName(family, i)] = set
+		}
+	}
+	return c, l.emit(c)
+}
+
+// with reads a table and lists what differs.
+func (c *comparison) with(conn *nfnl.Conn, table codec.TableID) ([]string, error) {
+	switch err := codec.Dump(conn, table, c); {
+	case errors.Is(err, unix.ENOENT):
+		return []string{"the table is gone, or a part of it went while it was read"}, nil
+	case errors.Is(err, codec.ErrForeign):
+		return []string{err.Error()}, nil
+	case err != nil:
+		return nil, err
+	}
+	return c.result(), nil
+}
+
+func (c *comparison) AddSet(s codec.SetSpec) { c.sets[s.Name], c.brief[s.Name] = s, s.Brief }
+
+func (c *comparison) AddBaseChain(s codec.ChainSpec, rules []codec.Rule) {
+	c.chains[s.Name], c.rules[s.Name] = s, rules
+}
+
+func (c *comparison) AddChain(r codec.ChainRules) {
+	c.chains[r.Name], c.rules[r.Name] = codec.ChainSpec{Name: r.Name}, r.Rules
+}
+
+func (c *comparison) AddElement(set string, e codec.Element) {
+	if c.elements[set] == nil {
+		c.elements[set] = map[codec.Element]bool{}
+	}
+	c.elements[set][e] = true
+}
+
+func (c *comparison) VisitChain(s codec.ChainSpec, err error) error {
+	want, ok := c.chains[s.Name]
+	delete(c.chains, s.Name)
+	switch {
+	case !ok:
+		c.find("chain %s was added", s.Name)
+	case err != nil:
+		c.find("chain %s %v", s.Name, err)
+	case s != want:
+		c.find("chain %s is another one", s.Name)
+	}
+	return nil
+}
+
+func (c *comparison) VisitRule(chain string, r codec.Rule, err error) error {
+	i := c.seen[chain]
+	c.seen[chain]++
+	want := c.rules[chain]
+	switch {
+	case err != nil:
+		c.find("chain %s: rule %d: %v", chain, i, err)
+	case i >= len(want):
+		c.find("chain %s: rule %d was added", chain, i)
+	case !codec.EqualRules(want[i:i+1], []codec.Rule{r}):
+		c.find("chain %s: rule %d is another one", chain, i)
+	}
+	return nil
+}
+
+func (c *comparison) VisitSet(s codec.SetSpec, err error) error {
+	want, ok := c.sets[s.Name]
+	delete(c.sets, s.Name)
+	switch {
+	case !ok:
+		c.find("set %s was added", s.Name)
+	case err != nil:
+		c.find("set %s %v", s.Name, err)
+	case s != want:
+		c.find("set %s is another one", s.Name)
+	}
+	return nil
+}
+
+func (c *comparison) VisitElement(set string, e codec.Element, err error) error {
+	if c.brief[set] {
+		return nil // packets put it there
+	}
+	if err != nil {
+		c.find("set %s: %v", set, err)
+		return nil
+	}
+	if digits, ok := c.digits[set]; ok {
+		if c.belongs(digits, e) {
+			c.seen["set "+set]++
+		} else {
+			c.find("set %s: element %s was added", set, keyText(e))
+		}
+		return nil
+	}
+	if !c.elements[set][e] {
+		c.find("set %s: element %s was added or changed", set, keyText(e))
+	}
+	delete(c.elements[set], e)
+	return nil
+}
+
+// belongs reports whether an address should be in a digit set.
+func (c *comparison) belongs(set digitSet, e codec.Element) bool {
+	a, ok := netip.AddrFromSlice([]byte(e.Key))
+	if !ok || e.End || familyOf(a) != set.family {
+		return false
+	}
+	class, ok := c.layout.state.AddrClass(a)
+	return ok && inDigitSet(c.layout.slots[set.family].of[class], set.number)
+}
+
+// result adds what is missing and gives all findings.
+func (c *comparison) result() []string {
+	for _, name := range slices.Sorted(maps.Keys(c.chains)) {
+		c.find("chain %s is gone", name)
+		delete(c.rules, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.rules)) {
+		if n := len(c.rules[name]) - c.seen[name]; n > 0 {
+			c.find("chain %s: %d rules are gone", name, n)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.sets)) {
+		c.find("set %s is gone", name)
+		delete(c.elements, name)
+		delete(c.digits, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.elements)) {
+		if n := len(c.elements[name]); n > 0 {
+			c.find("set %s: %d elements are gone or changed", name, n)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.digits)) {
+		if n := c.digits[name].want - c.seen["set "+name]; n > 0 {
+			c.find("set %s: %d elements are gone", name, n)
+		}
+	}
+	if c.more > 0 {
+		c.findings = append(c.findings, fmt.Sprintf("and %d more", c.more))
+	}
+	return c.findings
+}
+
+func (c *comparison) find(format string, args ...any) {
+	if len(c.findings) >= maxFindings {
+		c.more++
+		return
+	}
+	c.findings = append(c.findings, fmt.Sprintf(format, args...))
+}
+
+func keyText(e codec.Element) string {
+	text := fmt.Sprintf("%x", e.Key)
+	if a, ok := netip.AddrFromSlice([]byte(e.Key)); ok {
+		text = a.String()
+	}
+	if e.End {
+		text += " (end)"
+	}
+	if e.Verdict.Chain != "" {
+		text += " to " + e.Verdict.Chain
+	}
+	return text
+}
