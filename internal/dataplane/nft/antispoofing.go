@@ -20,7 +20,7 @@ import (
 // and does so for packets of established connections too, which go by addresses
 // as well. Interfaces are known by their number, not by their name: a number is not used
 // again while it could be mistaken. Ports of bridges have a table of their own,
-// see bridgetable.go.
+// see bridgecontent.go.
 //
 // If the node has pod networks of its own, addresses in them that are no local
 // endpoint's have no traffic:

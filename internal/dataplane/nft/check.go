@@ -8,6 +8,22 @@ import (
 	"github.com/tierwall/tierwall/internal/dataplane"
 )
 
+// A check holds the kernel's tables against what they should be, and repairs them.
+//
+// What must hold:
+//
+//   - What should be there comes from the same emit that writes a whole table, so
+//     there is no second description that could differ. Only the elements of digit
+//     sets are asked of the state instead (comparison.go).
+//   - A check looks at everything that decides: chains, hooks, rules, sets, elements.
+//     Counters, and elements that packets put into a set, are none of it.
+//   - All tables are read before any is repaired, so that the findings are of one time,
+//     and a table that cannot be read is an error. One that is gone is a finding.
+//   - A repair writes the whole table, by the table swap: what somebody changed may be
+//     part of anything, and the difference would be one that no delta gives.
+//   - Live connections are cut last, when the tables are right again, and by the state:
+//     those that the changed table let through end, and those that an earlier cut missed.
+
 // Check reads the table back, compares all of it with what it should be, and
 // writes it anew if anything differs. Then it cuts the connections that the tables
 // deny, which an earlier pass may have missed, or that were made while the

@@ -13,6 +13,14 @@ import (
 	"github.com/tierwall/tierwall/internal/nfnl"
 )
 
+// What must hold:
+//
+//   - Everything expected is taken out as it is read: what is left at the end is gone,
+//     and what is read and not expected was added.
+//   - Elements of digit sets are counted and asked of the state one by one, for they
+//     are as many as addresses and digits: the rest of the table is held in memory.
+//   - A report has an end (maxFindings), whatever was done to the table.
+
 // comparison holds what a table should be against what is read. What was read is
 // taken out of what should be; the rest is missing.
 type comparison struct {

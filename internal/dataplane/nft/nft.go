@@ -1,6 +1,3 @@
-// Package nft is the dataplane on nftables. It speaks netlink to the kernel,
-// keeps one table of its own and never touches another. Names.go describes the
-// table; every Apply is one atomic batch.
 package nft
 
 import (

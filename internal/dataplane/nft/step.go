@@ -11,6 +11,28 @@ import (
 // the delta touches as it is (before), apply the delta to the state, compare
 // with what it is now (after), and write the difference. So the kernel's tables
 // depend on the state only, however it was reached.
+//
+// What must hold:
+//
+//   - Whatever may differ afterwards is noted before the state changes: what it was
+//     cannot be asked for any more then. To note too much costs time and no message,
+//     since equal things are not written; to note too little leaves an old object.
+//   - Until the kernel has taken the batch, a step changes nothing of the Dataplane
+//     but its state. What it derives is new (tables, switches, host) or a list of
+//     changes (cells, capacity), and commit takes it over. If the kernel refuses, all
+//     is derived from the state again, and written as a whole.
+//   - Slots and capacities alone have a history: a class keeps its slot while it has
+//     addresses, for another one would touch all of them, and a set keeps its capacity.
+//     A whole table has both anew.
+//   - The order in after is that of what is derived from what; the batch puts its
+//     messages in the kernel's order itself. Slots come before the addresses, which are
+//     written by their new slots; both before capacity, which counts the elements of
+//     the batch; slots and nets before the switches and the programs of hosts, which
+//     lead to both; new cells are noted before entries are compared.
+//   - No set gets more elements than it has capacity for, and no base chain comes or
+//     goes in a step: then full is set, the batch is given up, and the table is swapped.
+
+// step is the way from one state of the tables to the next.
 type step struct {
 	b     *Dataplane
 	batch *codec.Batch

@@ -21,6 +21,22 @@ import (
 //
 // At every moment at least one of them decides, and an end in the middle leaves
 // a staging table that the next start takes down.
+//
+// What must hold:
+//
+//   - The staging table has all of the new rules before the old table's base chain
+//     goes. While both are there a packet passes only what both allow.
+//   - No table that a packet may be inside is replaced or deleted: between the end of its
+//     base chain and that lies a grace period of the kernel (graceOver). Only what an
+//     interrupted swap or another program left may go at once; a packet in it may be lost.
+//   - A base chain is hooked after everything that it leads to is there, in a batch of
+//     its own: a rule that finds an interval set still empty decides wrongly.
+//   - If a write fails, the table that was hooked last stays in force: the old one, or the
+//     staging table. Where there were rules, an error leaves no moment without them.
+//   - Counters are read again once the old table is unhooked, so that those of the last
+//     packets are in the new one.
+
+// stagingSuffix is what the name of a staging table ends with.
 const stagingSuffix = "-handover"
 
 // staging returns the table that stands in for another one.
