@@ -73,8 +73,8 @@ func (o *sourceFlags) open(log *slog.Logger) (store.Source, error) {
 
 // readService has the store read the cluster's DNS service, where its address is one of
 // the servers that are trusted.
-func (f *sourceFlags) readService(dns *agent.DNS) {
+func (o *sourceFlags) readService(dns *agent.DNS) {
 	if dns != nil && dns.Servers == nil {
-		f.store.KubeOptions.Service = dns.Service.Name
+		o.store.KubeOptions.Service = dns.Service.Name
 	}
 }

@@ -1,5 +1,5 @@
 // Package nft is the dataplane on nftables. It speaks netlink to the kernel,
-// keeps one table of its own and never touches another. Names.go describes the
+// keeps one table of its own and never touches another. File names.go describes the
 // table; every Apply is one atomic batch.
 //
 // The files stand on floors. What is on one floor uses what is below it, and
