@@ -15,8 +15,8 @@ import (
 	"github.com/tierwall/tierwall/internal/agent/podstart"
 )
 
-// newComponents makes the components, in the order in which they are called. What the
-// order has to be for is said where it matters; a new one goes before podstart.
+// newComponents makes the components, in the order in which they are called. Why one has
+// its place is said beside it; a new one goes before podstart.
 func (a *agent) newComponents(env component.Env) error {
 	authorizer, err := authz.New(env, a.cfg.ExtAuthz, a.cfg.Host.HostSettings)
 	if err != nil {
