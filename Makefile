@@ -29,11 +29,18 @@ build: ## build bin/tierwall, one static binary
 demo: build ## decide over real packets on this machine, and compare
 	bin/tierwall demo
 
+# It runs `go test -json`: a line for each package, failures in full, what was skipped.
+TESTRUN := .tools/testrun
+
+.PHONY: testrun
+testrun:
+	@$(GO) -C tools build -o $(CURDIR)/$(TESTRUN) ./testrun
+
 .PHONY: test
-test: vet ## vet, then all tests
-	$(GO) test -timeout 20m $(PKGS)
-	$(GO) -C tools test ./generate ./crdtest
-	$(GO) -C tools/httpdocs test ./...
+test: vet testrun ## vet, then all tests; which were skipped, and why, at the end
+	$(TESTRUN) $(GO) test -json -timeout 20m $(PKGS) \
+		-- $(GO) -C tools test -json ./generate ./crdtest ./testrun \
+		-- $(GO) -C tools/httpdocs test -json ./...
 
 .PHONY: explore
 explore: ## the properties with CHECKS (20000) new random cases each, in EXPLORE
@@ -48,8 +55,8 @@ vet: ## go vet
 	$(GO) vet $(PKGS)
 
 .PHONY: race
-race: ## all tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -timeout 40m $(PKGS)
+race: testrun ## all tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(TESTRUN) $(GO) test -json -race -timeout 40m $(PKGS)
 
 .PHONY: lint
 lint: $(GOLANGCI) ## gofmt and golangci-lint, at its pinned version

@@ -23,6 +23,7 @@ require (
 
 require (
 	github.com/fsnotify/fsnotify v1.10.1 // indirect
+	github.com/gaissmai/bart v0.30.0 // indirect
 	sigs.k8s.io/network-policy-api v0.2.0 // indirect
 )
 
