@@ -31,7 +31,7 @@ func (d Difference) MarshalJSON() ([]byte, error) {
 // ends of which not the same is allowed, in order of source and destination. Ranges of
 // the outside world are those whose addresses both models treat alike. Notes are those
 // of Reach. opts are as for Reach.
-func Diff(before, after *policy.Model, opts ReachOptions) ([]Difference, []string, error) {
+func Diff(before, after *policy.Model, opts ReachOptions) ([]Difference, []Note, error) {
 	// Which endpoints of a workload are alike may be another question before and
 	// after: so all are looked at singly, and put together in the end.
 	if before == nil || after == nil {
@@ -41,7 +41,7 @@ func Diff(before, after *policy.Model, opts ReachOptions) ([]Difference, []strin
 	domains := slices.Concat(domainsOf(before, opts.Known), domainsOf(after, opts.Known))
 	slices.Sort(domains)
 	domains = slices.Compact(domains)
-	all := ReachOptions{Pods: true, Known: opts.Known}
+	all := ReachOptions{Pods: true, Known: opts.Known, toOwnNode: true}
 	a, err := reachOf(before, all, domains)
 	if err != nil {
 		return nil, nil, err
@@ -67,13 +67,7 @@ func Diff(before, after *policy.Model, opts ReachOptions) ([]Difference, []strin
 		out = d.collapseEnds(out, before.Endpoints, func(p *Difference) (end, other **End) { return &p.Dst, &p.Src })
 	}
 	slices.SortFunc(out, func(x, y Difference) int { return cmp.Or(x.Src.Compare(y.Src), x.Dst.Compare(y.Dst)) })
-	notes := a.Notes
-	for _, n := range b.Notes {
-		if !slices.Contains(notes, n) {
-			notes = append(notes, n)
-		}
-	}
-	return out, notes, nil
+	return out, mergeNotes(a.Notes, b.Notes), nil
 }
 
 // differ lays two lists of pairs side by side: 0 is before, 1 after. Ends have

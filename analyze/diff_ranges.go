@@ -11,26 +11,26 @@ type part struct {
 	sides       [2]Allowed
 }
 
-// overlay cuts the addresses wherever either list does, and gives the parts that
-// differ, neighbours that differ alike as one.
+// overlay divides the addresses wherever a range of either list begins or ends, and
+// returns the parts that differ; neighbours that differ alike are one.
 func overlay(a, b []rangeGrant) (out []part) {
-	var cuts []netip.Addr // where a part begins
+	var starts []netip.Addr // where a part begins
 	for _, s := range append(slices.Clone(a), b...) {
-		cuts = append(cuts, s.first)
+		starts = append(starts, s.first)
 		if next := s.last.Next(); next.IsValid() {
-			cuts = append(cuts, next)
+			starts = append(starts, next)
 		}
 	}
-	slices.SortFunc(cuts, netip.Addr.Compare)
-	cuts = slices.Compact(cuts)
-	for i, first := range cuts {
+	slices.SortFunc(starts, netip.Addr.Compare)
+	starts = slices.Compact(starts)
+	for i, first := range starts {
 		p := part{first: first, sides: [2]Allowed{allowedAt(a, first), allowedAt(b, first)}}
 		if p.sides[0].Equal(p.sides[1]) {
 			continue
 		}
 		// A range ends where the next part begins, or at the end of the family.
-		if p.last = lastOf(first); i+1 < len(cuts) && cuts[i+1].BitLen() == first.BitLen() {
-			p.last = cuts[i+1].Prev()
+		if p.last = lastOf(first); i+1 < len(starts) && starts[i+1].BitLen() == first.BitLen() {
+			p.last = starts[i+1].Prev()
 		}
 		if n := len(out); n > 0 && out[n-1].last.Next() == first &&
 			out[n-1].sides[0].Equal(p.sides[0]) && out[n-1].sides[1].Equal(p.sides[1]) {

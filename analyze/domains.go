@@ -1,7 +1,6 @@
 package analyze
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 
@@ -14,7 +13,7 @@ import (
 // it is learned for every set whose domains hold the domain. What is allowed to it
 // is what is allowed to an address of the domain, and of nothing else.
 
-// standIns are the addresses that stand for domains.
+// placeholders are the addresses that stand for domains.
 type placeholders struct {
 	domains []dns.Domain // sorted by text
 	texts   []string
@@ -114,11 +113,11 @@ func (r *reach) setClasses() {
 }
 
 // notes says which domains cannot be told of.
-func (s *placeholders) notes() []string {
-	var notes []string
+func (s *placeholders) notes() []Note {
+	var notes []Note
 	for family, list := range s.addrs {
 		if len(s.domains) > 0 && list == nil {
-			notes = append(notes, fmt.Sprintf("domains are not listed for IPv%d: nets of policies and sets leave no address that they do not name, which could stand for those of a domain", 4+2*family))
+			notes = append(notes, DomainsNotListedNote{policy.Families[family]})
 		}
 	}
 	return notes
@@ -130,7 +129,7 @@ func freeAddrs(m *policy.Model, family, n int) []netip.Addr {
 	var taken []classNet // of no class
 	add := func(nets ...netip.Prefix) {
 		for _, p := range nets {
-			if p = p.Masked(); p.Bits() > 0 && familyOf(p.Addr()) == family {
+			if p = p.Masked(); p.Bits() > 0 && policy.FamilyOf(p.Addr()).Index() == family {
 				taken = append(taken, classNet{prefix: p, class: 1})
 			}
 		}

@@ -13,10 +13,10 @@ import (
 func shop(policies ...*policy.Policy) *policy.Model {
 	pod := func(name, addr string) *policy.Endpoint {
 		return &policy.Endpoint{
-			Key:     policy.Key{Kind: policy.KindPod, Namespace: "shop", Name: name},
-			Addrs:   []netip.Addr{netip.MustParseAddr(addr)},
-			Labels:  selector.NewLabels(map[string]string{"app": name}),
-			Profile: "kns.shop",
+			Key:      policy.Key{Kind: policy.KindPod, Namespace: "shop", Name: name},
+			Addrs:    []netip.Addr{netip.MustParseAddr(addr)},
+			Labels:   selector.NewLabels(map[string]string{"app": name}),
+			Profiles: []string{"kns.shop"},
 		}
 	}
 	return &policy.Model{

@@ -22,19 +22,25 @@ type reach struct {
 	scratch      [2]view
 	// allDomains has domains listed also where they are treated like any address.
 	allDomains bool
+	// allToOwnNode has what workloads send to their own node listed also where no policy
+	// decides about it.
+	allToOwnNode bool
 }
 
 // enforcement is what decides about an address: what its egress and ingress programs
 // say, its class as a peer, and what its host says.
 type enforcement struct {
 	egress, ingress, class int32
+	toNode                 int32 // program of a workload towards its own node
 	// node is the number of the node that the address is on, or that has it (host);
 	// 0 if no host endpoint of it has a say.
 	node int32
 	host bool
-	out  [2]int32 // programs of its host for what leaves, at hooksOut
-	in   [3]int32 // for what comes in, at hooksIn
-	pre  int32    // number of what its host asks of it, a workload, before DNAT; 0: nothing
+	out  [3]int32 // programs of its host for what leaves, at hooksOut
+	in   [4]int32 // for what comes in, at hooksIn
+	// What its host asks at the link of a workload, by the class of the other end: numbers
+	// of linkPoints, 0 for nothing.
+	preDNAT, linkIn, linkOut int32
 }
 
 // enforcements are what decides about an endpoint, by family.
@@ -125,7 +131,7 @@ func compareGroups(a, b endpointGroup) int {
 // addEnforcements finds the distinct enforcements, against which any two are compared.
 func (r *reach) addEnforcements(addrs []netip.Addr, iface string) {
 	for _, a := range addrs {
-		family, p := familyOf(a.Unmap()), r.enforcementOf(a, iface)
+		family, p := policy.FamilyOf(a.Unmap()).Index(), r.enforcementOf(a, iface)
 		if !r.seen[p] {
 			r.seen[p] = true
 			r.points[family] = append(r.points[family], p)
@@ -139,7 +145,7 @@ func (r *reach) groupsOf(ep *policy.Endpoint, addrs []netip.Addr, iface string, 
 	u := endpointGroup{key: ep.Key, host: ep.Host != nil}
 	differ := false
 	for _, a := range addrs {
-		family, p := familyOf(a.Unmap()), r.enforcementOf(a, iface)
+		family, p := policy.FamilyOf(a.Unmap()).Index(), r.enforcementOf(a, iface)
 		if !u.enforced.has[family] {
 			u.enforced.has[family], u.enforced.at[family] = true, p
 		}
@@ -153,7 +159,7 @@ func (r *reach) groupsOf(ep *policy.Endpoint, addrs []netip.Addr, iface string, 
 	var out []endpointGroup
 	for _, a := range addrs {
 		one := endpointGroup{key: ep.Key, addr: a, host: u.host}
-		family := familyOf(a.Unmap())
+		family := policy.FamilyOf(a.Unmap()).Index()
 		one.enforced.has[family], one.enforced.at[family] = true, r.enforcementOf(a, iface)
 		out = append(out, r.locate(one, []netip.Addr{a}))
 	}
@@ -188,8 +194,11 @@ func (r *reach) enforcementOf(a netip.Addr, iface string) enforcement {
 	if r.hosts == nil {
 		return p
 	}
+	if p.toNode = r.byID[l.ToNode]; p.toNode != 0 {
+		r.hosts.toNode = true
+	}
 	if ep := r.hosts.holders[a]; ep == nil || ep.Host != nil {
-		p.egress, p.ingress = 0, 0
+		p.egress, p.ingress, p.toNode = 0, 0, 0
 	}
 	r.setHooks(&p, a, iface)
 	return p
@@ -243,13 +252,13 @@ func (r *reach) at(family int, p enforcement, a netip.Addr) *located {
 	return l
 }
 
-// decidesAtHome reports whether policy of some host decides what its own workloads
-// send to it.
+// decidesToOwnNode reports whether policy decides what workloads send to their own node:
+// theirs, or that of some host.
 func (r *reach) decidesToOwnNode() bool {
-	return r.hosts != nil && (r.hosts.settings.EndpointToHost == policy.Pass || len(r.hosts.pre) > 1)
+	return r.hosts != nil && (r.hosts.toNode || len(r.hosts.links) > 1)
 }
 
-// sameAtHome reports whether two endpoints on a node reach the same of it.
+// sameToOwnNode reports whether two endpoints on a node reach the same of it.
 func (r *reach) sameToOwnNode(a, b *located, hosts []endpointGroup) bool {
 	if !r.decidesToOwnNode() || a.node == 0 {
 		return true
@@ -265,15 +274,16 @@ func (r *reach) sameToOwnNode(a, b *located, hosts []endpointGroup) bool {
 	return true
 }
 
-// atHome returns what an endpoint may send to its own host; nothing where that is
-// always the same.
+// toOwnNode returns what an endpoint may send to its own host.
 func (r *reach) toOwnNode(family int, l *located, host *endpointGroup) int32 {
-	asked := l.enforced.at[0].pre != 0 || l.enforced.at[1].pre != 0
-	switch {
-	case !l.enforced.has[family] || !host.enforced.has[family]:
+	if !l.enforced.has[family] || !host.enforced.has[family] {
 		return none
-	case r.hosts.settings.EndpointToHost != policy.Pass && !asked:
-		return nothing
 	}
 	return r.toOwnHost(&l.enforced.at[family], &host.enforced.at[family])
+}
+
+// listsToOwnNode reports whether it is listed what an endpoint may send to its own host: not
+// where no policy decides about it, so that it is always the same.
+func (r *reach) listsToOwnNode(l *located) bool {
+	return r.allToOwnNode || slices.ContainsFunc(l.enforced.at[:], func(p enforcement) bool { return p.preDNAT != 0 || p.toNode != 0 })
 }

@@ -1,8 +1,6 @@
 package analyze
 
 import (
-	"slices"
-
 	"github.com/tierwall/tierwall/evaluate"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -10,9 +8,8 @@ import (
 // The hooks of a node at which its host endpoints are asked about what comes from
 // elsewhere to an address on it, and about what leaves such an address for elsewhere:
 // in the order of [evaluate.NodePath], and as the programs in enforcement.in and enforcement.out.
-// Those of one list that decide are of one direction, so that a hook which lets a packet
-// skip others lets it skip all behind it; what a workload meets before DNAT, where it
-// leaves, is by destination and not in enforcement.out: see prePoint.
+// What a workload meets at its own link goes by the class of the other end, and is not in
+// these lists of programs: see linkPoint.
 var (
 	hooksIn = [...][]policy.Hook{
 		evaluate.NodeItself: hooksOf(evaluate.NodePath(evaluate.Elsewhere, evaluate.NodeItself)),
@@ -49,44 +46,57 @@ type afterKey struct {
 	preFilter, set int32
 }
 
-// sending returns what a workload's own host lets it send to a class, by what it says
-// before DNAT, and last by what follows; said is what a program says to the workload.
-func (r *reach) sending(p, q *enforcement, last int32, said func(program int32) int32) int32 {
-	if p.pre == 0 {
-		return last
+// atLink returns what is said at a point of a workload's link to the other end; false
+// where nothing is.
+func (r *reach) atLink(point int32, other *enforcement, said func(program int32) int32) (int32, bool) {
+	if point == 0 {
+		return everything, false
 	}
-	program := r.hosts.pre[p.pre].program(q.class)
+	program := r.hosts.links[point].program(other.class)
 	if program == 0 {
-		return last
+		return everything, false
 	}
-	return r.afterHook(policy.HookPreDNAT, said(program), last)
+	return said(program), true
+}
+
+// sending returns what a workload's own host lets it send to another end, where its packets
+// come in: before DNAT, which last follows. said is what a program says to the workload.
+func (r *reach) sending(p, q *enforcement, last int32, said func(program int32) int32) int32 {
+	if preFilter, asked := r.atLink(p.preDNAT, q, said); asked {
+		return r.afterHook(policy.HookPreDNAT, preFilter, last)
+	}
+	return last
 }
 
 // leaving returns what the hooks of a source's host allow, by what its programs say.
-func (r *reach) leaving(p *enforcement, said [2]int32) int32 {
-	if p.out == [2]int32{} {
+func (r *reach) leaving(p *enforcement, said [3]int32) int32 {
+	if p.out == [3]int32{} {
 		return everything
 	}
-	return r.passing(hooksOut[p.location()], p.out[:], said[:])
+	return r.passing(hooksOut[p.location()], p.out[:], said[:], everything)
 }
 
-// coming is leaving for the host of a destination.
-func (r *reach) coming(p *enforcement, said [3]int32) int32 {
-	if p.in == [3]int32{} {
-		return everything
+// coming is leaving for the host of a destination, at which last is what is said of what
+// leaves it again, at a workload's link.
+func (r *reach) coming(p *enforcement, said [4]int32, last int32) int32 {
+	if p.in == [4]int32{} {
+		return last
 	}
-	return r.passing(hooksIn[p.location()], p.in[:], said[:])
+	return r.passing(hooksIn[p.location()], p.in[:], said[:], last)
 }
 
-// passing returns what hooks allow one after the other: the last one by its set, and each
-// before it by what it leaves of that.
-func (r *reach) passing(hooks []policy.Hook, programs, said []int32) int32 {
+// passing returns what hooks of one direction allow one after the other: the last one by its
+// set, and each before it by what it leaves of that. What is said in the other direction,
+// last, only a hook without tracking lets a packet skip, which is the first one.
+func (r *reach) passing(hooks []policy.Hook, programs, said []int32, last int32) int32 {
 	set := int32(everything)
 	for i := len(hooks) - 1; i >= 0; i-- {
 		if programs[i] == 0 {
 			continue // it has no say there
 		}
 		switch hook := hooks[i]; {
+		case hook.Raw():
+			set, last = r.afterHook(hook, said[i], r.both(set, last)), everything
 		case hook.Forward():
 			set = r.both(set, said[i])
 		case hook.BeforeFilter():
@@ -95,7 +105,7 @@ func (r *reach) passing(hooks []policy.Hook, programs, said []int32) int32 {
 			set = r.both(set, r.open(hook, said[i]))
 		}
 	}
-	return set
+	return r.both(set, last)
 }
 
 // open adds to a set what is always open at a hook.
@@ -130,18 +140,12 @@ func (r *reach) afterHook(hook policy.Hook, preFilter, set int32) int32 {
 
 // toOwnHost returns what a workload may send to its own host.
 func (r *reach) toOwnHost(src, host *enforcement) int32 {
-	said := func(program int32) int32 { return r.cellOf(program, src.class) }
-	set := int32(everything)
-	for _, s := range slices.Backward(evaluate.NodePath(evaluate.Workload, evaluate.NodeItself)) {
-		switch {
-		case s.Hook == policy.HookPreDNAT:
-			set = r.sending(src, host, set, said)
-		case !s.ByEndpointToHost:
-		case r.hosts.settings.EndpointToHost == policy.Deny:
-			set = nothing
-		case r.hosts.settings.EndpointToHost == policy.Pass:
-			set = r.open(s.Hook, said(host.in[slices.Index(hooksIn[evaluate.NodeItself], s.Hook)]))
-		}
+	if r.hosts.settings.EndpointToHost == policy.Deny {
+		return nothing
+	}
+	set := r.sending(src, host, everything, func(program int32) int32 { return r.cellOf(program, src.class) })
+	if src.toNode != 0 {
+		set = r.both(set, r.cellOf(src.toNode, host.class))
 	}
 	return set
 }

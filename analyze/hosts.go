@@ -1,11 +1,9 @@
 package analyze
 
 import (
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/tierwall/tierwall/evaluate"
 	"github.com/tierwall/tierwall/internal/dataplane"
@@ -25,21 +23,22 @@ type hosts struct {
 	nodes    map[netip.Addr]string         // whose own address it is, by the Node objects
 	own      map[string][]netip.Addr       // the same by node
 	holders  map[netip.Addr]*policy.Endpoint
-	points   map[dataplane.PointKey]dataplane.HostPoint
-	pre      []prePoint // those that workloads meet before DNAT, from 1
-	preOf    map[dataplane.PointKey]int32
+	points   map[dataplane.AttachmentKey]dataplane.HostAttachment
+	links    []linkPoint // those that workloads meet at their links, from 1
+	linkOf   map[dataplane.AttachmentKey]int32
+	toNode   bool                  // some workload's policy decides what it sends to its own node
 	routed   map[string]bool       // nodes that say something of what comes for workloads, or leaves them
 	safe     map[policy.Hook]L4Set // always open there
 	after    map[afterKey]int32
 }
 
 // newHosts returns nil for a model without host endpoints.
-func newHosts(m *policy.Model, points []dataplane.HostPoint) *hosts {
+func newHosts(m *policy.Model, points []dataplane.HostAttachment) *hosts {
 	h := &hosts{
 		settings: &m.Host, numbers: map[string]int32{}, on: map[string]evaluate.HostIndex{},
 		nodes: map[netip.Addr]string{}, own: map[string][]netip.Addr{}, holders: map[netip.Addr]*policy.Endpoint{},
-		points: map[dataplane.PointKey]dataplane.HostPoint{}, safe: map[policy.Hook]L4Set{}, after: map[afterKey]int32{},
-		pre: make([]prePoint, 1), preOf: map[dataplane.PointKey]int32{}, routed: map[string]bool{},
+		points: map[dataplane.AttachmentKey]dataplane.HostAttachment{}, safe: map[policy.Hook]L4Set{}, after: map[afterKey]int32{},
+		links: make([]linkPoint, 1), linkOf: map[dataplane.AttachmentKey]int32{}, routed: map[string]bool{},
 	}
 	byNode := map[string][]*policy.Endpoint{}
 	for _, ep := range m.Endpoints {
@@ -73,7 +72,7 @@ func newHosts(m *policy.Model, points []dataplane.HostPoint) *hosts {
 		}
 	}
 	for _, p := range points {
-		h.points[p.PointKey] = p
+		h.points[p.AttachmentKey] = p
 		if slices.Contains(hooksIn[evaluate.Workload], p.Hook) || slices.Contains(hooksOut[evaluate.Workload], p.Hook) {
 			h.routed[p.Node] = h.routed[p.Node] || p.Governs()
 		}
@@ -175,13 +174,15 @@ func (r *reach) setHooks(p *enforcement, a netip.Addr, iface string) {
 	}
 	host := at == evaluate.NodeItself
 	if !host {
-		key, _ := h.beforeDNAT(h.holders[a], a)
-		p.pre = h.preOf[key]
+		for hook, to := range map[policy.Hook]*int32{policy.HookPreDNAT: &p.preDNAT, policy.HookForwardIn: &p.linkIn, policy.HookForwardOut: &p.linkOut} {
+			key, _ := h.atLink(h.holders[a], a, hook)
+			*to = h.linkOf[key]
+		}
 	}
 	ep := index.HostAt(node, iface, a)
 	// A workload is told from one elsewhere only where its host says something: at
 	// any of its addresses, since none of it is asked of what stays on the node.
-	if p.host = host; host || p.pre != 0 || h.routed[node] {
+	if p.host = host; host || p.preDNAT != 0 || p.toNode != 0 || h.routed[node] {
 		p.node = h.numbers[node]
 	}
 	if ep == nil {
@@ -190,26 +191,29 @@ func (r *reach) setHooks(p *enforcement, a netip.Addr, iface string) {
 	_, class := r.classAt(a)
 	programs := func(list []int32, hooks []policy.Hook) {
 		for i, hook := range hooks {
-			key := dataplane.PointKey{Node: node, Hook: hook, Interface: ep.Key.Name, Family: policy.FamilyOf(a)}
+			key := dataplane.AttachmentKey{Node: node, Hook: hook, Interface: ep.Key.Name, Family: policy.FamilyOf(a)}
 			list[i] = r.byID[h.points[key].ProgramFor(class)]
 		}
 	}
 	programs(p.in[:], hooksIn[at])
 	programs(p.out[:], hooksOut[at])
-	if !host {
-		p.out[0] = 0 // see prePoint
+	if !host { // see linkPoint
+		p.in[slices.Index(hooksIn[at], policy.HookForwardOut)] = 0
+		p.out[slices.Index(hooksOut[at], policy.HookPreDNAT)] = 0
+		p.out[slices.Index(hooksOut[at], policy.HookForwardIn)] = 0
 	}
 }
 
-// prePoint is what a hook before DNAT asks, by the class of the destination.
-type prePoint struct {
+// linkPoint is what a hook asks at the links of workloads: where their packets come in, by
+// the class of the destination; where packets for them leave, by that of the source.
+type linkPoint struct {
 	base int32
 	by   map[int32]int32
 }
 
-// setBeforeDNAT finds what workloads meet before DNAT: what the endpoint of all
+// setLinks finds what workloads meet at their links: what the endpoint of all
 // interfaces says, or that of a workload's own interface.
-func (r *reach) setBeforeDNAT(m *policy.Model) {
+func (r *reach) setLinks(m *policy.Model) {
 	if r.hosts == nil {
 		return
 	}
@@ -219,28 +223,46 @@ func (r *reach) setBeforeDNAT(m *policy.Model) {
 			continue
 		}
 		for _, a := range ep.Addrs {
-			key, ok := h.beforeDNAT(ep, a.Unmap())
-			enforcement := h.points[key]
-			if !ok || !enforcement.Governs() || h.preOf[key] != 0 {
-				continue
+			for _, hook := range []policy.Hook{policy.HookPreDNAT, policy.HookForwardIn, policy.HookForwardOut} {
+				r.addLink(ep, a.Unmap(), hook)
 			}
-			pre := prePoint{r.byID[enforcement.Base], map[int32]int32{}}
-			for _, x := range enforcement.Programs {
-				pre.by[r.classes[x.Class]] = r.byID[x.Program]
-			}
-			h.pre = append(h.pre, pre)
-			h.preOf[key] = int32(len(h.pre) - 1)
 		}
 	}
 }
 
-// beforeDNAT returns the point that a workload meets; false if there is none.
-func (h *hosts) beforeDNAT(ep *policy.Endpoint, a netip.Addr) (dataplane.PointKey, bool) {
+// addLink adds the point that a workload meets at one hook of its link.
+func (r *reach) addLink(ep *policy.Endpoint, a netip.Addr, hook policy.Hook) {
+	h := r.hosts
+	key, ok := h.atLink(ep, a, hook)
+	point := h.points[key]
+	if !ok || !point.Governs() || h.linkOf[key] != 0 {
+		return
+	}
+	link := linkPoint{r.byID[point.Base], map[int32]int32{}}
+	for _, x := range point.Programs {
+		link.by[r.classes[x.Class]] = r.byID[x.Program]
+	}
+	h.links = append(h.links, link)
+	h.linkOf[key] = int32(len(h.links) - 1)
+}
+
+// atLink returns the point that a workload meets at its link; false if there is none.
+func (h *hosts) atLink(ep *policy.Endpoint, a netip.Addr, hook policy.Hook) (dataplane.AttachmentKey, bool) {
 	host := h.on[ep.Node].HostAt(ep.Node, evaluate.Link(ep), a)
 	if host == nil {
-		return dataplane.PointKey{}, false
+		return dataplane.AttachmentKey{}, false
 	}
-	return dataplane.PointKey{Node: ep.Node, Hook: policy.HookPreDNAT, Interface: host.Key.Name, Family: policy.FamilyOf(a)}, true
+	return dataplane.AttachmentKey{Node: ep.Node, Hook: hook, Interface: host.Key.Name, Family: policy.FamilyOf(a)}, true
+}
+
+// asksBeforeDNAT reports whether workloads meet policy before DNAT.
+func (h *hosts) asksBeforeDNAT() bool {
+	for key := range h.linkOf {
+		if key.Hook == policy.HookPreDNAT {
+			return true
+		}
+	}
+	return false
 }
 
 // alike reports whether what workloads send to two classes is asked by the same
@@ -249,11 +271,11 @@ func (h *hosts) alike(a, b int32) bool {
 	if h == nil {
 		return true
 	}
-	return !slices.ContainsFunc(h.pre, func(p prePoint) bool { return p.program(a) != p.program(b) })
+	return !slices.ContainsFunc(h.links, func(p linkPoint) bool { return p.program(a) != p.program(b) })
 }
 
 // program returns the program for a class of destinations; 0 for none.
-func (p *prePoint) program(class int32) int32 {
+func (p *linkPoint) program(class int32) int32 {
 	if program, own := p.by[class]; own {
 		return program
 	}
@@ -271,20 +293,15 @@ func (t *tables) cellOf(p, class int32) int32 {
 }
 
 // notes says what pairs do not tell of hosts.
-func (h *hosts) notes(m *policy.Model) []string {
+func (h *hosts) notes(m *policy.Model) []Note {
 	if h == nil {
 		return nil
 	}
-	notes := []string{"rows of a workload and a host speak of pods on other nodes; " + map[policy.Action]string{
-		policy.Deny: "a host always reaches its own pods, and they cannot reach it (--endpoint-to-host Drop)",
-		policy.Pass: "a host always reaches its own pods; what these may send to it is listed (--endpoint-to-host Return)",
-	}[h.settings.EndpointToHost]}
-	if h.settings.EndpointToHost != policy.Deny && h.settings.EndpointToHost != policy.Pass {
-		notes[0] += "a host and its own pods always reach each other (--endpoint-to-host Accept)"
+	toHost := h.settings.EndpointToHost
+	if toHost != policy.Deny && toHost != policy.Pass {
+		toHost = policy.Allow
 	}
-	if len(h.pre) > 1 {
-		notes[0] += ", but where policy with preDNAT decides: that is listed"
-	}
+	notes := []Note{HostsNote{EndpointToHost: toHost, Decided: toHost != policy.Deny && (h.toNode || h.asksBeforeDNAT())}}
 	several := map[string][]string{}
 	for _, ep := range m.Endpoints {
 		if ep.Host == nil {
@@ -292,14 +309,13 @@ func (h *hosts) notes(m *policy.Model) []string {
 		}
 		several[ep.Node] = append(several[ep.Node], ep.Key.Name)
 		if len(h.addrsOf(ep)) == 0 {
-			notes = append(notes, fmt.Sprintf("HostEndpoint %s is not listed: no address is known by which its host is reached: give it expectedIPs", ep.Key.Name))
+			notes = append(notes, HostNotListedNote{ep.Key.Name})
 		}
 	}
 	for _, node := range slices.Sorted(maps.Keys(several)) {
 		if list := several[node]; len(list) > 1 {
 			slices.Sort(list)
-			notes = append(notes, fmt.Sprintf("node %s has the host endpoints %s: what is routed to and from its pods is what one of them says (explain --interface asks another one)",
-				node, strings.Join(list, ", ")))
+			notes = append(notes, SeveralHostEndpointsNote{node, list})
 		}
 	}
 	return notes

@@ -10,7 +10,7 @@ import (
 // connections.
 type view struct {
 	byClass   []int32    // what its program allows, by class
-	byHook    [3][]int32 // what the programs of its host's hooks do, where there are any
+	byHook    [4][]int32 // what the programs of its host's hooks do, where there are any
 	byProgram []int32    // what other programs allow its class
 }
 
@@ -43,12 +43,15 @@ func (r *reach) to(v *view, p, q *enforcement) int32 {
 	if r.hosts == nil {
 		return set
 	}
-	set = r.both(set, r.sending(p, q, everything, func(program int32) int32 { return v.byProgram[program] }))
+	saidToSource := func(program int32) int32 { return v.byProgram[program] }
+	in, _ := r.atLink(p.linkIn, q, saidToSource)
+	set = r.both(set, r.sending(p, q, in, saidToSource))
+	out, _ := r.atLink(q.linkOut, p, func(program int32) int32 { return r.cellOf(program, q.class) })
 	if within(p, q) {
-		return set
+		return r.both(set, out)
 	}
-	set = r.both(set, r.leaving(p, [2]int32{v.byHook[0][q.class], v.byHook[1][q.class]}))
-	return r.both(set, r.coming(q, [3]int32{v.byProgram[q.in[0]], v.byProgram[q.in[1]], v.byProgram[q.in[2]]}))
+	set = r.both(set, r.leaving(p, [3]int32{v.byHook[0][q.class], v.byHook[1][q.class], v.byHook[2][q.class]}))
+	return r.both(set, r.coming(q, [4]int32{v.byProgram[q.in[0]], v.byProgram[q.in[1]], v.byProgram[q.in[2]], v.byProgram[q.in[3]]}, out))
 }
 
 // from returns what the enforcement of a view, the destination, receives from another.
@@ -57,16 +60,19 @@ func (r *reach) from(v *view, p, q *enforcement) int32 {
 	if r.hosts == nil {
 		return set
 	}
-	set = r.both(set, r.sending(q, p, everything, func(program int32) int32 { return r.cellOf(program, q.class) }))
+	saidToSource := func(program int32) int32 { return r.cellOf(program, q.class) }
+	in, _ := r.atLink(q.linkIn, p, saidToSource)
+	set = r.both(set, r.sending(q, p, in, saidToSource))
+	out, _ := r.atLink(p.linkOut, q, func(program int32) int32 { return v.byProgram[program] })
 	if within(p, q) {
-		return set
+		return r.both(set, out)
 	}
-	set = r.both(set, r.leaving(q, [2]int32{v.byProgram[q.out[0]], v.byProgram[q.out[1]]}))
-	return r.both(set, r.coming(p, [3]int32{v.byHook[0][q.class], v.byHook[1][q.class], v.byHook[2][q.class]}))
+	set = r.both(set, r.leaving(q, [3]int32{v.byProgram[q.out[0]], v.byProgram[q.out[1]], v.byProgram[q.out[2]]}))
+	return r.both(set, r.coming(p, [4]int32{v.byHook[0][q.class], v.byHook[1][q.class], v.byHook[2][q.class], v.byHook[3][q.class]}, out))
 }
 
-// within reports whether two workloads are on one node: no host endpoint is asked of
-// what is routed between them.
+// within reports whether two workloads are on one node: only what is said at their links
+// is asked of what is routed between them.
 func within(p, q *enforcement) bool { return p.node != 0 && p.node == q.node && !p.host && !q.host }
 
 // sameEnforcement reports whether two enforcements of a family reach the same, and are
@@ -200,6 +206,9 @@ func (l *lister) apart(i, j int) bool {
 	if there == nil {
 		return elsewhere
 	}
+	if !l.listsToOwnNode(there) {
+		return elsewhere
+	}
 	f := families{none, none}
 	for family := range f {
 		f[family] = l.toOwnNode(family, there, dst)
@@ -267,7 +276,7 @@ func (l *lister) allowed(f families) Allowed {
 			*g.Grant = g.withoutNeighbourDiscovery()
 		}
 		if f[1] != none {
-			g.Family = [2]policy.Family{policy.IPv4, policy.IPv6}[family]
+			g.Family = policy.Families[family]
 		}
 		if !g.empty() {
 			out = append(out, g)

@@ -23,7 +23,7 @@ func (r *reach) addRanges(endpoints []*policy.Endpoint) {
 	hold := func(a netip.Addr) {
 		if a = a.Unmap(); !isHeld[a] {
 			isHeld[a] = true
-			held[familyOf(a)] = append(held[familyOf(a)], a)
+			held[policy.FamilyOf(a).Index()] = append(held[policy.FamilyOf(a).Index()], a)
 		}
 	}
 	for _, ep := range endpoints {
@@ -40,11 +40,11 @@ func (r *reach) addRanges(endpoints []*policy.Endpoint) {
 	}
 	var nets [2][]classNet
 	for n, class := range r.nets {
-		nets[familyOf(n.Addr())] = append(nets[familyOf(n.Addr())], classNet{n, class})
+		nets[policy.FamilyOf(n.Addr()).Index()] = append(nets[policy.FamilyOf(n.Addr()).Index()], classNet{n, class})
 	}
 	for a, class := range r.addrs {
 		if !isHeld[a] {
-			nets[familyOf(a)] = append(nets[familyOf(a)], classNet{netip.PrefixFrom(a, a.BitLen()), class})
+			nets[policy.FamilyOf(a).Index()] = append(nets[policy.FamilyOf(a).Index()], classNet{netip.PrefixFrom(a, a.BitLen()), class})
 		}
 	}
 	for family := range nets {
@@ -81,14 +81,6 @@ func (r *reach) alike(a, b int32) bool {
 	r.askers(a, x)
 	r.askers(b, y)
 	return slices.Equal(x, y) && r.hosts.alike(a, b)
-}
-
-// familyOf returns 0 for IPv4, 1 for IPv6.
-func familyOf(a netip.Addr) int {
-	if a.Is4() {
-		return 0
-	}
-	return 1
 }
 
 // classNet is a net whose addresses are of a class, unless a longer net holds them.

@@ -22,6 +22,10 @@ type ReachOptions struct {
 	// AllDomains has domains listed also where the same is allowed to them as to
 	// addresses that no policy names.
 	AllDomains bool
+
+	// toOwnNode has what workloads send to their own node listed also where policy does
+	// not decide about it.
+	toOwnNode bool
 }
 
 // Reachability is who can reach whom on what. Pairs of which nothing is allowed
@@ -30,8 +34,8 @@ type Reachability struct {
 	// Pairs are ordered by source, then by destination: workloads by namespace, kind
 	// and name, then hosts, then ranges of IPv4 and of IPv6, ascending, then domains.
 	Pairs []Pair
-	// Notes are what a reader has to know beside the pairs, one sentence each.
-	Notes []string
+	// Notes are what a reader has to know beside the pairs.
+	Notes []Note
 
 	// likeAnyAddress are destinations, domains, to which the same is allowed as to
 	// addresses of no domain.
@@ -60,9 +64,10 @@ func (p Pair) MarshalJSON() ([]byte, error) {
 // connections that egress policy at the source, ingress policy at the destination
 // and the host endpoints on the way all allow. It speaks of connections from the
 // lowest ephemeral port, 49152, and a note says so where rules tell ephemeral ports
-// apart. Connections between a node and the pods on it are not listed where they are
-// always allowed; with Model.Host.EndpointToHost Pass those that pods begin are. An
-// endpoint without addresses reaches nothing.
+// apart. Connections between a node and the pods on it are listed only where policy decides
+// what the pods send; else they are always allowed, or with Model.Host.EndpointToHost Deny those
+// that pods begin never are. Of connections that a host does not track it says what becomes
+// of their first packet. An endpoint without addresses reaches nothing.
 func Reach(m *policy.Model, opts ReachOptions) (*Reachability, error) { return reachOf(m, opts, nil) }
 
 // reachOf is Reach. If domains are given, what is allowed to them is listed for all,
@@ -85,14 +90,14 @@ func reachOf(m *policy.Model, opts ReachOptions, domains []string) (*Reachabilit
 	}
 	e.Apply(changes...)
 	delta := e.Flush()
-	r := &reach{tables: newTables(delta, &http), placeholders: placeholders, allDomains: opts.AllDomains || domains != nil, seen: map[enforcement]bool{}}
-	var points []dataplane.HostPoint
+	r := &reach{tables: newTables(delta, &http), placeholders: placeholders, allDomains: opts.AllDomains || domains != nil, allToOwnNode: opts.toOwnNode, seen: map[enforcement]bool{}}
+	var points []dataplane.HostAttachment
 	if delta != nil {
 		points = delta.SetHosts
 	}
 	r.hosts = newHosts(m, points)
 	r.setClasses()
-	r.setBeforeDNAT(m)
+	r.setLinks(m)
 	r.addRanges(m.Endpoints)
 	r.addGroups(m.Endpoints, opts.Pods)
 	pairs, likeAnyAddress := r.pairs()
@@ -100,12 +105,13 @@ func reachOf(m *policy.Model, opts ReachOptions, domains []string) (*Reachabilit
 }
 
 // notes returns what a reader has to know beside the pairs.
-func (r *reach) notes(m *policy.Model) []string {
+func (r *reach) notes(m *policy.Model) []Note {
 	notes := append(r.hosts.notes(m), r.placeholders.notes()...)
+	if slices.ContainsFunc(m.Policies, func(p *policy.Policy) bool { return p.Host.DoNotTrack }) {
+		notes = append(notes, UntrackedNote{})
+	}
 	if r.splitAt != 0 {
-		notes = append(notes, fmt.Sprintf(
-			"rules tell ephemeral source ports apart: this is the answer for connections from port %d; that of port %d may differ",
-			lowestEphemeral, r.splitAt))
+		notes = append(notes, EphemeralPortsNote{Port: lowestEphemeral, Other: r.splitAt})
 	}
 	return notes
 }

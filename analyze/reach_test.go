@@ -17,9 +17,9 @@ import (
 func pod(name, addresses string) *policy.Endpoint {
 	name, owner, _ := strings.Cut(name, "/")
 	ep := &policy.Endpoint{
-		Key:     policy.Key{Kind: policy.KindPod, Namespace: "ns", Name: name},
-		Labels:  selector.NewLabels(map[string]string{"app": strings.TrimRight(name, "0123456789")}),
-		Profile: "kns.ns",
+		Key:      policy.Key{Kind: policy.KindPod, Namespace: "ns", Name: name},
+		Labels:   selector.NewLabels(map[string]string{"app": strings.TrimRight(name, "0123456789")}),
+		Profiles: []string{"kns.ns"},
 	}
 	if owner != "" {
 		ep.Owner = policy.Key{Kind: "Deployment", Namespace: "ns", Name: owner}

@@ -14,7 +14,7 @@
 //     and of each of these its rules. The first rule that matches decides with Allow or
 //     Deny, or goes on to the next tier with Pass. If no rule of a tier does, the tier's
 //     default action acts as soon as one of its policies applies; what no tier decides is
-//     decided by the endpoint's profile.
+//     decided by the endpoint's profiles.
 //  3. At host endpoints there is more: failsafes are always open, hooks before the main
 //     filter decide only by a rule, and what they allow skips others ([Visit.Skips]).
 //  4. The connection is allowed if no visit denies it.

@@ -21,7 +21,8 @@ func New(m *policy.Model) *Evaluator {
 // Evaluate decides one flow: the egress policies of its source and the ingress
 // policies of its destination must both allow it. An end that is no endpoint
 // of the model has no say, and neither has policy on a connection of an address
-// with itself or of an endpoint with the node it runs on.
+// with itself or of a node with an endpoint that runs on it. What an endpoint sends to
+// the node it runs on is decided as [Stop.ToOwnNode] says.
 func (e *Evaluator) Evaluate(f policy.Flow) policy.Result { return evaluate(e.index, f, true) }
 
 // evaluate decides a flow, with a trace if it is to be traced.
@@ -33,6 +34,7 @@ func evaluate(index Index, f policy.Flow, traced bool) policy.Result {
 		Ingress: policy.Decision{Verdict: policy.Allow},
 	}
 	var space [longestRoute]Visit
+	var untracked *Visit
 	for route := c.route(space[:0]); len(route) > 0; {
 		v := &route[0]
 		route = route[1:]
@@ -51,7 +53,15 @@ func evaluate(index Index, f policy.Flow, traced bool) policy.Result {
 		if d.Verdict == policy.Deny {
 			res.Verdict = policy.Deny // others say all the same what they do
 		}
+		if untracked == nil && v.Hook.Raw() && d.Verdict == policy.Allow {
+			untracked = v
+		}
 		route = slices.DeleteFunc(route, func(later Visit) bool { return v.Skips(d.Verdict, &later) })
+	}
+	if untracked != nil && res.Verdict == policy.Allow {
+		if res.Answer = c.deniedAnswer(untracked); res.Answer != nil {
+			res.Verdict = policy.Deny
+		}
 	}
 	return res
 }
@@ -64,29 +74,29 @@ func newConnection(index Index, f policy.Flow, traced bool) *connection {
 	}}
 }
 
-// decide asks the policies of one direction that apply to a workload.
-func (c *connection) decide(dir policy.Direction, ep *policy.Endpoint) policy.Decision {
-	d, governed, decided := c.tiers(dir, ep, 0)
+// decide asks the policies of one direction that apply to a workload, on the way to its own
+// node or elsewhere.
+func (c *connection) decide(s Stop, ep *policy.Endpoint) policy.Decision {
+	d, governed, decided := c.tiers(s, ep)
 	if decided {
 		return d
 	}
-	return profile(d, ep, governed)
+	return c.profiles(d, s.Direction, ep, governed)
 }
 
 // tiers goes through the tiers until one decides. governed says that some policy
-// applies. At a hook of a host endpoint only the policies that act there do; hook
-// 0 is a workload's.
-func (c *connection) tiers(dir policy.Direction, ep *policy.Endpoint, hook policy.Hook) (d policy.Decision, governed, decided bool) {
-	for _, t := range c.index.Tiers(ep, dir) {
-		if t.Policies = acting(t.Policies, hook); len(t.Policies) == 0 {
+// applies. At a hook of a host endpoint only the policies that act there do.
+func (c *connection) tiers(s Stop, ep *policy.Endpoint) (d policy.Decision, governed, decided bool) {
+	for _, t := range c.index.Tiers(ep, s.Direction) {
+		if t.Policies = acting(t.Policies, s.Hook); len(t.Policies) == 0 {
 			continue
 		}
 		trace := policy.TierTrace{Tier: t.Name}
-		asked := t.Policies[len(t.Policies)-1]
+		var asked *policy.Policy
 		var by *policy.Rule
 		for _, p := range t.Policies {
 			var pt policy.PolicyTrace
-			pt, by = c.ask(p, dir)
+			pt, by = c.ask(p, s.Direction)
 			if c.traced {
 				trace.Policies = append(trace.Policies, pt)
 			}
@@ -96,7 +106,8 @@ func (c *connection) tiers(dir policy.Direction, ep *policy.Endpoint, hook polic
 			}
 		}
 		if by == nil {
-			if trace.AtEnd, trace.Outcome = true, t.DefaultAction; hook.BeforeFilter() {
+			trace.AtEnd, trace.Outcome, asked = true, t.DefaultAction, deciding(t.Policies, s)
+			if trace.ToOwnNode = asked == nil; trace.ToOwnNode || s.Hook.BeforeFilter() {
 				trace.Outcome = policy.Pass
 			}
 		}
@@ -110,6 +121,17 @@ func (c *connection) tiers(dir policy.Direction, ep *policy.Endpoint, hook polic
 		governed = true
 	}
 	return d, governed, false
+}
+
+// deciding returns the policy for which the end of a tier acts: the last one. On the way to
+// the workload's own node it is the last of those that decide about that, nil if none does.
+func deciding(policies []*policy.Policy, s Stop) *policy.Policy {
+	for _, p := range slices.Backward(policies) {
+		if s.Hook != 0 || !s.ToOwnNode || p.DecidesToOwnNode() {
+			return p
+		}
+	}
+	return nil
 }
 
 // acting returns the policies that act at a hook.
@@ -126,17 +148,34 @@ func acting(policies []*policy.Policy, hook policy.Hook) []*policy.Policy {
 	return slices.DeleteFunc(slices.Clone(policies), idle)
 }
 
-// profile decides what no policy decided.
-func profile(d policy.Decision, ep *policy.Endpoint, governed bool) policy.Decision {
-	if ep.Profile == "" {
-		d.Verdict = policy.Deny
-		d.By = &policy.Decider{Kind: policy.KindProfile, Rule: policy.EndOfTier}
-		return d
+// profiles decides what no policy decided: the endpoint's profiles do, in their order, and
+// without an Allow of any it is denied. governed says that some policy applies, and passed
+// it on.
+func (c *connection) profiles(d policy.Decision, dir policy.Direction, ep *policy.Endpoint, governed bool) policy.Decision {
+	for _, name := range ep.Profiles {
+		if ep.AllowedBy(name) {
+			d.Verdict = policy.Allow
+			if governed { // else nothing stands against it
+				d.By = &policy.Decider{Kind: policy.KindProfile, Name: name}
+			}
+			return d
+		}
+		p := c.index.Profile(name)
+		if p == nil {
+			d.Verdict, d.By = policy.Deny, &policy.Decider{Kind: policy.KindProfile, Name: name, Rule: policy.EndOfTier}
+			return d
+		}
+		governed = governed || len(p.Rules[dir]) > 0
+		trace, by := c.ask(p, dir)
+		if c.traced {
+			d.Profiles = append(d.Profiles, trace)
+		}
+		if by != nil && by.Action != policy.Pass {
+			d.Verdict, d.By = by.Action, decider(p, by)
+			return d
+		}
 	}
-	d.Verdict = policy.Allow
-	if governed { // policies did, and passed it on
-		d.By = &policy.Decider{Kind: policy.KindProfile, Name: ep.Profile}
-	}
+	d.Verdict, d.By = policy.Deny, &policy.Decider{Kind: policy.KindProfile, Rule: policy.EndOfTier}
 	return d
 }
 

@@ -38,7 +38,7 @@ func net(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 func pod(name, v4, v6 string, labels map[string]string, ports ...policy.NamedPort) *policy.Endpoint {
 	return &policy.Endpoint{
 		Key: policy.Key{Kind: policy.KindPod, Namespace: "prod", Name: name}, Node: "n1",
-		Addrs: []netip.Addr{addr(v4), addr(v6)}, Labels: selector.NewLabels(labels), Ports: ports, Profile: "kns.prod",
+		Addrs: []netip.Addr{addr(v4), addr(v6)}, Labels: selector.NewLabels(labels), Ports: ports, Profiles: []string{"kns.prod"},
 	}
 }
 

@@ -12,10 +12,10 @@ import (
 // A policy without rules lets nothing in.
 func Example() {
 	db := &policy.Endpoint{
-		Key:     policy.Key{Kind: policy.KindPod, Namespace: "shop", Name: "db"},
-		Addrs:   []netip.Addr{netip.MustParseAddr("10.0.0.2")},
-		Labels:  selector.NewLabels(map[string]string{"app": "db"}),
-		Profile: "kns.shop",
+		Key:      policy.Key{Kind: policy.KindPod, Namespace: "shop", Name: "db"},
+		Addrs:    []netip.Addr{netip.MustParseAddr("10.0.0.2")},
+		Labels:   selector.NewLabels(map[string]string{"app": "db"}),
+		Profiles: []string{"kns.shop"},
 	}
 	// A policy without rules: nothing may come in.
 	closed := &policy.Policy{

@@ -5,8 +5,10 @@ import "github.com/tierwall/tierwall/policy"
 // visit asks who is met at one stop; governed says that somebody decides there.
 func (c *connection) visit(v *Visit) (d policy.Decision, governed bool) {
 	switch {
+	case v.Hook == 0 && v.ToOwnNode && c.IsNeighbourDiscovery():
+		return policy.Decision{Verdict: policy.Allow}, false
 	case v.Hook == 0:
-		return c.decide(v.Direction, v.Endpoint), true
+		return c.decide(v.Stop, v.Endpoint), true
 	case v.Endpoint == nil:
 		by := &policy.Decider{Kind: policy.KindEndpointToHost, Rule: policy.EndOfTier}
 		return policy.Decision{Verdict: policy.Deny, By: by}, true
@@ -30,16 +32,16 @@ func (c *connection) visit(v *Visit) (d policy.Decision, governed bool) {
 // failsafe decides what is open at every host endpoint. An early hook lets it by, and
 // it is for later ones to say who allows it.
 func (c *connection) failsafe(h policy.Hook) (policy.Decision, bool) {
-	open := func(name string) (policy.Decision, bool) {
-		return policy.Decision{Verdict: policy.Allow, By: &policy.Decider{Kind: policy.KindFailsafe, Name: name}}, true
+	open := func(f policy.Failsafe) (policy.Decision, bool) {
+		return policy.Decision{Verdict: policy.Allow, By: &policy.Decider{Kind: policy.KindFailsafe, Failsafe: f}}, true
 	}
 	if hosts, ok := c.index.(HostIndex); ok {
 		if f, ok := hosts.HostSettings().Failsafe(h, c.Flow); ok {
-			return open(f.String())
+			return open(f)
 		}
 	}
 	if c.IsNeighbourDiscovery() && !h.Forward() {
-		return open("neighbour discovery")
+		return open(policy.NeighbourDiscovery)
 	}
 	return policy.Decision{}, false
 }
@@ -47,12 +49,12 @@ func (c *connection) failsafe(h policy.Hook) (policy.Decision, bool) {
 // decideHost asks the policies of a host endpoint that act at a hook; false if
 // none does and nothing else governs there.
 func (c *connection) decideHost(h policy.Hook, ep *policy.Endpoint) (policy.Decision, bool) {
-	d, governed, decided := c.tiers(h.Direction(), ep, h)
+	d, governed, decided := c.tiers(at(h), ep)
 	switch {
 	case decided:
 		return d, true
 	case h.Profiles():
-		return profile(d, ep, governed), true
+		return c.profiles(d, h.Direction(), ep, governed), true
 	case !governed:
 		return d, false
 	case h.BeforeFilter():

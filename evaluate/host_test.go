@@ -3,6 +3,7 @@ package evaluate_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,7 +53,7 @@ func hostModel(t *testing.T) *policy.Model {
 	pod := func(name, node, addr string) *policy.Endpoint {
 		return &policy.Endpoint{
 			Key: policy.Key{Kind: policy.KindPod, Namespace: "ns", Name: name}, Node: node,
-			Addrs: []netip.Addr{netip.MustParseAddr(addr)}, Profile: "kns.ns",
+			Addrs: []netip.Addr{netip.MustParseAddr(addr)}, Profiles: []string{"kns.ns"},
 		}
 	}
 	m := &policy.Model{
@@ -96,7 +97,8 @@ func TestHostEndpoints(t *testing.T) {
 		{"never the loopback interface", world, n1, 81, func(_ *policy.Model, f *policy.Flow) { f.In = "lo" }, "Allow; ; "},
 		{"allowed before DNAT", world, n1, 30000, nil, "Allow; ; eth0 untracked-in Pass, eth0 pre-dnat Allow early 0"},
 		{"denied before DNAT", world, n1, 30001, nil, "Deny; ; eth0 untracked-in Pass, eth0 pre-dnat Deny early 1"},
-		{"allowed without tracking", world, n1, 53, nil, "Allow; ; eth0 untracked-in Allow raw 0"},
+		{"allowed without tracking, and the answers too", world, n1, 53, rawFrom(53), "Allow; ; eth0 untracked-in Allow raw 0"},
+		{"allowed without tracking, but not the answers", world, n1, 53, nil, "Deny; ; eth0 untracked-in Allow raw 0; answers at eth0 output out of state"},
 		{"denied without tracking", world, n1, 54, nil, "Deny; ; eth0 untracked-in Deny raw 1"},
 		{"what the host sends", n1, world, 80, nil, "Allow; egress plain 0; eth0 untracked-out Pass"},
 		{"what it asks for, it asks for without tracking: translated is that later", n1, podC, 80, func(_ *policy.Model, f *policy.Flow) {
@@ -104,14 +106,17 @@ func TestHostEndpoints(t *testing.T) {
 		}, "Deny; ; eth0 untracked-out Deny raw 1"},
 		{"and what it is translated to decides later", n1, podC, 81, func(_ *policy.Model, f *policy.Flow) {
 			f.PreNATDst, f.PreNATDstPort = netip.MustParseAddr("198.51.100.200"), 53
-		}, "Allow; ; eth0 untracked-out Allow raw 0"},
+		}, "Deny; ; eth0 untracked-out Allow raw 0; answers at eth0 input out of state"},
 		{"what the host may not send", n1, world, 90, nil, "Deny; egress plain -1; eth0 untracked-out Pass"},
 		{"routed to a pod: applyOnForward", world, podA, 90, nil, "Allow; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Allow forward 0"},
 		{"and denied", world, podA, 80, nil, "Deny; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Deny forward -1"},
-		{"no such policy for egress: a pod gets out", podA, world, 80, nil, "Allow; ; all pre-dnat Pass"},
-		{"to a pod of a node without host endpoints", podA, podC, 80, nil, "Allow; ; all pre-dnat Pass"},
+		{"routed from a pod: by its own interface", podA, world, 90, nil, "Allow; ; all pre-dnat Pass, all forward-in Allow forward 0"},
+		{"and denied", podA, world, 80, nil, "Deny; ; all pre-dnat Pass, all forward-in Deny forward -1"},
+		{"to a pod of a node without host endpoints", podA, podC, 90, nil, "Allow; ; all pre-dnat Pass, all forward-in Allow forward 0"},
 		{"to a pod of another node that has some", podC, podA, 80, nil, "Deny; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Deny forward -1"},
-		{"within the node", podA, podB, 80, nil, "Allow; ; all pre-dnat Pass"},
+		{"within the node", podA, podB, 90, nil, "Allow; ; all pre-dnat Pass, all forward-in Allow forward 0"},
+		{"within the node, denied", podA, podB, 80, nil, "Deny; ; all pre-dnat Pass, all forward-in Deny forward -1"},
+		{"no policy for routed packets acts there", podA, podB, 80, func(m *policy.Model, _ *policy.Flow) { m.Policies = m.Policies[2:] }, "Allow; ; all pre-dnat Pass"},
 		{"a NodePort that a pod of the node asks for", podA, podB, 80, func(_ *policy.Model, f *policy.Flow) {
 			f.PreNATDst, f.PreNATDstPort = netip.MustParseAddr(n1), 30001
 		}, "Deny; ; all pre-dnat Deny early 1"},
@@ -125,11 +130,21 @@ func TestHostEndpoints(t *testing.T) {
 			m.Endpoints[0] = &v
 		}, "Allow; ; "},
 		{"a pod and its node, before DNAT", podA, n1, 30001, nil, "Deny; ; all pre-dnat Deny early 1"},
-		{"a pod and its node: Drop, but allowed before DNAT", podA, n1, 30000, func(m *policy.Model, _ *policy.Flow) { m.Host.EndpointToHost = policy.Deny }, "Allow; ; all pre-dnat Allow early 0"},
+		{"a pod and its node: Drop, but allowed before DNAT", podA, n1, 30000, func(m *policy.Model, _ *policy.Flow) { m.Host.EndpointToHost = policy.Deny }, "Deny; ingress  -1; all pre-dnat Allow early 0"},
 		{"a node and its pod", n1, podA, 99, nil, "Allow; ; "},
 		{"a pod and its node", podA, n1, 99, nil, "Allow; ; all pre-dnat Pass"},
 		{"a pod and its node: Drop", podA, n1, 99, func(m *policy.Model, _ *policy.Flow) { m.Host.EndpointToHost = policy.Deny }, "Deny; ingress  -1; all pre-dnat Pass"},
-		{"a pod and its node: Return", podA, n1, 80, func(m *policy.Model, _ *policy.Flow) { m.Host.EndpointToHost = policy.Pass }, "Allow; ingress plain 0; all pre-dnat Pass"},
+		{"a pod and its node: Return", podA, n1, 80, func(m *policy.Model, _ *policy.Flow) { m.Host.EndpointToHost = policy.Pass }, "Allow; ; all pre-dnat Pass"},
+		{"a pod and its node: its own egress policy", podA, n1, 99, ofPods(policy.KindGlobalNetworkPolicy), "Deny; egress pods -1; all pre-dnat Pass"},
+		{"a pod and its node: what that allows", podA, n1, 443, ofPods(policy.KindGlobalNetworkPolicy), "Allow; egress pods 0; all pre-dnat Pass"},
+		{"a pod and its node: Kubernetes policies alone deny nothing", podA, n1, 99, ofPods(policy.KindKubernetesNetworkPolicy), "Allow; egress kns.ns 0; all pre-dnat Pass"},
+		{"a pod and its node: what they allow", podA, n1, 443, ofPods(policy.KindKubernetesNetworkPolicy), "Allow; egress pods 0; all pre-dnat Pass"},
+		{"a pod and its node: they deny elsewhere", podC, n1, 99, ofPods(policy.KindKubernetesNetworkPolicy), "Deny; egress pods -1, ingress plain -1; eth0 untracked-in Pass, eth0 pre-dnat Pass"},
+		{"a pod and its node: both", podA, n1, 99, ofPods(policy.KindKubernetesNetworkPolicy, policy.KindClusterNetworkPolicy), "Deny; egress pods -1; all pre-dnat Pass"},
+		{"a pod and its node: its policy, where no host endpoint is", podA, n1, 99, func(m *policy.Model, f *policy.Flow) {
+			ofPods(policy.KindNetworkPolicy)(m, f)
+			m.Endpoints = m.Endpoints[2:]
+		}, "Deny; egress pods -1; "},
 		{"a node that is known by its host endpoint only, and its pod", n1, podA, 99, func(m *policy.Model, _ *policy.Flow) {
 			m.Nodes = nil
 			m.Policies = append(m.Policies, &policy.Policy{
@@ -161,8 +176,12 @@ func TestHostEndpoints(t *testing.T) {
 		}, "Deny; ; all untracked-in Pass, all pre-dnat Pass, all forward-in Allow forward 0, eth0 forward-out Deny forward 0"},
 		{"transit: allowed before DNAT", world, other, 30000, func(_ *policy.Model, f *policy.Flow) { f.Router = "n1" },
 			"Allow; ; all untracked-in Pass, all pre-dnat Allow early 0"},
-		{"transit: without tracking nothing else is asked", world, other, 53, func(_ *policy.Model, f *policy.Flow) { f.Router = "n1" },
-			"Allow; ; all untracked-in Allow raw 0"},
+		{"transit: without tracking nothing else is asked", world, other, 53, func(m *policy.Model, f *policy.Flow) {
+			rawFrom(53)(m, f)
+			f.Router = "n1"
+		}, "Allow; ; all untracked-in Allow raw 0"},
+		{"transit: without tracking, the answers denied", world, other, 53, func(_ *policy.Model, f *policy.Flow) { f.Router = "n1" },
+			"Deny; ; all untracked-in Allow raw 0; answers at all forward-in out of state"},
 		{"transit: what was asked for is the router's to see", world, other, 80, func(_ *policy.Model, f *policy.Flow) {
 			f.Router, f.PreNATDst, f.PreNATDstPort = "n1", netip.MustParseAddr("198.51.100.200"), 30001
 		}, "Deny; ; all untracked-in Pass, all pre-dnat Deny early 1"},
@@ -193,20 +212,54 @@ func hostOn(ep *policy.Endpoint, node string) *policy.Endpoint {
 	return &v
 }
 
+// rawFrom has the policy without tracking allow answers from a port, in both directions.
+func rawFrom(port uint16) func(*policy.Model, *policy.Flow) {
+	return func(m *policy.Model, _ *policy.Flow) {
+		p := *m.Policies[3]
+		for _, dir := range policy.Directions {
+			from := policy.Peer{Ports: &policy.Ports{Ranges: []policy.PortRange{{First: port, Last: port}}}}
+			p.Rules[dir] = append(slices.Clone(p.Rules[dir]), policy.Rule{Index: 2, Action: policy.Allow, Protocol: new(policy.TCP), Source: from})
+		}
+		m.Policies[3] = &p
+	}
+}
+
+// ofPods adds egress policies of the kinds, which select pods and allow port 443.
+func ofPods(kinds ...string) func(*policy.Model, *policy.Flow) {
+	return func(m *policy.Model, _ *policy.Flow) {
+		pods, _ := selector.Parse("!has(host)")
+		for i, kind := range kinds {
+			m.Policies = append(m.Policies, &policy.Policy{
+				Key: policy.Key{Kind: kind, Namespace: "ns", Name: "pods"}, Tier: "default", Order: float64(i), Selector: pods, Types: [2]bool{policy.Egress: true},
+				Rules: [2][]policy.Rule{policy.Egress: {{Action: policy.Allow, Destination: policy.Peer{Ports: &policy.Ports{Ranges: []policy.PortRange{{First: 443, Last: 443}}}}}}},
+			})
+		}
+	}
+}
+
 // summary returns a result in a line.
 func summary(r policy.Result) string {
 	var ends, hosts []string
 	for i, d := range []policy.Decision{r.Egress, r.Ingress} {
 		if d.By != nil {
-			ends = append(ends, fmt.Sprintf("%v %s %d", policy.Direction(i), d.By.Name, d.By.Rule))
+			ends = append(ends, fmt.Sprintf("%v %s %d", policy.Direction(i), d.By.Title(), d.By.Rule))
 		}
 	}
 	for _, h := range r.Hosts {
 		text := fmt.Sprintf("%s %v %v", h.Endpoint.Name, h.Hook, h.Verdict)
 		if h.By != nil {
-			text += fmt.Sprintf(" %s %d", h.By.Name, h.By.Rule)
+			text += fmt.Sprintf(" %s %d", h.By.Title(), h.By.Rule)
 		}
 		hosts = append(hosts, text)
 	}
-	return fmt.Sprintf("%v; %s; %s", r.Verdict, strings.Join(ends, ", "), strings.Join(hosts, ", "))
+	text := fmt.Sprintf("%v; %s; %s", r.Verdict, strings.Join(ends, ", "), strings.Join(hosts, ", "))
+	if a := r.Answer; a != nil {
+		text += fmt.Sprintf("; answers at %s %v", a.Endpoint.Name, a.Hook)
+		if a.OutOfState {
+			text += " out of state"
+		} else {
+			text += fmt.Sprintf(" by %s %d", a.By.Name, a.By.Rule)
+		}
+	}
+	return text
 }

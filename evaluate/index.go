@@ -20,6 +20,8 @@ type Index interface {
 	// Tiers returns the tiers of which policies of that direction apply to the
 	// endpoint, with these, all in evaluation order.
 	Tiers(ep *policy.Endpoint, dir policy.Direction) []Tier
+	// Profile returns the profile of that name, nil if there is none.
+	Profile(name string) *policy.Policy
 	// InSets reports whether the address lies in the nets of a set that the
 	// peer set denotes.
 	InSets(e *policy.PeerSet, addr netip.Addr) bool
@@ -128,6 +130,15 @@ func (s *scan) Tiers(ep *policy.Endpoint, dir policy.Direction) []Tier {
 		}
 	}
 	return out
+}
+
+// Profile implements Index.
+func (s *scan) Profile(name string) *policy.Policy {
+	key := policy.ProfileKey(name)
+	if i := slices.IndexFunc(s.model.Policies, func(p *policy.Policy) bool { return p.Key == key }); i >= 0 {
+		return s.model.Policies[i]
+	}
+	return nil
 }
 
 // InSets implements Index.

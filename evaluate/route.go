@@ -32,9 +32,10 @@ const (
 type Stop struct {
 	Hook      policy.Hook // of the node's host endpoints; 0: the workload's own policy
 	Direction policy.Direction
-	// ByEndpointToHost says that [policy.HostSettings.EndpointToHost] decides, and the
-	// policy that acts at the hook only where that is Pass.
-	ByEndpointToHost bool
+	// ToOwnNode is of stops on a workload's way to its own node. At the workload itself only
+	// policies that decide about that ([policy.Policy.DecidesToOwnNode]) have the end of their
+	// tier act; at the node's hook [policy.HostSettings.EndpointToHost] decides, and no host endpoint.
+	ToOwnNode bool
 }
 
 // AtEnd reports whether the stop is an end of the connection: what is decided there is
@@ -51,8 +52,9 @@ var (
 	rawIn, preDNAT, input = at(policy.HookRawIn), at(policy.HookPreDNAT), at(policy.HookInput)
 	forwardIn, forwardOut = at(policy.HookForwardIn), at(policy.HookForwardOut)
 	rawOut, output        = at(policy.HookRawOut), at(policy.HookOutput)
-	toOwnNode             = Stop{policy.HookInput, policy.Ingress, true}
 	egress, ingress       = Stop{Direction: policy.Egress}, Stop{Direction: policy.Ingress}
+	egressToNode          = Stop{Direction: policy.Egress, ToOwnNode: true}
+	endpointToHost        = Stop{policy.HookInput, policy.Ingress, true}
 )
 
 func at(h policy.Hook) Stop { return Stop{Hook: h, Direction: h.Direction()} }
@@ -62,17 +64,17 @@ var paths = [3][3][]Stop{
 	Elsewhere: {
 		Elsewhere:  {rawIn, preDNAT, forwardIn, forwardOut},
 		NodeItself: {rawIn, preDNAT, input},
-		Workload:   {rawIn, preDNAT, forwardIn, ingress},
+		Workload:   {rawIn, preDNAT, forwardIn, ingress, forwardOut},
 	},
 	NodeItself: {
 		Elsewhere:  {rawOut, output},
 		NodeItself: {}, // it never leaves the node
-		Workload:   {}, // a node always reaches its own workloads
+		Workload:   {}, // what the node itself sends always reaches its own workloads
 	},
 	Workload: {
-		Elsewhere:  {preDNAT, egress, forwardOut},
-		NodeItself: {preDNAT, toOwnNode},
-		Workload:   {preDNAT, egress, ingress},
+		Elsewhere:  {preDNAT, forwardIn, egress, forwardOut},
+		NodeItself: {preDNAT, egressToNode, endpointToHost},
+		Workload:   {preDNAT, forwardIn, egress, ingress, forwardOut},
 	},
 }
 
@@ -94,22 +96,23 @@ type Visit struct {
 // Skips reports whether a packet with a verdict here is not asked about at a later
 // visit.
 func (v *Visit) Skips(verdict policy.Action, later *Visit) bool {
-	return v.Hook != 0 && later.Hook != 0 && v.Node == later.Node && v.Hook.Skips(verdict, later.Hook)
+	return v.Hook != 0 && later.Hook != 0 && !later.ToOwnNode && v.Node == later.Node && v.Hook.Skips(verdict, later.Hook)
 }
 
 // Route returns the visits of the first packet of a connection, in their order: those
-// at which somebody may decide. None are of a connection of an address with itself.
+// at which somebody may decide. None are of a connection of an address with itself, nor of
+// what policy never judges.
 func Route(index Index, f policy.Flow) []Visit {
 	c := newConnection(index, f, false)
 	return c.route(nil)
 }
 
 // longestRoute is how many visits there are at most.
-const longestRoute = 11
+const longestRoute = 13
 
 // route appends the visits to a list.
 func (c *connection) route(list []Visit) []Visit {
-	if c.Src == c.Dst {
+	if c.Src == c.Dst || c.IsControlTraffic() {
 		return list
 	}
 	w := walk{connection: c}
@@ -118,6 +121,13 @@ func (c *connection) route(list []Visit) []Visit {
 	}
 	src, from := w.locate(c.Src, c.holders[policy.Egress])
 	dst, to := w.locate(c.Dst, c.holders[policy.Ingress])
+	// An address that several nodes have (of a node-local cache, say) is that of the one at hand.
+	if from == Workload && to == NodeItself && dst != src && c.index.OnNode(c.holders[policy.Egress], c.Dst) {
+		dst = src
+	}
+	if to == Workload && from == NodeItself && src != dst && c.index.OnNode(c.holders[policy.Ingress], c.Src) {
+		src = dst
+	}
 	if src != "" && src == dst {
 		return w.pass(list, node{name: src, in: c.In}, from, to)
 	}
@@ -201,16 +211,16 @@ func (w *walk) pass(list []Visit, n node, from, to Location) []Visit {
 			continue
 		}
 		v := Visit{Stop: s, Node: n.name, Interface: n.in, Dst: w.Dst, DstPort: w.DstPort}
-		if s.Direction == policy.Egress {
+		switch {
+		case s.Hook != 0 && s.Direction == policy.Ingress && from == Workload:
+			v.Interface = Link(w.holders[policy.Egress])
+		case s.Hook != 0 && s.Direction == policy.Egress && to == Workload:
+			v.Interface = Link(w.holders[policy.Ingress])
+		case s.Direction == policy.Egress:
 			v.Interface = n.out
 		}
-		if s.Hook.BeforeFilter() {
-			if !n.translated && w.PreNATDst.IsValid() {
-				v.Dst, v.DstPort = w.PreNATDst.Unmap(), w.PreNATDstPort
-			}
-			if from == Workload {
-				v.Interface = Link(w.holders[policy.Egress])
-			}
+		if s.Hook.BeforeFilter() && !n.translated && w.PreNATDst.IsValid() {
+			v.Dst, v.DstPort = w.PreNATDst.Unmap(), w.PreNATDstPort
 		}
 		var decides bool
 		if v.Endpoint, decides = w.asked(&v); decides {
@@ -226,18 +236,16 @@ func (w *walk) asked(v *Visit) (*policy.Endpoint, bool) {
 	if v.Direction == policy.Ingress {
 		own, peer = v.Dst, w.Src
 	}
-	if v.Hook == 0 {
-		ep := w.holders[v.Direction]
-		return ep, !w.index.OnNode(ep, peer) // a node always reaches its workloads, and they it
-	}
-	if v.ByEndpointToHost {
-		switch w.hosts.HostSettings().EndpointToHost {
-		case policy.Deny:
-			return nil, true
-		case policy.Pass:
-		default:
-			return nil, false
-		}
+	switch {
+	case v.Hook == 0 && v.Direction == policy.Egress:
+		ep := w.holders[policy.Egress]
+		v.ToOwnNode = v.ToOwnNode || w.index.OnNode(ep, peer) // the index may not know where addresses are
+		return ep, true
+	case v.Hook == 0:
+		ep := w.holders[policy.Ingress]
+		return ep, !w.index.OnNode(ep, peer)
+	case v.ToOwnNode:
+		return nil, w.hosts.HostSettings().EndpointToHost == policy.Deny
 	}
 	ep := w.hosts.HostAt(v.Node, v.Interface, own)
 	return ep, ep != nil

@@ -15,5 +15,5 @@
 //
 // Endpoints of manifests often have no addresses: those come with a cluster. Each gets
 // one of its own that no CIDR of the policies holds, except CIDRs of a whole family;
-// [policy.Endpoint] says so in its field Synthetic.
+// [policy.Endpoint] says so in its field PlaceholderAddrs.
 package manifest

@@ -89,7 +89,7 @@ func findingsOf(list []store.Finding) []Finding {
 		switch {
 		case f.Note:
 			severity = Note
-		case f.Closed:
+		case f.FailClosed:
 			severity = FailsClosed
 		}
 		out = append(out, Finding{Severity: severity, File: f.File, Line: f.Line, Object: f.Key, Field: f.Field, Message: f.Message})

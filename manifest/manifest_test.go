@@ -205,8 +205,8 @@ spec: {containers: []}
 		got := ""
 		if e := m.Endpoint(policy.Key{Kind: c.kind, Namespace: "shop", Name: c.name}); e != nil {
 			got = e.Key.String()
-			if !e.Synthetic || len(e.Addrs) != 2 || !e.Addrs[0].Is4() || !e.Addrs[1].Is6() {
-				t.Errorf("%s has the addresses %v, synthetic: %t", got, e.Addrs, e.Synthetic)
+			if !e.PlaceholderAddrs || len(e.Addrs) != 2 || !e.Addrs[0].Is4() || !e.Addrs[1].Is6() {
+				t.Errorf("%s has the addresses %v, placeholders: %t", got, e.Addrs, e.PlaceholderAddrs)
 			}
 		}
 		if got != c.want {

@@ -31,7 +31,7 @@
 //     tier. Log decides nothing.
 //   - A tier of which some policy applies, and no rule matches, does what its DefaultAction
 //     says. A tier of which no policy applies is passed over.
-//   - What no tier decides the endpoint's profile allows. Without a profile it is denied.
+//   - What no tier decides the endpoint's profiles decide, in order; what none of them does is denied.
 //
 // At host endpoints a packet meets policy at a [Hook]: [HostOptions] say at which ones a
 // policy acts. What [HostSettings] keep open is open whatever policies say.

@@ -28,11 +28,11 @@ func Example() {
 		Tiers:    policy.FixedTiers(),
 		Policies: []*policy.Policy{allow},
 		Endpoints: []*policy.Endpoint{{
-			Key:     policy.Key{Kind: policy.KindPod, Namespace: "shop", Name: "db-0"},
-			Node:    "node-1",
-			Addrs:   []netip.Addr{netip.MustParseAddr("10.0.0.2")},
-			Labels:  selector.NewLabels(map[string]string{"app": "db"}),
-			Profile: "kns.shop",
+			Key:      policy.Key{Kind: policy.KindPod, Namespace: "shop", Name: "db-0"},
+			Node:     "node-1",
+			Addrs:    []netip.Addr{netip.MustParseAddr("10.0.0.2")},
+			Labels:   selector.NewLabels(map[string]string{"app": "db"}),
+			Profiles: []string{"kns.shop"},
 		}},
 		Sets: []*policy.Set{{
 			Key:    policy.Key{Kind: policy.KindGlobalNetworkSet, Name: "office"},

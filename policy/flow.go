@@ -28,6 +28,9 @@ type Decision struct {
 	Verdict Action   // Allow or Deny
 	By      *Decider // nil where nothing governs this end
 	Trace   []TierTrace
+	// Profiles are the endpoint's profiles that were asked, after all tiers, in order; but
+	// for one that is not there, or allows everything by itself, which By names.
+	Profiles []PolicyTrace
 }
 
 // Result is the verdict on a flow: allowed if both ends allow it.
@@ -38,6 +41,22 @@ type Result struct {
 	// Hosts are what host endpoints on the way say, in the order in which a packet
 	// meets them, except those that are its ends: these say it in Egress and Ingress.
 	Hosts []HostDecision
+	// Answer is what denies the answers of a connection that a host does not track, each of
+	// which is judged by itself; nil if nothing does. Then the verdict is Deny, whatever the
+	// ends say of the first packet.
+	Answer *Answer
+}
+
+// Answer is a decision about the answers of a connection that is not tracked.
+type Answer struct {
+	Node     string // that does not track the connection
+	Endpoint Key    // of a host, or of a workload on the node
+	Hook     Hook   // 0: the workload's own policy
+	// OutOfState says that the node tracks the answers, though not what they answer: where
+	// policy governs, no TCP or SCTP packet passes that belongs to no connection. Then no
+	// rule decides.
+	OutOfState bool
+	Decision
 }
 
 // HostDecision is what a host endpoint says of traffic of others, or before its
@@ -53,13 +72,25 @@ const EndOfTier = -1
 
 // Decider names what decided: a rule of a policy (Rule counts from 0), the end
 // of a tier (Rule is EndOfTier, the policy is the last one of the tier that
-// applied) or a profile (Kind is "Profile").
+// applied), a profile (KindProfile), or what agents say by their flags
+// (KindFailsafe, KindEndpointToHost). Of a profile Rule is EndOfTier where it is not there,
+// or, without a name, where no rule of any profile decided; of one that allows everything by
+// itself it is 0.
 type Decider struct {
 	Tier      string
 	Kind      string
 	Namespace string
 	Name      string
 	Rule      int
+	Failsafe  Failsafe // of KindFailsafe
+}
+
+// Title returns the name of what decided: that of a policy or profile, or which failsafe it is.
+func (d *Decider) Title() string {
+	if d.Kind == KindFailsafe {
+		return d.Failsafe.String()
+	}
+	return d.Name
 }
 
 // TierTrace is what one tier said. Tiers of which no policy applies are not traced.
@@ -70,6 +101,9 @@ type TierTrace struct {
 	Outcome Action
 	// AtEnd says that no rule decided and the tier's default action acted.
 	AtEnd bool
+	// ToOwnNode says that its end passed because only policies apply that do not decide
+	// about a workload's own node: see [Policy.DecidesToOwnNode].
+	ToOwnNode bool
 }
 
 // PolicyTrace is what one policy that applies said; those after the deciding
@@ -92,15 +126,19 @@ type RuleTrace struct {
 // were asked; a rule of the source that is several rules of the model once.
 func (d *Decision) Logs() []Decider {
 	var logs []Decider
-	for _, t := range d.Trace {
-		for _, p := range t.Policies {
+	add := func(tier string, policies []PolicyTrace) {
+		for _, p := range policies {
 			for _, r := range p.Rules {
-				by := Decider{Tier: t.Tier, Kind: p.Key.Kind, Namespace: p.Key.Namespace, Name: p.Key.Name, Rule: r.Index}
+				by := Decider{Tier: tier, Kind: p.Key.Kind, Namespace: p.Key.Namespace, Name: p.Key.Name, Rule: r.Index}
 				if r.Matched && r.Action == Log && (len(logs) == 0 || logs[len(logs)-1] != by) {
 					logs = append(logs, by)
 				}
 			}
 		}
 	}
+	for _, t := range d.Trace {
+		add(t.Tier, t.Policies)
+	}
+	add("", d.Profiles)
 	return logs
 }

@@ -88,6 +88,11 @@ func (o HostOptions) ActsAt(h Hook) bool {
 	return h == HookInput || h == HookOutput
 }
 
+// DecidesToOwnNode reports whether a policy that applies to a workload has the end of its
+// tier act on what the workload sends to its own node. Kubernetes' own policies do not: by
+// them alone nothing is denied there, while what their rules allow is allowed as anywhere.
+func (p *Policy) DecidesToOwnNode() bool { return p.Key.Kind != KindKubernetesNetworkPolicy }
+
 // ActsOnWorkloads reports whether the policy acts at workloads that it selects.
 func (o HostOptions) ActsOnWorkloads() bool { return !o.PreDNAT && !o.DoNotTrack }
 
@@ -96,20 +101,29 @@ type HostSettings struct {
 	// FailsafeIn and FailsafeOut are always open at host endpoints: what a mistake
 	// in policy could not be fixed without.
 	FailsafeIn, FailsafeOut []Failsafe
-	// EndpointToHost is what becomes of connections of workloads to their own
-	// host: Allow, Deny, or Pass, which asks the policy of the host's endpoints.
-	// 0 is Allow.
+	// EndpointToHost is what becomes of what workloads send to their own host, once their
+	// own egress policy allows it: Deny, or one of Allow, Pass and 0, which let it in. Pass
+	// says beside that other rules of the host decide about it. Policy of host endpoints is
+	// not asked about it, but for policy before DNAT.
 	EndpointToHost Action
 }
 
-// Failsafe is a port that is always open.
+// Failsafe is a port that is always open, or NeighbourDiscovery.
 type Failsafe struct {
 	Protocol Protocol // TCP, UDP or SCTP
 	Port     uint16
 }
 
-// String returns "TCP 22".
-func (f Failsafe) String() string { return fmt.Sprintf("%s %d", f.Protocol, f.Port) }
+// NeighbourDiscovery is what is open whatever the settings are: see [Flow.IsNeighbourDiscovery].
+var NeighbourDiscovery = Failsafe{Protocol: ICMPv6}
+
+// String returns "TCP 22", or "neighbour discovery".
+func (f Failsafe) String() string {
+	if f == NeighbourDiscovery {
+		return "neighbour discovery"
+	}
+	return fmt.Sprintf("%s %d", f.Protocol, f.Port)
+}
 
 // DefaultFailsafes returns those that are in force where nobody says otherwise:
 // remote login, DHCP, DNS, BGP, etcd and the API server.
@@ -152,6 +166,25 @@ func (s *HostSettings) Failsafe(h Hook, f Flow) (Failsafe, bool) {
 		return list[i], true
 	}
 	return Failsafe{}, false
+}
+
+// IsControlTraffic reports whether the flow is by what hosts of one link find each other,
+// and say which groups they listen to: IPv6 neighbour and router solicitation, neighbour
+// advertisement, MLD and IGMP. Policy never judges it. In the kernel such packets are known
+// by their hop limit as well, so that none comes from beyond the link.
+func (f Flow) IsControlTraffic() bool {
+	const igmp = 2
+	dst := f.Dst.Unmap()
+	if dst.Is4() {
+		return f.Protocol == igmp && dst.IsMulticast()
+	}
+	switch {
+	case f.Protocol != ICMPv6:
+		return false
+	case f.ICMPType == 133 || f.ICMPType == 135 || f.ICMPType == 136:
+		return true
+	}
+	return (130 <= f.ICMPType && f.ICMPType <= 132 || f.ICMPType == 143) && dst.IsMulticast()
 }
 
 // IsNeighbourDiscovery reports whether the flow is of the ICMPv6 types without

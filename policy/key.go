@@ -53,6 +53,8 @@ func (k Key) ObjectType() ObjectType {
 	switch info.Role {
 	case RoleTier:
 		return TierObject
+	case RoleProfile:
+		return PolicyObject // see Policy
 	case RolePolicy:
 		if info.Stages == "" {
 			return PolicyObject

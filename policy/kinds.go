@@ -20,6 +20,7 @@ const (
 	KindKubernetesNetworkPolicy = "KubernetesNetworkPolicy" // networking.k8s.io/v1
 	KindNetworkPolicy           = "NetworkPolicy"           // projectcalico.org/v3
 	KindGlobalNetworkPolicy     = "GlobalNetworkPolicy"
+	KindProfile                 = "Profile"
 	KindHostEndpoint            = "HostEndpoint"
 
 	// Those of policy.networking.k8s.io: v1alpha2, and the two of v1alpha1.
@@ -45,7 +46,6 @@ const (
 	KindCiliumClusterwideNetworkPolicy = "CiliumClusterwideNetworkPolicy"
 
 	// Those of no manifest: they name parts of the model, and what decides.
-	KindProfile        = "Profile"
 	KindDomains        = "Domains"        // the domains of a rule
 	KindLearned        = "Learned"        // addresses learned for the domains of a set
 	KindNodes          = "Nodes"          // the nodes that a rule selects
@@ -85,7 +85,7 @@ const (
 	RoleNode           // hosts
 	RoleNamespace      // what scopes names, and adds labels
 	RoleAccount        // service accounts, which add labels
-	RoleProfile        // what allows where no policy decides
+	RoleProfile        // what decides where no policy does
 	RoleOther          // what others enforce, and what decides without being an object
 )
 
@@ -127,6 +127,7 @@ var kinds = []KindInfo{
 	{Key: KindKubernetesNetworkPolicy, Name: "NetworkPolicy", Group: "networking.k8s.io", Version: "v1", Resource: "networkpolicies", Namespaced: true, ShortNames: []string{"netpol"}, Role: RolePolicy, Status: EventsOnly, Decides: true},
 	{Key: KindNetworkPolicy, Name: "NetworkPolicy", Group: groupCalico, Version: "v3", Resource: "networkpolicies", Namespaced: true, ShortNames: []string{"caliconetworkpolicy"}, Role: RolePolicy, Status: PolicyStatus, Decides: true},
 	{Key: KindGlobalNetworkPolicy, Name: "GlobalNetworkPolicy", Group: groupCalico, Version: "v3", Resource: "globalnetworkpolicies", ShortNames: []string{"gnp", "cgnp"}, Role: RolePolicy, Status: PolicyStatus, Decides: true},
+	{Key: KindProfile, Name: "Profile", Group: groupCalico, Version: "v3", Resource: "profiles", Role: RoleProfile, Status: ObjectStatus, Decides: true},
 	{Key: KindHostEndpoint, Name: "HostEndpoint", Group: groupCalico, Version: "v3", Resource: "hostendpoints", ShortNames: []string{"hep", "heps"}, Role: RoleEndpoint, Status: ObjectStatus, Decides: true},
 	{Key: KindClusterNetworkPolicy, Name: "ClusterNetworkPolicy", Group: groupCluster, Version: "v1alpha2", Resource: "clusternetworkpolicies", ShortNames: []string{"cnp"}, Role: RolePolicy, Status: ConditionsStatus, Decides: true},
 	{Key: KindAdminNetworkPolicy, Name: "AdminNetworkPolicy", Group: groupCluster, Version: "v1alpha1", Resource: "adminnetworkpolicies", ShortNames: []string{"anp"}, Role: RolePolicy, Status: ConditionsStatus, Decides: true},
@@ -147,7 +148,6 @@ var kinds = []KindInfo{
 	{Key: KindCiliumNetworkPolicy, Name: "CiliumNetworkPolicy", Group: groupCilium, Version: "v2", Resource: "ciliumnetworkpolicies", Namespaced: true, Role: RoleOther},
 	{Key: KindCiliumClusterwideNetworkPolicy, Name: "CiliumClusterwideNetworkPolicy", Group: groupCilium, Version: "v2", Resource: "ciliumclusterwidenetworkpolicies", ShortNames: []string{"ccnp"}, Role: RoleOther},
 
-	{Key: KindProfile, Role: RoleProfile},
 	{Key: KindDomains, Role: RoleSet},
 	{Key: KindLearned, Namespaced: true, Role: RoleSet},
 	{Key: KindNodes, Role: RoleSet},

@@ -71,7 +71,7 @@ func TestObjectTypes(t *testing.T) {
 		policy.KindGlobalNetworkSet: policy.SetObject, policy.KindService: policy.SetObject, policy.KindLearned: policy.SetObject,
 		policy.KindDomains: policy.SetObject, policy.KindNodes: policy.SetObject, policy.KindEndpointSlice: policy.NoObject,
 		policy.KindPod: policy.EndpointObject, policy.KindHostEndpoint: policy.EndpointObject, policy.KindDeployment: policy.EndpointObject,
-		"Rollout": policy.EndpointObject, policy.KindNamespace: policy.NoObject, policy.KindNode: policy.NoObject, policy.KindProfile: policy.NoObject,
+		"Rollout": policy.EndpointObject, policy.KindNamespace: policy.NoObject, policy.KindNode: policy.NoObject, policy.KindProfile: policy.PolicyObject,
 	} {
 		if got := (policy.Key{Kind: kind, Name: "a"}).ObjectType(); got != want {
 			t.Errorf("%s names object type %d, want %d", kind, got, want)

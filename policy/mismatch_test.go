@@ -26,7 +26,7 @@ func TestMismatch(t *testing.T) {
 		Family: policy.IPv4, Protocol: &tcp, NotProtocol: &tcp, ICMP: &policy.ICMPMatch{Type: u8(8)}, NotICMP: &policy.ICMPMatch{Type: u8(3), Code: u8(1)},
 		HTTP: &policy.HTTPMatch{Methods: []string{"GET", "HEAD"}, Paths: []policy.HTTPPath{{Exact: "/a"}, {Prefix: "/b/"}}},
 		Source: policy.Peer{
-			Set: &policy.PeerSet{Selector: selector.MustParse("a == 'b'"), AsWritten: "pods of b"}, NotSet: &policy.PeerSet{Selector: selector.All()},
+			Set: &policy.PeerSet{Selector: selector.MustParse("a == 'b'"), AsWritten: policy.NodesPeer{Labels: "a=b"}}, NotSet: &policy.PeerSet{Selector: selector.All()},
 			Nets: nets, NotNets: nets[:1], Ports: ports, NotPorts: ports,
 		},
 	}
@@ -48,7 +48,7 @@ func TestMismatch(t *testing.T) {
 		{policy.CriterionProtocol, policy.NoSide, got, "UDP", []string{"TCP"}, "protocol UDP is not TCP"},
 		{policy.CriterionICMP, policy.NoSide, got, "5/6", []string{"8"}, "ICMP type 5 code 6 is not the rule's"},
 		{policy.CriterionNotICMP, policy.NoSide, got, "5/6", []string{"3/1"}, "ICMP type 5 code 6 is excluded"},
-		{policy.CriterionSelector, policy.SourceSide, got, "2001:db8::1", []string{"pods of b"}, "source 2001:db8::1 is not in pods of b"},
+		{policy.CriterionSelector, policy.SourceSide, got, "2001:db8::1", []string{"nodes with a=b"}, "source 2001:db8::1 is not in nodes with a=b"},
 		{policy.CriterionNotSelector, policy.SourceSide, got, "2001:db8::1", []string{"all()"}, "source 2001:db8::1 is excluded by all()"},
 		{
 			policy.CriterionNets, policy.SourceSide, got, "2001:db8::1", netTexts,

@@ -35,6 +35,17 @@ func FamilyOf(a netip.Addr) Family {
 	return IPv6
 }
 
+// Families lists both, by their Index.
+var Families = [2]Family{IPv4, IPv6}
+
+// Index returns 0 for IPv4 and 1 for IPv6: for what is kept by family.
+func (f Family) Index() int {
+	if f == IPv6 {
+		return 1
+	}
+	return 0
+}
+
 // Direction says at which end of a connection a policy acts.
 type Direction uint8
 
@@ -107,7 +118,9 @@ func FixedTiers() []*Tier {
 	}
 }
 
-// Policy is one policy of any API. Order is +Inf where the source gives none.
+// Policy is one policy of any API. Order is +Inf where the source gives none. One of kind
+// KindProfile is a profile: it has no tier, and a selector that matches nothing. Whom it
+// applies to say the endpoints that name it.
 type Policy struct {
 	Key      Key
 	Tier     string
@@ -176,17 +189,29 @@ type PeerSet struct {
 	// Internal has it denote the addresses in the nets of internal sets, and of no
 	// others: see Set.Internal.
 	Internal bool
-	// AsWritten says to a reader what the source demands, where Selector, which holds
-	// namespaces and service accounts as well, does not read like it.
-	AsWritten string
+	// AsWritten is what the source demands, where Selector, which holds namespaces and
+	// service accounts as well, does not read like it; nil: Selector does.
+	AsWritten WrittenPeer
 }
 
 // String says what the source demands.
 func (e *PeerSet) String() string {
-	if e.AsWritten != "" {
-		return e.AsWritten
+	if e.AsWritten != nil {
+		return e.AsWritten.String()
 	}
 	return e.Selector.String()
+}
+
+// Service returns the Service whose endpoints the peer set denotes; false if it is none.
+func (e *PeerSet) Service() (Key, bool) {
+	if e == nil {
+		return Key{}, false
+	}
+	p, is := e.AsWritten.(ServicePeer)
+	if !is || !e.Internal {
+		return Key{}, false
+	}
+	return p.Key(), true
 }
 
 // Endpoint is something with addresses that policy governs: a pod, a workload
@@ -198,12 +223,12 @@ type Endpoint struct {
 	Addrs     []netip.Addr
 	Labels    selector.Labels // all that a selector sees: own, namespace's, service account's
 	Ports     []NamedPort
-	// Profile names the profile that allows what no policy decides; empty for
-	// an endpoint without one, where that is denied.
-	Profile string
-	// Synthetic says that the source gives no address: Addrs are stand-ins that
+	// Profiles names the profiles that decide what no policy decides, in the order in which
+	// they are asked; nil for an endpoint without one, where that is denied.
+	Profiles []string
+	// PlaceholderAddrs says that the source gives no address: Addrs are placeholders, which
 	// no net of the model holds, except nets that hold a whole family.
-	Synthetic bool
+	PlaceholderAddrs bool
 	// Owner is the workload that a pod belongs to (its Deployment, Job, ...);
 	// zero for an endpoint that is its own workload.
 	Owner Key
@@ -237,6 +262,9 @@ type Set struct {
 	// "*.example.com", in lower case and without a final dot. What addresses they
 	// have is learned where the set is used, and stands in a set of its own.
 	Domains []string
+	// AllowInternal says that names of the domains may have addresses of the cluster:
+	// ClusterIPs, and addresses of pods and nodes.
+	AllowInternal bool
 	// DNSLearned says that Nets are addresses that were learned for the domains of
 	// another set with the same labels. Only peer sets that ask for such count it.
 	DNSLearned bool

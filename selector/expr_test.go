@@ -98,7 +98,7 @@ func (e *expr) build() *Selector {
 	case "all":
 		return All()
 	case "global":
-		return Global()
+		return MustParse("global()")
 	case "has":
 		return Has(e.key)
 	case "==":

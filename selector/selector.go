@@ -44,9 +44,6 @@ func MustParse(text string) *Selector {
 // All returns all(), which matches everything.
 func All() *Selector { return allSelector }
 
-// Global returns global(), which matches what is in no namespace.
-func Global() *Selector { return globalSelector }
-
 // Has matches labels that have the key.
 func Has(key string) *Selector { return newSelector(node{op: opHas, key: key}) }
 
@@ -140,9 +137,6 @@ func (s *Selector) IsAll() bool { return s.root.op == opAll }
 
 // IsGlobal reports whether the selector is just global().
 func (s *Selector) IsGlobal() bool { return s.root.op == opGlobal }
-
-// UsesAll reports whether all() occurs anywhere in the selector.
-func (s *Selector) UsesAll() bool { return s.root.uses(opAll) }
 
 // UsesGlobal reports whether global() occurs anywhere in the selector.
 func (s *Selector) UsesGlobal() bool { return s.root.uses(opGlobal) }

@@ -52,7 +52,7 @@ func TestConstruct(t *testing.T) {
 		want string
 	}{
 		{All(), "all()"},
-		{Global(), "global()"},
+		{MustParse("global()"), "global()"},
 		{&Selector{}, "all()"},
 		{Equals("a", "x"), "a == 'x'"},
 		{NotEquals("a", "x"), "a != 'x'"},
@@ -101,21 +101,21 @@ func TestEqualAndUses(t *testing.T) {
 		t.Error("Equal is wrong about nil or zero selectors")
 	}
 	tests := []struct {
-		selector                             string
-		isAll, isGlobal, usesAll, usesGlobal bool
+		selector                    string
+		isAll, isGlobal, usesGlobal bool
 	}{
-		{"", true, false, true, false},
-		{"global()", false, true, false, true},
-		{"has(a) && !(all() || has(b))", false, false, true, false},
-		{"has(a) || !global()", false, false, false, true},
-		{"all == 'global()'", false, false, false, false},
+		{"", true, false, false},
+		{"global()", false, true, true},
+		{"has(a) && !(all() || has(b))", false, false, false},
+		{"has(a) || !global()", false, false, true},
+		{"all == 'global()'", false, false, false},
 	}
 	for _, test := range tests {
 		s := MustParse(test.selector)
-		got := [4]bool{s.IsAll(), s.IsGlobal(), s.UsesAll(), s.UsesGlobal()}
-		want := [4]bool{test.isAll, test.isGlobal, test.usesAll, test.usesGlobal}
+		got := [3]bool{s.IsAll(), s.IsGlobal(), s.UsesGlobal()}
+		want := [3]bool{test.isAll, test.isGlobal, test.usesGlobal}
 		if got != want {
-			t.Errorf("%s: IsAll, IsGlobal, UsesAll, UsesGlobal = %v, want %v", s, got, want)
+			t.Errorf("%s: IsAll, IsGlobal, UsesGlobal = %v, want %v", s, got, want)
 		}
 	}
 }

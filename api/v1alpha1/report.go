@@ -8,6 +8,9 @@ const (
 	MaxInvalid  = 100
 	// MaxMessage bounds a message and an error, in bytes.
 	MaxMessage = 4096
+	// MaxNotEnforceable bounds the reasons, and MaxNames the endpoints that each names.
+	MaxNotEnforceable = 64
+	MaxNames          = 20
 )
 
 // NodePolicyReport says what an agent enforces on its node. It is named after
@@ -17,6 +20,7 @@ const (
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,shortName=npr,categories=tierwall
 // +kubebuilder:printcolumn:name="Endpoints",type=integer,JSONPath=`.report.endpoints`,description="Local endpoints that policy is enforced for"
+// +kubebuilder:printcolumn:name="Not enforceable",type=integer,JSONPath=`.report.notEnforceableEndpoints`,description="Local endpoints that policy is not in force for"
 // +kubebuilder:printcolumn:name="Applied",type=date,JSONPath=`.report.applied`,description="When the kernel last took a change"
 // +kubebuilder:printcolumn:name="Error",type=string,JSONPath=`.report.error`,description="Why the kernel does not hold the present policy"
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.report.agentVersion`,description="Version of the agent"
@@ -38,7 +42,8 @@ type Report struct {
 	// Applied is when the kernel last took a change of policy.
 	// +optional
 	Applied metav1.Time `json:"applied,omitzero"`
-	// Error says why the kernel does not hold the present policy; empty if it does.
+	// Error says why the kernel does not hold the present policy, or for how many endpoints it is not in force and why;
+	// empty if it is for all.
 	// +kubebuilder:validation:MaxLength=4096
 	// +optional
 	Error string `json:"error,omitempty"`
@@ -46,7 +51,17 @@ type Report struct {
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	Endpoints int32 `json:"endpoints"`
-	// Policies are those in force on at least one local endpoint, by kind,
+	// NotEnforceableEndpoints is how many others policy is in the kernel for and not in force: packets
+	// of theirs do not come by there.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	NotEnforceableEndpoints int32 `json:"notEnforceableEndpoints,omitempty"`
+	// NotEnforceable are the reasons for that. An endpoint may be concerned by several.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +optional
+	NotEnforceable []NotEnforceable `json:"notEnforceable,omitempty"`
+	// Policies are those that apply to at least one local endpoint, by kind,
 	// namespace and name.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=5000
@@ -62,7 +77,27 @@ type Report struct {
 	Invalid []InvalidObject `json:"invalid,omitempty"`
 }
 
-// ReportedPolicy is a policy in force on some endpoint of the node.
+// NotEnforceable is a reason for which policy is not in force for some endpoints of the node.
+type NotEnforceable struct {
+	// Reason is one word for it, such as BridgeBypass or NoHostInterface.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason"`
+	// Message says what happens and what to do.
+	// +kubebuilder:validation:MaxLength=4096
+	Message string `json:"message"`
+	// Endpoints is how many it concerns.
+	// +kubebuilder:validation:Minimum=0
+	Endpoints int32 `json:"endpoints"`
+	// Names are the first of them, as NAMESPACE/NAME.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	// +kubebuilder:validation:items:MaxLength=507
+	// +optional
+	Names []string `json:"names,omitempty"`
+}
+
+// ReportedPolicy is a policy that applies to some endpoint of the node.
 type ReportedPolicy struct {
 	// Kind is NetworkPolicy or GlobalNetworkPolicy of projectcalico.org,
 	// KubernetesNetworkPolicy for one of networking.k8s.io.
@@ -83,6 +118,10 @@ type ReportedPolicy struct {
 	// Endpoints is how many local endpoints it is in force on.
 	// +kubebuilder:validation:Minimum=0
 	Endpoints int32 `json:"endpoints"`
+	// NotEnforceable is how many it applies to beside, on which it is not in force.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	NotEnforceable int32 `json:"notEnforceable,omitempty"`
 }
 
 // InvalidObject is an object whose present version is not in force.

@@ -17,6 +17,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&HostEndpoint{}, &HostEndpointList{},
 		&NetworkPolicy{}, &NetworkPolicyList{},
 		&NetworkSet{}, &NetworkSetList{},
+		&Profile{}, &ProfileList{},
 		&StagedGlobalNetworkPolicy{}, &StagedGlobalNetworkPolicyList{},
 		&StagedKubernetesNetworkPolicy{}, &StagedKubernetesNetworkPolicyList{},
 		&StagedNetworkPolicy{}, &StagedNetworkPolicyList{},

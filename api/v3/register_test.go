@@ -34,8 +34,8 @@ func TestScheme(t *testing.T) {
 			t.Errorf("a copy of a %s differs (-want +got):\n%s", name, d)
 		}
 	}
-	if kinds != 10 {
-		t.Errorf("%d kinds are registered, want 10", kinds)
+	if kinds != 11 {
+		t.Errorf("%d kinds are registered, want 11", kinds)
 	}
 }
 

@@ -16,14 +16,15 @@ const (
 
 // Reasons of conditions.
 const (
-	ReasonValid        = "Valid"        // Accepted
-	ReasonInvalid      = "Invalid"      // not Accepted: the message says what is wrong
-	ReasonTierNotFound = "TierNotFound" // not Accepted: the tier does not exist or is invalid, and nothing else is wrong
-	ReasonInForce      = "InForce"      // Programmed
-	ReasonPending      = "Pending"      // not Programmed: another generation is in force on some nodes
-	ReasonNodeError    = "NodeError"    // not Programmed: some node says why it does not enforce it
-	ReasonNotAccepted  = "NotAccepted"  // not Programmed, since it is not accepted
-	ReasonNoEndpoints  = "NoEndpoints"  // unknown whether it is Programmed: no node reports an endpoint that it applies to
+	ReasonValid          = "Valid"          // Accepted
+	ReasonInvalid        = "Invalid"        // not Accepted: the message says what is wrong
+	ReasonTierNotFound   = "TierNotFound"   // not Accepted: the tier does not exist or is invalid, and nothing else is wrong
+	ReasonInForce        = "InForce"        // Programmed
+	ReasonPending        = "Pending"        // not Programmed: another generation is in force on some nodes
+	ReasonNodeError      = "NodeError"      // not Programmed: some node says why it does not enforce it
+	ReasonNotEnforceable = "NotEnforceable" // not Programmed: the kernel of some node holds it, and does not see all packets
+	ReasonNotAccepted    = "NotAccepted"    // not Programmed, since it is not accepted
+	ReasonNoEndpoints    = "NoEndpoints"    // unknown whether it is Programmed: no node reports an endpoint that it applies to
 )
 
 // PolicyStatus says what became of a policy. The controller writes it.

@@ -25,10 +25,12 @@ import (
 	"github.com/tierwall/tierwall/internal/agent/antispoof"
 	"github.com/tierwall/tierwall/internal/agent/component"
 	"github.com/tierwall/tierwall/internal/agent/dnslearner"
+	"github.com/tierwall/tierwall/internal/agent/enforceable"
 	"github.com/tierwall/tierwall/internal/agent/gctune"
 	"github.com/tierwall/tierwall/internal/agent/kernel"
 	"github.com/tierwall/tierwall/internal/agent/model"
 	"github.com/tierwall/tierwall/internal/agent/packetlog"
+	"github.com/tierwall/tierwall/internal/agent/resume"
 	"github.com/tierwall/tierwall/internal/cni"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/extauthz"
@@ -58,9 +60,21 @@ type Config struct {
 	ExternalChanges func(ctx context.Context, changed func()) error
 	// PacketLog gives the packets that rules with action Log match; nil: nobody does.
 	PacketLog packetlog.Source
-	// Links finds the interfaces of local endpoints, so that the sources of their
-	// packets are checked; nil: they are not.
+	// Resume is how live connections are taken up that the kernel does not know; zero: they are not.
+	Resume resume.Config
+	// Links finds the interfaces of local endpoints; nil: nobody does.
 	Links antispoof.Links
+	// CheckSources has the sources of packets checked that come in by them.
+	CheckSources bool
+	// Guards say what is dropped before policy is asked. Open has them as well.
+	Guards dataplane.GuardSettings
+	// AllowSources honours what pods' annotations say of sources beside their own.
+	AllowSources bool
+	// KeepReservedGroups has a bridge learn nothing from frames that meet no rule; nil:
+	// bridges are left as they are.
+	KeepReservedGroups func(bridge int) error
+	// Inspect looks for other programs that take packets past policy; nil: nobody does.
+	Inspect func() (enforceable.Programs, error)
 	// Host is what is in force at host endpoints beside policy; for warnings only, the
 	// tables have it by Open.
 	Host dataplane.HostSettings
@@ -86,6 +100,8 @@ type Config struct {
 	Version string
 
 	retryPause time.Duration // before the first retry; 0: 1 s
+	// noInterfaceGrace is how long no interface may lead to a pod before that is said; 0: enforceable.DefaultGrace.
+	noInterfaceGrace time.Duration
 }
 
 const (
@@ -107,7 +123,9 @@ type agent struct {
 	model      *model.Model
 	progress   progress
 	components []component.Component
-	antispoof  *antispoof.Component // which knows where endpoints are, for the status
+	// Of whom the status asks where endpoints are, and for which policy is not in force.
+	antispoof   *antispoof.Component
+	enforceable *enforceable.Component
 
 	calls chan func()   // what others have the loop do
 	ended chan struct{} // closed when the loop has ended
@@ -155,6 +173,9 @@ func newAgent(cfg Config, namespace uint64) (*agent, error) {
 	if cfg.retryPause == 0 {
 		cfg.retryPause = defaultRetryPause
 	}
+	if cfg.noInterfaceGrace == 0 {
+		cfg.noInterfaceGrace = enforceable.DefaultGrace
+	}
 	cfg.RunDir = runDir(cfg.RunDir)
 	a := &agent{
 		cfg: cfg, log: cfg.Log, started: time.Now(),
@@ -173,7 +194,7 @@ func newAgent(cfg Config, namespace uint64) (*agent, error) {
 // requirements returns the features that a configuration asks of the dataplane.
 func requirements(cfg *Config) []kernel.Requirement {
 	var list []kernel.Requirement
-	if cfg.Links != nil {
+	if cfg.CheckSources {
 		list = append(list, kernel.Requirement{Feature: dataplane.FeatureAntiSpoofing, Setting: "--check-sources"})
 	}
 	if cfg.DenyUnknown {

@@ -7,10 +7,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tierwall/tierwall/internal/agent/agenttest"
 )
 
 func TestFollowsTheStore(t *testing.T) {
-	r := newRig(t, map[string]string{"cluster.yaml": clusterYAML, "policy.yaml": allowPort("5432")}, nil)
+	r := newRig(t, map[string]string{"cluster.yaml": agenttest.Cluster, "policy.yaml": agenttest.AllowPort("5432")}, nil)
 	r.eventually("in force", func() bool { return !r.k.allows("10.0.0.2", "10.0.0.1", 80) })
 	if !r.k.allows("10.0.0.2", "10.0.0.1", 5432) {
 		t.Error("the port that the policy opens is closed")
@@ -20,13 +22,13 @@ func TestFollowsTheStore(t *testing.T) {
 		t.Errorf("status of the policy: %+v", o)
 	}
 
-	r.write("policy.yaml", allowPort("3306"))
+	r.write("policy.yaml", agenttest.AllowPort("3306"))
 	r.eventually("the new port is open", func() bool { return r.k.allows("10.0.0.2", "10.0.0.1", 3306) })
 	if r.k.allows("10.0.0.2", "10.0.0.1", 5432) {
 		t.Error("the old port is still open")
 	}
 
-	r.write("policy.yaml", allowPort(`"80:70"`))
+	r.write("policy.yaml", agenttest.AllowPort(`"80:70"`))
 	r.eventually("the invalid version is reported", func() bool {
 		return r.object("NetworkPolicy", "db").State == "last valid version in force"
 	})
@@ -48,7 +50,7 @@ func TestFollowsTheStore(t *testing.T) {
 }
 
 func TestRuleCounters(t *testing.T) {
-	r := newRig(t, map[string]string{"cluster.yaml": clusterYAML, "policy.yaml": allowPort("5432")}, nil)
+	r := newRig(t, map[string]string{"cluster.yaml": agenttest.Cluster, "policy.yaml": agenttest.AllowPort("5432")}, nil)
 	r.eventually("in force", func() bool { return !r.k.allows("10.0.0.2", "10.0.0.1", 80) })
 	var m string
 	r.eventually("counters are served", func() bool { _, m = r.get("/metrics"); return strings.Contains(m, "tierwall_rule_packets_total{") })
@@ -73,7 +75,7 @@ func TestRuleCounters(t *testing.T) {
 }
 
 func TestFailedStepIsTriedAgain(t *testing.T) {
-	r := newRig(t, map[string]string{"cluster.yaml": clusterYAML, "policy.yaml": allowPort("5432")},
+	r := newRig(t, map[string]string{"cluster.yaml": agenttest.Cluster, "policy.yaml": agenttest.AllowPort("5432")},
 		func(_ *Config, k *faults) { k.fail = 3 })
 	r.eventually("in force after failures", func() bool { return !r.k.allows("10.0.0.2", "10.0.0.1", 80) })
 	r.eventually("ready", func() bool { return r.status().Ready })
@@ -81,7 +83,7 @@ func TestFailedStepIsTriedAgain(t *testing.T) {
 	r.k.mu.Lock()
 	r.k.fail = 2
 	r.k.mu.Unlock()
-	r.write("policy.yaml", allowPort("3306"))
+	r.write("policy.yaml", agenttest.AllowPort("3306"))
 	r.eventually("the change after more failures", func() bool { return r.k.allows("10.0.0.2", "10.0.0.1", 3306) })
 	r.eventually("ready again", func() bool { return r.status().Ready })
 	if _, m := r.get("/metrics"); !strings.Contains(m, `tierwall_apply_total{result="error"} 5`) {
@@ -90,7 +92,7 @@ func TestFailedStepIsTriedAgain(t *testing.T) {
 }
 
 func TestNotReadyWhileTheKernelIsBehind(t *testing.T) {
-	r := newRig(t, map[string]string{"cluster.yaml": clusterYAML, "policy.yaml": allowPort("5432")},
+	r := newRig(t, map[string]string{"cluster.yaml": agenttest.Cluster, "policy.yaml": agenttest.AllowPort("5432")},
 		func(_ *Config, k *faults) { k.fail = 1 << 30 })
 	r.eventually("the failure is told", func() bool {
 		code, body := r.get("/readyz")
@@ -102,7 +104,7 @@ func TestNotReadyWhileTheKernelIsBehind(t *testing.T) {
 }
 
 func TestDriftIsReported(t *testing.T) {
-	r := newRig(t, map[string]string{"cluster.yaml": clusterYAML, "policy.yaml": allowPort("5432")},
+	r := newRig(t, map[string]string{"cluster.yaml": agenttest.Cluster, "policy.yaml": agenttest.AllowPort("5432")},
 		func(c *Config, k *faults) {
 			c.CheckInterval, k.drift = 5*time.Millisecond, []string{"the table is gone"}
 		})
@@ -116,7 +118,7 @@ func TestDriftIsReported(t *testing.T) {
 }
 
 func TestOneBadFileDoesNotStopTheRest(t *testing.T) {
-	r := newRig(t, map[string]string{"cluster.yaml": clusterYAML, "policy.yaml": allowPort("5432"), "bad.yaml": "kind: [\n"}, nil)
+	r := newRig(t, map[string]string{"cluster.yaml": agenttest.Cluster, "policy.yaml": agenttest.AllowPort("5432"), "bad.yaml": "kind: [\n"}, nil)
 	r.eventually("in force", func() bool { return !r.k.allows("10.0.0.2", "10.0.0.1", 80) })
 	r.eventually("the bad file is reported", func() bool {
 		f := r.status().Findings
@@ -127,7 +129,7 @@ func TestOneBadFileDoesNotStopTheRest(t *testing.T) {
 }
 
 func TestAnswersAtLocalhostOnly(t *testing.T) {
-	r := newRig(t, map[string]string{"cluster.yaml": clusterYAML}, nil)
+	r := newRig(t, map[string]string{"cluster.yaml": agenttest.Cluster}, nil)
 	for host, want := range map[string]int{
 		"localhost:9098": http.StatusOK, "[::1]:1": http.StatusOK, "127.0.0.1": http.StatusOK,
 		"evil.example:9098": http.StatusForbidden, "10.0.0.1": http.StatusForbidden,

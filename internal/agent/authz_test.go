@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/tierwall/tierwall/internal/agent/agenttest"
 	"github.com/tierwall/tierwall/internal/extauthz"
 )
 
@@ -26,7 +27,7 @@ spec:
 `
 	}
 	socket := filepath.Join(t.TempDir(), "authz.sock")
-	r := newRig(t, map[string]string{"cluster.yaml": clusterYAML, "policy.yaml": rule("/a")},
+	r := newRig(t, map[string]string{"cluster.yaml": agenttest.Cluster, "policy.yaml": rule("/a")},
 		func(c *Config, _ *faults) { c.ExtAuthz = &extauthz.Config{Address: "unix:" + socket, Group: -1} })
 	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/tierwall/tierwall/internal/agent/agenttest"
 	"github.com/tierwall/tierwall/internal/agent/podstart"
 	"github.com/tierwall/tierwall/internal/cni"
 	"github.com/tierwall/tierwall/internal/cni/wire"
@@ -94,7 +95,7 @@ func TestFirstStateInParts(t *testing.T) {
 		code, body := r.get("/readyz")
 		return code == http.StatusServiceUnavailable && strings.Contains(body, "cannot be reached")
 	})
-	all := objects(t, clusterYAML, allowPort("5432"))
+	all := objects(t, agenttest.Cluster, agenttest.AllowPort("5432"))
 	for i := range all {
 		c <- store.Batch{Updated: all[i : i+1], More: true}
 	}
@@ -113,7 +114,7 @@ func TestFirstStateInParts(t *testing.T) {
 		t.Errorf("%d pods", n)
 	}
 	// Later steps come in parts as well.
-	next := objects(t, allowPort("3306"))
+	next := objects(t, agenttest.AllowPort("3306"))
 	c <- store.Batch{More: true, Received: time.Now(), Updated: []store.Resource{podOf("extra", "", "there", "10.0.0.9")}}
 	c <- store.Batch{Updated: next}
 	r.eventually("the next step", func() bool { return r.k.allows("10.0.0.2", "10.0.0.1", 3306) })
@@ -134,8 +135,8 @@ func TestEmptyCluster(t *testing.T) {
 // TestClusterRestart: a policy of the cluster is invalid, in the ways that an API
 // server lets pass, when an agent starts.
 func TestClusterRestart(t *testing.T) {
-	good := objects(t, clusterYAML, allowPort("5432"))
-	bad := objects(t, allowPort("5432")+"  serviceAccountSelector: a ==\n")
+	good := objects(t, agenttest.Cluster, agenttest.AllowPort("5432"))
+	bad := objects(t, agenttest.AllowPort("5432")+"  serviceAccountSelector: a ==\n")
 	rejected := store.Finding{Key: bad[0].Key, Message: "no longer what it was"}
 	for name, first := range map[string][]store.Batch{
 		"invalid":  {{Updated: good[:2], More: true}, {Updated: bad}},
@@ -224,7 +225,7 @@ func TestPodStart(t *testing.T) {
 	db := attached("db", "u1", "c1", "10.0.0.1")
 	early := ensure(ctx, r.a, db) // before the first state
 
-	c <- store.Batch{Updated: append(objects(t, allowPort("5432")), podOf("web", "w", "there", "10.0.0.2"))}
+	c <- store.Batch{Updated: append(objects(t, agenttest.AllowPort("5432")), podOf("web", "w", "there", "10.0.0.2"))}
 	r.eventually("ready", func() bool { return r.status().Ready })
 	r.waitsFor("does not have pod shop/db on node here yet", db, 1)
 	// The store tells of the pod, and of no address.
@@ -280,7 +281,7 @@ func TestPodStartOfOthers(t *testing.T) {
 	static := podOf("db", "mirror", "here")
 	yes := true
 	static.Object.(*corev1.Pod).OwnerReferences = []metav1.OwnerReference{{Kind: "Node", Name: "here", Controller: &yes}}
-	c <- store.Batch{Updated: append(objects(t, allowPort("5432")), static, podOf("web", "w", "there", "10.0.0.2"))}
+	c <- store.Batch{Updated: append(objects(t, agenttest.AllowPort("5432")), static, podOf("web", "w", "there", "10.0.0.2"))}
 	if err := r.returns("a static pod", ensure(ctx, r.a, attached("db", "config-hash", "c1", "10.0.0.1"))); err != nil {
 		t.Error(err)
 	}
@@ -293,7 +294,7 @@ func TestPodStartOfOthers(t *testing.T) {
 // TestPodStartWhileTheKernelFails: a pod does not start before a step succeeds.
 func TestPodStartWhileTheKernelFails(t *testing.T) {
 	r, c := newClusterRig(t, func(cfg *Config, _ *faults) { cfg.retryPause = time.Millisecond })
-	c <- store.Batch{Updated: append(objects(t, allowPort("5432")), podOf("db", "u", "here"))}
+	c <- store.Batch{Updated: append(objects(t, agenttest.AllowPort("5432")), podOf("db", "u", "here"))}
 	r.eventually("ready", func() bool { return r.status().Ready })
 	r.k.mu.Lock()
 	r.k.fail = 3

@@ -13,6 +13,7 @@ import (
 
 	miekg "github.com/miekg/dns"
 
+	"github.com/tierwall/tierwall/internal/agent/agenttest"
 	"github.com/tierwall/tierwall/internal/dataplane/nft"
 	"github.com/tierwall/tierwall/internal/dns"
 	"github.com/tierwall/tierwall/internal/engine"
@@ -51,7 +52,7 @@ func benchmarkLearned(b *testing.B, rules, domains, addrs int) {
 	}
 	ep := &policy.Endpoint{
 		Key: policy.Key{Kind: policy.KindPod, Namespace: "a", Name: "a"}, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.1")},
-		Labels: selector.NewLabels(map[string]string{"a": "a"}), Profile: "kns.a",
+		Labels: selector.NewLabels(map[string]string{"a": "a"}), Profiles: []string{"kns.a"},
 	}
 	e.Apply(policy.Change{Key: ep.Key, Object: ep})
 	table := dns.NewTable(dns.Limits{PerName: 1000, PerClient: 1 << 30, Total: 1 << 30, Least: time.Minute, Most: time.Hour})
@@ -209,7 +210,7 @@ func newBenchHost(b *testing.B, tap bool) *benchHost {
 	go serveFast(pc)
 	yaml := domainsYAML
 	if !tap {
-		yaml = clusterYAML
+		yaml = agenttest.Cluster
 	}
 	h.write("cluster.yaml", yaml)
 	b.Setenv(dnsVariable, trusted)

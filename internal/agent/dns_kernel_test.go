@@ -108,7 +108,12 @@ func TestWhoIsAsked(t *testing.T) {
 	h.serve(h.lab.Node(), nodeLocal+":53")
 	h.onNode(`table ip services {
 	chain prerouting { type nat hook prerouting priority -100; ip daddr `+clusterIP+` udp dport 53 dnat to `+untrusted+`:5353; }
-	chain raw { type filter hook prerouting priority -300; ip daddr `+nodeLocal+` udp dport 53 notrack; }
+	chain raw {
+		type filter hook prerouting priority -300
+		ip daddr `+nodeLocal+` udp dport 53 notrack
+		ip saddr `+untracked+` udp sport 53 notrack
+		ip daddr `+untracked+` udp dport 53 notrack
+	}
 	chain out { type filter hook output priority -300; ip saddr `+nodeLocal+` udp sport 53 notrack; }
 }
 `, "nft", "-f", "-")
@@ -122,6 +127,8 @@ func TestWhoIsAsked(t *testing.T) {
 		{untrusted, "udp", false},
 		{nodeLocal, "udp", true}, // not tracked
 		{nodeLocal, "tcp", true}, // tracked
+		// Of a server elsewhere whose packets are not tracked nobody knows who has asked it.
+		{untracked, "udp", false},
 		{trusted6, "udp", true},
 		{trusted6, "tcp", true},
 	} {
@@ -137,6 +144,16 @@ func TestWhoIsAsked(t *testing.T) {
 		}
 		if got := h.reaches(addrs[0], 443, patience); got != tt.want {
 			t.Errorf("what %s says over %s: open is %v", tt.server, tt.network, got)
+		}
+	}
+
+	h.onNode("", "nft", "add rule ip services raw ip daddr "+nodeLocal+" tcp dport 53 notrack")
+	h.onNode("", "nft", "add rule ip services out ip saddr "+nodeLocal+" tcp sport 53 notrack")
+	for name, at := range map[string]string{"n150.shop.example": "198.18.0.150", "large-n151.shop.example": "198.18.0.151"} {
+		if _, err := h.resolve("tcp", nodeLocal, name, dns.TypeA); err != nil {
+			t.Errorf("%s over TCP that is not tracked: %v", name, err)
+		} else if !h.reaches(netip.MustParseAddr(at), 443, soon) {
+			t.Errorf("%s over TCP that is not tracked opens nothing", name)
 		}
 	}
 
@@ -169,6 +186,56 @@ func TestWhoIsAsked(t *testing.T) {
 	}
 	if h.reaches(netip.MustParseAddr("198.18.0.200"), 443, wait) {
 		t.Error("an answer that nobody has asked for opens an address")
+	}
+}
+
+// TestNodeLocalCacheIsFound: an agent that is not told of any server trusts a cache on its
+// node, and nothing else that is there.
+func TestNodeLocalCacheIsFound(t *testing.T) {
+	const other, silent = "169.254.20.11", "169.254.20.12"
+	h := newDNSHost(t)
+	t.Setenv(dnsVariable, findServers)
+	h.onNode("", "ip", "link", "add", "nodelocaldns", "type", "bridge") // not every kernel has dummy interfaces
+	h.onNode("", "ip", "link", "set", "nodelocaldns", "up")
+	for _, a := range []string{nodeLocal, silent} {
+		h.onNode("", "ip", "addr", "add", a+"/32", "dev", "nodelocaldns")
+	}
+	h.onNode("", "ip", "addr", "add", other+"/32", "dev", "lo")
+	for _, a := range []string{nodeLocal, other} {
+		h.serve(h.lab.Node(), a+":53")
+	}
+	h.onNode(`table ip cache {
+	chain in { type filter hook prerouting priority -300; ip daddr 169.254.20.0/24 meta l4proto { tcp, udp } th dport 53 notrack; }
+	chain out { type filter hook output priority -300; ip saddr 169.254.20.0/24 meta l4proto { tcp, udp } th sport 53 notrack; }
+}
+`, "nft", "-f", "-")
+	h.startAgent()
+	h.eventually("answers are read", func() bool {
+		_, err := h.resolve("udp", nodeLocal, "n4999.shop.example", dns.TypeA)
+		return err == nil && h.known().Answers > 0
+	})
+	if got := fmt.Sprint(h.known().Servers); got != "["+nodeLocal+"]" {
+		t.Errorf("trusted are %s", got)
+	}
+	for i, tt := range []struct {
+		server, network string
+		want            bool
+	}{{nodeLocal, "udp", true}, {nodeLocal, "tcp", true}, {other, "udp", false}, {trusted, "udp", false}} {
+		addrs, err := h.resolve(tt.network, tt.server, fmt.Sprintf("n%d.shop.example", 500+i), dns.TypeA)
+		if err != nil || len(addrs) != 1 {
+			t.Errorf("%s over %s: %v %v", tt.server, tt.network, addrs, err)
+			continue
+		}
+		patience := wait
+		if tt.want {
+			patience = soon
+		}
+		if got := h.reaches(addrs[0], 443, patience); got != tt.want {
+			t.Errorf("what %s says over %s: open is %v", tt.server, tt.network, got)
+		}
+	}
+	if code := h.start("verify").wait(t); code != 0 {
+		t.Error("verify finds other servers than the agent")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/tierwall/tierwall/internal/agent/dnslearner"
+	names "github.com/tierwall/tierwall/internal/dns"
 	"github.com/tierwall/tierwall/internal/lab"
 )
 
@@ -22,12 +25,25 @@ import (
 // nothing to do with domains.
 const dnsVariable = "DNS_SERVERS"
 
-func testDNS() *DNS {
+// dnsLimitVariable is how many addresses an agent learns at most.
+const dnsLimitVariable = "DNS_LIMIT"
+
+// findServers has an agent find the servers by itself.
+const findServers = "found"
+
+func testDNS() *dnslearner.Config {
 	text, ok := os.LookupEnv(dnsVariable)
 	if !ok {
 		return nil
 	}
-	cfg := &DNS{}
+	cfg := &dnslearner.Config{}
+	if n, err := strconv.Atoi(os.Getenv(dnsLimitVariable)); err == nil {
+		cfg.Limits = names.Limits{PerName: 1000, PerClient: n, Total: n, Least: time.Minute, Most: time.Hour}
+	}
+	if text == findServers {
+		cfg.ResolvConf = []string{}
+		return cfg
+	}
 	for s := range strings.FieldsSeq(text) {
 		cfg.Servers = append(cfg.Servers, netip.MustParseAddr(s))
 	}
@@ -70,6 +86,7 @@ const (
 	untrusted = "192.0.2.54"
 	clusterIP = "10.96.0.10"    // a service before the untrusted server
 	nodeLocal = "169.254.20.10" // on the node itself
+	untracked = "192.0.2.55"    // a trusted one
 )
 
 // dnsHost is a lab with DNS servers, and a world whose hosts have names.
@@ -81,7 +98,8 @@ type dnsHost struct {
 }
 
 // zone answers as the servers of the tests do: n17.shop.example is 198.18.0.17, and
-// so on, alias-n17.shop.example is an alias of it in another domain.
+// so on, alias-n17.shop.example is an alias of it in another domain; steal-n17, of
+// whatever domain, is one of n17.shop.example.
 func (h *dnsHost) zone(w dns.ResponseWriter, q *dns.Msg) {
 	h.asked.Add(1)
 	m := new(dns.Msg)
@@ -103,6 +121,10 @@ func (h *dnsHost) zone(w dns.ResponseWriter, q *dns.Msg) {
 		add(fmt.Sprintf("%s 300 IN CNAME edge-%s.cdn.example.", name, head))
 		add(fmt.Sprintf("edge-%s.cdn.example. 300 IN CNAME node.cdn.example.", head))
 		owner = "node.cdn.example."
+	}
+	if rest, ok := strings.CutPrefix(head, "steal-"); ok {
+		head, owner = rest, rest+".shop.example."
+		add(fmt.Sprintf("%s 300 IN CNAME %s", name, owner))
 	}
 	var n int
 	_, _ = fmt.Sscanf(head, "n%d", &n)
@@ -147,12 +169,12 @@ func newDNSHost(t *testing.T) *dnsHost {
 		return added
 	}
 	h.web = add(lab.HostConfig{Name: "web", Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("fd00::2")}})
-	h.server = add(lab.HostConfig{Name: "dns", Addrs: []netip.Addr{netip.MustParseAddr(trusted), netip.MustParseAddr(untrusted), netip.MustParseAddr(trusted6)}})
+	h.server = add(lab.HostConfig{Name: "dns", Addrs: []netip.Addr{netip.MustParseAddr(trusted), netip.MustParseAddr(untrusted), netip.MustParseAddr(untracked), netip.MustParseAddr(trusted6)}})
 	h.world = add(lab.HostConfig{
 		Name: "world", Addrs: []netip.Addr{netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("fd02::1")},
 		Nets: []netip.Prefix{netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("fd01::/64")},
 	})
-	for _, addr := range []string{trusted + ":53", untrusted + ":53", untrusted + ":5353", "[" + trusted6 + "]:53"} {
+	for _, addr := range []string{trusted + ":53", untrusted + ":53", untrusted + ":5353", untracked + ":53", "[" + trusted6 + "]:53"} {
 		h.serve(h.server, addr)
 	}
 	for _, port := range []uint16{443, 444} {
@@ -160,7 +182,7 @@ func newDNSHost(t *testing.T) *dnsHost {
 			t.Fatal(err)
 		}
 	}
-	t.Setenv(dnsVariable, strings.Join([]string{trusted, trusted6, clusterIP, nodeLocal}, " "))
+	t.Setenv(dnsVariable, strings.Join([]string{trusted, trusted6, clusterIP, nodeLocal, untracked}, " "))
 	h.write("cluster.yaml", domainsYAML)
 	return h
 }
@@ -200,11 +222,16 @@ func (h *dnsHost) onNode(stdin, name string, args ...string) {
 // dial connects from the pod, from a port that no other socket has: the lab's sockets
 // share ports, and of two the kernel may give an answer to the one that did not ask.
 func (h *dnsHost) dial(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error) {
-	from := h.web.Addr4()
+	return h.dialOn(ctx, h.web, network, to)
+}
+
+// dialOn is dial from another pod.
+func (h *dnsHost) dialOn(ctx context.Context, pod *lab.Host, network string, to netip.AddrPort) (net.Conn, error) {
+	from := pod.Addr4()
 	if to.Addr().Is6() {
-		from = h.web.Addr6()
+		from = pod.Addr6()
 	}
-	return h.web.DialFrom(ctx, network, netip.AddrPortFrom(from, uint16(20_000+h.ports.Add(1)%28_000)), to) //nolint:gosec // below 65536
+	return pod.DialFrom(ctx, network, netip.AddrPortFrom(from, uint16(20_000+h.ports.Add(1)%28_000)), to) //nolint:gosec // below 65536
 }
 
 // resolve asks a server over udp or tcp, once, and gives the addresses.
@@ -216,7 +243,12 @@ func (h *dnsHost) resolve(network, server, name string, typ uint16) ([]netip.Add
 func (h *dnsHost) resolveWithin(network, server, name string, typ uint16, within time.Duration) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	conn, err := h.dial(ctx, network, netip.AddrPortFrom(netip.MustParseAddr(server), 53))
+	return h.resolveOn(ctx, h.web, network, server, name, typ)
+}
+
+// resolveOn asks once from a pod, and waits for the answer until the context ends.
+func (h *dnsHost) resolveOn(ctx context.Context, pod *lab.Host, network, server, name string, typ uint16) ([]netip.Addr, error) {
+	conn, err := h.dialOn(ctx, pod, network, netip.AddrPortFrom(netip.MustParseAddr(server), 53))
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +257,8 @@ func (h *dnsHost) resolveWithin(network, server, name string, typ uint16, within
 	q.SetQuestion(dns.Fqdn(name), typ)
 	q.SetEdns0(4096, false)
 	c := &dns.Conn{Conn: conn, UDPSize: 4096}
-	_ = conn.SetDeadline(time.Now().Add(within))
+	until, _ := ctx.Deadline()
+	_ = conn.SetDeadline(until)
 	if err := c.WriteMsg(q); err != nil {
 		return nil, err
 	}
@@ -283,9 +316,9 @@ func (h *dnsHost) learned(network, name string, typ uint16) netip.Addr {
 	return addrs[0]
 }
 
-func (h *dnsHost) known() Learned {
+func (h *dnsHost) known() dnslearner.Learned {
 	h.t.Helper()
-	var l Learned
+	var l dnslearner.Learned
 	h.get("/dns", &l)
 	return l
 }

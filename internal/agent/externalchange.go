@@ -8,11 +8,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/tierwall/tierwall/internal/agent/coalesce"
 	"github.com/tierwall/tierwall/internal/dataplane/nft"
+	"github.com/tierwall/tierwall/internal/nfnl"
 )
 
 // minCheckInterval is the least time between two checks because of other processes: one
@@ -45,57 +45,48 @@ func WatchExternalChanges(ctx context.Context, changed func()) error {
 	if err != nil {
 		return err
 	}
-	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{Groups: 1 << (groupNFTables - 1)})
+	listener, err := nfnl.Listen(nfnl.ListenerConfig{})
 	if err != nil {
 		return fmt.Errorf("listen to the kernel's notifications: %w", err)
 	}
-	defer func() { _ = conn.Close() }()
-	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()
-	touched := false
+	defer func() { _ = listener.Close() }()
+	if err := listener.Join(groupNFTables); err != nil {
+		return fmt.Errorf("listen to the kernel's notifications: %w", err)
+	}
+	defer context.AfterFunc(ctx, func() { _ = listener.SetDeadline(time.Unix(1, 0)) })()
+	w := externalChange{own: strings.TrimSuffix(string(own), "\n")}
 	for {
-		messages, err := conn.Receive()
+		err := listener.Receive(func(_ nfnl.Header, m nfnl.Message) error {
+			if w.take(m) {
+				changed()
+			}
+			return nil
+		})
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, unix.ENOBUFS): // some were lost
+		case errors.Is(err, unix.ENOBUFS) || errors.Is(err, nfnl.ErrMalformed): // some were not understood
 			changed()
-			continue
 		case err != nil:
 			return fmt.Errorf("listen to the kernel's notifications: %w", err)
-		}
-		for _, m := range messages {
-			kind, ours, command := notification(m)
-			switch {
-			case kind != unix.NFT_MSG_NEWGEN:
-				touched = touched || ours
-			case touched:
-				if touched = false; command != strings.TrimSuffix(string(own), "\n") {
-					changed()
-				}
-			}
 		}
 	}
 }
 
-// notification tells what a message is about: an object of our table or, at the
-// end of a transaction, the command that made it.
-func notification(m netlink.Message) (kind int, ours bool, command string) {
-	kind = int(m.Header.Type) & 0xff
-	const header = 4 // nfgenmsg
-	if len(m.Data) < header {
-		return kind, false, ""
+// externalChange finds transactions of other programs that touch our table.
+type externalChange struct {
+	own     string // the command's name of this program
+	touched bool   // the transaction that is being told has touched our table
+}
+
+// take takes one notification in, and reports whether it ends a transaction of another
+// program that touched our table.
+func (w *externalChange) take(m nfnl.Message) bool {
+	if m.Type != unix.NFT_MSG_NEWGEN {
+		w.touched = w.touched || m.Attrs.Get(attrTable).String() == nft.DefaultTable
+		return false
 	}
-	attrs, err := netlink.NewAttributeDecoder(m.Data[header:])
-	if err != nil {
-		return kind, false, ""
-	}
-	for attrs.Next() {
-		switch {
-		case kind == unix.NFT_MSG_NEWGEN && attrs.Type() == attrGenCommand:
-			command = attrs.String()
-		case kind != unix.NFT_MSG_NEWGEN && attrs.Type() == attrTable:
-			ours = attrs.String() == nft.DefaultTable
-		}
-	}
-	return kind, ours, command
+	touched := w.touched
+	w.touched = false
+	return touched && m.Attrs.Get(attrGenCommand).String() != w.own
 }

@@ -12,9 +12,9 @@ import (
 )
 
 // OpenKernel returns what opens the tables of this network namespace.
-func OpenKernel(log *slog.Logger, logging nft.Logging, host dataplane.HostSettings) func() (dataplane.Dataplane, error) {
+func OpenKernel(log *slog.Logger, logging nft.Logging, host dataplane.HostSettings, guards dataplane.GuardSettings) func() (dataplane.Dataplane, error) {
 	return func() (dataplane.Dataplane, error) {
-		return nft.New(nft.Options{Logger: log, CutLater: true, Logging: logging, Host: host})
+		return nft.New(nft.Options{Logger: log, CutLater: true, Logging: logging, Host: host, Guards: guards})
 	}
 }
 

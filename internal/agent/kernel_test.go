@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tierwall/tierwall/internal/agent/agenttest"
 	"github.com/tierwall/tierwall/internal/lab"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -43,8 +44,8 @@ func newHost(t *testing.T) *host {
 			h.db = pod
 		}
 	}
-	h.write("cluster.yaml", clusterYAML)
-	h.write("policy.yaml", allowPort("5432"))
+	h.write("cluster.yaml", agenttest.Cluster)
+	h.write("policy.yaml", agenttest.AllowPort("5432"))
 	return h
 }
 
@@ -294,7 +295,7 @@ func TestAgentEndToEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = live.Close() }()
-	h.write("policy.yaml", allowPort("3306"))
+	h.write("policy.yaml", agenttest.AllowPort("3306"))
 	h.eventually("the new port is open", func() bool { return h.probe(3306) == lab.Allowed })
 	h.eventually("the connection that the change denies ends", func() bool { return live.Exchange(time.Second) != nil })
 	if got := h.probe(5432); got != lab.Denied {
@@ -309,7 +310,7 @@ func TestAgentEndToEnd(t *testing.T) {
 	if got := h.probe(5432); got != lab.Denied {
 		t.Errorf("after the agent: %s", got)
 	}
-	h.write("policy.yaml", allowPort("5432"))
+	h.write("policy.yaml", agenttest.AllowPort("5432"))
 	v = h.start("verify")
 	if code := v.wait(t); code != 0 || bytes.Contains(v.stdout.Bytes(), []byte(`"differences":0`)) {
 		t.Errorf("verify does not see that the kernel is behind: exit %d, %s %s", code, v.stdout.String(), v.stderr.String())

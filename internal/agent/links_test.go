@@ -3,15 +3,20 @@ package agent
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/tierwall/tierwall/internal/agent/agenttest"
+	"github.com/tierwall/tierwall/internal/agent/dnslearner"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/hostlink"
 	"github.com/tierwall/tierwall/internal/store"
@@ -86,24 +91,32 @@ var _ dataplane.AntiSpoofer = (*guardedKernel)(nil)
 func TestLinks(t *testing.T) {
 	w, g, written := &wires{}, &guards{fail: 2}, &reports{}
 	db := policy.Key{Kind: "Pod", Namespace: "shop", Name: "db"}
-	addrs := []netip.Addr{netip.MustParseAddr("10.0.0.1")}
+	addrs, local, mac := []netip.Addr{netip.MustParseAddr("10.0.0.1")}, netip.MustParseAddr("169.254.20.10"), net.HardwareAddr{2, 0, 0, 0, 0, 7}
 	r, c := newClusterRig(t, func(cfg *Config, k *faults) {
-		cfg.Links, cfg.DenyUnknown, cfg.Report = w, true, written.write
+		cfg.Links, cfg.CheckSources, cfg.DenyUnknown, cfg.Report = w, true, true, written.write
 		cfg.Open = func() (dataplane.Dataplane, error) {
 			dp, err := k.open()
 			return &guardedKernel{dp.(*testKernel), g}, err
 		}
 	})
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "here"}, Spec: corev1.NodeSpec{PodCIDR: "10.0.0.0/24", PodCIDRs: []string{"10.0.0.0/24", "fd00::/64", "nonsense"}}}
+	node.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: "here.example"}, {Type: corev1.NodeInternalIP, Address: "192.0.2.33"}}
 	w.result = hostlink.Result{Unknown: []hostlink.Unknown{{Key: db, Reason: "there is no route"}}}
-	c <- store.Batch{Updated: append(objects(t, clusterYAML, allowPort("5432")), store.Resource{Key: policy.Key{Kind: "Node", Name: "here"}, Object: node})}
+	c <- store.Batch{Updated: append(objects(t, agenttest.Cluster, agenttest.AllowPort("5432")), store.Resource{Key: policy.Key{Kind: "Node", Name: "here"}, Object: node})}
 	r.eventually("ready, although the kernel refused the guard twice", func() bool { return r.status().Ready })
 	nets := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("fd00::/64")}
 	same := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 	check := func(want dataplane.AntiSpoofing) bool {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		return cmp.Equal(want, g.last, same, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }))
+		got := g.last
+		for _, a := range append(want.NodeAddrs, netip.MustParseAddr("192.0.2.33")) {
+			if !slices.Contains(got.NodeAddrs, a) {
+				return false
+			}
+		}
+		got.NodeAddrs, want.NodeAddrs = nil, nil // this host's broadcast addresses are among them
+		return cmp.Equal(want, got, same, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }))
 	}
 	if !check(dataplane.AntiSpoofing{PodNets: nets}) {
 		t.Errorf("the guard is %+v", g.last)
@@ -113,8 +126,17 @@ func TestLinks(t *testing.T) {
 	}
 
 	bypass := hostlink.Bypass{Bridge: "cni0", Family: 4}
-	w.set(t, r, hostlink.Result{Links: []hostlink.Link{{Key: db, Name: "veth1", Index: 7, Bridge: "cni0", Addrs: addrs}}, Bypass: []hostlink.Bypass{bypass}}, nil)
-	found := dataplane.AntiSpoofing{PodNets: nets, Links: []dataplane.Link{{Index: 7, Port: true, Addrs: addrs}}}
+	w.set(t, r, hostlink.Result{Links: []hostlink.Link{{Key: db, Name: "veth1", Index: 7, Bridge: "cni0", BridgeIndex: 3, Addrs: addrs, MAC: mac}}, Bypass: []hostlink.Bypass{bypass},
+		Tunnels: []hostlink.Tunnel{{Name: "gre1", Protocol: 47}, {Name: "overlay", Protocol: policy.UDP, Port: 7777}}, LocalAddrs: []netip.Addr{local}}, nil)
+	found := dataplane.AntiSpoofing{
+		PodNets: nets, Links: []dataplane.Link{{Index: 7, Port: true, Bridge: 3, Addrs: addrs, MAC: mac}},
+		NodeAddrs: []netip.Addr{local, netip.MustParseAddr("192.0.2.44")}, TunnelPorts: []uint16{7777},
+	}
+	elsewhere := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "elsewhere"}, Spec: corev1.PodSpec{NodeName: "there"},
+		Status: corev1.PodStatus{Phase: corev1.PodRunning, HostIP: "192.0.2.44", PodIP: "10.9.9.9"},
+	}
+	c <- store.Batch{Updated: []store.Resource{{Key: policy.Key{Kind: "Pod", Namespace: "shop", Name: "elsewhere"}, Object: elsewhere}}}
 	r.eventually("the interface is guarded", func() bool { return check(found) })
 	r.eventually("and shown", func() bool {
 		st := r.status()
@@ -127,7 +149,15 @@ func TestLinks(t *testing.T) {
 		return strings.Contains(written.last().Report.Error, "on bridge cni0 bypass policy")
 	})
 	_, m := r.get("/metrics")
-	for _, want := range []string{"tierwall_not_enforced 1", `tierwall_local_endpoint_interfaces{known="yes"} 1`, "tierwall_spoofed_packets_total 5"} {
+	if st := r.status(); st.NotEnforceableEndpoints != 1 || len(st.NotEnforceable) != 1 || st.NotEnforceable[0].Reason != "BridgeBypass" ||
+		!strings.Contains(st.NotEnforceable[0].Fix, "br_netfilter") || len(st.NotEnforceable[0].Endpoints) != 1 || st.Endpoints[0].NotEnforceable != "BridgeBypass" {
+		t.Errorf("status: %+v", st)
+	}
+	if got := written.last().Report; got.Endpoints != 0 || got.NotEnforceableEndpoints != 1 || got.Policies[0].Endpoints != 0 || got.Policies[0].NotEnforceable != 1 ||
+		len(got.NotEnforceable) != 1 || got.NotEnforceable[0].Reason != "BridgeBypass" || got.NotEnforceable[0].Names[0] != "shop/db" {
+		t.Errorf("report: %+v", got)
+	}
+	for _, want := range []string{"tierwall_not_enforced 1", `tierwall_endpoints_not_enforceable{reason="BridgeBypass"} 1`, `tierwall_endpoints_not_enforceable{reason="IPVS"} 0`, `tierwall_local_endpoint_interfaces{known="yes"} 1`, "tierwall_spoofed_packets_total 5"} {
 		if !strings.Contains(m, want) {
 			t.Errorf("no %s", want)
 		}
@@ -155,6 +185,64 @@ func TestLinks(t *testing.T) {
 	r.eventually("nothing is left", func() bool { return check(dataplane.AntiSpoofing{PodNets: nets}) })
 }
 
+// countingKernel also tells where what it drops comes in.
+type countingKernel struct {
+	*guardedKernel
+	mu   *sync.Mutex
+	list *[]dataplane.SpoofedSource
+}
+
+func (k countingKernel) SpoofedSources(context.Context) ([]dataplane.SpoofedSource, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(*k.list), nil
+}
+
+var _ dataplane.SpoofReporter = countingKernel{}
+
+// TestSpoofing: a pod that lies is named, and an interface by which many sources come in is said to lead to more than the pod.
+func TestSpoofing(t *testing.T) {
+	w, written := &wires{}, &reports{}
+	var mu sync.Mutex
+	var list []dataplane.SpoofedSource
+	db := policy.Key{Kind: "Pod", Namespace: "shop", Name: "db"}
+	r, c := newClusterRig(t, func(cfg *Config, k *faults) {
+		cfg.Links, cfg.CheckSources, cfg.Report, cfg.CheckInterval = w, true, written.write, 10*time.Millisecond
+		cfg.Open = func() (dataplane.Dataplane, error) {
+			dp, err := k.open()
+			return countingKernel{&guardedKernel{dp.(*testKernel), &guards{}}, &mu, &list}, err
+		}
+	})
+	w.result = hostlink.Result{Links: []hostlink.Link{{Key: db, Name: "veth1", Index: 7, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.1")}}}}
+	c <- store.Batch{Updated: objects(t, agenttest.Cluster, agenttest.AllowPort("5432"))}
+	r.eventually("ready", func() bool { return r.status().Ready })
+	drop := func(n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		list = append(list, dataplane.SpoofedSource{Link: 7, Source: netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}), Packets: 3})
+	}
+	drop(1)
+	r.eventually("the pod is named", func() bool {
+		s := r.status().Spoofing
+		return len(s) == 1 && s[0].Interface == "veth1" && s[0].Endpoint == "shop/db" && s[0].Packets == 3
+	})
+	if logs := r.logs.String(); strings.Count(logs, "a pod sends under another's address") != 1 || written.last().Report.Error != "" {
+		t.Errorf("one source: %q\n%s", written.last().Report.Error, logs)
+	}
+	for n := range 10 {
+		drop(n + 2)
+	}
+	r.eventually("the interface is said to lead to more", func() bool {
+		return strings.Contains(written.last().Report.Error, "packets of many sources that come in by interface veth1 are dropped: it is taken for that of shop/db alone")
+	})
+	if logs := r.logs.String(); strings.Count(logs, "may lead to more, which is cut off") != 1 {
+		t.Errorf("many sources:\n%s", logs)
+	}
+	if _, m := r.get("/metrics"); !strings.Contains(m, `tierwall_spoofing_interfaces{sources="many"} 1`) {
+		t.Error("no metric says so")
+	}
+}
+
 // bareKernel is a dataplane that can do nothing beside enforcing tables.
 type bareKernel struct{ dataplane.Dataplane }
 
@@ -162,10 +250,12 @@ type bareKernel struct{ dataplane.Dataplane }
 // then; what is not asked for is none of its business.
 func TestUnsupported(t *testing.T) {
 	for setting, tweak := range map[string]func(*Config){
-		"--check-sources":     func(cfg *Config) { cfg.Links = &wires{} },
+		"--check-sources":     func(cfg *Config) { cfg.Links, cfg.CheckSources = &wires{}, true },
 		"--deny-unknown-pods": func(cfg *Config) { cfg.DenyUnknown = true },
-		"--dns-servers":       func(cfg *Config) { cfg.DNS = &DNS{Servers: []netip.Addr{netip.MustParseAddr("192.0.2.53")}} },
-		"":                    func(*Config) {},
+		"--dns-servers": func(cfg *Config) {
+			cfg.DNS = &dnslearner.Config{Servers: []netip.Addr{netip.MustParseAddr("192.0.2.53")}}
+		},
+		"": func(*Config) {},
 	} {
 		t.Run(setting, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -186,7 +276,7 @@ func TestUnsupported(t *testing.T) {
 			defer a.close()
 			done := make(chan error, 1)
 			go func() { done <- a.loop(ctx) }()
-			c <- store.Batch{Updated: objects(t, clusterYAML)}
+			c <- store.Batch{Updated: objects(t, agenttest.Cluster)}
 			if setting == "" {
 				<-a.FirstInForce()
 				cancel()

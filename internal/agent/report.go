@@ -54,7 +54,7 @@ func (a *agent) reportFindings(before, now []store.Finding) {
 // reportStatuses logs what became of objects: see worthALine.
 func (a *agent) reportStatuses(statuses []translate.Status, first bool) {
 	logged := 0
-	var selected map[policy.Key]int
+	var selected map[policy.Key]selection
 	for _, s := range statuses {
 		name := store.ObjectName(s.Key)
 		if s.IsWrong() {
@@ -81,11 +81,11 @@ func (a *agent) reportStatuses(statuses []translate.Status, first bool) {
 			continue
 		}
 		if selected == nil {
-			a.model.Read(func(v model.View) { selected = selectedBy(v) })
+			a.model.Read(func(v model.View) { selected = a.selectedBy(v) })
 		}
 		args := []any{"object", name, "state", s.State.String()}
 		if a.inForce(s.Key) {
-			args = append(args, "localEndpoints", selected[s.Key])
+			args = append(args, "localEndpoints", selected[s.Key].endpoints)
 		}
 		a.log.Log(context.Background(), level, "taken in", args...)
 	}

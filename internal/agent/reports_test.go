@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tierwall/tierwall/api/v1alpha1"
+	"github.com/tierwall/tierwall/internal/agent/agenttest"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -46,7 +47,7 @@ func (w *reports) last() *v1alpha1.NodePolicyReport {
 func TestReports(t *testing.T) {
 	w := &reports{fail: errors.New("nodepolicyreports is forbidden")}
 	r, c := newClusterRig(t, func(cfg *Config, _ *faults) { cfg.Report = w.write })
-	all := objects(t, clusterYAML, allowPort("5432"), strings.Replace(strings.Replace(allowPort("1"), "name: db", "name: lost", 1), "spec:", "spec:\n  tier: missing", 1))
+	all := objects(t, agenttest.Cluster, agenttest.AllowPort("5432"), strings.Replace(strings.Replace(agenttest.AllowPort("1"), "name: db", "name: lost", 1), "spec:", "spec:\n  tier: missing", 1))
 	for i := range all {
 		if o, ok := all[i].Object.(metav1.Object); ok {
 			o.SetGeneration(7)
@@ -88,7 +89,7 @@ func TestReports(t *testing.T) {
 	n := len(w.list)
 	w.mu.Unlock()
 	c <- store.Batch{Updated: []store.Resource{podOf("far", "f", "there", "10.0.0.77")}}
-	invalid := objects(t, strings.Replace(allowPort("5432"), "spec:", "spec:\n  tier: missing", 1))
+	invalid := objects(t, strings.Replace(agenttest.AllowPort("5432"), "spec:", "spec:\n  tier: missing", 1))
 	invalid[0].Object.(metav1.Object).SetGeneration(8)
 	c <- store.Batch{Updated: invalid}
 	r.eventually("the next report", func() bool { return len(w.last().Report.Invalid) == 2 })

@@ -170,7 +170,20 @@ spec:
 		holds: func(r *rig) bool {
 			r.k.mu.Lock()
 			defer r.k.mu.Unlock()
-			return r.k.latest != nil && r.k.latest.State().HasPoints()
+			return r.k.latest != nil && r.k.latest.State().HasAttachments()
+		},
+	},
+	policy.KindProfile: {
+		object: "apiVersion: projectcalico.org/v3\nkind: Profile\nmetadata: {name: servicesMETA}\nspec: {ingress: [{action: Allow, protocol: TCP, destination: {ports: [80]}}]}\n",
+		others: denyOthers + `
+---
+apiVersion: projectcalico.org/v3
+kind: WorkloadEndpoint
+metadata: {name: vm, namespace: shop}
+spec: {node: here, ipNetworks: [10.0.0.9], profiles: [services]}
+`,
+		holds: func(r *rig) bool {
+			return r.k.allows("10.4.0.1", "10.0.0.9", 80) && !r.k.allows("10.4.0.1", "10.0.0.9", 81)
 		},
 	},
 	policy.KindPod: {

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/tierwall/tierwall/internal/agent/agenttest"
 )
 
 // keepsIn has the agent of a rig go on with what an earlier one left in dir.
@@ -15,14 +17,14 @@ func keepsIn(dir string) func(*Config, *faults) {
 // invalid, in each of the ways in which it can be.
 func TestRestartKeepsTheLastValidVersion(t *testing.T) {
 	for name, broken := range map[string]string{
-		"the policy is invalid":         allowPort(`"80:70"`),
-		"the policy does not parse":     allowPort("[[]]"),
+		"the policy is invalid":         agenttest.AllowPort(`"80:70"`),
+		"the policy does not parse":     agenttest.AllowPort("[[]]"),
 		"the file does not parse":       "kind: [\n",
-		"a selector that does not make": allowPort("5432") + "  serviceAccountSelector: a ==\n",
+		"a selector that does not make": agenttest.AllowPort("5432") + "  serviceAccountSelector: a ==\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			run := t.TempDir()
-			first := newRig(t, map[string]string{"cluster.yaml": clusterYAML, "policy.yaml": allowPort("5432")}, keepsIn(run))
+			first := newRig(t, map[string]string{"cluster.yaml": agenttest.Cluster, "policy.yaml": agenttest.AllowPort("5432")}, keepsIn(run))
 			first.eventually("in force", func() bool { return !first.k.allows("10.0.0.2", "10.0.0.1", 80) })
 			first.stop()
 
@@ -35,7 +37,7 @@ func TestRestartKeepsTheLastValidVersion(t *testing.T) {
 			if len(second.k.steps[0].SetPrograms) == 0 {
 				t.Error("the first step had no program: a window was open")
 			}
-			second.write("policy.yaml", allowPort("3306"))
+			second.write("policy.yaml", agenttest.AllowPort("3306"))
 			second.eventually("the next valid version", func() bool { return second.k.allows("10.0.0.2", "10.0.0.1", 3306) })
 			if err := os.Remove(filepath.Join(second.dir, "policy.yaml")); err != nil {
 				t.Fatal(err)
@@ -49,7 +51,7 @@ func TestRestartKeepsTheLastValidVersion(t *testing.T) {
 // could not be read goes when that file does.
 func TestHeldObjectsGoWithTheirFile(t *testing.T) {
 	run := t.TempDir()
-	first := newRig(t, map[string]string{"cluster.yaml": clusterYAML, "policy.yaml": allowPort("5432")}, keepsIn(run))
+	first := newRig(t, map[string]string{"cluster.yaml": agenttest.Cluster, "policy.yaml": agenttest.AllowPort("5432")}, keepsIn(run))
 	first.eventually("in force", func() bool { return !first.k.allows("10.0.0.2", "10.0.0.1", 80) })
 	first.stop()
 	first.write("policy.yaml", "kind: [\n")

@@ -85,33 +85,6 @@ func (f *faults) allows(src, dst string, port uint16) bool {
 	})
 }
 
-const clusterYAML = `
-apiVersion: v1
-kind: Pod
-metadata: {name: db, namespace: shop, labels: {app: db}}
-spec: {nodeName: here, containers: [{name: c, image: i}]}
-status: {podIP: 10.0.0.1}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: web, namespace: shop, labels: {app: web}}
-spec: {nodeName: there, containers: [{name: c, image: i}]}
-status: {podIP: 10.0.0.2}
-`
-
-// allowPort is a policy that opens one port of db.
-func allowPort(port string) string {
-	return `
-apiVersion: projectcalico.org/v3
-kind: NetworkPolicy
-metadata: {name: db, namespace: shop}
-spec:
-  selector: app == 'db'
-  ingress:
-    - {action: Allow, protocol: TCP, destination: {ports: [` + port + `]}}
-`
-}
-
 // rig is an agent under test.
 type rig struct {
 	t    *testing.T

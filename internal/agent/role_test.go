@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tierwall/tierwall/internal/agent/enforceable"
+	"github.com/tierwall/tierwall/internal/agent/packetlog"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/hostlink"
 	"github.com/tierwall/tierwall/internal/lab"
@@ -44,10 +46,10 @@ func play(role string) int {
 		fmt.Fprintln(os.Stderr, "Error:", err)
 		return 2
 	}
-	packets, logging := OpenPacketLog(DefaultLogGroup, 0, log)
+	packets, logging := packetlog.Open(packetlog.DefaultGroup, 0, log)
 	cfg := Config{
 		Source: source, Node: "here", RunDir: os.Getenv("RUN_DIR"), MetricsAddr: "127.0.0.1:9098",
-		CheckInterval: time.Hour, Open: OpenKernel(log, logging, testHostSettings()), ExternalChanges: WatchExternalChanges, Log: log, Version: "test",
+		CheckInterval: time.Hour, Open: OpenKernel(log, logging, testHostSettings(), dataplane.GuardSettings{}), ExternalChanges: WatchExternalChanges, Log: log, Version: "test",
 	}
 	cfg.Host = testHostSettings()
 	cfg.APIServer, _ = netip.ParseAddrPort(os.Getenv("API_SERVER")) // of one test
@@ -57,7 +59,7 @@ func play(role string) int {
 		return 2
 	}
 	defer links.Close()
-	cfg.Links = links
+	cfg.Links, cfg.CheckSources, cfg.Inspect = links, true, enforceable.Inspect
 	if packets != nil {
 		cfg.PacketLog = packets
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tierwall/tierwall/internal/agent/agenttest"
 	"github.com/tierwall/tierwall/internal/dataplane"
 )
 
@@ -27,7 +28,7 @@ func TestRefusesToBegin(t *testing.T) {
 		}
 	}
 	for path, text := range map[string]string{
-		filepath.Join(good, "c.yaml"): clusterYAML, filepath.Join(bad, "c.yaml"): "kind: [\n",
+		filepath.Join(good, "c.yaml"): agenttest.Cluster, filepath.Join(bad, "c.yaml"): "kind: [\n",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)

@@ -7,9 +7,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tierwall/tierwall/internal/agent/antispoof"
 	"github.com/tierwall/tierwall/internal/agent/authz"
 	"github.com/tierwall/tierwall/internal/agent/component"
 	"github.com/tierwall/tierwall/internal/agent/dnslearner"
+	"github.com/tierwall/tierwall/internal/agent/enforceable"
 	"github.com/tierwall/tierwall/internal/agent/hostendpoint"
 	"github.com/tierwall/tierwall/internal/agent/model"
 	"github.com/tierwall/tierwall/internal/agent/nodereport"
@@ -29,8 +31,15 @@ type Status struct {
 	NotReady       string    `json:"notReady,omitempty"` // why not
 	WaitingFor     []string  `json:"waitingFor,omitempty"`
 	LocalEndpoints int       `json:"localEndpoints"`
-	// NotEnforced is what policy does not reach although the kernel holds it.
+	// NotEnforced is what policy does not reach although the kernel holds it, in words.
 	NotEnforced []string `json:"notEnforced,omitempty"`
+	// NotEnforceableEndpoints is how many local endpoints policy is not in force for although the kernel
+	// holds it, and NotEnforceable why.
+	NotEnforceableEndpoints int                    `json:"notEnforceableEndpoints"`
+	NotEnforceable          []NotEnforceableStatus `json:"notEnforceable,omitempty"`
+
+	// Spoofing is what was dropped lately at interfaces of endpoints because of its source.
+	Spoofing []antispoof.Spoofing `json:"spoofing,omitempty"`
 
 	Steps          int        `json:"steps"`               // of the kernel's tables
 	LastStep       *time.Time `json:"lastStep,omitempty"`  // when
@@ -45,6 +54,7 @@ type Status struct {
 	CNI      *podstart.Status   `json:"cni,omitempty"`
 	DNS      *dnslearner.Status `json:"dns,omitempty"`
 	Report   *nodereport.Status `json:"report,omitempty"`
+	Guards   *antispoof.Status  `json:"guards,omitempty"`
 
 	Endpoints []EndpointStatus `json:"endpoints"` // of this node, by namespace and name
 	// Counts is how many objects of each kind there are in each state.
@@ -56,14 +66,24 @@ type Status struct {
 	Objects []ObjectStatus `json:"objects"`
 }
 
+// NotEnforceableStatus is a reason for which policy is not in force for some endpoints. An endpoint may be concerned by several.
+type NotEnforceableStatus struct {
+	Reason    string   `json:"reason"`  // one word, that of metrics and reports
+	Message   string   `json:"message"` // what happens
+	Fix       string   `json:"fix"`     // what to do
+	Endpoints []string `json:"endpoints"`
+}
+
 // ObjectStatus is what became of one object of the store.
 type ObjectStatus struct {
 	Kind      string `json:"kind"` // as it is written
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name"`
 	State     string `json:"state"` // in force, last valid version in force, not in force, not enforced
-	// LocalEndpoints is how many endpoints of this node a policy applies to.
+	// LocalEndpoints is how many endpoints of this node a policy applies to, and NotEnforceable on
+	// how many of them it is not in force.
 	LocalEndpoints *int     `json:"localEndpoints,omitempty"`
+	NotEnforceable int      `json:"notEnforceable,omitempty"`
 	Findings       []string `json:"findings,omitempty"` // why it is not in force
 }
 
@@ -79,6 +99,8 @@ type EndpointStatus struct {
 	Bridge    string `json:"bridge,omitempty"`
 	// Unknown is why the interface is not known.
 	Unknown string `json:"unknown,omitempty"`
+	// NotEnforceable is the first reason for which policy is not in force for it.
+	NotEnforceable string `json:"notEnforceable,omitempty"`
 }
 
 // status describes the present, without what components say.
@@ -88,8 +110,9 @@ func (a *agent) status() *Status {
 		Version: a.cfg.Version, Node: a.cfg.Node, Store: a.cfg.Source.String(), Started: a.started,
 		Steps: p.steps, LastStepMillis: float64(p.took.Microseconds()) / 1000,
 		DriftRepairs: p.repairs, LastDrift: p.lastDrift, ConnectionsCut: a.kernel.ConnectionsCut(),
-		NotEnforced: a.antispoof.Bypasses(), Findings: []string{}, Counts: map[string]map[string]int{},
+		Spoofing: a.antispoof.Spoofings(), Findings: []string{}, Counts: map[string]map[string]int{},
 	}
+	a.describeNotEnforceable(st)
 	st.NotReady = p.notReady()
 	st.Ready = st.NotReady == ""
 	if !p.complete {
@@ -105,10 +128,33 @@ func (a *agent) status() *Status {
 	return st
 }
 
+// describeNotEnforceable adds for whom policy is not in force although the kernel holds it.
+func (a *agent) describeNotEnforceable(st *Status) {
+	st.NotEnforceableEndpoints = len(a.enforceable.Affected())
+	findings := a.enforceable.Findings()
+	for _, f := range findings {
+		st.NotEnforced = append(st.NotEnforced, f.String())
+	}
+	st.NotEnforceable = DescribeNotEnforceable(findings)
+}
+
+// DescribeNotEnforceable puts findings in the form that is shown.
+func DescribeNotEnforceable(findings []enforceable.Finding) []NotEnforceableStatus {
+	list := make([]NotEnforceableStatus, 0, len(findings))
+	for _, f := range findings {
+		n := NotEnforceableStatus{Reason: string(f.Cause), Message: f.What(), Fix: f.Fix()}
+		for _, key := range f.Endpoints {
+			n.Endpoints = append(n.Endpoints, key.Namespace+"/"+key.Name)
+		}
+		list = append(list, n)
+	}
+	return list
+}
+
 // describe adds what the model says.
 func (a *agent) describe(st *Status, v model.View) {
 	st.NotEnforced = append(st.NotEnforced, hostendpoint.Unenforced(v)...)
-	st.Objects, st.Endpoints = objectsOf(v), a.endpointsOf(v)
+	st.Objects, st.Endpoints = a.objectsOf(v), a.endpointsOf(v)
 	st.LocalEndpoints = len(st.Endpoints)
 	for _, f := range fileFindings(v.Findings()) {
 		st.Findings = append(st.Findings, f.Error())
@@ -161,17 +207,21 @@ func marshal(content any) ([]byte, error) {
 	return bytes.TrimSpace(b.Bytes()), err
 }
 
-// selectedBy returns how many local endpoints each policy applies to, of those that
-// apply to any.
-func selectedBy(v model.View) map[policy.Key]int {
-	selected := map[policy.Key]int{}
-	v.Selected(func(p *policy.Policy, endpoints int) { selected[p.ObjectKey()] = endpoints })
+// selection is how many local endpoints a policy applies to, and on how many of them it is not in force.
+type selection struct{ endpoints, notEnforceable int }
+
+// selectedBy returns that for the policies that apply to any.
+func (a *agent) selectedBy(v model.View) map[policy.Key]selection {
+	selected, affected := map[policy.Key]selection{}, a.enforceable.Affected()
+	v.Selected(func(key policy.Key) bool { _, yes := affected[key]; return yes }, func(p *policy.Policy, endpoints, notEnforceable int) {
+		selected[p.ObjectKey()] = selection{endpoints, notEnforceable}
+	})
 	return selected
 }
 
 // objectsOf returns the policies and what is wrong.
-func objectsOf(v model.View) []ObjectStatus {
-	selected := selectedBy(v)
+func (a *agent) objectsOf(v model.View) []ObjectStatus {
+	selected := a.selectedBy(v)
 	keys := map[policy.Key]translate.Status{}
 	v.Policies(func(key policy.Key) {
 		keys[key] = v.Status(key) // some of what is in force is worth a note
@@ -187,7 +237,7 @@ func objectsOf(v model.View) []ObjectStatus {
 		}
 		if v.HasPolicy(key) {
 			n := selected[key]
-			o.LocalEndpoints = &n
+			o.LocalEndpoints, o.NotEnforceable = &n.endpoints, n.notEnforceable
 		}
 		list = append(list, o)
 	}
@@ -200,12 +250,17 @@ func objectsOf(v model.View) []ObjectStatus {
 // endpointsOf returns the local endpoints.
 func (a *agent) endpointsOf(v model.View) []EndpointStatus {
 	list := make([]EndpointStatus, 0, len(v.Locals()))
+	affected := a.enforceable.Affected()
 	for key, ep := range v.Locals() {
 		link, unknown := a.antispoof.Link(key)
-		list = append(list, EndpointStatus{
+		e := EndpointStatus{
 			Kind: key.Kind, Namespace: key.Namespace, Name: key.Name, Addresses: ep.Addrs,
 			Interface: link.Name, Bridge: link.Bridge, Unknown: unknown,
-		})
+		}
+		if r, yes := affected[key]; yes {
+			e.NotEnforceable = string(r.Cause)
+		}
+		list = append(list, e)
 	}
 	for _, ep := range v.Hosts() {
 		list = append(list, EndpointStatus{Kind: ep.Key.Kind, Name: ep.Key.Name, Addresses: ep.Addrs, Interface: ep.Interface})

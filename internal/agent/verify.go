@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tierwall/tierwall/internal/agent/dnslearner"
+	"github.com/tierwall/tierwall/internal/agent/enforceable"
 	"github.com/tierwall/tierwall/internal/agent/hostendpoint"
 	"github.com/tierwall/tierwall/internal/agent/kernel"
 	"github.com/tierwall/tierwall/internal/agent/lastvalid"
@@ -19,13 +20,21 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
+// Verified is what Verify found.
+type Verified struct {
+	*verify.Report
+	// NotEnforceable is for which endpoints the decisions of the kernel are not all that counts, because packets
+	// of theirs do not come by.
+	NotEnforceable []enforceable.Finding
+}
+
 // Verify holds what the kernel of this host has in force against what the
 // store says, decision by decision. It reads only, and may run beside an agent.
 // The findings name the objects that are invalid: of those, the last valid
 // version should be in force, if an agent of this host has seen one.
 func Verify(ctx context.Context, cfg Config, readBack func(context.Context) (dataplane.FlowDecider, error),
 	progress func(done, total int),
-) (*verify.Report, []store.Finding, error) {
+) (*Verified, []store.Finding, error) {
 	listing, err := cfg.Source.List(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("store %s: %w", cfg.Source, err)
@@ -50,7 +59,7 @@ func Verify(ctx context.Context, cfg Config, readBack func(context.Context) (dat
 	for _, s := range t.Invalid() {
 		findings = append(findings, s.Findings...)
 	}
-	learned, err := dnslearner.SavedSets(t, dnslearner.Path(run, namespace))
+	learned, err := dnslearner.SavedSets(cfg.DNS, t, listing.Resources, dnslearner.Path(run, namespace))
 	if err != nil {
 		return nil, findings, err
 	}
@@ -89,7 +98,13 @@ func Verify(ctx context.Context, cfg Config, readBack func(context.Context) (dat
 		err = fmt.Errorf("nothing to compare: no endpoint of the store is on node %s; is the name right? Nodes there: %s",
 			cfg.Node, listNodes(nodes))
 	}
-	return report, findings, err
+	if err != nil {
+		return nil, findings, err
+	}
+	out := &Verified{Report: report}
+	ending := endingPods(listing.Resources)
+	out.NotEnforceable, err = notEnforceable(&cfg, known.Endpoints, func(ep *policy.Endpoint) bool { return isLocal(ep) && !ending[ep.Key] })
+	return out, findings, err
 }
 
 // compile returns the tables that a node should hold that has learned some sets.

@@ -113,10 +113,13 @@ func (r *ruleConverter) entity(field, name string) []peer {
 	case "cluster":
 		return append([]peer{{EntityRule: v3.EntityRule{Selector: r.inside()}}}, r.set(entityServer, r.servers)...)
 	case "host":
-		if r.action == v3.Deny {
-			r.losePart(field, "a node and the pods on it always reach each other")
+		switch {
+		case r.word == "to":
+			r.losePart(field, "the node that a pod is on cannot be told from other nodes: name addresses of nodes instead")
+		case r.action == v3.Deny:
+			r.losePart(field, "a node always reaches the pods on it")
 		}
-		return nil // what it allows is always allowed
+		return nil // what it allows of a node to its pods is always allowed
 	case "remote-node":
 		return r.set(entityNode, r.knownNodes())
 	case "kube-apiserver":
@@ -135,7 +138,7 @@ func (r *ruleConverter) entity(field, name string) []peer {
 
 // outside returns the parts of nets that are outside of the cluster, by IP version.
 func (r *ruleConverter) outside(nets, except []netip.Prefix) (out []peer) {
-	for _, family := range []policy.Family{policy.IPv4, policy.IPv6} {
+	for _, family := range policy.Families {
 		in := func(list []netip.Prefix) (texts []string) {
 			for _, n := range list {
 				if policy.FamilyOf(n.Addr()) == family {

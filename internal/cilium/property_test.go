@@ -58,10 +58,10 @@ func (r *reference) resources() (out []store.Resource) {
 		add(policy.KindPod, p.namespace, p.name, o)
 	}
 	for _, p := range r.namespaced {
-		add(cilium.KindNamespaced, p.Namespace, p.Name, p)
+		add(policy.KindCiliumNetworkPolicy, p.Namespace, p.Name, p)
 	}
 	for _, p := range r.clusterwide {
-		add(cilium.KindClusterwide, "", p.Name, p)
+		add(policy.KindCiliumClusterwideNetworkPolicy, "", p.Name, p)
 	}
 	return out
 }
@@ -108,8 +108,8 @@ func drawCIDR(t *rapid.T) string {
 	return sample(t, "cidr", "0.0.0.0/0", "::/0", "192.0.2.0/24", "198.51.100.0/24", "10.0.0.0/8", "fd00::/16", "2001:db8::/32")
 }
 
-// drawSection draws a rule of either direction.
-func drawSection(t *rapid.T, deny bool) (s section) {
+// drawSection draws a rule of either direction; host says that it may name the entity host.
+func drawSection(t *rapid.T, host bool) (s section) {
 	switch sample(t, "peers", 0, 1, 2, 3, 4) {
 	case 1:
 		s.endpoints = some(t, "endpoints", 2, func() metav1.LabelSelector { return drawSelector(t) })
@@ -122,10 +122,10 @@ func drawSection(t *rapid.T, deny bool) (s section) {
 		})
 	case 4:
 		s.entities = some(t, "entities", 2, func() string {
-			if deny {
-				return sample(t, "entity", "all", "world", "cluster", "remote-node", "none", "kube-apiserver")
+			if host {
+				return sample(t, "entity", "all", "world", "cluster", "remote-node", "host", "none", "kube-apiserver")
 			}
-			return sample(t, "entity", "all", "world", "cluster", "remote-node", "host", "none", "kube-apiserver")
+			return sample(t, "entity", "all", "world", "cluster", "remote-node", "none", "kube-apiserver")
 		})
 	}
 	switch sample(t, "l4", 0, 0, 1, 1, 2) {
@@ -155,13 +155,13 @@ func drawRule(t *rapid.T) cilium.Rule {
 	sel := drawSelector(t)
 	r := cilium.Rule{EndpointSelector: &sel}
 	ingress := func(deny bool) (out []cilium.IngressRule) {
-		for _, s := range some(t, "ingress", 2, func() section { return drawSection(t, deny) }) {
+		for _, s := range some(t, "ingress", 2, func() section { return drawSection(t, !deny) }) {
 			out = append(out, cilium.IngressRule{FromEndpoints: s.endpoints, FromCIDR: s.cidr, FromCIDRSet: s.cidrSet, FromEntities: s.entities, ToPorts: s.ports, ICMPs: s.icmps})
 		}
 		return out
 	}
 	egress := func(deny bool) (out []cilium.EgressRule) {
-		for _, s := range some(t, "egress", 2, func() section { return drawSection(t, deny) }) {
+		for _, s := range some(t, "egress", 2, func() section { return drawSection(t, false) }) {
 			out = append(out, cilium.EgressRule{ToEndpoints: s.endpoints, ToCIDR: s.cidr, ToCIDRSet: s.cidrSet, ToEntities: s.entities, ToPorts: s.ports, ICMPs: s.icmps})
 		}
 		return out

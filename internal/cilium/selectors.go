@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tierwall/tierwall/policy"
 )
 
 // Labels by which Cilium's selectors ask for more than the pod's own.
@@ -143,7 +145,7 @@ func (p *policyConverter) subject(field string, r *Rule) (parts, bool) {
 		p.invalid(field+".nodeSelector", "cannot stand beside endpointSelector: write a rule for each")
 		return parts{}, false
 	case r.NodeSelector != nil && p.from.Key.Namespace != "":
-		p.invalid(field+".nodeSelector", "is for %s only", KindClusterwide)
+		p.invalid(field+".nodeSelector", "is for %s only", policy.KindCiliumClusterwideNetworkPolicy)
 		return parts{}, false
 	case r.NodeSelector != nil:
 		p.lose(field+".nodeSelector", of, "policy of nodes cannot be expressed: write it for host endpoints")

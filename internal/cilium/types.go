@@ -5,13 +5,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// The API's version and kinds.
-const (
-	APIVersion      = "cilium.io/v2"
-	KindNamespaced  = "CiliumNetworkPolicy"
-	KindClusterwide = "CiliumClusterwideNetworkPolicy"
-)
-
 // NetworkPolicy is a CiliumNetworkPolicy: its rules are about the endpoints of its
 // namespace.
 type NetworkPolicy struct {

@@ -75,6 +75,10 @@ func deciderText(d explained) string {
 	if d.DecidedBy == nil {
 		return demo.DeciderText(nil)
 	}
-	by := policy.Decider(*d.DecidedBy)
-	return demo.DeciderText(&by)
+	if d.DecidedBy.Kind == policy.KindFailsafe {
+		return "failsafe " + d.DecidedBy.Name
+	}
+	return demo.DeciderText(&policy.Decider{
+		Tier: d.DecidedBy.Tier, Kind: d.DecidedBy.Kind, Namespace: d.DecidedBy.Namespace, Name: d.DecidedBy.Name, Rule: d.DecidedBy.Rule,
+	})
 }

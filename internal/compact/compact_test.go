@@ -89,9 +89,6 @@ func TestInternedStringsAreKeptOnce(t *testing.T) {
 				if last := w.Release(ids[text]); last != (held[text] == 0 && text != "") {
 					t.Fatalf("%q was released by its last holder: %v", text, last)
 				}
-			case held[text] > 0 && rapid.Bool().Draw(t, "share"):
-				w.Share(ids[text])
-				held[text]++
 			default:
 				id := uint32(0)
 				if rapid.Bool().Draw(t, "from a buffer") {

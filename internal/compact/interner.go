@@ -121,14 +121,6 @@ func (x *Interner) add(text string) uint32 {
 	return id
 }
 
-// Share counts one use more of a string that is in use.
-func (x *Interner) Share(id uint32) uint32 {
-	if id != 0 {
-		x.entries.At(id).refs++
-	}
-	return id
-}
-
 // Release counts one use less. Without any the string is forgotten; last
 // reports that it was.
 func (x *Interner) Release(id uint32) (last bool) {

@@ -106,7 +106,7 @@ func TestPackedCornerCases(t *testing.T) {
 				{}, netip.MustParsePrefix("::/0"), netip.MustParsePrefix("fd00::1/128"), netip.MustParsePrefix("10.1.2.3/8"), netip.PrefixFrom(netip.IPv6Loopback(), 300),
 			}},
 			Destination: policy.Peer{
-				Set: &policy.PeerSet{Selector: selector.All(), AsWritten: "everyone"}, NotSet: &policy.PeerSet{Selector: selector.All(), DNSLearned: true},
+				Set: &policy.PeerSet{Selector: selector.All(), AsWritten: policy.PodsPeer{Labels: "a=b"}}, NotSet: &policy.PeerSet{Selector: selector.All(), DNSLearned: true},
 				Ports: &policy.Ports{}, NotPorts: &policy.Ports{Ranges: []policy.PortRange{{First: 0, Last: 65535}}, Names: []string{"http", ""}},
 			},
 		}}},

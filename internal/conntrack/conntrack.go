@@ -22,6 +22,7 @@ import (
 
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/nfnl"
+	"github.com/tierwall/tierwall/policy"
 )
 
 // Table is the kernel's list of connections in one network namespace. It is not
@@ -122,11 +123,8 @@ func (t *Table) Cut(ctx context.Context, decider dataplane.FlowDecider) ([]Entry
 		if seen.OwnSrc && seen.OwnDst {
 			continue
 		}
-		own := seen.OwnSrc || seen.OwnDst
-		if egress, ingress := decider.Decide(e.Flow); own || egress.Allow && ingress.Allow {
-			if hosts == nil || !hosts.DeniesHost(e.Flow, seen) {
-				continue
-			}
+		if allowed(decider, hosts, e.Flow, seen) {
+			continue
 		}
 		denied[e.original] = true
 		cut = append(cut, e)
@@ -142,6 +140,17 @@ func (t *Table) Cut(ctx context.Context, decider dataplane.FlowDecider) ([]Entry
 		}
 	}
 	return cut, nil
+}
+
+// allowed reports whether policy allows a connection. hosts is the decider, if it knows of
+// the host's own connections; else these are allowed.
+func allowed(decider dataplane.FlowDecider, hosts ConnectionDecider, f policy.Flow, seen HostView) bool {
+	if !seen.OwnSrc && !seen.OwnDst {
+		if egress, ingress := decider.Decide(f); !egress.Allow || !ingress.Allow {
+			return false
+		}
+	}
+	return hosts == nil || !hosts.DeniesHost(f, seen)
 }
 
 // delete removes an entry; one that is gone already is fine.

@@ -17,12 +17,14 @@ const (
 	messageGet    = 1
 	messageDelete = 2
 
-	attrOriginal = 1 // CTA_TUPLE_ORIG
-	attrReply    = 2 // CTA_TUPLE_REPLY
-	attrStatus   = 3
-	attrID       = 12
-	attrMaster   = 14 // CTA_TUPLE_MASTER
-	attrZone     = 18
+	attrOriginal     = 1 // CTA_TUPLE_ORIG
+	attrReply        = 2 // CTA_TUPLE_REPLY
+	attrStatus       = 3
+	attrProtocolInfo = 4
+	attrTimeout      = 7 // seconds
+	attrID           = 12
+	attrMaster       = 14 // CTA_TUPLE_MASTER
+	attrZone         = 18
 
 	attrTupleAddrs = 1
 	attrTupleProto = 2
@@ -35,8 +37,18 @@ const (
 	attrICMP6Type  = 8
 	attrICMP6Code  = 9
 
-	statusExpected = 1 << 0 // belongs to another connection
-	statusDying    = 1 << 9
+	attrTCP              = 1 // of attrProtocolInfo
+	attrTCPState         = 1
+	attrTCPFlagsOriginal = 4
+	attrTCPFlagsReply    = 5
+	tcpEstablished       = 3
+	tcpLiberal           = 8 // IP_CT_TCP_FLAG_BE_LIBERAL: windows are not checked
+
+	statusExpected  = 1 << 0 // belongs to another connection
+	statusSeenReply = 1 << 1
+	statusAssured   = 1 << 2 // not to be dropped early
+	statusConfirmed = 1 << 3
+	statusDying     = 1 << 9
 )
 
 // Entry is one connection that the kernel tracks.

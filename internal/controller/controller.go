@@ -28,6 +28,9 @@ type Config struct {
 
 	// Lease is how leadership is timed; the zero value is Kubernetes' own habit.
 	Lease LeaseTiming
+
+	// nodeInterval is the time between two looks at nodes; 0: 30 s.
+	nodeInterval time.Duration
 }
 
 // DefaultStatusQPS keeps the agents of 1,000 nodes at 20,000 small messages per

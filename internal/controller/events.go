@@ -73,11 +73,15 @@ func event(s *reconciliation, key policy.Key, instance string, at time.Time) *ev
 // ensureEvent makes sure that there is an Event that says what is wrong with an object,
 // and that it is not older than repeatEvent.
 func (c *client) ensureEvent(ctx context.Context, s *reconciliation, key policy.Key, instance string, at time.Time) (writtenEvent, error) {
-	e := event(s, key, instance, at)
+	return c.putEvent(ctx, event(s, key, instance, at), s.lastEvent, at)
+}
+
+// putEvent writes an Event, or says it again if it was the last one.
+func (c *client) putEvent(ctx context.Context, e *eventsv1.Event, last writtenEvent, at time.Time) (writtenEvent, error) {
 	path := []string{"apis", "events.k8s.io/v1", "namespaces", e.Namespace, "events"}
 	now := writtenEvent{name: e.Name, at: at, count: 1}
-	if s.lastEvent.name == e.Name {
-		now.count = s.lastEvent.count + 1
+	if last.name == e.Name {
+		now.count = last.count + 1
 		err := c.repeat(ctx, append(path, e.Name), now)
 		if !apierrors.IsNotFound(err) {
 			return now, err

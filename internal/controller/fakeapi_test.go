@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -30,6 +31,8 @@ type fakeAPI struct {
 	writes   []string          // "METHOD path"
 	fail     func(method, path string) int
 	noStatus bool // projectcalico.org is served without statuses
+	// nodeList and daemonSets can be listed only.
+	nodeList, daemonSets []object
 }
 
 type object = map[string]any
@@ -122,6 +125,27 @@ func (f *fakeAPI) wait(t testing.TB, what string, is func(f *fakeAPI) bool) {
 	}
 }
 
+// Of these there are lists only.
+const (
+	nodesPath      = "/api/v1/nodes"
+	daemonSetsPath = "/apis/apps/v1/daemonsets"
+)
+
+// putNode adds a node. The lock is not held.
+func (f *fakeAPI) putNode(name string, created time.Time, labels object) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.nodeList = append(f.nodeList, object{"metadata": object{
+		"name": name, "uid": "uid-of-" + name, "creationTimestamp": created.UTC().Format(time.RFC3339), "labels": labels,
+	}})
+}
+
+func (f *fakeAPI) metadata(w http.ResponseWriter, list []object) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	answerWith(w, http.StatusOK, object{"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": object{}, "items": list})
+}
+
 // collectionOf returns the path of all objects of a kind, of any namespace.
 func collectionOf(path string) string {
 	parts := strings.Split(path, "/")
@@ -144,6 +168,10 @@ func (f *fakeAPI) handle(w http.ResponseWriter, r *http.Request) {
 	}
 	parts := strings.Split(path, "/") // "", apis, group, version, ...
 	switch {
+	case path == nodesPath:
+		f.metadata(w, f.nodeList)
+	case path == daemonSetsPath:
+		f.metadata(w, f.daemonSets)
 	case path == "/apis":
 		f.groups(w)
 	case len(parts) == 4:

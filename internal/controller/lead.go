@@ -13,6 +13,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/util/flowcontrol"
 
+	"github.com/tierwall/tierwall/internal/backoff"
+	"github.com/tierwall/tierwall/internal/lasterror"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/store/kube"
 	"github.com/tierwall/tierwall/policy"
@@ -27,6 +29,7 @@ type leader struct {
 	served  *served
 	state   *state
 	queue   *queue
+	nodes   *nodes
 	limit   flowcontrol.RateLimiter
 	log     *slog.Logger
 
@@ -55,6 +58,7 @@ func newLeader(cfg *Config, m *metrics) (*leader, error) {
 		served:   &served{client: c, log: cfg.Log, stale: make(chan struct{}, 1)},
 		state:    newState(),
 		queue:    newQueue(),
+		nodes:    newNodes(),
 		limit:    flowcontrol.NewTokenBucketRateLimiter(cfg.StatusQPS, max(1, int(cfg.StatusQPS)*5)),
 		unsynced: map[string]bool{theObjects: true, theReports: true},
 		ready:    make(chan struct{}),
@@ -90,6 +94,7 @@ func (l *leader) lead(ctx context.Context) error {
 		return r.follow(ctx, l.cfg.Kube)
 	})
 	run("ask what is served", l.keepAsking)
+	run("look at nodes", l.watchNodes)
 	for range workers {
 		run("write", l.work)
 	}
@@ -106,7 +111,8 @@ func (l *leader) lead(ctx context.Context) error {
 
 // begin reads what statuses there are, until that works.
 func (l *leader) begin(ctx context.Context) error {
-	lastError := ""
+	var last lasterror.Error
+	pause := backoff.Backoff{Min: minRetry, Max: maxRetry}
 	for {
 		statuses, err := l.statuses(ctx)
 		if err == nil {
@@ -116,14 +122,13 @@ func (l *leader) begin(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err.Error() != lastError {
-			lastError = err.Error()
+		if _, changed, _ := last.Set(err); changed {
 			l.log.Warn("the present statuses cannot be read; it is tried again", "error", err)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(reportsRetry):
+		case <-time.After(backoff.Jitter(pause.Next())):
 		}
 	}
 }

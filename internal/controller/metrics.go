@@ -19,7 +19,13 @@ var (
 	queueDesc = prometheus.NewDesc("tierwall_controller_queue_length",
 		"Objects of which there may be something to say, and whose turn has not come.", nil, nil)
 	nodesDesc = prometheus.NewDesc("tierwall_controller_nodes",
-		"Nodes whose agents report, by whether the kernel there holds the present policy.", []string{"in_force"}, nil)
+		"Nodes whose agents report, by whether the present policy is in force there for all endpoints.", []string{"in_force"}, nil)
+	withoutAgentDesc = prometheus.NewDesc("tierwall_controller_nodes_without_agent",
+		"Nodes of the cluster that no agent reports from, so that policy is not in force for their pods.", nil, nil)
+	enginesDesc = prometheus.NewDesc("tierwall_controller_other_engines",
+		"1 for each other engine whose DaemonSet the cluster has: it enforces policy too, unless that is switched off.", []string{"engine"}, nil)
+	notEnforceableDesc = prometheus.NewDesc("tierwall_controller_endpoints_not_enforceable",
+		"Endpoints for which policy is not in force although their node's kernel holds it, by reason.", []string{"reason"}, nil)
 )
 
 func newMetrics(c *controller) *metrics {
@@ -56,7 +62,7 @@ type collector struct{ *controller }
 
 // Describe names the metrics.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{leaderDesc, objectsDesc, queueDesc, nodesDesc} {
+	for _, d := range []*prometheus.Desc{leaderDesc, objectsDesc, queueDesc, nodesDesc, withoutAgentDesc, enginesDesc, notEnforceableDesc} {
 		ch <- d
 	}
 }
@@ -80,4 +86,11 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(nodesDesc, nodes-failing, "true")
 	gauge(nodesDesc, failing, "false")
+	gauge(withoutAgentDesc, l.nodes.withoutAgent())
+	for _, name := range l.nodes.otherEngines() {
+		gauge(enginesDesc, 1, name)
+	}
+	for reason, n := range l.state.notEnforceable() {
+		gauge(notEnforceableDesc, n, reason)
+	}
 }

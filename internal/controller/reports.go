@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/tierwall/tierwall/api/v1alpha1"
+	"github.com/tierwall/tierwall/internal/backoff"
+	"github.com/tierwall/tierwall/internal/lasterror"
 )
 
 // reports follows what agents report. Reports are taken in one by one, also when
@@ -29,11 +31,11 @@ type reports struct {
 	log    *slog.Logger
 }
 
-// How long to wait before all reports are read again after a failure, and where
-// there is no such kind.
+// How long to wait before what cannot be read is tried again: the first time, and at
+// most; so long, too, where the server does not have the kind of reports.
 const (
-	reportsRetry  = 2 * time.Second
-	reportsAbsent = time.Minute
+	minRetry = time.Second
+	maxRetry = time.Minute
 )
 
 // follow follows the reports until the context ends.
@@ -42,24 +44,29 @@ func (r *reports) follow(ctx context.Context, cfg *rest.Config) error {
 	if err != nil {
 		return err
 	}
-	lastError := ""
+	var last lasterror.Error
+	pause := backoff.Backoff{Min: minRetry, Max: maxRetry}
 	for ctx.Err() == nil {
+		began := time.Now()
 		// One that fails is made anew, for it does not say that it lost its place.
 		reflector := cache.NewReflectorWithOptions(lw, &v1alpha1.NodePolicyReport{}, r, cache.ReflectorOptions{Name: "reports"})
 		err := reflector.ListAndWatchWithContext(ctx)
-		wait := reportsRetry
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return nil
-		case err == nil: // the server ended the stream
-			lastError, wait = "", 0
-		case apierrors.IsNotFound(err):
-			wait = reportsAbsent
-			r.synced()
 		}
-		if err != nil && err.Error() != lastError {
-			lastError = err.Error()
+		if _, changed, _ := last.Set(err); changed {
 			r.log.Warn("what agents report cannot be read; it is tried again", "error", err)
+		}
+		if err == nil || time.Since(began) > maxRetry { // they were read
+			pause.Reset()
+		}
+		var wait time.Duration // none where the server ended the stream
+		switch {
+		case apierrors.IsNotFound(err):
+			wait = maxRetry
+			r.synced()
+		case err != nil:
+			wait = backoff.Jitter(pause.Next())
 		}
 		select {
 		case <-ctx.Done():

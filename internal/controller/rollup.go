@@ -26,13 +26,19 @@ type node struct {
 	cut     bool // there are more policies than the report holds
 	entries map[*rollup]entry
 	invalid map[*rollup]string // why the node calls a policy invalid
+	// notEnforceable is why policy is not in force for some endpoints there.
+	notEnforceable []v1alpha1.NotEnforceable
 }
 
 // entry is a policy in force on a node.
 type entry struct {
-	generation int64
-	endpoints  int32
+	generation     int64
+	endpoints      int32
+	notEnforceable int32 // endpoints beside, on which it is not in force
 }
+
+// isBlind reports whether the policy is in force on none of the endpoints that it applies to there.
+func (e entry) isBlind() bool { return e.endpoints == 0 && e.notEnforceable > 0 }
 
 // rollup is what all nodes report of one policy.
 type rollup struct {
@@ -45,16 +51,18 @@ type rollup struct {
 type inForce struct {
 	generation       int64
 	nodes, endpoints int
+	blind            int // of the nodes, those where it is in force on no endpoint
+	notEnforceable   int // endpoints
 }
 
 // set takes in the report of a node and returns the policies whose rollup is
 // another one now.
 func (s *rollups) set(name string, r *v1alpha1.Report) []policy.Key {
-	now := &node{err: r.Error, cut: r.Truncated, entries: make(map[*rollup]entry, len(r.Policies))}
+	now := &node{err: r.Error, cut: r.Truncated, notEnforceable: r.NotEnforceable, entries: make(map[*rollup]entry, len(r.Policies))}
 	for i := range r.Policies {
 		p := &r.Policies[i]
 		if of := s.of(p.Kind, p.Namespace, p.Name); of != nil {
-			now.entries[of] = entry{p.Generation, max(0, p.Endpoints)}
+			now.entries[of] = entry{p.Generation, max(0, p.Endpoints), max(0, p.NotEnforceable)}
 		}
 	}
 	for i := range r.Invalid {
@@ -157,6 +165,10 @@ func (s *rollup) add(e entry, n int) {
 	f := &s.generations[i]
 	f.nodes += n
 	f.endpoints += n * int(e.endpoints)
+	f.notEnforceable += n * int(e.notEnforceable)
+	if e.isBlind() {
+		f.blind += n
+	}
 	if f.nodes == 0 {
 		s.generations = slices.Delete(s.generations, i, i+1)
 	}
@@ -169,6 +181,8 @@ type rollout struct {
 	otherEndpoints   int // and on how many endpoints there
 	invalidOn        int // nodes that call the policy invalid
 	cut              int // nodes with more policies than they can report
+	// notEnforceable is how many endpoints it applies to and is not in force on, blind on how many nodes that are all.
+	notEnforceable, blind int
 	// nodeError names a node that does not enforce the generation and says why not;
 	// zero if none does.
 	nodeError nodeError
@@ -186,13 +200,14 @@ func (s *rollups) rollout(key policy.Key, generation int64) rollout {
 	t := rollout{invalidOn: of.invalidOn, cut: s.cut}
 	for _, f := range of.generations {
 		if f.generation == generation {
-			t.nodes, t.endpoints = f.nodes, f.endpoints
+			t.nodes, t.endpoints = f.nodes-f.blind, f.endpoints
+			t.notEnforceable, t.blind = f.notEnforceable, f.blind
 		} else {
 			t.other += f.nodes
 			t.otherEndpoints += f.endpoints
 		}
 	}
-	if t.other > 0 || t.invalidOn > 0 {
+	if t.other > 0 || t.invalidOn > 0 || t.notEnforceable > 0 {
 		t.nodeError = s.firstError(of, generation)
 	}
 	return t
@@ -216,7 +231,7 @@ func (s *rollups) firstError(of *rollup, generation int64) nodeError {
 	for name, n := range s.nodes {
 		if message, invalid := n.invalid[of]; invalid {
 			note(name, message)
-		} else if e, found := n.entries[of]; found && e.generation != generation {
+		} else if e, found := n.entries[of]; found && (e.generation != generation || e.notEnforceable > 0) {
 			note(name, n.err)
 		}
 	}

@@ -50,12 +50,37 @@ func TestTally(t *testing.T) {
 	}
 }
 
+// TestNotEnforceable checks that what a kernel holds and does not see is never in force.
+func TestNotEnforceable(t *testing.T) {
+	s := newRollups()
+	set := func(node string, endpoints, notEnforceable int32, err string) {
+		s.set(node, &v1alpha1.Report{Error: err, Policies: []v1alpha1.ReportedPolicy{
+			{Kind: policy.KindGlobalNetworkPolicy, Name: "a", Generation: 1, Endpoints: endpoints, NotEnforceable: notEnforceable},
+		}})
+	}
+	set("n1", 3, 0, "")
+	set("n2", 1, 2, "packets bypass policy")
+	set("n3", 0, 4, "packets do not come by")
+	got := status(policy.PolicyStatus, 1, validate(nil), s.rollout(gnpKey("a"), 1))
+	c := find(got.Conditions, "Programmed")
+	if got.Endpoints != 4 || got.Nodes != 2 || c.Status != "False" || c.Reason != "NotEnforceable" ||
+		c.Message != "in force for 4 endpoints on 2 nodes; not for 6 endpoints: node n2: packets bypass policy" {
+		t.Errorf("%+v", got)
+	}
+	set("n2", 3, 0, "")
+	set("n3", 4, 0, "")
+	got = status(policy.PolicyStatus, 1, validate(nil), s.rollout(gnpKey("a"), 1))
+	if c := find(got.Conditions, "Programmed"); got.Nodes != 3 || c.Status != "True" {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestHostileReport checks that no report breaks the sums.
 func TestHostileReport(t *testing.T) {
 	s := newRollups()
 	p := v1alpha1.ReportedPolicy{Kind: policy.KindGlobalNetworkPolicy, Name: "a", Generation: 1}
 	negative, large := p, p
-	negative.Endpoints, large.Endpoints = -5, 1<<31-1
+	negative.Endpoints, negative.NotEnforceable, large.Endpoints = -5, -5, 1<<31-1
 	s.set("n1", &v1alpha1.Report{Policies: []v1alpha1.ReportedPolicy{negative, negative}})
 	for i := range 3 {
 		s.set(fmt.Sprintf("m%d", i), &v1alpha1.Report{Policies: []v1alpha1.ReportedPolicy{large, {Kind: "Secret", Name: "a"}}})
@@ -130,6 +155,7 @@ func drawReport(t *rapid.T, names []string) *v1alpha1.Report {
 			r.Policies = append(r.Policies, v1alpha1.ReportedPolicy{
 				Kind: policy.KindGlobalNetworkPolicy, Name: name,
 				Generation: rapid.Int64Range(1, 3).Draw(t, "generation"), Endpoints: rapid.Int32Range(0, 5).Draw(t, "endpoints"),
+				NotEnforceable: rapid.Int32Range(0, 2).Draw(t, "not enforceable"),
 			})
 		case 1:
 			r.Invalid = append(r.Invalid, v1alpha1.InvalidObject{

@@ -55,6 +55,9 @@ func programmed(v validity, t rollout) metav1.Condition {
 		return no(v3.ReasonNotAccepted, "it is not accepted; its last valid version stays in force for %s", onNodes(t.endpoints+t.otherEndpoints, t.other+t.nodes))
 	case !v.closed:
 		return no(v3.ReasonNotAccepted, "it is not accepted, and no version of it is in force")
+	case t.other == 0 && t.invalidOn == 0 && t.notEnforceable > 0:
+		return no(v3.ReasonNotEnforceable, "in force for %s; not for %s: node %s: %s",
+			onNodes(t.endpoints, t.nodes), count(t.notEnforceable, "endpoint"), t.nodeError.node, t.nodeError.message)
 	case t.nodeError != nodeError{}:
 		others := ""
 		if max(t.other, t.invalidOn) > 1 {

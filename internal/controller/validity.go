@@ -30,7 +30,7 @@ func validate(findings []store.Finding) validity {
 	if !slices.ContainsFunc(findings, func(f store.Finding) bool { return !f.Note }) {
 		v.reason = v3.ReasonValid
 	}
-	v.closed = !slices.ContainsFunc(findings, func(f store.Finding) bool { return !f.Note && !f.Closed })
+	v.closed = !slices.ContainsFunc(findings, func(f store.Finding) bool { return !f.Note && !f.FailClosed })
 	if len(findings) == 0 {
 		return v
 	}

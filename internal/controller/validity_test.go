@@ -20,7 +20,7 @@ import (
 func TestStatus(t *testing.T) {
 	valid := validate(nil)
 	invalid := validate([]store.Finding{{Field: "spec.selector", Message: "is wrong"}})
-	closed := validate([]store.Finding{{Field: "spec.egress[0].to[0]", Message: "is wrong", Closed: true}})
+	closed := validate([]store.Finding{{Field: "spec.egress[0].to[0]", Message: "is wrong", FailClosed: true}})
 	for _, tt := range []struct {
 		name     string
 		kind     policy.StatusKind

@@ -164,6 +164,9 @@ func (l Local) Program(dir policy.Direction) ProgramID {
 	return l.Ingress
 }
 
+// programs returns all programs of a local address.
+func (l Local) programs() [3]ProgramID { return [...]ProgramID{l.Egress, l.Ingress, l.ToNode} }
+
 func (s *State) bind(l Local) {
 	for _, dir := range policy.Directions {
 		if id := l.Program(dir); id != 0 {
@@ -174,6 +177,7 @@ func (s *State) bind(l Local) {
 			p.locals[dir][l.Addr] = struct{}{}
 		}
 	}
+	s.countToNode(l, 1)
 }
 
 func (s *State) unbind(l Local) {
@@ -181,6 +185,20 @@ func (s *State) unbind(l Local) {
 		if id := l.Program(dir); id != 0 {
 			delete(s.programs[id].locals[dir], l.Addr)
 		}
+	}
+	s.countToNode(l, -1)
+}
+
+// countToNode counts the addresses that a program is of towards their own node.
+func (s *State) countToNode(l Local, n int) {
+	p := s.programs[l.ToNode]
+	if p == nil {
+		return
+	}
+	if p.toNode[family(l.Addr)] += n; p.toNode == [2]int{} {
+		delete(s.toNode, l.ToNode)
+	} else {
+		s.toNode[l.ToNode] = struct{}{}
 	}
 }
 
@@ -204,7 +222,7 @@ func (s *State) Full() *Delta {
 		}
 	}
 	d.SetLocals = s.Locals()
-	d.SetHosts = s.Points()
+	d.SetHosts = s.Attachments()
 	for a, c := range s.Addrs() {
 		d.SetAddrs[a] = c
 	}

@@ -7,8 +7,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-
-	"github.com/tierwall/tierwall/policy"
 )
 
 // after is a delta seen against the state that it is for: what will be there
@@ -26,12 +24,12 @@ type after struct {
 	delClasses  map[ClassID]bool
 	setCells    map[Cell]RowID // keyed with Row 0
 
-	deciderRefs map[DeciderID]int
-	rowRefs     map[RowID]int
-	classUse    map[ClassID][2]int
-	classCells  map[ClassID]int
-	programUse  map[ProgramID][2][2]int // direction, family
-	pointUse    map[ProgramID]int
+	deciderRefs   map[DeciderID]int
+	rowRefs       map[RowID]int
+	classUse      map[ClassID][2]int
+	classCells    map[ClassID]int
+	programUse    map[ProgramID][2][2]int // direction, family
+	attachmentUse map[ProgramID]int
 }
 
 // check reports why a delta does not fit the state.
@@ -45,7 +43,7 @@ func (s *State) check(d *Delta) error {
 		setPrograms: map[ProgramID]Program{}, delPrograms: setOf(d.DelPrograms),
 		addClasses: setOf(d.AddClasses), delClasses: setOf(d.DelClasses), setCells: map[Cell]RowID{},
 		deciderRefs: map[DeciderID]int{}, rowRefs: map[RowID]int{}, classUse: map[ClassID][2]int{},
-		classCells: map[ClassID]int{}, programUse: map[ProgramID][2][2]int{}, pointUse: map[ProgramID]int{},
+		classCells: map[ClassID]int{}, programUse: map[ProgramID][2][2]int{}, attachmentUse: map[ProgramID]int{},
 	}
 	for _, x := range d.AddDeciders {
 		a.addDeciders[x.ID] = true
@@ -74,8 +72,8 @@ func (d *Delta) checkOrder() error {
 		sorted("SetCells", d.SetCells, compareCells),
 		sorted("SetLocals", d.SetLocals, compareLocals),
 		sorted("DelLocals", d.DelLocals, netip.Addr.Compare),
-		sorted("SetHosts", d.SetHosts, comparePoints),
-		sorted("DelHosts", d.DelHosts, PointKey.Compare),
+		sorted("SetHosts", d.SetHosts, compareAttachments),
+		sorted("DelHosts", d.DelHosts, AttachmentKey.Compare),
 		sorted("DelAddrs", d.DelAddrs, netip.Addr.Compare),
 		sorted("DelNets", d.DelNets, netip.Prefix.Compare),
 		sorted("AddClasses", d.AddClasses, cmp.Compare[ClassID]),
@@ -230,10 +228,10 @@ func (a *after) bases() error {
 
 func (a *after) localEntries() error {
 	count := func(l Local, n int) {
-		for _, dir := range policy.Directions {
-			if id := l.Program(dir); id != 0 {
+		for i, id := range l.programs() {
+			if id != 0 {
 				use := a.programUse[id]
-				use[dir][family(l.Addr)] += n
+				use[i%2][family(l.Addr)] += n // egress, ingress, and egress to the own node
 				a.programUse[id] = use
 			}
 		}
@@ -242,7 +240,7 @@ func (a *after) localEntries() error {
 		if err := checkAddr(l.Addr); err != nil {
 			return fmt.Errorf("local %v: %w", l.Addr, err)
 		}
-		for _, id := range []ProgramID{l.Egress, l.Ingress} {
+		for _, id := range l.programs() {
 			if id != 0 && !a.hasProgram(id) {
 				return fmt.Errorf("local %v: there is no program %d", l.Addr, id)
 			}

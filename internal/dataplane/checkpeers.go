@@ -8,6 +8,8 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+
+	"github.com/tierwall/tierwall/policy"
 )
 
 // checkAddr reports an address that tables cannot hold.
@@ -139,6 +141,10 @@ func (a *after) unreferenced() error {
 			if e := a.programs[id]; e != nil {
 				for addr := range e.locals[dir] {
 					use[dir][family(addr)]++
+				}
+				if policy.Direction(dir) == policy.Egress {
+					use[dir][0] += e.toNode[0]
+					use[dir][1] += e.toNode[1]
 				}
 			}
 			for _, k := range use[dir] {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/tierwall/tierwall/policy"
 )
 
 // The contract of a backend. Dataplane is required of each. Each optional part is an
@@ -11,7 +13,9 @@ import (
 //
 //	Cutter       FeatureCutting       live connections that a change denies are ended
 //	AntiSpoofer  FeatureAntiSpoofing  packets with a source that is not the endpoint's are dropped
+//	Guarder      FeatureGuards        what policy cannot judge is dropped, and counted
 //	DNSQueuer    FeatureDNSQueue      answers of DNS servers wait until what they state is in force
+//	Resumer      FeatureResuming      live connections that the kernel does not know are taken up
 //
 // Who is told to use a feature calls Require once, when the backend is opened, so that
 // what a backend cannot do is refused and not passed over. Options that hold from the
@@ -62,6 +66,16 @@ type AntiSpoofer interface {
 	Spoofed(ctx context.Context) (uint64, error)
 }
 
+// Guarder is a dataplane with guards, which stand before policy.
+type Guarder interface {
+	AntiSpoofer
+	// GuardCounters returns what each guard has dropped, in the order of Guards.
+	GuardCounters(ctx context.Context) ([]GuardCounter, error)
+	// OutsideSources lists the addresses of local endpoints that came from where the
+	// endpoint is not, of the last time, most packets first.
+	OutsideSources(ctx context.Context) ([]SourceCounter, error)
+}
+
 // DNSQueuer is a dataplane that can hold up answers of DNS servers in a queue.
 type DNSQueuer interface {
 	Dataplane
@@ -72,6 +86,19 @@ type DNSQueuer interface {
 	QueuedAnswers(ctx context.Context) (uint64, error)
 }
 
+// Resumer is a dataplane that takes up live TCP connections which connection tracking does
+// not know: those that began before it tracked any, or whose entries were flushed.
+type Resumer interface {
+	Dataplane
+	// Fresh reports whether the first Apply found no tables of an earlier process: then
+	// nobody may have tracked connections.
+	Fresh() bool
+	// Resume has the kernel track the connections that segments without SYN are of, as
+	// far as the tables allow them, begun by the end with the ephemeral port, or by either
+	// where the ports do not tell, and returns those. Which are denied stays so.
+	Resume(ctx context.Context, segments []policy.Flow) ([]policy.Flow, error)
+}
+
 // Feature is an optional part of a backend.
 type Feature string
 
@@ -79,7 +106,9 @@ type Feature string
 const (
 	FeatureCutting      Feature = "end live connections"
 	FeatureAntiSpoofing Feature = "check the sources of packets"
+	FeatureGuards       Feature = "drop what policy cannot judge"
 	FeatureDNSQueue     Feature = "hold up answers of DNS servers"
+	FeatureResuming     Feature = "take up live connections that the kernel does not know"
 )
 
 // Has reports whether a backend has a feature.
@@ -90,8 +119,12 @@ func Has(d Dataplane, f Feature) bool {
 		_, ok = d.(Cutter)
 	case FeatureAntiSpoofing:
 		_, ok = d.(AntiSpoofer)
+	case FeatureGuards:
+		_, ok = d.(Guarder)
 	case FeatureDNSQueue:
 		_, ok = d.(DNSQueuer)
+	case FeatureResuming:
+		_, ok = d.(Resumer)
 	}
 	return ok
 }

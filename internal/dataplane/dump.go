@@ -37,6 +37,9 @@ func (s *State) String() string {
 				fmt.Fprintf(&b, " %v p%d", dir, id)
 			}
 		}
+		if l.ToNode != 0 {
+			fmt.Fprintf(&b, " to-node p%d", l.ToNode)
+		}
 		if l.Interface != "" {
 			fmt.Fprintf(&b, " interface %s", l.Interface)
 		}

@@ -34,6 +34,8 @@ func (s PacketState) String() string {
 // HookOutcome is what the base chains at a hook do to a packet.
 type HookOutcome struct {
 	Drop bool
+	// Guard is what dropped it before any policy was asked; "" if nothing did.
+	Guard Guard
 	// Mark is that of a packet that goes on, Untracked says that it is of no
 	// connection from here on.
 	Mark      uint32

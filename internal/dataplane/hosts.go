@@ -12,28 +12,28 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// A packet meets policy of host endpoints at points. Which point, its hook and
+// A packet meets policy of host endpoints at attachments. Which attachment, its hook and
 // the interface say by which it comes in (hooks of ingress) or leaves (egress):
 //
-//	point   = Hosts[hook, interface], or else Hosts[hook, all interfaces]
-//	program = point.Programs[class of the local side], or else point.Base
+//	attachment   = Hosts[hook, interface], or else Hosts[hook, all interfaces]
+//	program = attachment.Programs[class of the local side], or else attachment.Base
 //	row     = program.Cells[class of the peer], or else program.Base
 //
 // The local side is the source of what leaves and the destination of what comes
 // in; unlike a local endpoint's it is any address, since packets that are routed
-// pass here as well. A packet for which there is no point is not asked about.
+// pass here as well. A packet for which there is no attachment is not asked about.
 
-// PointKey names a point.
-type PointKey struct {
+// AttachmentKey names an attachment.
+type AttachmentKey struct {
 	Node      string
 	Hook      policy.Hook
-	Interface string // policy.AllInterfaces for those that have no point of their own
+	Interface string // policy.AllInterfaces for those that have no attachment of their own
 	Family    policy.Family
 }
 
-// HostPoint is what a host endpoint says at one hook, in one family.
-type HostPoint struct {
-	PointKey
+// HostAttachment is what a host endpoint says at one hook, in one family.
+type HostAttachment struct {
+	AttachmentKey
 	Base     ProgramID      // for classes of the local side that Programs does not name; 0 does not govern
 	Programs []ClassProgram // sorted by class
 }
@@ -67,13 +67,13 @@ func SkipsAt(h policy.Hook) Skips {
 }
 
 // Compare orders keys by node, hook, interface and family.
-func (k PointKey) Compare(o PointKey) int {
+func (k AttachmentKey) Compare(o AttachmentKey) int {
 	return cmp.Or(strings.Compare(k.Node, o.Node), cmp.Compare(k.Hook, o.Hook),
 		strings.Compare(k.Interface, o.Interface), cmp.Compare(k.Family, o.Family))
 }
 
 // String returns "input eth0 IPv4".
-func (k PointKey) String() string {
+func (k AttachmentKey) String() string {
 	text := fmt.Sprintf("%v %s IPv%d", k.Hook, k.Interface, k.Family)
 	if k.Node != "" {
 		text = k.Node + " " + text
@@ -82,15 +82,15 @@ func (k PointKey) String() string {
 }
 
 // Equal reports whether two points are the same.
-func (p HostPoint) Equal(o HostPoint) bool {
-	return p.PointKey == o.PointKey && p.Base == o.Base && slices.Equal(p.Programs, o.Programs)
+func (p HostAttachment) Equal(o HostAttachment) bool {
+	return p.AttachmentKey == o.AttachmentKey && p.Base == o.Base && slices.Equal(p.Programs, o.Programs)
 }
 
-// Governs reports whether the point has a program.
-func (p HostPoint) Governs() bool { return p.Base != 0 || len(p.Programs) > 0 }
+// Governs reports whether the attachment has a program.
+func (p HostAttachment) Governs() bool { return p.Base != 0 || len(p.Programs) > 0 }
 
 // ProgramFor returns the program for a class of the local side.
-func (p HostPoint) ProgramFor(class ClassID) ProgramID {
+func (p HostAttachment) ProgramFor(class ClassID) ProgramID {
 	i, ok := slices.BinarySearchFunc(p.Programs, class, func(x ClassProgram, c ClassID) int { return cmp.Compare(x.Class, c) })
 	if ok {
 		return p.Programs[i].Program
@@ -98,8 +98,8 @@ func (p HostPoint) ProgramFor(class ClassID) ProgramID {
 	return p.Base
 }
 
-// all returns the programs of a point, each as often as it is referred to.
-func (p HostPoint) all() []ProgramID {
+// all returns the programs of an attachment, each as often as it is referred to.
+func (p HostAttachment) all() []ProgramID {
 	var ids []ProgramID
 	if p.Base != 0 {
 		ids = append(ids, p.Base)
@@ -114,14 +114,14 @@ func (p HostPoint) all() []ProgramID {
 
 var _ HostDecider = (*State)(nil)
 
-// DecideHost decides a flow at a point by the tables.
-func (s *State) DecideHost(at PointKey, f policy.Flow) Verdict {
+// DecideHost decides a flow at an attachment by the tables.
+func (s *State) DecideHost(at AttachmentKey, f policy.Flow) Verdict {
 	f.Src, f.Dst = f.Src.Unmap(), f.Dst.Unmap()
 	at.Family = policy.FamilyOf(f.Src)
-	p, ok := s.points[at]
+	p, ok := s.attachments[at]
 	if !ok {
 		at.Interface = policy.AllInterfaces
-		p = s.points[at]
+		p = s.attachments[at]
 	}
 	own, peer := f.Dst, f.Src
 	if at.Hook.Direction() == policy.Egress {
@@ -130,14 +130,14 @@ func (s *State) DecideHost(at PointKey, f policy.Flow) Verdict {
 	return s.decide(p.ProgramFor(s.Class(own)), peer, f)
 }
 
-// Points returns all points, sorted.
-func (s *State) Points() []HostPoint {
-	return slices.SortedFunc(maps.Values(s.points), func(a, b HostPoint) int { return a.Compare(b.PointKey) })
+// Attachments returns all attachments, sorted.
+func (s *State) Attachments() []HostAttachment {
+	return slices.SortedFunc(maps.Values(s.attachments), func(a, b HostAttachment) int { return a.Compare(b.AttachmentKey) })
 }
 
-// HasPoints reports whether any point governs.
-func (s *State) HasPoints() bool {
-	for _, p := range s.points {
+// HasAttachments reports whether any attachment governs.
+func (s *State) HasAttachments() bool {
+	for _, p := range s.attachments {
 		if p.Governs() {
 			return true
 		}
@@ -145,13 +145,13 @@ func (s *State) HasPoints() bool {
 	return false
 }
 
-func comparePoints(a, b HostPoint) int { return a.Compare(b.PointKey) }
+func compareAttachments(a, b HostAttachment) int { return a.Compare(b.AttachmentKey) }
 
-// hosts checks the points of a delta.
+// hosts checks the attachments of a delta.
 func (a *after) hosts() error {
-	count := func(p HostPoint, n int) {
+	count := func(p HostAttachment, n int) {
 		for _, id := range p.all() {
-			a.pointUse[id] += n
+			a.attachmentUse[id] += n
 		}
 		for _, x := range p.Programs {
 			a.classCells[x.Class] += n
@@ -160,58 +160,58 @@ func (a *after) hosts() error {
 	for _, p := range a.d.SetHosts {
 		switch {
 		case p.Hook == 0 || p.Interface == "" || p.Family != policy.IPv4 && p.Family != policy.IPv6:
-			return fmt.Errorf("point %v: has no hook, interface or family", p.PointKey)
+			return fmt.Errorf("attachment %v: has no hook, interface or family", p.AttachmentKey)
 		case !slices.IsSortedFunc(p.Programs, func(x, y ClassProgram) int { return cmp.Compare(x.Class, y.Class) }):
-			return fmt.Errorf("point %v: its programs are not sorted", p.PointKey)
+			return fmt.Errorf("attachment %v: its programs are not sorted", p.AttachmentKey)
 		}
 		for _, id := range p.all() {
 			if !a.hasProgram(id) {
-				return fmt.Errorf("point %v: there is no program %d", p.PointKey, id)
+				return fmt.Errorf("attachment %v: there is no program %d", p.AttachmentKey, id)
 			}
 		}
 		for _, x := range p.Programs {
 			if !a.hasClass(x.Class) || x.Program == p.Base {
-				return fmt.Errorf("point %v: class %d does not exist, or has the base's program", p.PointKey, x.Class)
+				return fmt.Errorf("attachment %v: class %d does not exist, or has the base's program", p.AttachmentKey, x.Class)
 			}
 		}
-		if _, del := slices.BinarySearchFunc(a.d.DelHosts, p.PointKey, PointKey.Compare); del {
-			return fmt.Errorf("point %v is set and deleted", p.PointKey)
+		if _, del := slices.BinarySearchFunc(a.d.DelHosts, p.AttachmentKey, AttachmentKey.Compare); del {
+			return fmt.Errorf("attachment %v is set and deleted", p.AttachmentKey)
 		}
 		count(p, 1)
-		count(a.points[p.PointKey], -1)
+		count(a.attachments[p.AttachmentKey], -1)
 	}
 	for _, k := range a.d.DelHosts {
-		p, ok := a.points[k]
+		p, ok := a.attachments[k]
 		if !ok {
-			return fmt.Errorf("point %v is deleted, but does not exist", k)
+			return fmt.Errorf("attachment %v is deleted, but does not exist", k)
 		}
 		count(p, -1)
 	}
 	var errs []error
 	for _, id := range a.d.DelPrograms {
-		if n := a.programs[id].points + a.pointUse[id]; n != 0 {
-			errs = append(errs, fmt.Errorf("program %d is deleted, but %d points refer to it", id, n))
+		if n := a.programs[id].attachments + a.attachmentUse[id]; n != 0 {
+			errs = append(errs, fmt.Errorf("program %d is deleted, but %d attachments refer to it", id, n))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// applyHosts brings the points to their next state.
+// applyHosts brings the attachments to their next state.
 func (s *State) applyHosts(d *Delta) {
 	for _, p := range d.SetHosts {
-		s.countPoint(s.points[p.PointKey], -1)
-		s.countPoint(p, 1)
-		s.points[p.PointKey] = p
+		s.countAttachment(s.attachments[p.AttachmentKey], -1)
+		s.countAttachment(p, 1)
+		s.attachments[p.AttachmentKey] = p
 	}
 	for _, k := range d.DelHosts {
-		s.countPoint(s.points[k], -1)
-		delete(s.points, k)
+		s.countAttachment(s.attachments[k], -1)
+		delete(s.attachments, k)
 	}
 }
 
-func (s *State) countPoint(p HostPoint, n int) {
+func (s *State) countAttachment(p HostAttachment, n int) {
 	for _, id := range p.all() {
-		s.programs[id].points += n
+		s.programs[id].attachments += n
 	}
 	for _, x := range p.Programs {
 		s.classes[x.Class].cells += n
@@ -221,20 +221,20 @@ func (s *State) countPoint(p HostPoint, n int) {
 // invertHosts adds the way back to inv.
 func (s *State) invertHosts(d, inv *Delta) {
 	for _, p := range d.SetHosts {
-		if old, ok := s.points[p.PointKey]; ok {
+		if old, ok := s.attachments[p.AttachmentKey]; ok {
 			inv.SetHosts = append(inv.SetHosts, old)
 		} else {
-			inv.DelHosts = append(inv.DelHosts, p.PointKey)
+			inv.DelHosts = append(inv.DelHosts, p.AttachmentKey)
 		}
 	}
 	for _, k := range d.DelHosts {
-		inv.SetHosts = append(inv.SetHosts, s.points[k])
+		inv.SetHosts = append(inv.SetHosts, s.attachments[k])
 	}
-	slices.SortFunc(inv.SetHosts, comparePoints)
+	slices.SortFunc(inv.SetHosts, compareAttachments)
 }
 
 // hosts reports whether a delta may deny something at a host endpoint by its
-// points, or by an address of the host's side that moves to another class.
+// attachments, or by an address of the host's side that moves to another class.
 func (n *next) hosts() bool {
 	if len(n.d.SetHosts)+len(n.d.DelHosts) > 0 {
 		return true
@@ -242,7 +242,7 @@ func (n *next) hosts() bool {
 	if len(n.d.SetAddrs)+len(n.d.DelAddrs)+len(n.d.SetNets)+len(n.d.DelNets) == 0 {
 		return false
 	}
-	for _, p := range n.points {
+	for _, p := range n.attachments {
 		if len(p.Programs) > 0 {
 			return true
 		}
@@ -250,10 +250,10 @@ func (n *next) hosts() bool {
 	return false
 }
 
-// dumpHosts writes the points as lines.
+// dumpHosts writes the attachments as lines.
 func (s *State) dumpHosts(b *strings.Builder) {
-	for _, p := range s.Points() {
-		fmt.Fprintf(b, "point %v p%d\n", p.PointKey, p.Base)
+	for _, p := range s.Attachments() {
+		fmt.Fprintf(b, "attachment %v p%d\n", p.AttachmentKey, p.Base)
 		for _, x := range p.Programs {
 			fmt.Fprintf(b, "  c%d p%d\n", x.Class, x.Program)
 		}

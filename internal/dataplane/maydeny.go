@@ -130,8 +130,9 @@ func (n *next) programs() bool {
 // locals looks at local endpoints that come or get another program.
 func (n *next) locals() bool {
 	for _, l := range n.d.SetLocals {
-		for _, dir := range policy.Directions {
-			was, is := n.State.locals[l.Addr].Program(dir), l.Program(dir)
+		old := n.State.locals[l.Addr].programs()
+		for i, is := range l.programs() {
+			was := old[i]
 			if was == is || is == 0 {
 				continue
 			}
@@ -208,5 +209,5 @@ func (n *next) netClass(p netip.Prefix) ClassID {
 
 // governs reports whether anything refers to the program.
 func (p *programEntry) governs() bool {
-	return len(p.locals[policy.Egress])+len(p.locals[policy.Ingress])+p.points > 0
+	return len(p.locals[policy.Egress])+len(p.locals[policy.Ingress])+p.attachments+p.toNode[0]+p.toNode[1] > 0
 }

@@ -12,8 +12,8 @@ import (
 //
 //	HostDecider        what host endpoints decide at one hook
 //	HookDecider        what all base chains at one hook do to a packet
-//	PointLister        at which points host endpoints govern
-//	Bounded            where verdicts may change
+//	AttachmentLister   at which attachments host endpoints govern
+//	BoundaryLister     where verdicts may change
 //	DNSQueueComparer   what the rules for answers of DNS servers differ in
 
 // Verdict is what tables say of one end of a flow.
@@ -26,13 +26,15 @@ type Verdict struct {
 // FlowDecider decides flows by tables.
 type FlowDecider interface {
 	Decide(f policy.Flow) (egress, ingress Verdict)
+	// DecideToNode decides what a local endpoint sends to the node that it is on.
+	DecideToNode(f policy.Flow) Verdict
 }
 
 // HostDecider decides what host endpoints say at one hook, failsafes aside.
 type HostDecider interface {
-	// DecideHost decides a flow at the point of a hook and an interface. An
-	// interface without a point of its own has that of all interfaces.
-	DecideHost(at PointKey, f policy.Flow) Verdict
+	// DecideHost decides a flow at the attachment of a hook and an interface. An
+	// interface without an attachment of its own has that of all interfaces.
+	DecideHost(at AttachmentKey, f policy.Flow) Verdict
 }
 
 // HookDecider is a kernel whose base chains can be walked. Both hooks of forwarding
@@ -50,14 +52,14 @@ type HookDecider interface {
 	Failsafes() []policy.Failsafe
 }
 
-// PointLister is a kernel that says where host endpoints govern.
-type PointLister interface {
-	// Points lists the points, in no order. Their node is not known there.
-	Points() []PointKey
+// AttachmentLister is a kernel that says where host endpoints govern.
+type AttachmentLister interface {
+	// Attachments lists the attachments, in no order. Their node is not known there.
+	Attachments() []AttachmentKey
 }
 
-// Bounded is a kernel that says where its verdicts may change.
-type Bounded interface {
+// BoundaryLister is a kernel that says where its verdicts may change.
+type BoundaryLister interface {
 	Boundaries() Boundaries
 }
 

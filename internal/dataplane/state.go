@@ -17,12 +17,13 @@ import (
 // The zero value is not ready; use NewState. It is not safe for concurrent use
 // while Apply runs.
 type State struct {
-	deciders map[DeciderID]*deciderEntry
-	rows     map[RowID]*rowEntry
-	programs map[ProgramID]*programEntry
-	classes  map[ClassID]*classEntry
-	locals   map[netip.Addr]Local
-	points   map[PointKey]HostPoint
+	deciders    map[DeciderID]*deciderEntry
+	rows        map[RowID]*rowEntry
+	programs    map[ProgramID]*programEntry
+	classes     map[ClassID]*classEntry
+	locals      map[netip.Addr]Local
+	toNode      map[ProgramID]struct{} // programs towards the own node
+	attachments map[AttachmentKey]HostAttachment
 
 	// Addresses by family: a hundred thousand of them are cheap this way.
 	addrs4 map[[4]byte]ClassID
@@ -42,8 +43,9 @@ type rowEntry struct {
 
 type programEntry struct {
 	Program
-	locals [2]map[netip.Addr]struct{} // by direction
-	points int                        // of host endpoints
+	locals      [2]map[netip.Addr]struct{} // by direction
+	attachments int                        // of host endpoints
+	toNode      [2]int                     // local addresses that have it towards their own node, by family
 }
 
 type classEntry struct {
@@ -62,24 +64,19 @@ type ClassUse struct {
 // NewState returns the state of no tables.
 func NewState() *State {
 	return &State{
-		deciders: map[DeciderID]*deciderEntry{},
-		rows:     map[RowID]*rowEntry{},
-		programs: map[ProgramID]*programEntry{},
-		classes:  map[ClassID]*classEntry{},
-		locals:   map[netip.Addr]Local{},
-		points:   map[PointKey]HostPoint{},
-		addrs4:   map[[4]byte]ClassID{},
-		addrs6:   map[[16]byte]ClassID{},
+		deciders:    map[DeciderID]*deciderEntry{},
+		rows:        map[RowID]*rowEntry{},
+		programs:    map[ProgramID]*programEntry{},
+		classes:     map[ClassID]*classEntry{},
+		locals:      map[netip.Addr]Local{},
+		toNode:      map[ProgramID]struct{}{},
+		attachments: map[AttachmentKey]HostAttachment{},
+		addrs4:      map[[4]byte]ClassID{},
+		addrs6:      map[[16]byte]ClassID{},
 	}
 }
 
-// family indexes by IP version: 0 for IPv4, 1 for IPv6.
-func family(a netip.Addr) int {
-	if a.Is4() {
-		return 0
-	}
-	return 1
-}
+func family(a netip.Addr) int { return policy.FamilyOf(a).Index() }
 
 // addrClass returns the class that the address itself has, nets aside.
 func (s *State) addrClass(a netip.Addr) (ClassID, bool) {
@@ -101,13 +98,26 @@ func (s *State) Class(a netip.Addr) ClassID {
 	return c
 }
 
-// Decide decides a flow by the tables. A local endpoint always reaches itself.
+// Decide decides a flow by the tables. A local endpoint always reaches itself, and control
+// traffic is not asked about.
 func (s *State) Decide(f policy.Flow) (egress, ingress Verdict) {
 	f.Src, f.Dst = f.Src.Unmap(), f.Dst.Unmap()
-	if f.Src == f.Dst {
+	if f.Src == f.Dst || f.IsControlTraffic() {
 		return Verdict{Allow: true}, Verdict{Allow: true}
 	}
 	return s.decide(s.locals[f.Src].Egress, f.Dst, f), s.decide(s.locals[f.Dst].Ingress, f.Src, f)
+}
+
+// DecideToNode decides what a local endpoint sends to the node that it is on.
+func (s *State) DecideToNode(f policy.Flow) Verdict {
+	f.Src, f.Dst = f.Src.Unmap(), f.Dst.Unmap()
+	if f.IsControlTraffic() {
+		return Verdict{Allow: true}
+	}
+	if f.IsNeighbourDiscovery() {
+		return Verdict{Allow: true} // see Flow.IsNeighbourDiscovery
+	}
+	return s.decide(s.locals[f.Src].ToNode, f.Dst, f)
 }
 
 // Allows reports whether both ends of a flow allow it.
@@ -151,6 +161,23 @@ func (s *State) LocalsOf(id ProgramID, dir policy.Direction) iter.Seq[netip.Addr
 	}
 	return func(func(netip.Addr) bool) {}
 }
+
+// ToNode reports whether a program is one that local endpoints have towards their own
+// node, and of which family.
+func (s *State) ToNode(id ProgramID) (policy.Family, bool) {
+	switch p := s.programs[id]; {
+	case p == nil:
+	case p.toNode[0] > 0:
+		return policy.IPv4, true
+	case p.toNode[1] > 0:
+		return policy.IPv6, true
+	}
+	return policy.AnyFamily, false
+}
+
+// ToNodePrograms returns the programs that local endpoints have towards their own node,
+// in no order.
+func (s *State) ToNodePrograms() iter.Seq[ProgramID] { return maps.Keys(s.toNode) }
 
 // Program returns a program; nil if there is none. It must not be changed.
 func (s *State) Program(id ProgramID) *Program {

@@ -28,6 +28,9 @@ func TestStateAgreesWithModel(t *testing.T) {
 				f := m.DrawFlow(t)
 				egress, ingress := s.Decide(f)
 				wantEgress, wantIngress := m.Decide(f)
+				if got, want := s.DecideToNode(f), m.DecideToNode(f); got != want && !f.IsNeighbourDiscovery() {
+					t.Fatalf("%+v to its own node: got %v, want %v", f, got, want)
+				}
 				if egress != wantEgress || ingress != wantIngress {
 					t.Fatalf("%+v: got %v %v, want %v %v\n%v", f, egress, ingress, wantEgress, wantIngress, s)
 				}
@@ -82,6 +85,9 @@ func checkMayDeny(t *rapid.T, s *dataplane.State, m, next *tabletest.Model) {
 		e2, i2 := next.Decide(f)
 		if e1.Allow && !e2.Allow || i1.Allow && !i2.Allow {
 			t.Fatalf("%+v: %v %v becomes %v %v", f, e1, i1, e2, i2)
+		}
+		if was, is := m.DecideToNode(f), next.DecideToNode(f); was.Allow && !is.Allow {
+			t.Fatalf("%+v to its own node: %v becomes %v", f, was, is)
 		}
 	}
 }

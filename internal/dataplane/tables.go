@@ -12,6 +12,9 @@
 //	row      = program.Cells[class], or else program.Base
 //	verdict  = the region of the row that holds protocol and ports
 //
+// What a local endpoint sends to the node that it is on is decided likewise, by
+// program = Locals[src].ToNode.
+//
 // An address that is no local endpoint, or whose program for the direction is
 // 0, has no say.
 package dataplane
@@ -72,6 +75,7 @@ type Local struct {
 	Addr            netip.Addr
 	Interface       string // empty if unknown
 	Egress, Ingress ProgramID
+	ToNode          ProgramID // for what it sends to the node that it is on; a program of egress
 }
 
 // Decider is what a region's counter counts for.
@@ -113,8 +117,8 @@ type Delta struct {
 	SetLocals []Local // added, or changed at this address
 	DelLocals []netip.Addr
 
-	SetHosts []HostPoint // added, or changed: see hosts.go
-	DelHosts []PointKey
+	SetHosts []HostAttachment // added, or changed: see hosts.go
+	DelHosts []AttachmentKey
 
 	// The class of an address is, in this order: that of SetAddrs; that of the
 	// longest prefix of SetNets that holds it. Prefixes of full length are in

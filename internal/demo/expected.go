@@ -54,8 +54,8 @@ type Request struct {
 	Path   string `json:"path"` // as it is sent, with its query
 }
 
-// ParseExpected reads an expected.yaml. Unknown fields are errors.
-func ParseExpected(data []byte) (*Expected, error) {
+// parseExpected reads an expected.yaml. Unknown fields are errors.
+func parseExpected(data []byte) (*Expected, error) {
 	var e Expected
 	if err := yaml.UnmarshalStrict(data, &e); err != nil {
 		return nil, err
@@ -208,7 +208,7 @@ func DeciderText(d *policy.Decider) string {
 	case d.Kind == policy.KindProfile:
 		return "profile"
 	case d.Kind == policy.KindFailsafe:
-		return "failsafe " + d.Name
+		return "failsafe " + d.Failsafe.String()
 	case d.Rule == policy.EndOfTier:
 		return d.Tier + ": end of tier"
 	}

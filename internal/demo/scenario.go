@@ -50,7 +50,7 @@ func Load(fsys fs.FS, name string) (*Scenario, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Expected, err = ParseExpected(data); err != nil {
+	if s.Expected, err = parseExpected(data); err != nil {
 		return nil, fmt.Errorf("%s/expected.yaml: %w", name, err)
 	}
 	manifests, err := fs.Glob(fsys, path.Join(name, "*.yaml"))

@@ -133,7 +133,7 @@ func TestParseExpectedErrors(t *testing.T) {
 		{head + "- {from: a/b, port: 80, verdict: Allow}", "from, to"},
 		{head + "- {from: a/b, to: c/d, port: 80, family: 5, verdict: Allow}", "family: 5"},
 	} {
-		_, err := ParseExpected([]byte(tc.text))
+		_, err := parseExpected([]byte(tc.text))
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%q: got %v, want an error with %q", tc.text, err, tc.want)
 		}
@@ -147,7 +147,7 @@ func TestDeciderText(t *testing.T) {
 		DeciderText(&policy.Decider{Tier: "default", Kind: "NetworkPolicy", Namespace: "a", Name: "p", Rule: policy.EndOfTier}),
 		DeciderText(&policy.Decider{Tier: "default", Kind: "NetworkPolicy", Namespace: "a", Name: "p", Rule: 2}),
 		DeciderText(&policy.Decider{Tier: "security", Kind: "GlobalNetworkPolicy", Name: "g"}),
-		DeciderText(&policy.Decider{Kind: policy.KindFailsafe, Name: "TCP 22"}),
+		DeciderText(&policy.Decider{Kind: policy.KindFailsafe, Failsafe: policy.Failsafe{Protocol: policy.TCP, Port: 22}}),
 	}
 	want := []string{"no policy", "profile", "default: end of tier", "default: a/p rule 2", "security: g rule 0", "failsafe TCP 22"}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -9,9 +9,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// Record is what an answer states: the name has the address for so long. For the
-// names along a chain of aliases (CNAME), that is as long as all of the rest of the
-// chain holds.
+// Record is what an answer states: the name has the address for so long. Behind
+// aliases (CNAME) that is as long as all of the chain holds.
 type Record struct {
 	Name string // in normal form: see Domain
 	Addr netip.Addr
@@ -29,14 +28,19 @@ const (
 
 // Answer reads messages; it is used again and again, so that reading makes little
 // garbage. The zero value is ready. It is not safe for concurrent use.
+//
+// A message states addresses of one name, the one that was asked for. Whoever runs the
+// zone of that name writes the aliases and all else in the answer, and so can say
+// anything of other people's names: of those nothing is believed.
 type Answer struct {
-	// Records is what the last message states: of the name that was asked for, and of
-	// its aliases. Records about anything else are passed over.
+	// Records is what the last message states of the name that was asked for, with the
+	// addresses at the end of its aliases.
 	Records []Record
+	// Aliases are the names along that chain, without the one that was asked for.
+	Aliases []string
 
 	aliases map[string]alias
 	addrs   []Record
-	chain   []alias // from the name that was asked for, with the names themselves
 }
 
 type alias struct {
@@ -47,7 +51,7 @@ type alias struct {
 // Parse reads one message as DNS servers send it. Whatever the bytes are, it gives
 // records or an error. What a message says before it is cut off counts.
 func (a *Answer) Parse(msg []byte) error {
-	a.Records, a.addrs = a.Records[:0], a.addrs[:0]
+	a.Records, a.Aliases, a.addrs = a.Records[:0], a.Aliases[:0], a.addrs[:0]
 	clear(a.aliases)
 	var p dnsmessage.Parser
 	h, err := p.Start(msg)
@@ -138,49 +142,34 @@ func (a *Answer) readAnswers(p *dnsmessage.Parser) error {
 	return nil
 }
 
-// follow finds the records that count among those of a message: of the name that was asked for, and of each
-// alias between it and the addresses.
-func (a *Answer) follow(name string) {
-	a.chain = a.chain[:0]
+// follow goes from the name that was asked for along its aliases, and takes the
+// addresses at their end as those of the name.
+func (a *Answer) follow(asked string) {
+	name, ttl := asked, uint32(1<<31-1)
 	for {
 		next, aliased := a.aliases[name]
-		a.chain = append(a.chain, alias{name, next.ttl})
 		if !aliased {
 			break
 		}
-		if len(a.chain) > maxChain {
+		if len(a.Aliases) == maxChain || next.name == "" {
 			return // in a circle, perhaps
 		}
-		name = next.name
+		name, ttl = next.name, min(ttl, lifetime(next.ttl))
+		a.Aliases = append(a.Aliases, name)
 	}
 	for _, r := range a.addrs {
-		if r.Name != name || !usable(r.Addr) {
-			continue
-		}
-		ttl := uint32(r.TTL)
-		for i := len(a.chain) - 1; i >= 0; i-- {
-			c := a.chain[i]
-			if i < len(a.chain)-1 {
-				ttl = min(ttl, c.ttl)
-			}
-			a.Records = append(a.Records, Record{c.name, r.Addr, seconds(ttl)})
+		if r.Name == name {
+			a.Records = append(a.Records, Record{asked, r.Addr, time.Duration(min(ttl, lifetime(uint32(r.TTL)))) * time.Second}) //nolint:gosec // as read
 		}
 	}
 }
 
-// usable leaves out addresses that can be nobody's beyond this host, which blocking
-// resolvers answer with, and that a name must not open: a pod's own loopback is not
-// policy's business, and the unspecified address is no destination.
-func usable(a netip.Addr) bool {
-	return !a.IsUnspecified() && !a.IsLoopback() && !a.IsMulticast()
-}
-
-// seconds returns a record's time to live: with its first bit set it is 0 (RFC 2181, 8).
-func seconds(ttl uint32) time.Duration {
+// lifetime returns a record's time to live in seconds: with its first bit set it is 0 (RFC 2181, 8).
+func lifetime(ttl uint32) uint32 {
 	if ttl>>31 != 0 {
 		return 0
 	}
-	return time.Duration(ttl) * time.Second
+	return ttl
 }
 
 // normalName returns a name in the form of Domain.Name; false for one that no domain

@@ -45,6 +45,9 @@ func recordOf(name, addr string, seconds int) Record {
 	return Record{name, netip.MustParseAddr(addr), time.Duration(seconds) * time.Second}
 }
 
+// errAny stands for an error of the library's.
+var errAny = errors.New("any")
+
 func TestParseAnswer(t *testing.T) {
 	edns := func(m *miekg.Msg) { m.SetEdns0(4096, true) }
 	for _, tt := range []struct {
@@ -59,10 +62,34 @@ func TestParseAnswer(t *testing.T) {
 		{"an IPv4 address as IPv6", answer(t, "www.example.", miekg.TypeAAAA, nil, "www.example. 60 IN AAAA ::ffff:192.0.2.1"), []Record{recordOf("www.example", "192.0.2.1", 60)}, nil},
 		{"aliases: each holds as long as all behind it", answer(t, "a.example.", miekg.TypeA, edns,
 			"a.example. 300 IN CNAME b.example.", "b.example. 20 IN CNAME c.example.", "c.example. 60 IN A 192.0.2.1"),
-			[]Record{recordOf("c.example", "192.0.2.1", 60), recordOf("b.example", "192.0.2.1", 20), recordOf("a.example", "192.0.2.1", 20)}, nil},
+			[]Record{recordOf("a.example", "192.0.2.1", 20)}, nil},
 		{"aliases in any order", answer(t, "a.example.", miekg.TypeA, nil,
 			"c.example. 60 IN A 192.0.2.1", "b.example. 300 IN CNAME c.example.", "a.example. 10 IN CNAME b.example."),
-			[]Record{recordOf("c.example", "192.0.2.1", 60), recordOf("b.example", "192.0.2.1", 60), recordOf("a.example", "192.0.2.1", 10)}, nil},
+			[]Record{recordOf("a.example", "192.0.2.1", 10)}, nil},
+		{"an alias into somebody else's domain is nothing about that", answer(t, "evil.tenant.example.", miekg.TypeA, nil,
+			"evil.tenant.example. 60 IN CNAME api.customer.example.", "api.customer.example. 60 IN A 192.0.2.66"),
+			[]Record{recordOf("evil.tenant.example", "192.0.2.66", 60)}, nil},
+		{"and not if its owner is told first, or in other letters", answer(t, "evil.tenant.example.", miekg.TypeA, nil,
+			"API.Customer.Example. 60 IN A 192.0.2.66", "evil.TENANT.example. 60 IN CNAME api.customer.EXAMPLE."),
+			[]Record{recordOf("evil.tenant.example", "192.0.2.66", 60)}, nil},
+		{"and not behind another alias, in a chain that goes on", answer(t, "evil.tenant.example.", miekg.TypeA, nil,
+			"evil.tenant.example. 60 IN CNAME api.customer.example.", "api.customer.example. 60 IN CNAME x.tenant.example.", "x.tenant.example. 60 IN A 192.0.2.66"),
+			[]Record{recordOf("evil.tenant.example", "192.0.2.66", 60)}, nil},
+		{"an alias and addresses beside it: the alias counts", answer(t, "a.example.", miekg.TypeA, nil,
+			"a.example. 60 IN A 192.0.2.66", "a.example. 60 IN CNAME b.example.", "b.example. 60 IN A 192.0.2.1"), []Record{recordOf("a.example", "192.0.2.1", 60)}, nil},
+		{"an answer for a name that the alias of another is", answer(t, "b.example.", miekg.TypeA, nil,
+			"a.example. 60 IN CNAME b.example.", "a.example. 60 IN A 192.0.2.66", "b.example. 60 IN A 192.0.2.1"), []Record{recordOf("b.example", "192.0.2.1", 60)}, nil},
+		{"a subtree that is another's (DNAME), without an alias for the name", answer(t, "a.tenant.example.", miekg.TypeA, nil,
+			"tenant.example. 60 IN DNAME customer.example.", "a.customer.example. 60 IN A 192.0.2.66"), nil, ErrNoAnswer},
+		{"and with one", answer(t, "a.tenant.example.", miekg.TypeA, nil,
+			"tenant.example. 60 IN DNAME customer.example.", "a.tenant.example. 60 IN CNAME a.customer.example.", "a.customer.example. 60 IN A 192.0.2.66"),
+			[]Record{recordOf("a.tenant.example", "192.0.2.66", 60)}, nil},
+		{"records of another class", answer(t, "a.example.", miekg.TypeA, nil, "a.example. 60 CH A 192.0.2.66", "a.example. 60 IN A 192.0.2.1"),
+			[]Record{recordOf("a.example", "192.0.2.1", 60)}, nil},
+		{"no question, as in mDNS", answer(t, "a.local.", miekg.TypeA, func(m *miekg.Msg) { m.Question = nil }, "a.local. 60 IN A 192.0.2.66"), nil, errAny},
+		{"a question for a unicast answer, as in mDNS", answer(t, "a.local.", miekg.TypeA, func(m *miekg.Msg) { m.Question[0].Qclass |= 1 << 15 }, "a.local. 60 IN A 192.0.2.66"), nil, ErrNoAnswer},
+		{"a record that empties caches, as in mDNS", answer(t, "a.local.", miekg.TypeA, func(m *miekg.Msg) { m.Answer[0].Header().Class |= 1 << 15 }, "a.local. 60 IN A 192.0.2.66"), nil, ErrNoAnswer},
+		{"a dot within a label", answer(t, `a\\.customer.example.`, miekg.TypeA, nil, `a\\.customer.example. 60 IN A 192.0.2.66`), nil, errAny},
 		{"what was not asked for", answer(t, "a.example.", miekg.TypeA, nil, "a.example. 60 IN A 192.0.2.1", "bank.example. 60 IN A 192.0.2.66"),
 			[]Record{recordOf("a.example", "192.0.2.1", 60)}, nil},
 		{"additional records", answer(t, "a.example.", miekg.TypeA, func(m *miekg.Msg) {
@@ -77,7 +104,6 @@ func TestParseAnswer(t *testing.T) {
 		{"an alias that leads nowhere", answer(t, "a.example.", miekg.TypeA, nil, "a.example. 60 IN CNAME b.example."), nil, ErrNoAnswer},
 		{"an alias that is no name of a host, and an address beside it", answer(t, "a.example.", miekg.TypeA, nil, "a.example. 60 IN A 192.0.2.1", "a.example. 60 IN CNAME *.example."), nil, ErrNoAnswer},
 		{"only the first of two aliases", answer(t, "a.example.", miekg.TypeA, nil, "a.example. 60 IN CNAME \\032.example.", "a.example. 60 IN CNAME b.example.", "b.example. 60 IN A 192.0.2.1"), nil, ErrNoAnswer},
-		{"addresses that are nobody's", answer(t, "a.example.", miekg.TypeA, nil, "a.example. 60 IN A 0.0.0.0", "a.example. 60 IN A 127.0.0.1", "a.example. 60 IN A 224.0.0.1"), nil, ErrNoAnswer},
 		{"a question", answer(t, "a.example.", miekg.TypeA, func(m *miekg.Msg) { m.Response = false }, "a.example. 60 IN A 192.0.2.1"), nil, ErrNoAnswer},
 		{"no such name", answer(t, "a.example.", miekg.TypeA, func(m *miekg.Msg) { m.Rcode = miekg.RcodeNameError }, "a.example. 60 IN A 192.0.2.1"), nil, ErrNoAnswer},
 		{"an update", answer(t, "a.example.", miekg.TypeA, func(m *miekg.Msg) { m.Opcode = miekg.OpcodeUpdate }, "a.example. 60 IN A 192.0.2.1"), nil, ErrNoAnswer},
@@ -88,7 +114,7 @@ func TestParseAnswer(t *testing.T) {
 	} {
 		var a Answer
 		err := a.Parse(tt.msg)
-		if !errors.Is(err, tt.wantErr) || (err == nil) != (tt.wantErr == nil) {
+		if (err == nil) != (tt.wantErr == nil) || errors.Is(tt.wantErr, ErrNoAnswer) && !errors.Is(err, ErrNoAnswer) {
 			t.Errorf("%s: %v, want %v", tt.what, err, tt.wantErr)
 		}
 		if d := cmp.Diff(tt.want, slices.Clone(a.Records), compareAddrs); d != "" && tt.wantErr == nil {
@@ -111,12 +137,12 @@ func TestParseBrokenAnswers(t *testing.T) {
 			broken := slices.Clone(whole)
 			broken[n] = b
 			_ = a.Parse(broken)
-			if len(a.Records) > 6 {
+			if len(a.Records) > 2 {
 				t.Errorf("byte %d as %#x: %d records", n, b, len(a.Records))
 			}
 		}
 	}
-	if err := a.Parse(whole); err != nil || len(a.Records) != 6 {
+	if err := a.Parse(whole); err != nil || len(a.Records) != 2 {
 		t.Errorf("afterwards: %v, %v", err, a.Records)
 	}
 }

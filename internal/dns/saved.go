@@ -43,36 +43,44 @@ func (t *Table) Restore(saved []Saved, now time.Time) {
 		if t.counts.Records >= t.limits.Total {
 			return
 		}
-		n := t.names[s.Name]
-		if n == nil {
-			n = &name{text: s.Name, sets: t.sets.holding(s.Name, nil)}
-			t.names[s.Name] = n
-			t.counts.Names++
-		}
+		n := t.nameOf(s.Name)
 		if len(n.records) >= t.limits.PerName || slices.ContainsFunc(n.records, func(f record) bool { return f.addr == s.Addr }) {
 			continue
 		}
 		expires := max(s.Expires.UnixNano(), now.Add(t.limits.Least).UnixNano())
 		expires = min(expires, now.Add(t.limits.Most).UnixNano())
-		n.records = append(n.records, record{addr: s.Addr, expires: expires, saved: expires, client: t.client(s.Client)})
-		t.counts.Records++
-		t.noteExpiry(expires)
-		for _, set := range n.sets {
-			set.add(s.Addr)
+		t.insert(n, record{addr: s.Addr, expires: expires, saved: expires}, s.Client)
+	}
+}
+
+// saved returns a record as it is kept.
+func saved(n *name, r *record) Saved {
+	return Saved{n.text, r.addr, time.Unix(0, r.expires), r.client.addr}
+}
+
+// each visits every record, by name and address.
+func (t *Table) each(visit func(n *name, r *record)) {
+	for _, text := range slices.Sorted(maps.Keys(t.names)) {
+		n := t.names[text]
+		var byAddr []*record
+		for i := range n.records {
+			byAddr = append(byAddr, &n.records[i])
+		}
+		slices.SortFunc(byAddr, func(a, b *record) int { return a.addr.Compare(b.addr) })
+		for _, r := range byAddr {
+			visit(n, r)
 		}
 	}
 }
 
-// All returns every record, by name and address.
+// All returns every record that is to be saved, by name and address.
 func (t *Table) All() []Saved {
 	out := make([]Saved, 0, t.counts.Records)
-	for _, text := range slices.Sorted(maps.Keys(t.names)) {
-		first := len(out)
-		for _, f := range t.names[text].records {
-			out = append(out, Saved{text, f.addr, time.Unix(0, f.expires), f.client.addr})
+	t.each(func(n *name, r *record) {
+		if special(r.addr) == NoReason {
+			out = append(out, saved(n, r))
 		}
-		slices.SortFunc(out[first:], func(a, b Saved) int { return a.Addr.Compare(b.Addr) })
-	}
+	})
 	return out
 }
 
@@ -141,7 +149,7 @@ func parseSaved(line []byte) (Saved, bool) {
 	addr, aerr := netip.ParseAddr(string(parts[1]))
 	end, eerr := strconv.ParseInt(string(parts[2]), 10, 64)
 	client, cerr := netip.ParseAddr(string(parts[3]))
-	if errors.Join(err, aerr, eerr, cerr) != nil || d.Below || !usable(addr) || end < 0 || end > 1<<40 {
+	if errors.Join(err, aerr, eerr, cerr) != nil || d.Below || special(addr.Unmap().WithZone("")) != NoReason || end < 0 || end > 1<<40 {
 		return Saved{}, false
 	}
 	return Saved{d.Name, addr.Unmap().WithZone(""), time.Unix(end, 0), client.WithZone("")}, true

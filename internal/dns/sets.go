@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gaissmai/bart"
+
 	"github.com/tierwall/tierwall/policy"
 	"github.com/tierwall/tierwall/selector"
 )
@@ -20,6 +22,7 @@ type sets struct {
 	below   map[string][]*learnedSet
 	changed map[*learnedSet]struct{}
 	gone    []policy.Key // chunks of sets that are no more
+	visit   uint64       // of holding: which sets it has met
 }
 
 func newSets() sets {
@@ -38,6 +41,12 @@ type learnedSet struct {
 	labels  selector.Labels
 	private bool
 	domains []Domain
+	// nets are those beside the domains; internal says that these may have addresses of
+	// the cluster.
+	nets     []netip.Prefix
+	netTable *bart.Lite // of nets; nil: not made yet
+	internal bool
+	visit    uint64
 
 	places map[netip.Addr]place
 	chunks [][]netip.Addr
@@ -52,16 +61,25 @@ type place struct{ chunk, index, refs uint32 }
 // chunkSize is the most addresses of a chunk.
 const chunkSize = 128
 
-// holding appends the sets whose domains hold a name, once for each domain.
+// holding appends the sets whose domains hold a name, each once.
 func (s *sets) holding(name string, to []*learnedSet) []*learnedSet {
-	to = append(to, s.exact[name]...)
+	s.visit++
+	add := func(list []*learnedSet) {
+		for _, set := range list {
+			if set.visit != s.visit {
+				set.visit = s.visit
+				to = append(to, set)
+			}
+		}
+	}
+	add(s.exact[name])
 	for rest := name; ; {
 		dot := strings.IndexByte(rest, '.')
 		if dot < 0 {
 			return to
 		}
 		rest = rest[dot+1:]
-		to = append(to, s.below[rest]...)
+		add(s.below[rest])
 	}
 }
 
@@ -87,7 +105,9 @@ func (t *Table) SetDomains(key policy.Key, set *policy.Set) {
 	if old == nil && len(domains) == 0 {
 		return
 	}
-	if old != nil && set != nil && old.private == set.Internal && slices.Equal(old.labels, set.Labels) && slices.Equal(old.domains, domains) {
+	if old != nil && set != nil && old.private == set.Internal && old.internal == set.AllowInternal &&
+		slices.Equal(old.labels, set.Labels) && slices.Equal(old.domains, domains) {
+		old.nets, old.netTable = set.Nets, nil
 		return
 	}
 	if old != nil {
@@ -98,6 +118,7 @@ func (t *Table) SetDomains(key policy.Key, set *policy.Set) {
 	}
 	s := &learnedSet{
 		in: &t.sets, key: key, labels: set.Labels, private: set.Internal, domains: domains,
+		nets: set.Nets, internal: set.AllowInternal,
 		places: map[netip.Addr]place{}, dirty: map[int]struct{}{}, shown: map[int]struct{}{},
 	}
 	t.sets.byKey[key] = s
@@ -106,7 +127,7 @@ func (t *Table) SetDomains(key policy.Key, set *policy.Set) {
 		index := t.sets.indexOf(d)
 		index[d.Name] = append(index[d.Name], s)
 		if n := t.names[d.Name]; n != nil && !d.Below {
-			n.join(s)
+			t.join(n, s)
 		}
 		wild = wild || d.Below
 	}
@@ -120,11 +141,9 @@ func (t *Table) SetDomains(key policy.Key, set *policy.Set) {
 
 // joinBelow finds the names below a new set's domains.
 func (t *Table) joinBelow(s *learnedSet) {
-	below := map[string]int{}
+	below := map[string]bool{}
 	for _, d := range s.domains {
-		if d.Below {
-			below[d.Name]++
-		}
+		below[d.Name] = below[d.Name] || d.Below
 	}
 	for text, n := range t.names {
 		for rest := text; ; {
@@ -132,19 +151,29 @@ func (t *Table) joinBelow(s *learnedSet) {
 			if dot < 0 {
 				break
 			}
-			rest = rest[dot+1:]
-			for range below[rest] {
-				n.join(s)
+			if rest = rest[dot+1:]; below[rest] {
+				t.join(n, s)
+				break
 			}
 		}
 	}
 }
 
 // join makes a name one of a set's.
-func (n *name) join(s *learnedSet) {
+func (t *Table) join(n *name, s *learnedSet) {
+	if slices.Contains(n.sets, s) {
+		return
+	}
 	n.sets = append(n.sets, s)
 	for i := range n.records {
-		s.add(n.records[i].addr)
+		switch r := &n.records[i]; {
+		case r.fresh:
+		case r.suspect == nil:
+			s.add(r.addr)
+		case t.guard.takes(s, n.text, r.suspect.reason):
+			s.add(r.addr)
+			r.suspect.in = append(r.suspect.in, s)
+		}
 	}
 }
 
@@ -162,8 +191,15 @@ func (t *Table) forgetSet(s *learnedSet) {
 			index[d.Name] = rest
 		}
 	}
+	isIt := func(x *learnedSet) bool { return x == s }
 	for _, n := range t.names {
-		n.sets = slices.DeleteFunc(n.sets, func(x *learnedSet) bool { return x == s })
+		n.sets = slices.DeleteFunc(n.sets, isIt)
+	}
+	for r := range t.suspects {
+		if i := r.index(); i >= 0 && r.name.records[i].suspect != nil {
+			x := r.name.records[i].suspect
+			x.in = slices.DeleteFunc(x.in, isIt)
+		}
 	}
 	for chunk := range s.shown {
 		t.sets.gone = append(t.sets.gone, s.chunkKey(chunk))
@@ -234,6 +270,20 @@ func (s *learnedSet) remove(a netip.Addr) {
 	s.touch(int(p.chunk))
 }
 
+// hasNet reports whether a net beside the domains holds an address.
+func (s *learnedSet) hasNet(a netip.Addr) bool {
+	if len(s.nets) == 0 {
+		return false
+	}
+	if s.netTable == nil {
+		s.netTable = &bart.Lite{}
+		for _, p := range s.nets {
+			s.netTable.Insert(p)
+		}
+	}
+	return s.netTable.Contains(a)
+}
+
 // chunkKey names a chunk as an object of the model.
 func (s *learnedSet) chunkKey(chunk int) policy.Key {
 	return policy.Key{Kind: policy.KindLearned, Namespace: s.key.Namespace, Name: fmt.Sprintf("%s/%s#%d", s.key.Kind, s.key.Name, chunk)}
@@ -253,9 +303,11 @@ func (s *learnedSet) chunk(i int) policy.Object {
 
 func (s *sets) dirty() bool { return len(s.changed)+len(s.gone) > 0 }
 
-// Flush returns out how the learned sets of the model have changed since the last
-// Flush, and the generation that is in force when all of this is.
+// Flush decides which of the addresses that are new count, and returns how the learned
+// sets of the model have changed since the last Flush, and the generation that is in
+// force when all of this is.
 func (t *Table) Flush(change func(policy.Change)) (generation uint64) {
+	t.settleAll()
 	for _, key := range t.sets.gone {
 		change(policy.Change{Key: key})
 	}
@@ -276,7 +328,9 @@ func (t *Table) Flush(change func(policy.Change)) (generation uint64) {
 		}
 		clear(s.dirty)
 	}
-	clear(t.sets.changed)
+	if len(t.sets.changed) > 0 { // anew, since walking a map costs what was once in it
+		t.sets.changed = map[*learnedSet]struct{}{}
+	}
 	generation = t.generation
 	t.generation++
 	return generation

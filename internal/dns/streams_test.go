@@ -117,3 +117,72 @@ func FuzzPacket(f *testing.F) {
 		}
 	})
 }
+
+// TestStreamsAreShared: a namespace that opens as many streams as it can, or leaves
+// messages unfinished, leaves others their room.
+func TestStreamsAreShared(t *testing.T) {
+	var s Streams
+	clients, shop := map[netip.Addr]string{}, netip.MustParseAddr("10.1.0.1")
+	clients[shop] = "shop"
+	flood := func(i int) netip.Addr {
+		a := netip.AddrFrom4([4]byte{10, 2, 0, byte(i % 13)})
+		clients[a] = "flood"
+		return a
+	}
+	for i := range 13 {
+		flood(i)
+	}
+	s.SetClients(clients)
+	add := func(to netip.Addr, port int, seq uint32, flags uint8, data []byte) (messages int) {
+		p := segmentOf(seq, flags, data)
+		p.Dst, p.DstPort = to, uint16(port)
+		s.Add(p, start, func([]byte) uint64 { messages++; return 0 })
+		return messages
+	}
+	whole := []byte{0, 1, 'x'}
+	for i := range 3000 {
+		add(flood(i), 1000+i, 0, flagSYN, nil)
+	}
+	if len(s.open) != maxStreams || s.Limited() != 3000-maxStreams {
+		t.Errorf("%d streams, %d limited", len(s.open), s.Limited())
+	}
+	for i := range 300 {
+		if add(shop, 1000+i, 0, flagSYN, nil); add(shop, 1000+i, 1, 0, whole) != 1 {
+			t.Fatalf("no room for stream %d of a namespace that has less", i)
+		}
+	}
+	if len(s.open) != maxStreams || s.uses["shop"].streams != 300 || s.uses["flood"].streams != maxStreams-300 {
+		t.Errorf("%d streams: %+v, %+v", len(s.open), s.uses["shop"], s.uses["flood"])
+	}
+
+	// Bytes: a message that is said to be 65535 long, and never ends.
+	s = Streams{}
+	s.SetClients(clients)
+	unfinished := append([]byte{0xff, 0xff}, make([]byte, 60_000)...)
+	for i := range 200 {
+		add(flood(i), 1000+i, 0, flagSYN, nil)
+		add(flood(i), 1000+i, 1, 0, unfinished)
+	}
+	if s.buffered > maxTotal || s.buffered < maxTotal-len(unfinished) {
+		t.Errorf("%d bytes are held", s.buffered)
+	}
+	message, got := append([]byte{0, 100}, make([]byte, 100)...), 0
+	add(shop, 7, 0, flagSYN, nil)
+	for i := 0; i < len(message); i += 2 {
+		got += add(shop, 7, 1+uint32(i), 0, message[i:i+2])
+	}
+	if got != 1 {
+		t.Errorf("a message in many parts is read %d times", got)
+	}
+	add(shop, 8, 0, flagSYN, nil)
+	if add(shop, 8, 1, 0, append([]byte{0x27, 0x10}, make([]byte, 10_000)...)) != 1 {
+		t.Error("a message of a namespace that has less is not read")
+	}
+	held := 0
+	for _, st := range s.open {
+		held += st.held
+	}
+	if held != s.buffered || s.uses["shop"].buffered+s.uses["flood"].buffered != held {
+		t.Errorf("%d bytes are held, %d are counted", held, s.buffered)
+	}
+}

@@ -56,9 +56,11 @@ func (m model) addrs(set string) []netip.Addr {
 
 // reference is a table as plain as can be: facts, and the domains of sets.
 type reference struct {
-	limits Limits
-	facts  map[refRecord]time.Time
-	sets   map[string][]string
+	limits   Limits
+	facts    map[refRecord]time.Time
+	sets     map[string][]string
+	internal map[string]bool       // sets whose names may have addresses of the cluster
+	owned    map[netip.Addr]Reason // the cluster's
 }
 
 type refRecord struct {
@@ -101,28 +103,39 @@ func (r *reference) expire(now time.Time, inUse func(netip.Addr) bool, while tim
 func (r *reference) addrs(set string) []netip.Addr {
 	seen := map[netip.Addr]bool{}
 	for k := range r.facts {
-		if slices.ContainsFunc(r.sets[set], func(d string) bool { return holds(d, k.name) }) {
+		refused := r.owned[k.addr] != NoReason && !r.internal[set] && !holds("*.c", k.name)
+		if !refused && slices.ContainsFunc(r.sets[set], func(d string) bool { return holds(d, k.name) }) {
 			seen[k.addr] = true
 		}
 	}
 	return slices.SortedFunc(maps.Keys(seen), netip.Addr.Compare)
 }
 
-// TestTableLikeTheReference: after any sequence of answers, changes of sets and
-// time, each set has the addresses that the plain reference gives it, and a table
-// that is restored from what was saved has them as well.
+// TestTableLikeTheReference: after any sequence of answers, changes of sets, of whose
+// addresses are, and time, each set has the addresses that the plain reference gives it,
+// and a table that is restored from what was saved has them as well.
 func TestTableLikeTheReference(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limits := Limits{PerName: 1 << 20, PerClient: 1 << 20, Total: 1 << 20, Least: 10 * time.Second, Most: 100 * time.Second}
 		table, m := NewTable(limits), model{}
-		ref := &reference{limits: limits, facts: map[refRecord]time.Time{}, sets: map[string][]string{}}
+		ref := &reference{
+			limits: limits, facts: map[refRecord]time.Time{}, sets: map[string][]string{},
+			internal: map[string]bool{}, owned: map[netip.Addr]Reason{},
+		}
+		guard := Guard{Owner: func(a netip.Addr) Reason { return ref.owned[a] }, Internal: []Domain{{Name: "c", Below: true}}}
+		table.SetGuard(guard)
+		set := func(name string, domains ...string) *policy.Set {
+			s := setOf(name, domains...)
+			s.AllowInternal = ref.internal[name]
+			return s
+		}
 		now := start
 		addr := rapid.Custom(func(t *rapid.T) netip.Addr {
 			return netip.AddrFrom4([4]byte{192, 0, 2, byte(rapid.IntRange(1, 5).Draw(t, "addr"))})
 		})
 		saved := map[refRecord]Saved{}
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
-			switch rapid.IntRange(0, 3).Draw(t, "what") {
+			switch rapid.IntRange(0, 4).Draw(t, "what") {
 			case 0:
 				name := rapid.SampledFrom([]string{"x", "y"}).Draw(t, "set")
 				var domains []string
@@ -131,11 +144,20 @@ func TestTableLikeTheReference(t *testing.T) {
 				}
 				slices.Sort(domains)
 				domains = slices.Compact(domains)
-				ref.sets[name] = domains
+				ref.sets[name], ref.internal[name] = domains, rapid.Bool().Draw(t, "allow internal")
 				if len(domains) == 0 && rapid.Bool().Draw(t, "gone") {
 					table.SetDomains(setKey(name), nil)
 				} else {
-					table.SetDomains(setKey(name), setOf(name, domains...))
+					table.SetDomains(setKey(name), set(name, domains...))
+				}
+			case 4:
+				a := addr.Draw(t, "whose")
+				if ref.owned[a] == NoReason {
+					ref.owned[a] = rapid.SampledFrom([]Reason{ClusterIP, EndpointAddress, NodeAddress}).Draw(t, "owner")
+					table.Reconsider(a)
+				} else {
+					delete(ref.owned, a)
+					table.ReconsiderRefused()
 				}
 			case 1, 2:
 				f := Record{drawName(t, "name"), addr.Draw(t, "address"), time.Duration(rapid.IntRange(0, 200).Draw(t, "ttl")) * time.Second}
@@ -162,9 +184,10 @@ func TestTableLikeTheReference(t *testing.T) {
 		}
 		m.flush(table)
 		restored, again := NewTable(limits), model{}
+		restored.SetGuard(guard)
 		restored.Restore(slices.Collect(maps.Values(saved)), now)
 		for name, domains := range ref.sets {
-			restored.SetDomains(setKey(name), setOf(name, domains...))
+			restored.SetDomains(setKey(name), set(name, domains...))
 		}
 		again.flush(restored)
 		each := model{}

@@ -35,7 +35,7 @@ func benchTurns(b *testing.B, e *engine.Engine, changes ...policy.Change) {
 		i++
 	}
 	b.ReportMetric(float64(len(d.SetCells)), "cells")
-	b.ReportMetric(float64(len(d.SetPrograms)+len(d.SetHosts)), "programs+points")
+	b.ReportMetric(float64(len(d.SetPrograms)+len(d.SetHosts)), "programs+attachments")
 }
 
 // One rule of one policy that applies to a host endpoint changes its port.

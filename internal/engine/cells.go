@@ -105,21 +105,21 @@ func (e *compiler) makeRow(p *program, predicates []uint32) dataplane.Row {
 		}
 		return to
 	}
-	return l4.Row(p.stepsFor(predicates), named, func(by policy.Decider, logs dataplane.Logs) dataplane.DeciderID {
+	return l4.Row(p.tierRulesFor(predicates), named, func(by policy.Decider, logs dataplane.Logs) dataplane.DeciderID {
 		return e.ruleRef(p, by, logs)
 	})
 }
 
-// stepsFor returns the rules that match a peer of which the predicates are true, layer 4 aside.
-func (p *program) stepsFor(predicates []uint32) []l4.Step {
+// tierRulesFor returns the rules that match a peer of which the predicates are true, layer 4 aside.
+func (p *program) tierRulesFor(predicates []uint32) []l4.TierRule {
 	at := slices.Clone(p.always)
 	for _, pred := range predicates {
 		at = append(at, p.byPredicate[pred]...)
 	}
 	slices.Sort(at)
-	steps := make([]l4.Step, len(at))
+	rules := make([]l4.TierRule, len(at))
 	for i, n := range at {
-		steps[i] = l4.Step{Rule: &p.rules[n].Rule, Tier: p.rules[n].tier}
+		rules[i] = l4.TierRule{Rule: &p.rules[n].Rule, Tier: p.rules[n].tier}
 	}
-	return steps
+	return rules
 }

@@ -26,13 +26,13 @@ import (
 
 // class is the equivalence cells of one family of which the same predicates are true.
 type class struct {
-	id         dataplane.ClassID
-	key        string
-	family     policy.Family
-	predicates []uint32 // sorted
-	eqCells    *roaring.Bitmap
-	weight     int  // of its equivalence cells: how many addresses and nets refer to it
-	isNew      bool // not emitted yet
+	id               dataplane.ClassID
+	key              string
+	family           policy.Family
+	predicates       []uint32 // sorted
+	equivalenceCells *roaring.Bitmap
+	weight           int  // of its equivalence cells: how many addresses and nets refer to it
+	isNew            bool // not emitted yet
 }
 
 type classTable struct {
@@ -47,11 +47,11 @@ func newClassTable() classTable {
 
 // group is the equivalence cells that are to form one class.
 type group struct {
-	key        string
-	family     policy.Family
-	predicates []uint32
-	eqCells    []uint32 // those that have to be looked at
-	class      *class   // that they update
+	key              string
+	family           policy.Family
+	predicates       []uint32
+	equivalenceCells []uint32 // those that have to be looked at
+	class            *class   // that they update
 }
 
 // share says how much of a group a class holds already.
@@ -83,9 +83,9 @@ func (e *ruleset) recomputeClasses() {
 	// predicates are now.
 	for _, c := range shares {
 		if c.class.key == c.group.key && c.group.class != c.class {
-			c.class.eqCells.Iterate(func(id uint32) bool {
+			c.class.equivalenceCells.Iterate(func(id uint32) bool {
 				if _, goes := leaving[id]; !goes {
-					c.group.eqCells = append(c.group.eqCells, id)
+					c.group.equivalenceCells = append(c.group.equivalenceCells, id)
 				}
 				return true
 			})
@@ -100,7 +100,7 @@ func (e *ruleset) recomputeClasses() {
 		e.form(g)
 	}
 	for _, id := range sortedKeys(e.pending.classes) {
-		if c := e.classes.byID[id]; c != nil && c.eqCells.IsEmpty() {
+		if c := e.classes.byID[id]; c != nil && c.equivalenceCells.IsEmpty() {
 			e.dropClass(c)
 		}
 	}
@@ -112,9 +112,9 @@ func (e *ruleset) recomputeClasses() {
 func (e *ruleset) regroup() (groups map[string]*group, order []*group, leaving map[uint32]struct{}) {
 	groups, leaving = map[string]*group{}, map[uint32]struct{}{}
 	var key []byte
-	e.pending.eqCells.Iterate(func(id uint32) bool {
-		a := e.eqCells.at(id)
-		family := e.listSets.at(a.listSet).family
+	e.pending.equivalenceCells.Iterate(func(id uint32) bool {
+		a := e.equivalenceCells.at(id)
+		family := e.prefixListSets.at(a.prefixListSet).family
 		predicates := e.signature(a)
 		key = append(key[:0], byte(family))
 		for _, pred := range predicates {
@@ -130,10 +130,10 @@ func (e *ruleset) regroup() (groups map[string]*group, order []*group, leaving m
 			groups[g.key] = g
 			order = append(order, g)
 		}
-		g.eqCells = append(g.eqCells, id)
+		g.equivalenceCells = append(g.equivalenceCells, id)
 		return true
 	})
-	e.pending.eqCells.Clear()
+	e.pending.equivalenceCells.Clear()
 	return groups, order, leaving
 }
 
@@ -144,8 +144,8 @@ func (e *ruleset) shares(groups map[string]*group, order []*group) ([]share, []*
 	weights := map[*class]map[*group]int{}
 	var losers []*class
 	for _, g := range order {
-		for _, id := range g.eqCells {
-			a := e.eqCells.at(id)
+		for _, id := range g.equivalenceCells {
+			a := e.equivalenceCells.at(id)
 			if a.class == 0 {
 				continue
 			}
@@ -185,7 +185,7 @@ func (e *ruleset) form(g *group) {
 	c := g.class
 	if c == nil {
 		e.classes.last++
-		c = &class{id: e.classes.last, family: g.family, eqCells: roaring.New(), isNew: true}
+		c = &class{id: e.classes.last, family: g.family, equivalenceCells: roaring.New(), isNew: true}
 		e.classes.byID[c.id] = c
 		g.class = c
 		e.pending.newClasses = append(e.pending.newClasses, c.id)
@@ -195,15 +195,15 @@ func (e *ruleset) form(g *group) {
 		c.key = g.key
 	}
 	e.classes.byKey[c.key] = c
-	for _, id := range g.eqCells {
-		a := e.eqCells.at(id)
+	for _, id := range g.equivalenceCells {
+		a := e.equivalenceCells.at(id)
 		e.pending.resigned = append(e.pending.resigned, id)
 		if a.class == c.id {
 			continue
 		}
 		e.leaveClass(id, a)
 		a.class = c.id
-		c.eqCells.Add(id)
+		c.equivalenceCells.Add(id)
 		c.weight += a.weight
 		e.pending.moved.Add(id)
 	}

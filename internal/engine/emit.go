@@ -11,8 +11,8 @@ import (
 
 // classOut returns what is to be emitted for an address of the equivalence cell: nothing where
 // the nets around it say the same.
-func (e *Engine) classOut(a *eqCell) dataplane.ClassID {
-	if e.eqCells.at(e.listSets.at(a.base).withoutEndpoint).class == a.class {
+func (e *Engine) classOut(a *equivalenceCell) dataplane.ClassID {
+	if e.equivalenceCells.at(e.prefixListSets.at(a.base).withoutEndpoint).class == a.class {
 		return 0
 	}
 	return a.class
@@ -23,11 +23,11 @@ func (e *Engine) emitNets() {
 		e.emitNet(p)
 	}
 	e.pending.nodes = map[netip.Prefix]struct{}{}
-	e.eqCells.pool.each(e.pending.moved, func(_ uint32, a *eqCell) {
+	e.equivalenceCells.pool.each(e.pending.moved, func(_ uint32, a *equivalenceCell) {
 		if a.base != 0 {
 			return
 		}
-		for p := range e.listSets.at(a.listSet).nets {
+		for p := range e.prefixListSets.at(a.prefixListSet).nets {
 			e.emitNet(p)
 		}
 	})
@@ -44,7 +44,7 @@ func (e *Engine) emitNet(p netip.Prefix) {
 		}
 		return
 	}
-	if class := e.eqCells.at(e.listSets.at(n.listSet).withoutEndpoint).class; class != was {
+	if class := e.equivalenceCells.at(e.prefixListSets.at(n.prefixListSet).withoutEndpoint).class; class != was {
 		if e.out.SetNets == nil {
 			e.out.SetNets = map[netip.Prefix]dataplane.ClassID{}
 		}
@@ -56,13 +56,13 @@ func (e *Engine) emitNet(p netip.Prefix) {
 func (e *Engine) emitAddrs() {
 	affected := e.pending.moved
 	more := roaring.New()
-	e.eqCells.pool.each(affected, func(_ uint32, a *eqCell) {
+	e.equivalenceCells.pool.each(affected, func(_ uint32, a *equivalenceCell) {
 		if a.base == 0 {
-			more.Or(e.listSets.at(a.listSet).based)
+			more.Or(e.prefixListSets.at(a.prefixListSet).based)
 		}
 	})
 	affected.Or(more)
-	e.eqCells.pool.each(affected, func(_ uint32, a *eqCell) {
+	e.equivalenceCells.pool.each(affected, func(_ uint32, a *equivalenceCell) {
 		if a.base == 0 {
 			return
 		}
@@ -70,7 +70,7 @@ func (e *Engine) emitAddrs() {
 		if a.out = e.classOut(a); a.out == was {
 			return
 		}
-		if e.listSets.at(a.listSet).family == 4 {
+		if e.prefixListSets.at(a.prefixListSet).family == 4 {
 			emitRecords(e, e.v4, a)
 		} else {
 			emitRecords(e, e.v6, a)
@@ -84,7 +84,7 @@ func (e *Engine) emitAddrs() {
 
 // emitRecords emits the addresses of an equivalence cell of another class, except those
 // that emitChanges looks at.
-func emitRecords[K addrKey](e *Engine, t *recordTable[K], a *eqCell) {
+func emitRecords[K addrKey](e *Engine, t *recordTable[K], a *equivalenceCell) {
 	for r := a.head; r != 0; {
 		rec := t.recs.At(r)
 		if rec.state&markChanged == 0 {
@@ -100,13 +100,13 @@ func emitChanges[K addrKey](e *Engine, t *recordTable[K]) {
 		rec := t.recs.At(c.record)
 		rec.state &^= markChanged
 		var now dataplane.ClassID
-		if a := rec.eqCell(); a != 0 {
-			now = e.eqCells.at(a).out
+		if a := rec.equivalenceCell(); a != 0 {
+			now = e.equivalenceCells.at(a).out
 		}
 		if now != c.was {
 			e.emitAddr(addrOf(rec.addr), now)
 		}
-		if rec.eqCell() == 0 {
+		if rec.equivalenceCell() == 0 {
 			t.drop(c.record)
 		}
 	}
@@ -163,7 +163,7 @@ func (e *Engine) emitClasses() {
 
 // gcIDs frees the ids that nothing names any more.
 func (e *Engine) gcIDs() {
-	e.gcListSets()
+	e.gcPrefixListSets()
 	for _, id := range e.pending.predicates {
 		e.predicates.pool.drop(id)
 	}

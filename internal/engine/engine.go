@@ -11,8 +11,8 @@
 //   - identity: the labels and named ports that endpoints share (identity.go)
 //   - cached selector: one that a rule uses, matched against identities and sets (selectors.go)
 //   - prefix list: a list of nets that a rule gives or a set has (prefixlists.go);
-//     prefix-list set: the lists that hold an address (listsets.go)
-//   - equivalence cell: an identity within a prefix-list set; every address is in one (eqcells.go)
+//     prefix-list set: the lists that hold an address (prefixlistsets.go)
+//   - equivalence cell: an identity within a prefix-list set; every address is in one (equivalencecells.go)
 //   - predicate: a condition of a rule on one side of a connection (predicates.go)
 //   - class: the cells of which the same predicates are true (classes.go)
 //   - program: the rules that apply to a local endpoint in one direction (programs.go)
@@ -44,12 +44,12 @@ type Engine struct {
 // selection is the lowest floor: which identities and network sets the selectors of
 // rules match, and which prefix lists hold an address.
 type selection struct {
-	identities  *identityTable
-	sets        setTable
-	selectors   selectorTable
-	prefixLists prefixListTable
-	listSets    listSetTable
-	rootListSet [2]uint32 // of 0.0.0.0/0 and ::/0
+	identities        *identityTable
+	sets              setTable
+	selectors         selectorTable
+	prefixLists       prefixListTable
+	prefixListSets    prefixListSetTable
+	rootPrefixListSet [2]uint32 // of 0.0.0.0/0 and ::/0
 
 	pending pending
 	scratch scratch
@@ -59,12 +59,12 @@ type selection struct {
 // equivalence cell it is in.
 type addressing struct {
 	selection
-	endpoints *endpointTable
-	conflicts map[netip.Addr][]uint32 // endpoints that have one address at once: the first owns it
-	v4        *recordTable[[4]byte]
-	v6        *recordTable[[16]byte]
-	eqCells   *eqCellTable
-	classes   classTable
+	endpoints        *endpointTable
+	conflicts        map[netip.Addr][]uint32 // endpoints that have one address at once: the first owns it
+	v4               *recordTable[[4]byte]
+	v6               *recordTable[[16]byte]
+	equivalenceCells *equivalenceCellTable
+	classes          classTable
 }
 
 // ruleset is the third floor: the policies and rules in force, what they ask of
@@ -73,6 +73,7 @@ type ruleset struct {
 	addressing
 	tiers      map[string]*policy.Tier
 	policies   *policyTable
+	profiles   map[string]*profileEntry
 	ports      portTable
 	rules      ruleTable
 	predicates predicateTable
@@ -114,25 +115,26 @@ func New(isLocal func(*policy.Endpoint) bool) *Engine {
 		ruleset: ruleset{
 			tiers:      map[string]*policy.Tier{},
 			policies:   newPolicyTable(),
+			profiles:   map[string]*profileEntry{},
 			ports:      newPortTable(),
 			rules:      ruleTable{byID: map[uint32]*rule{}, byKey: map[ruleKey]uint32{}},
 			predicates: newPredicateTable(),
 			locals:     map[policy.Key]*local{},
 			hosts:      newHostTable(),
 			addressing: addressing{
-				endpoints: newEndpointTable(),
-				conflicts: map[netip.Addr][]uint32{},
-				v4:        newRecordTable(hash4, netip.Addr.As4),
-				v6:        newRecordTable(hash16, netip.Addr.As16),
-				eqCells:   newEqCellTable(),
-				classes:   newClassTable(),
+				endpoints:        newEndpointTable(),
+				conflicts:        map[netip.Addr][]uint32{},
+				v4:               newRecordTable(hash4, netip.Addr.As4),
+				v6:               newRecordTable(hash16, netip.Addr.As16),
+				equivalenceCells: newEquivalenceCellTable(),
+				classes:          newClassTable(),
 				selection: selection{
-					identities:  newIdentityTable(),
-					sets:        newSetTable(),
-					selectors:   newSelectorTable(),
-					prefixLists: newPrefixListTable(),
-					listSets:    listSetTable{byKey: map[string]uint32{}},
-					pending:     newPending(),
+					identities:     newIdentityTable(),
+					sets:           newSetTable(),
+					selectors:      newSelectorTable(),
+					prefixLists:    newPrefixListTable(),
+					prefixListSets: prefixListSetTable{byKey: map[string]uint32{}},
+					pending:        newPending(),
 				},
 			},
 		},
@@ -140,7 +142,7 @@ func New(isLocal func(*policy.Endpoint) bool) *Engine {
 	for _, p := range roots {
 		n := &netNode{prefix: p}
 		e.prefixLists.nodes.Insert(p, n)
-		e.joinListSet(n, e.listSetOf(policy.FamilyOf(p.Addr()), nil))
+		e.joinPrefixListSet(n, e.prefixListSetOf(policy.FamilyOf(p.Addr()), nil))
 	}
 	return e
 }

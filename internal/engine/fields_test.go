@@ -52,9 +52,19 @@ func TestEveryFieldOfAnObjectIsFollowed(t *testing.T) {
 	})
 	t.Run("host endpoint", func(t *testing.T) {
 		host := modeltest.Filled[policy.Endpoint]()
-		host.Key.Kind, host.Profile = policy.KindHostEndpoint, ""
+		host.Key.Kind, host.Profiles = policy.KindHostEndpoint, nil
 		followed(t, host, func(v *policy.Endpoint) *policy.Model {
 			return with(func(m *policy.Model) { m.Endpoints = append(m.Endpoints, v) })
+		})
+	})
+	t.Run("profile", func(t *testing.T) {
+		base := modeltest.Filled[policy.Policy]()
+		base.Key = policy.ProfileKey("p")
+		base.Tier, base.Selector, base.Host = "", selector.Not(selector.All()), policy.HostOptions{}
+		named := workload
+		named.Profiles = []string{"p"}
+		followed(t, base, func(v *policy.Policy) *policy.Model {
+			return &policy.Model{Policies: []*policy.Policy{v}, Endpoints: []*policy.Endpoint{&named}, Sets: []*policy.Set{&set}}
 		})
 	})
 	t.Run("set", func(t *testing.T) {

@@ -25,7 +25,7 @@ func (e *Engine) Flush() *dataplane.Delta {
 	e.recomputePolicies()
 	e.releasePolicies()
 	e.recomputeSets()
-	e.recomputeListSets()
+	e.recomputePrefixListSets()
 	e.gcCellsWithoutEndpoint()
 	e.recomputeClasses()
 	e.markLocalSides()
@@ -51,7 +51,7 @@ func (e *Engine) Flush() *dataplane.Delta {
 // predicates are true of: the own side decides which rules can match there.
 func (e *Engine) markLocalSides() {
 	for _, id := range e.pending.resigned {
-		who := e.eqCells.at(id).who
+		who := e.equivalenceCells.at(id).who
 		if who == 0 || e.identities.at(who).local == nil {
 			continue
 		}

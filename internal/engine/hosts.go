@@ -11,9 +11,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-var families = [2]policy.Family{policy.IPv4, policy.IPv6}
-
-// recomputeHosts gives the points of host endpoints their programs, if anything
+// recomputeHosts gives the attachments of host endpoints their programs, if anything
 // changed that these depend on.
 func (e *compiler) recomputeHosts() {
 	t := &e.hosts
@@ -24,39 +22,39 @@ func (e *compiler) recomputeHosts() {
 	clear(t.own)
 	clear(t.ownNames)
 	before := e.programs.last
-	var list []*hostPoint
+	var list []*hostAttachment
 	for _, l := range e.actingHosts() {
 		for _, hook := range policy.Hooks {
 			own := e.ownClasses(l, hook)
-			for _, family := range families {
-				p := e.pointOf(l, hook, family, own)
+			for _, family := range policy.Families {
+				p := e.attachmentOf(l, hook, family, own)
 				list = append(list, &p)
 			}
 		}
 	}
 	list = withoutUngoverned(list)
-	for _, was := range t.points {
+	for _, was := range t.attachments {
 		for _, id := range was.programs {
 			e.programs.byID[id].refs--
 			e.pending.programs[id] = struct{}{}
 		}
 	}
 	e.updateInPlace(list, before)
-	now := make(map[dataplane.PointKey]hostPoint, len(list))
+	now := make(map[dataplane.AttachmentKey]hostAttachment, len(list))
 	for _, p := range list {
-		now[p.PointKey] = *p
-		if was, ok := t.points[p.PointKey]; !ok || !was.Equal(p.HostPoint) {
-			e.out.SetHosts = append(e.out.SetHosts, p.HostPoint)
+		now[p.AttachmentKey] = *p
+		if was, ok := t.attachments[p.AttachmentKey]; !ok || !was.Equal(p.HostAttachment) {
+			e.out.SetHosts = append(e.out.SetHosts, p.HostAttachment)
 		}
 	}
-	for key := range t.points {
+	for key := range t.attachments {
 		if _, stays := now[key]; !stays {
 			e.out.DelHosts = append(e.out.DelHosts, key)
 		}
 	}
-	slices.SortFunc(e.out.SetHosts, func(a, b dataplane.HostPoint) int { return a.Compare(b.PointKey) })
-	slices.SortFunc(e.out.DelHosts, dataplane.PointKey.Compare)
-	t.points = now
+	slices.SortFunc(e.out.SetHosts, func(a, b dataplane.HostAttachment) int { return a.Compare(b.AttachmentKey) })
+	slices.SortFunc(e.out.DelHosts, dataplane.AttachmentKey.Compare)
+	t.attachments = now
 }
 
 // actingHosts returns the host endpoints that act, one for each interface. One whose
@@ -77,27 +75,27 @@ func (e *compiler) actingHosts() []*local {
 	})
 }
 
-// withoutUngoverned leaves out the points of hooks at which no endpoint of the node
+// withoutUngoverned leaves out the attachments of hooks at which no endpoint of the node
 // governs. Where some do, those that do not keep all interfaces' endpoint away.
-func withoutUngoverned(points []*hostPoint) []*hostPoint {
-	governed := map[dataplane.PointKey]bool{}
-	hook := func(k dataplane.PointKey) dataplane.PointKey {
+func withoutUngoverned(attachments []*hostAttachment) []*hostAttachment {
+	governed := map[dataplane.AttachmentKey]bool{}
+	hook := func(k dataplane.AttachmentKey) dataplane.AttachmentKey {
 		k.Interface = ""
 		return k
 	}
-	for _, p := range points {
+	for _, p := range attachments {
 		if p.Governs() {
-			governed[hook(p.PointKey)] = true
+			governed[hook(p.AttachmentKey)] = true
 		}
 	}
-	return slices.DeleteFunc(points, func(p *hostPoint) bool { return !governed[hook(p.PointKey)] })
+	return slices.DeleteFunc(attachments, func(p *hostAttachment) bool { return !governed[hook(p.AttachmentKey)] })
 }
 
-// pointOf makes the programs of a host endpoint at one hook, and retains them. own are
+// attachmentOf makes the programs of a host endpoint at one hook, and retains them. own are
 // the classes for which they may not be the base.
-func (e *compiler) pointOf(l *local, hook policy.Hook, family policy.Family, own *roaring.Bitmap) hostPoint {
-	var p hostPoint
-	p.PointKey = dataplane.PointKey{Node: l.endpoint.Node, Hook: hook, Interface: l.endpoint.Interface, Family: family}
+func (e *compiler) attachmentOf(l *local, hook policy.Hook, family policy.Family, own *roaring.Bitmap) hostAttachment {
+	var p hostAttachment
+	p.AttachmentKey = dataplane.AttachmentKey{Node: l.endpoint.Node, Hook: hook, Interface: l.endpoint.Interface, Family: family}
 	base := e.programOf(l, hook, family, nil)
 	if base == 0 {
 		return p // whether it governs does not depend on the class
@@ -125,12 +123,8 @@ func (e *compiler) pointOf(l *local, hook policy.Hook, family policy.Family, own
 // host endpoint ask of the local side.
 func (e *compiler) ownClasses(l *local, hook policy.Hook) *roaring.Bitmap {
 	all := roaring.New()
-	for _, id := range e.identities.at(l.identity).local.ordered {
-		en := e.policies.at(id)
-		if !en.policy.Host.ActsAt(hook) {
-			continue
-		}
-		for _, id := range en.force.rules[hook.Direction()] {
+	note := func(force *inForce) {
+		for _, id := range force.rules[hook.Direction()] {
 			r := e.rules.at(id)
 			if r.own != 0 {
 				e.hosts.own[r.own] = struct{}{}
@@ -143,6 +137,14 @@ func (e *compiler) ownClasses(l *local, hook policy.Hook) *roaring.Bitmap {
 				}
 			}
 		}
+	}
+	for _, id := range e.identities.at(l.identity).local.ordered {
+		if en := e.policies.at(id); en.policy.Host.ActsAt(hook) {
+			note(en.force)
+		}
+	}
+	if hook.Profiles() {
+		e.eachProfile(l, note)
 	}
 	return all
 }

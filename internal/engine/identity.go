@@ -18,8 +18,8 @@ type identity struct {
 	ports  []policy.NamedPort
 	refs   int // endpoints
 
-	selectors []uint32 // the selectors that match the labels
-	eqCells   []uint32 // the equivalence cells whose addresses it holds
+	selectors        []uint32 // the selectors that match the labels
+	equivalenceCells []uint32 // the equivalence cells whose addresses it holds
 
 	local *localIdentity // of identities of local endpoints only
 }

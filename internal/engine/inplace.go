@@ -6,16 +6,16 @@ import (
 	"github.com/tierwall/tierwall/internal/dataplane"
 )
 
-// In-place update. Where a program of host endpoints takes the place of another one everywhere, that
-// one becomes it and keeps its number: then what changes are the cells that the
-// rules speak of that came or went, and nothing that refers to the program. All
-// policies of a host are in one program, so that a change of one of them would
-// otherwise be a change of everything.
+// In-place update. All policies of a host are in one program, so that a change of one of them
+// makes another program, and everything that refers to the old one would have to change. But where
+// the new program replaces the old one everywhere, the old one gets the rules of the new one
+// and keeps its number: then only cells change, those that rules speak of which came or went.
 
-// updateInPlace finds, in points that are to be emitted, programs made since the one
-// numbered before that take the place of programs which nothing uses any more.
-func (e *compiler) updateInPlace(points []*hostPoint, before uint32) {
-	replaced := map[uint32]uint32{} // from the new program to the old one that becomes it
+// updateInPlace goes through attachments that are to be emitted. A program with a number above
+// before is new; where one replaces a program that nothing else uses, that one is updated
+// with its rules, the attachments refer to it again, and the new one is gone.
+func (e *compiler) updateInPlace(attachments []*hostAttachment, before uint32) {
+	replaced := map[uint32]uint32{} // from the new program to the old one that gets its rules
 	taken := map[uint32]bool{}
 	match := func(was, is dataplane.ProgramID) {
 		o, n := uint32(was), uint32(is)
@@ -26,8 +26,8 @@ func (e *compiler) updateInPlace(points []*hostPoint, before uint32) {
 			replaced[n], taken[o] = o, true
 		}
 	}
-	for _, p := range points {
-		was, ok := e.hosts.points[p.PointKey]
+	for _, p := range attachments {
+		was, ok := e.hosts.attachments[p.AttachmentKey]
 		if !ok {
 			continue
 		}
@@ -42,7 +42,7 @@ func (e *compiler) updateInPlace(points []*hostPoint, before uint32) {
 	for _, n := range sortedKeys(replaced) {
 		e.update(e.programs.byID[replaced[n]], e.programs.byID[n])
 	}
-	for _, p := range points {
+	for _, p := range attachments {
 		if o := replaced[uint32(p.Base)]; o != 0 {
 			p.Base = dataplane.ProgramID(o)
 		}
@@ -59,8 +59,8 @@ func (e *compiler) updateInPlace(points []*hostPoint, before uint32) {
 	}
 }
 
-// update gives a program the rules of another one, which was made in this flush and
-// ceases to be, and marks the cells that may be others then.
+// update gives a program the rules of the next one, which was made in this flush, deletes
+// that one, and marks the cells of which the row may be another one then.
 func (e *compiler) update(p, next *program) {
 	id := uint32(p.id)
 	delete(e.programs.byID, uint32(next.id))

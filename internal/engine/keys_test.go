@@ -30,9 +30,7 @@ func TestEveryFieldOfARuleTellsRulesApart(t *testing.T) {
 		inForce := func(r policy.Rule) uint32 {
 			p := &policy.Policy{Types: [2]bool{true, true}}
 			p.Rules[dir] = []policy.Rule{r}
-			en := &policyEntry{policy: p}
-			e.compile(en)
-			return en.force.rules[dir][0]
+			return e.compile(p).rules[dir][0]
 		}
 		base := modeltest.Filled[policy.Rule]()
 		checkKeys(t, base, same, inForce)

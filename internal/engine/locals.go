@@ -13,15 +13,18 @@ type local struct {
 	endpoint *policy.Endpoint
 	identity uint32
 	addrs    []netip.Addr // at which it is dispatched to
-	allAddrs []netip.Addr // all that it allAddrs: addrs, or those of a host endpoint
+	allAddrs []netip.Addr // all that it has: addrs, or those of a host endpoint
 }
 
 // localAddr is an address of local endpoints: the first of them acts.
 type localAddr struct {
-	endpoints []*local // in the order of policy.CompareHolders
-	programs  [2]uint32
+	endpoints []*local        // in the order of policy.CompareHolders
+	programs  [3]uint32       // by Direction, and toOwnNode
 	out       dataplane.Local // what the last flush emitted
 }
+
+// toOwnNode is where a local address has its program for what goes to its own node.
+const toOwnNode = 2
 
 // setLocal notes the state of an endpoint if programs are made for it, or were
 // made before, when it had the identity was. It marks the endpoint's entry.
@@ -42,6 +45,7 @@ func (e *compiler) setLocal(key policy.Key, id, was uint32, ep *policy.Endpoint,
 		}
 		e.locals[key] = l
 		e.joinIdentity(en.identity, l)
+		e.joinProfiles(l)
 		for _, a := range l.addrs {
 			e.joinAddr(a, l)
 		}
@@ -55,6 +59,7 @@ func (e *compiler) setLocal(key policy.Key, id, was uint32, ep *policy.Endpoint,
 		la.endpoints = slices.DeleteFunc(la.endpoints, func(l *local) bool { return l == old })
 		e.pending.addrs[a] = struct{}{}
 	}
+	e.leaveProfiles(old)
 	e.leaveIdentity(was, old)
 }
 

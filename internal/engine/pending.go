@@ -10,16 +10,18 @@ import (
 
 // pending is what changed since the last flush, and what follows from it during one.
 type pending struct {
-	tiers      bool                      // a tier changed
-	identities map[uint32]struct{}       // of local endpoints, whose policies changed
-	released   []uint32                  // policies that identities no longer need, once each
-	policies   []uint32                  // versions of policies that are gone
-	sets       map[uint32]struct{}       // whose nets or selectors changed
-	nets       map[netip.Prefix]struct{} // whose prefix lists changed
-	hosts      map[netip.Addr]struct{}   // single addresses whose prefix lists changed
-	nodes      map[netip.Prefix]struct{} // nets that came to a prefix-list set or left one
-	eqCells    *roaring.Bitmap           // of which other predicates may be true
-	addrs      map[netip.Addr]struct{}   // of local endpoints, whose programs may change
+	tiers            bool                      // a tier changed
+	identities       map[uint32]struct{}       // of local endpoints, whose policies changed
+	released         []uint32                  // policies that identities no longer need, once each
+	policies         []uint32                  // versions of policies that are gone
+	profiles         map[string]struct{}       // by name, that changed or whose users did
+	profileRules     []*inForce                // of profiles, that are let go
+	sets             map[uint32]struct{}       // whose nets or selectors changed
+	nets             map[netip.Prefix]struct{} // whose prefix lists changed
+	hosts            map[netip.Addr]struct{}   // single addresses whose prefix lists changed
+	nodes            map[netip.Prefix]struct{} // nets that came to a prefix-list set or left one
+	equivalenceCells *roaring.Bitmap           // of which other predicates may be true
+	addrs            map[netip.Addr]struct{}   // of local endpoints, whose programs may change
 
 	resigned   []uint32                       // equivalence cells of which other predicates are true
 	moved      *roaring.Bitmap                // equivalence cells of another class
@@ -34,17 +36,17 @@ type pending struct {
 
 	// Ids that are free once nothing names them any more, at the end of the flush.
 	predicates, names, prefixLists []uint32
-	listSets, emptied              map[uint32]struct{}
+	prefixListSets, emptied        map[uint32]struct{}
 }
 
 func newPending() pending {
 	return pending{
-		identities: map[uint32]struct{}{}, sets: map[uint32]struct{}{},
+		identities: map[uint32]struct{}{}, profiles: map[string]struct{}{}, sets: map[uint32]struct{}{},
 		nets: map[netip.Prefix]struct{}{}, hosts: map[netip.Addr]struct{}{}, nodes: map[netip.Prefix]struct{}{},
-		eqCells: roaring.New(), addrs: map[netip.Addr]struct{}{}, moved: roaring.New(),
+		equivalenceCells: roaring.New(), addrs: map[netip.Addr]struct{}{}, moved: roaring.New(),
 		classes: map[dataplane.ClassID]struct{}{}, programs: map[uint32]struct{}{},
 		cells: map[cellKey]struct{}{}, rows: map[dataplane.RowID]struct{}{},
-		ruleRefs: map[dataplane.DeciderID]struct{}{},
-		listSets: map[uint32]struct{}{}, emptied: map[uint32]struct{}{},
+		ruleRefs:       map[dataplane.DeciderID]struct{}{},
+		prefixListSets: map[uint32]struct{}{}, emptied: map[uint32]struct{}{},
 	}
 }

@@ -46,6 +46,10 @@ func (t *policyTable) find(h keyHash) uint32 {
 }
 
 func (e *ruleset) setPolicy(key policy.Key, p *policy.Policy) {
+	if key.Kind == policy.KindProfile {
+		e.setProfile(key.Name, p)
+		return
+	}
 	t := e.policies
 	h := hashKey(key)
 	old := t.find(h)
@@ -173,19 +177,25 @@ func (e *ruleset) recomputePolicies() {
 		for _, p := range in.ordered {
 			en := e.policies.at(p)
 			if en.force == nil {
-				e.compile(en)
+				en.force = e.compile(en.policy)
 			}
 			en.force.refs++
 		}
 		e.pending.released = append(e.pending.released, old...)
 		for _, l := range in.endpoints {
-			e.hosts.changed = e.hosts.changed || l.endpoint.Host != nil
-			for _, a := range l.addrs {
-				e.pending.addrs[a] = struct{}{}
-			}
+			e.markPrograms(l)
 		}
 	}
 	clear(e.pending.identities)
+	e.recomputeProfiles()
+}
+
+// markPrograms notes that the programs of a local endpoint may change.
+func (e *ruleset) markPrograms(l *local) {
+	e.hosts.changed = e.hosts.changed || l.endpoint.Host != nil
+	for _, a := range l.addrs {
+		e.pending.addrs[a] = struct{}{}
+	}
 }
 
 // releasePolicies lets go of policies that were in force.
@@ -195,11 +205,7 @@ func (e *ruleset) releasePolicies() {
 		if en.force.refs--; en.force.refs > 0 {
 			continue
 		}
-		for _, rules := range en.force.rules {
-			for _, r := range rules {
-				e.releaseRule(r)
-			}
-		}
+		e.releaseRules(en.force)
 		en.force = nil
 		en.releaseUnpacked()
 	}
@@ -208,6 +214,19 @@ func (e *ruleset) releasePolicies() {
 		e.policies.forget(p)
 	}
 	e.pending.policies = e.pending.policies[:0]
+	for _, f := range e.pending.profileRules {
+		e.releaseRules(f)
+	}
+	e.pending.profileRules = e.pending.profileRules[:0]
+}
+
+// releaseRules lets go of rules that were in force.
+func (e *ruleset) releaseRules(f *inForce) {
+	for _, rules := range f.rules {
+		for _, r := range rules {
+			e.releaseRule(r)
+		}
+	}
 }
 
 // enforced returns those of the policies whose tier exists, as they are evaluated.

@@ -130,7 +130,7 @@ func (e *ruleset) markPredicate(key predicateKey) {
 	case key.nets != 0:
 		e.markPrefixList(key.nets)
 	default:
-		e.pending.eqCells.Or(e.eqCells.all)
+		e.pending.equivalenceCells.Or(e.equivalenceCells.all)
 	}
 }
 
@@ -164,7 +164,7 @@ func (e *ruleset) releaseName(id uint32) {
 
 func (e *ruleset) markName(name string) {
 	e.identities.ports.each(hashPortName(name), func(id uint32) {
-		e.pending.eqCells.AddMany(e.identities.at(id).eqCells)
+		e.pending.equivalenceCells.AddMany(e.identities.at(id).equivalenceCells)
 	})
 }
 
@@ -195,8 +195,8 @@ func (e *ruleset) programsOf(id uint32) *roaring.Bitmap {
 }
 
 // signature returns the predicates that are true of the equivalence cell, sorted.
-func (e *ruleset) signature(a *eqCell) []uint32 {
-	ls := e.listSets.at(a.listSet)
+func (e *ruleset) signature(a *equivalenceCell) []uint32 {
+	ls := e.prefixListSets.at(a.prefixListSet)
 	s := &e.scratch
 	s.selectors, s.sig = s.selectors[:0], s.sig[:0]
 	who := &identity{} // none has no selectors and no ports
@@ -231,7 +231,7 @@ func (e *ruleset) signature(a *eqCell) []uint32 {
 
 // addTrue adds those of the predicates to the signature whose other demands are met
 // by the selectors in the scratch space and the prefix-list set.
-func (e *ruleset) addTrue(ls *listSet, predicates []uint32) {
+func (e *ruleset) addTrue(ls *prefixListSet, predicates []uint32) {
 	s := &e.scratch
 	for _, id := range predicates {
 		pred := e.predicates.at(id)

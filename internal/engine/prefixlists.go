@@ -12,11 +12,11 @@ import (
 // prefixList is a list of nets in use: one that a rule gives, or those of a network
 // set that a cached selector matches.
 type prefixList struct {
-	key      string // of a rule's list: its nets
-	set      uint32 // the network set; 0 for a rule's list
-	nets     prefixes
-	refs     int
-	listSets *roaring.Bitmap // the prefix-list sets that it is part of
+	key            string // of a rule's list: its nets
+	set            uint32 // the network set; 0 for a rule's list
+	nets           prefixes
+	refs           int
+	prefixListSets *roaring.Bitmap // the prefix-list sets that it is part of
 
 	demanding []uint32 // predicates that demand it and no cached selector
 }
@@ -40,9 +40,9 @@ func newPrefixListTable() prefixListTable {
 
 // netNode is one net that a prefix list lists; 0.0.0.0/0 and ::/0 are always there.
 type netNode struct {
-	prefix  netip.Prefix
-	own     []uint32 // the prefix lists that list it
-	listSet uint32   // of the addresses whose longest net it is
+	prefix        netip.Prefix
+	own           []uint32 // the prefix lists that list it
+	prefixListSet uint32   // of the addresses whose longest net it is
 }
 
 var roots = [2]netip.Prefix{
@@ -73,7 +73,7 @@ func (e *selection) retainPrefixList(nets []netip.Prefix) uint32 {
 }
 
 func (e *selection) addPrefixList(list *prefixList) uint32 {
-	list.listSets = roaring.New()
+	list.prefixListSets = roaring.New()
 	id := e.prefixLists.pool.add(list)
 	for _, p := range list.nets {
 		e.addNet(p, id)
@@ -134,11 +134,11 @@ func (e *selection) markPrefixList(id uint32) {
 	if id == 0 {
 		return
 	}
-	e.listSets.pool.each(e.prefixLists.at(id).listSets, func(_ uint32, z *listSet) { e.pending.eqCells.Or(z.eqCells) })
+	e.prefixListSets.pool.each(e.prefixLists.at(id).prefixListSets, func(_ uint32, z *prefixListSet) { e.pending.equivalenceCells.Or(z.equivalenceCells) })
 }
 
 // addNet and removeNet change which prefix lists list a net. What prefix-list set an address is
-// in follows in recomputeListSets.
+// in follows in recomputePrefixListSets.
 func (e *selection) addNet(p netip.Prefix, list uint32) {
 	t := &e.prefixLists
 	if p.IsSingleIP() {

@@ -18,7 +18,7 @@ import (
 //     everything in its tier. Where the own side changes, the endpoint gets another
 //     program; a program of a workload never changes its rules. Those of hosts may: see
 //     inplace.go.
-//   - refs counts local addresses, and points of hosts. What rules it has may be let go
+//   - refs counts local addresses, and attachments of hosts. What rules it has may be let go
 //     by their policies in the same flush, so a program holds the rules themselves, and
 //     numbers of rules are never used twice.
 //   - cells holds only rows other than the base, one reference each.
@@ -34,10 +34,12 @@ type program struct {
 	key      programKey
 	dir      policy.Direction
 	hook     policy.Hook // of a host endpoint; 0: of workloads
+	toNode   bool        // for what workloads send to their own node
 	family   policy.Family
 	rules    []tierRule // in order, up to the first that decides everything
-	ends     []uint32   // the ends of tiers and the profile: rules of the program, of no policy
-	governed bool       // a policy applies
+	ends     []uint32   // the ends of tiers and of profiles: rules of the program, of no policy
+	governed bool       // a policy applies, or a profile with rules
+	open     bool       // what nothing governs, a profile allows
 	own      []uint32   // the port predicates of the local side that the rules look up
 	refs     int        // local addresses
 	isNew    bool       // not emitted yet
@@ -89,14 +91,13 @@ func (e *compiler) recomputePrograms() {
 		}
 		old := la.programs
 		now := dataplane.Local{Addr: a}
-		la.programs = [2]uint32{}
+		la.programs = [3]uint32{}
 		if len(la.endpoints) > 0 {
 			now.Interface = la.endpoints[0].endpoint.Interface
-			for _, dir := range policy.Directions {
-				la.programs[dir] = e.programFor(la.endpoints[0], a, dir)
-			}
+			la.programs = e.programsFor(la.endpoints[0], a)
 			now.Egress = dataplane.ProgramID(la.programs[policy.Egress])
 			now.Ingress = dataplane.ProgramID(la.programs[policy.Ingress])
+			now.ToNode = dataplane.ProgramID(la.programs[toOwnNode])
 			if now != la.out {
 				e.out.SetLocals = append(e.out.SetLocals, now)
 			}
@@ -117,10 +118,17 @@ func (e *compiler) recomputePrograms() {
 	clear(e.pending.addrs)
 }
 
-// programFor returns the program of a local endpoint at one of its addresses, and
-// counts one more address of it; 0 if nothing governs.
-func (e *compiler) programFor(l *local, addr netip.Addr, dir policy.Direction) uint32 {
-	return e.retainProgram(&program{dir: dir}, l, policy.FamilyOf(addr), e.predicatesAt(addr))
+// programsFor returns the programs of a local endpoint at one of its addresses, and
+// counts one more address of each; 0 where nothing governs.
+func (e *compiler) programsFor(l *local, addr netip.Addr) (ids [3]uint32) {
+	family, predicates := policy.FamilyOf(addr), e.predicatesAt(addr)
+	for _, dir := range policy.Directions {
+		ids[dir] = e.retainProgram(&program{dir: dir}, l, family, predicates)
+	}
+	if ids[policy.Egress] != 0 {
+		ids[toOwnNode] = e.retainProgram(&program{dir: policy.Egress, toNode: true}, l, family, predicates)
+	}
+	return ids
 }
 
 // programOf returns the program of a host endpoint at a hook, for a local side of
@@ -133,9 +141,13 @@ func (e *compiler) programOf(l *local, hook policy.Hook, family policy.Family, p
 func (e *compiler) retainProgram(p *program, l *local, family policy.Family, predicates []uint32) uint32 {
 	p.refs, p.isNew, p.family = 1, true, family
 	ids := e.rulesFor(p, l, family, predicates)
-	if !p.governed && (l.endpoint.Profile != "" || p.hook != 0 && !p.hook.Profiles()) {
+	if !p.governed && (p.open || p.hook != 0 && !p.hook.Profiles()) {
 		e.releaseEnds(p)
 		return 0 // no policy: the profile allows, or nothing asks
+	}
+	if p.toNode && !slices.ContainsFunc(p.rules, func(r tierRule) bool { return r.Action == policy.Deny }) {
+		e.releaseEnds(p)
+		return 0 // it denies nothing, as where there are Kubernetes' own policies only
 	}
 	for _, r := range p.rules {
 		for _, name := range r.names(true) {
@@ -159,22 +171,22 @@ func (e *compiler) retainProgram(p *program, l *local, family policy.Family, pre
 
 // predicatesAt returns the predicates that are true of an address that an endpoint holds.
 func (e *compiler) predicatesAt(addr netip.Addr) []uint32 {
-	var a *eqCell
+	var a *equivalenceCell
 	if addr.Is4() {
-		a = e.eqCells.at(e.v4.recs.At(e.v4.find(addr.As4())).eqCell())
+		a = e.equivalenceCells.at(e.v4.recs.At(e.v4.find(addr.As4())).equivalenceCell())
 	} else {
-		a = e.eqCells.at(e.v6.recs.At(e.v6.find(addr.As16())).eqCell())
+		a = e.equivalenceCells.at(e.v6.recs.At(e.v6.find(addr.As16())).equivalenceCell())
 	}
 	return e.classes.byID[a.class].predicates
 }
 
 // rulesFor fills in, tier by tier, the rules that can match at the address, each
-// tier closed by its end, and the profile after the last tier. What stands
+// tier closed by its end, and the profiles after the last tier. What stands
 // behind a rule that matches everything is left out: endpoints that differ only
 // there have one program. It returns the rules' ids, with a 0 after each tier.
 func (e *compiler) rulesFor(p *program, l *local, family policy.Family, predicates []uint32) (ids []uint32) {
 	tier := 0
-	closed := false  // a rule of the tier matches everything
+	closed := false  // a rule of the tier matches everything; a profile counts as one
 	leaves := false  // a rule of the tier passes on to the next one
 	decided := false // nothing goes on to the next tier
 	add := func(id uint32) {
@@ -198,31 +210,8 @@ func (e *compiler) rulesFor(p *program, l *local, family policy.Family, predicat
 		closed, leaves = false, false
 		tier++
 	}
-	var last *policy.Policy // the last policy of the tier under way
-	endTier := func() {
-		if last != nil {
-			action := e.tiers[last.Tier].DefaultAction
-			if p.hook.BeforeFilter() {
-				action = policy.Pass
-			}
-			end(policy.Decider{
-				Tier: last.Tier, Kind: last.Key.Kind, Namespace: last.Key.Namespace, Name: last.Key.Name, Rule: policy.EndOfTier,
-			}, action)
-		}
-	}
-	for _, id := range e.identities.at(l.identity).local.ordered {
-		en := e.policies.at(id)
-		if !en.policy.Types[p.dir] || !acts(en.policy, p.hook) {
-			continue
-		}
-		if last != nil && last.Tier != en.policy.Tier {
-			endTier()
-		}
-		if decided {
-			return ids
-		}
-		last, p.governed = en.policy, true
-		for _, id := range en.force.rules[p.dir] {
+	ask := func(force *inForce) {
+		for _, id := range force.rules[p.dir] {
 			r := e.rules.at(id)
 			if r.family != policy.AnyFamily && r.family != family {
 				continue
@@ -232,21 +221,73 @@ func (e *compiler) rulesFor(p *program, l *local, family policy.Family, predicat
 			}
 		}
 	}
+	underWay := ""          // the tier under way
+	var last *policy.Policy // its last policy so far that has its end act
+	endTier := func() {
+		switch {
+		case underWay == "":
+		case last == nil: // it ends as if nothing applied
+			end(policy.Decider{}, policy.Pass)
+		case p.hook.BeforeFilter():
+			end(endOfTier(last), policy.Pass)
+		default:
+			end(endOfTier(last), e.tiers[underWay].DefaultAction)
+		}
+	}
+	for _, id := range e.identities.at(l.identity).local.ordered {
+		en := e.policies.at(id)
+		if !en.policy.Types[p.dir] || !acts(en.policy, p.hook) {
+			continue
+		}
+		if underWay != en.policy.Tier {
+			endTier()
+			underWay, last = en.policy.Tier, nil
+		}
+		if decided {
+			return ids
+		}
+		if p.governed = true; !p.toNode || en.policy.DecidesToOwnNode() {
+			last = en.policy
+		}
+		ask(en.force)
+	}
 	endTier()
 	if decided {
 		return ids
 	}
-	switch {
-	case p.hook != 0 && !p.hook.Profiles():
+	if p.hook != 0 && !p.hook.Profiles() {
 		if p.governed {
 			end(policy.Decider{}, policy.Allow)
 		}
-	case l.endpoint.Profile != "":
-		end(policy.Decider{Kind: policy.KindProfile, Name: l.endpoint.Profile}, policy.Allow)
-	default:
-		end(policy.Decider{Kind: policy.KindProfile, Rule: policy.EndOfTier}, policy.Deny)
+		return ids
 	}
+	for _, name := range l.endpoint.Profiles {
+		if l.endpoint.AllowedBy(name) {
+			p.open = true
+			end(policy.Decider{Kind: policy.KindProfile, Name: name}, policy.Allow)
+			return ids
+		}
+		force := e.profiles[name].force
+		if force == nil { // there is none of that name
+			end(policy.Decider{Kind: policy.KindProfile, Name: name, Rule: policy.EndOfTier}, policy.Deny)
+			return ids
+		}
+		if len(force.rules[p.dir]) == 0 {
+			continue
+		}
+		p.governed = true
+		ask(force)
+		if end(policy.Decider{}, policy.Pass); decided {
+			return ids
+		}
+	}
+	end(policy.Decider{Kind: policy.KindProfile, Rule: policy.EndOfTier}, policy.Deny)
 	return ids
+}
+
+// endOfTier names the end of a tier, as that of its last policy.
+func endOfTier(last *policy.Policy) policy.Decider {
+	return policy.Decider{Tier: last.Tier, Kind: last.Key.Kind, Namespace: last.Key.Namespace, Name: last.Key.Name, Rule: policy.EndOfTier}
 }
 
 // acts reports whether a policy that applies acts at a hook; 0 is a workload's.

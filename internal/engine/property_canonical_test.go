@@ -49,15 +49,15 @@ func (tb *tables) canonical() []string {
 		out = append(out, "program "+programs[id])
 	}
 	for _, l := range tb.locals {
-		out = append(out, fmt.Sprintf("local %v on %q egress %s ingress %s", l.Addr, l.Interface, programs[l.Egress], programs[l.Ingress]))
+		out = append(out, fmt.Sprintf("local %v on %q egress %s ingress %s to-node %s", l.Addr, l.Interface, programs[l.Egress], programs[l.Ingress], programs[l.ToNode]))
 	}
-	for _, p := range tb.points {
+	for _, p := range tb.attachments {
 		var of []string
 		for _, x := range p.Programs {
 			of = append(of, classes[x.Class]+" "+programs[x.Program])
 		}
 		slices.Sort(of)
-		out = append(out, fmt.Sprintf("point %v base %s classes %v", p.PointKey, programs[p.Base], of))
+		out = append(out, fmt.Sprintf("attachment %v base %s classes %v", p.AttachmentKey, programs[p.Base], of))
 	}
 	slices.Sort(out)
 	return out

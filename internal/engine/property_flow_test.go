@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -66,6 +67,37 @@ func TestRowsSayWhatEvaluateSays(t *testing.T) {
 		for range 40 {
 			if f := flows.Draw(t, "flow"); judged(m, f) {
 				sameVerdicts(t, tb, ev, f)
+			}
+		}
+	})
+}
+
+// toOwnNode is an index by which every address is of the node that endpoints run on.
+type toOwnNode struct{ evaluate.Index }
+
+func (toOwnNode) OnNode(*policy.Endpoint, netip.Addr) bool { return true }
+
+// sameToOwnNode ends the test if the tables and evaluate differ on what the source of a
+// flow sends to its own node.
+func sameToOwnNode(t fataler, tb *tables, index evaluate.Index, f policy.Flow) {
+	t.Helper()
+	want, got := evaluate.Decide(toOwnNode{index}, f).Egress, tb.state.DecideToNode(f)
+	if allow := !got.Governed || got.Allow; allow != (want.Verdict == policy.Allow) {
+		t.Fatalf("%+v to its own node: the tables say %+v, evaluate says %v by %v", f, got, want.Verdict, want.By)
+	}
+	if by, _, _, _ := tb.state.Decider(got.Decider); got.Governed && (want.By == nil || by.By != *want.By) {
+		t.Fatalf("%+v to its own node is decided by %v in the tables, by %v in evaluate", f, by.By, want.By)
+	}
+}
+
+func TestRowsToOwnNodeSayWhatEvaluateSays(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := modeltest.Models().Draw(t, "model")
+		t.Logf("%v", modeltest.Text{Model: m})
+		tb, index, flows := fromScratch(t, m), evaluate.Plain(m), modeltest.Flows(m)
+		for range 40 {
+			if f := flows.Draw(t, "flow"); judged(m, f) {
+				sameToOwnNode(t, tb, index, f)
 			}
 		}
 	})

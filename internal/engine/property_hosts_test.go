@@ -33,8 +33,8 @@ func hostAt(m *policy.Model, node, iface string) *policy.Endpoint {
 	return all
 }
 
-// samePoints ends the test if tables and evaluate differ at a host endpoint.
-func samePoints(t fataler, s *dataplane.State, m *policy.Model, ev *evaluate.Evaluator, f policy.Flow) {
+// sameAttachments ends the test if tables and evaluate differ at a host endpoint.
+func sameAttachments(t fataler, s *dataplane.State, m *policy.Model, ev *evaluate.Evaluator, f policy.Flow) {
 	t.Helper()
 	for _, node := range []string{"node-a", "node-b"} {
 		for _, iface := range []string{"eth0", "eth1", "eth2"} {
@@ -44,7 +44,7 @@ func samePoints(t fataler, s *dataplane.State, m *policy.Model, ev *evaluate.Eva
 				if ep := hostAt(m, node, iface); ep != nil {
 					want, governed = ev.AtHost(hook, ep, f)
 				}
-				at := dataplane.PointKey{Node: node, Hook: hook, Interface: iface}
+				at := dataplane.AttachmentKey{Node: node, Hook: hook, Interface: iface}
 				got := s.DecideHost(at, f)
 				allow := !governed || want.Verdict == policy.Allow
 				if (!got.Governed || got.Allow) != allow {
@@ -65,7 +65,7 @@ func samePoints(t fataler, s *dataplane.State, m *policy.Model, ev *evaluate.Eva
 
 // At host endpoints the tables say what evaluate says, from scratch and after
 // steps from one model to others.
-func TestPointsSayWhatEvaluateSays(t *testing.T) {
+func TestAttachmentsSayWhatEvaluateSays(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e, tb := engine.New(nil), newTables()
 		var before *policy.Model
@@ -81,16 +81,16 @@ func TestPointsSayWhatEvaluateSays(t *testing.T) {
 			scratch := fromScratch(t, m)
 			for range 15 {
 				f := flows.Draw(t, "flow")
-				samePoints(t, tb.state, m, ev, f)
-				samePoints(t, scratch.state, m, ev, f)
+				sameAttachments(t, tb.state, m, ev, f)
+				sameAttachments(t, scratch.state, m, ev, f)
 			}
 		}
 		e.Apply(modeltest.Changes(before, nil)...)
 		if d := e.Flush(); d != nil {
 			tb.mustApply(t, d)
 		}
-		if n := len(tb.state.Points()); n > 0 {
-			t.Fatalf("%d points are left over", n)
+		if n := len(tb.state.Attachments()); n > 0 {
+			t.Fatalf("%d attachments are left over", n)
 		}
 	})
 }

@@ -41,7 +41,7 @@ func TestHostsIncrementalIsFromScratch(t *testing.T) {
 		}
 		ev, flows := evaluate.New(m), modeltest.Flows(m)
 		for range 10 {
-			samePoints(t, tb.state, m, ev, flows.Draw(t, "flow"))
+			sameAttachments(t, tb.state, m, ev, flows.Draw(t, "flow"))
 		}
 	})
 }
@@ -73,7 +73,7 @@ func TestHostPolicyChangeIsOneCell(t *testing.T) {
 		}
 		d := step(c)
 		if got := len(d.SetPrograms) + len(d.DelPrograms) + len(d.SetHosts) + len(d.DelHosts); got > 0 && name == "changed" {
-			t.Errorf("%s: programs or points change: %+v", name, d)
+			t.Errorf("%s: programs or attachments change: %+v", name, d)
 		}
 		if name == "changed" && len(d.SetCells) != 2 {
 			t.Errorf("%s: %d cells change, want 2: %+v", name, len(d.SetCells), d.SetCells)

@@ -34,7 +34,7 @@ func namedStates() []state {
 	twin := endpoint("app/app-2", "app=app", "10.0.0.4")
 	squatter := endpoint("web/aaa", "app=squatter", "10.0.0.2")
 	bare := endpoint("hosts/vm", "app=web", "10.0.9.9")
-	bare.Profile = ""
+	bare.Profiles = nil
 
 	deny := rulesPolicy("default", "deny-all", math.Inf(1), "all()", nil, nil)
 	webToApp := rulesPolicy("default", "web-to-app", 100, "app == 'app'", nil,
@@ -112,7 +112,7 @@ func endpoint(name, labels, addresses string) *policy.Endpoint {
 		Interface: "tw-" + name,
 		Addrs:     addrs(addresses),
 		Labels:    labelsOf("projectcalico.org/namespace=" + ns + " " + labels),
-		Profile:   "kns." + ns,
+		Profiles:  []string{"kns." + ns},
 	}
 }
 

@@ -15,15 +15,15 @@ import (
 // it finds what contradicts the contract of dataplane.Delta, and entries that
 // change nothing.
 type tables struct {
-	deciders map[dataplane.DeciderID]dataplane.Decider
-	rows     map[dataplane.RowID]dataplane.Row
-	programs map[dataplane.ProgramID]dataplane.RowID // to the base
-	cells    map[cellKey]dataplane.RowID
-	points   map[dataplane.PointKey]dataplane.HostPoint
-	locals   map[netip.Addr]dataplane.Local
-	addrs    map[netip.Addr]dataplane.ClassID
-	nets     map[netip.Prefix]dataplane.ClassID
-	classes  map[dataplane.ClassID]bool
+	deciders    map[dataplane.DeciderID]dataplane.Decider
+	rows        map[dataplane.RowID]dataplane.Row
+	programs    map[dataplane.ProgramID]dataplane.RowID // to the base
+	cells       map[cellKey]dataplane.RowID
+	attachments map[dataplane.AttachmentKey]dataplane.HostAttachment
+	locals      map[netip.Addr]dataplane.Local
+	addrs       map[netip.Addr]dataplane.ClassID
+	nets        map[netip.Prefix]dataplane.ClassID
+	classes     map[dataplane.ClassID]bool
 
 	state *dataplane.State // the same, as the backends keep it
 }
@@ -35,11 +35,11 @@ type cellKey struct {
 
 func newTables() *tables {
 	return &tables{
-		deciders: map[dataplane.DeciderID]dataplane.Decider{},
-		rows:     map[dataplane.RowID]dataplane.Row{},
-		programs: map[dataplane.ProgramID]dataplane.RowID{},
-		cells:    map[cellKey]dataplane.RowID{},
-		points:   map[dataplane.PointKey]dataplane.HostPoint{}, locals: map[netip.Addr]dataplane.Local{},
+		deciders:    map[dataplane.DeciderID]dataplane.Decider{},
+		rows:        map[dataplane.RowID]dataplane.Row{},
+		programs:    map[dataplane.ProgramID]dataplane.RowID{},
+		cells:       map[cellKey]dataplane.RowID{},
+		attachments: map[dataplane.AttachmentKey]dataplane.HostAttachment{}, locals: map[netip.Addr]dataplane.Local{},
 		addrs:   map[netip.Addr]dataplane.ClassID{},
 		nets:    map[netip.Prefix]dataplane.ClassID{},
 		classes: map[dataplane.ClassID]bool{},
@@ -83,7 +83,7 @@ func (tb *tables) apply(d *dataplane.Delta) (problems []string) {
 	}
 	applyAll(p, "cell", tb.cells, cells, delCells, sameAs[dataplane.RowID], false)
 	applyAll(p, "local", tb.locals, keyed(d.SetLocals, func(l dataplane.Local) netip.Addr { return l.Addr }), d.DelLocals, sameAs[dataplane.Local], false)
-	applyAll(p, "point", tb.points, keyed(d.SetHosts, func(h dataplane.HostPoint) dataplane.PointKey { return h.PointKey }), d.DelHosts, dataplane.HostPoint.Equal, false)
+	applyAll(p, "attachment", tb.attachments, keyed(d.SetHosts, func(h dataplane.HostAttachment) dataplane.AttachmentKey { return h.AttachmentKey }), d.DelHosts, dataplane.HostAttachment.Equal, false)
 	applyAll(p, "address", tb.addrs, d.SetAddrs, d.DelAddrs, sameAs[dataplane.ClassID], false)
 	applyAll(p, "net", tb.nets, d.SetNets, d.DelNets, sameAs[dataplane.ClassID], false)
 	tb.checkSorted(p, d)
@@ -151,17 +151,17 @@ func (tb *tables) check(problems *[]string) {
 		}
 	}
 	for addr, l := range tb.locals {
-		for _, id := range []dataplane.ProgramID{l.Egress, l.Ingress} {
+		for _, id := range []dataplane.ProgramID{l.Egress, l.Ingress, l.ToNode} {
 			if usedPrograms[id] = true; id != 0 && tb.programs[id] == 0 {
 				wrong("local %v: program %d is not there", addr, id)
 			}
 		}
 	}
-	for _, h := range tb.points {
+	for _, h := range tb.attachments {
 		usedPrograms[h.Base] = true
 		for _, x := range h.Programs {
 			if usedPrograms[x.Program] = true; !tb.classes[x.Class] || tb.programs[x.Program] == 0 {
-				wrong("point %v: class %d or program %d is not there", h.PointKey, x.Class, x.Program)
+				wrong("attachment %v: class %d or program %d is not there", h.AttachmentKey, x.Class, x.Program)
 			}
 		}
 	}

@@ -50,9 +50,9 @@ func reassignBlock[K addrKey](e *addressing, t *recordTable[K], block K, p netip
 	}
 }
 
-// recomputeListSets brings nets, hosts and endpoint addresses into the prefix-list sets that
+// recomputePrefixListSets brings nets, hosts and endpoint addresses into the prefix-list sets that
 // follow from changed prefix lists.
-func (e *addressing) recomputeListSets() {
+func (e *addressing) recomputePrefixListSets() {
 	changed := sortedFunc(e.pending.nets, func(a, b netip.Prefix) int {
 		// Shorter ones first: the prefix-list set of a net builds on that of the net around it.
 		if c := a.Bits() - b.Bits(); c != 0 {
@@ -69,7 +69,7 @@ func (e *addressing) recomputeListSets() {
 		}
 		if len(n.own) == 0 && p.Bits() > 0 {
 			e.prefixLists.nodes.Delete(p)
-			e.leaveListSet(n)
+			e.leavePrefixListSet(n)
 			moved[p] = struct{}{}
 		}
 		e.reassignNets(p, moved)
@@ -89,49 +89,49 @@ func (e *addressing) reassignNets(p netip.Prefix, moved map[netip.Prefix]struct{
 		var around []uint32
 		for super, s := range e.prefixLists.nodes.Supernets(sub) {
 			if super.Bits() < sub.Bits() {
-				around = e.listSets.at(s.listSet).lists
+				around = e.prefixListSets.at(s.prefixListSet).lists
 				break
 			}
 		}
 		family := policy.FamilyOf(sub.Addr())
-		if to := e.listSetOf(family, union(around, n.own)); to != n.listSet {
-			e.leaveListSet(n)
-			e.joinListSet(n, to)
+		if to := e.prefixListSetOf(family, union(around, n.own)); to != n.prefixListSet {
+			e.leavePrefixListSet(n)
+			e.joinPrefixListSet(n, to)
 			moved[sub] = struct{}{}
 		}
 	}
 }
 
-// joinListSet makes the net one of those whose own addresses are in a prefix-list set;
-// leaveListSet takes it out.
-func (e *addressing) joinListSet(n *netNode, id uint32) {
-	n.listSet = id
-	ls := e.listSets.at(id)
+// joinPrefixListSet makes the net one of those whose own addresses are in a prefix-list set;
+// leavePrefixListSet takes it out.
+func (e *addressing) joinPrefixListSet(n *netNode, id uint32) {
+	n.prefixListSet = id
+	ls := e.prefixListSets.at(id)
 	ls.refs++
 	ls.nets[n.prefix] = struct{}{}
 	if ls.withoutEndpoint == 0 {
 		ls.withoutEndpoint = e.addCellWithoutEndpoint(id)
 	}
-	e.addWeight(e.eqCells.at(ls.withoutEndpoint), 1)
+	e.addWeight(e.equivalenceCells.at(ls.withoutEndpoint), 1)
 	e.pending.nodes[n.prefix] = struct{}{}
 	if n.prefix.Bits() == 0 {
-		e.rootListSet[familyIndex(n.prefix.Addr())] = id
+		e.rootPrefixListSet[policy.FamilyOf(n.prefix.Addr()).Index()] = id
 	}
 }
 
-func (e *addressing) leaveListSet(n *netNode) {
+func (e *addressing) leavePrefixListSet(n *netNode) {
 	e.pending.nodes[n.prefix] = struct{}{}
-	if n.listSet == 0 {
+	if n.prefixListSet == 0 {
 		return
 	}
-	ls := e.listSets.at(n.listSet)
+	ls := e.prefixListSets.at(n.prefixListSet)
 	delete(ls.nets, n.prefix)
-	e.addWeight(e.eqCells.at(ls.withoutEndpoint), -1)
+	e.addWeight(e.equivalenceCells.at(ls.withoutEndpoint), -1)
 	if len(ls.nets) == 0 {
-		e.pending.emptied[n.listSet] = struct{}{}
+		e.pending.emptied[n.prefixListSet] = struct{}{}
 	}
-	e.releaseListSet(n.listSet)
-	n.listSet = 0
+	e.releasePrefixListSet(n.prefixListSet)
+	n.prefixListSet = 0
 }
 
 // reassignHost moves an address that a prefix list began or ceased to list by itself.

@@ -52,9 +52,9 @@ const (
 	marks       = markChanged | markLocal
 )
 
-func (r *record[K]) eqCell() uint32 { return r.state &^ marks }
+func (r *record[K]) equivalenceCell() uint32 { return r.state &^ marks }
 
-func (r *record[K]) setEqCell(id uint32) { r.state = r.state&marks | id }
+func (r *record[K]) setEquivalenceCell(id uint32) { r.state = r.state&marks | id }
 
 type recordTable[K addrKey] struct {
 	recs    compact.Slab[record[K]]
@@ -116,17 +116,17 @@ func placeRecord[K addrKey](e *addressing, t *recordTable[K], r uint32, addr net
 		if rec.owner != 0 {
 			who = e.endpoints.at(rec.owner).identity
 		}
-		listSet, base := e.place(addr)
-		to = e.eqCellOf(who, listSet, base)
+		prefixListSet, base := e.place(addr)
+		to = e.equivalenceCellOf(who, prefixListSet, base)
 	}
-	from := rec.eqCell()
+	from := rec.equivalenceCell()
 	if from == to && from != 0 {
 		return
 	}
 	if rec.state&markChanged == 0 {
 		var was dataplane.ClassID
 		if from != 0 {
-			was = e.eqCells.at(from).out
+			was = e.equivalenceCells.at(from).out
 		}
 		rec.state |= markChanged
 		t.changes = append(t.changes, recordChange{r, was})
@@ -134,11 +134,11 @@ func placeRecord[K addrKey](e *addressing, t *recordTable[K], r uint32, addr net
 	if rec.state&markLocal != 0 {
 		e.pending.addrs[addr] = struct{}{}
 	}
-	rec.setEqCell(to)
+	rec.setEquivalenceCell(to)
 	next, prev := rec.next, rec.prev
 	rec.next, rec.prev = 0, 0
 	if to != 0 {
-		a := e.eqCells.at(to)
+		a := e.equivalenceCells.at(to)
 		if rec.next = a.head; a.head != 0 {
 			t.recs.At(a.head).prev = r
 		}
@@ -152,7 +152,7 @@ func placeRecord[K addrKey](e *addressing, t *recordTable[K], r uint32, addr net
 
 // unlink closes the gap that a record between next and prev leaves in its equivalence cell.
 func (t *recordTable[K]) unlink(e *addressing, from, next, prev uint32) {
-	a := e.eqCells.at(from)
+	a := e.equivalenceCells.at(from)
 	if prev != 0 {
 		t.recs.At(prev).next = next
 	} else {
@@ -163,7 +163,7 @@ func (t *recordTable[K]) unlink(e *addressing, from, next, prev uint32) {
 	}
 	e.addWeight(a, -1)
 	if a.weight == 0 {
-		e.dropEqCell(from)
+		e.dropEquivalenceCell(from)
 	}
 }
 

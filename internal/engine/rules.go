@@ -57,9 +57,8 @@ type ruleTable struct {
 func (t *ruleTable) at(id uint32) *rule { return t.byID[id] }
 
 // compile puts the rules of a policy into force.
-func (e *ruleset) compile(en *policyEntry) {
-	p := en.policy
-	en.force = &inForce{}
+func (e *ruleset) compile(p *policy.Policy) *inForce {
+	force := &inForce{}
 	for _, dir := range policy.Directions {
 		if !p.Types[dir] {
 			continue
@@ -67,9 +66,10 @@ func (e *ruleset) compile(en *policyEntry) {
 		for i := range p.Rules[dir] {
 			r := &p.Rules[dir][i]
 			by := policy.Decider{Tier: p.Tier, Kind: p.Key.Kind, Namespace: p.Key.Namespace, Name: p.Key.Name, Rule: r.Index}
-			en.force.rules[dir] = append(en.force.rules[dir], e.retainRule(dir, by, r))
+			force.rules[dir] = append(force.rules[dir], e.retainRule(dir, by, r))
 		}
 	}
+	return force
 }
 
 // retainRule returns the rule in force that says what r says. HTTP it does not look at:

@@ -30,7 +30,7 @@ type selectorKey struct {
 
 func keyOfSet(set *policy.PeerSet) selectorKey {
 	key := selectorKey{selector: set.Selector.String(), set: *set}
-	key.set.Selector, key.set.AsWritten = nil, ""
+	key.set.Selector, key.set.AsWritten = nil, nil
 	return key
 }
 
@@ -108,7 +108,7 @@ func (e *selection) releaseSelector(id uint32) {
 // markSelector marks the equivalence cells that the cached selector denotes: predicates about it came or went.
 func (e *selection) markSelector(id uint32) {
 	cs := e.selectors.at(id)
-	e.identities.each(cs.identities, func(in *identity) { e.pending.eqCells.AddMany(in.eqCells) })
+	e.identities.each(cs.identities, func(in *identity) { e.pending.equivalenceCells.AddMany(in.equivalenceCells) })
 	e.sets.pool.each(cs.sets, func(_ uint32, set *netSet) { e.markPrefixList(set.list) })
 }
 

@@ -23,7 +23,7 @@ type rawConn struct {
 
 func dialRaw(t *testing.T, s *Server) *rawConn {
 	t.Helper()
-	conn, err := net.Dial("unix", s.Addr().String())
+	conn, err := net.Dial("unix", s.addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

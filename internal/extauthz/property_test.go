@@ -92,8 +92,14 @@ func TestDecidesAsEvaluate(t *testing.T) {
 // short is a result without its traces.
 func short(r policy.Result) policy.Result {
 	r.Egress.Trace, r.Ingress.Trace = nil, nil
+	r.Egress.Profiles, r.Ingress.Profiles = nil, nil
 	for i := range r.Hosts {
-		r.Hosts[i].Trace = nil
+		r.Hosts[i].Trace, r.Hosts[i].Profiles = nil, nil
+	}
+	if r.Answer != nil {
+		answer := *r.Answer
+		answer.Trace, answer.Profiles = nil, nil
+		r.Answer = &answer
 	}
 	return r
 }

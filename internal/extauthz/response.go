@@ -54,17 +54,21 @@ func policyText(by *policy.Decider) string {
 		return "no policy"
 	}
 	var b strings.Builder
-	b.Grow(len(by.Kind) + len(by.Namespace) + len(by.Name) + len(by.Tier) + len(" /  end of tier "))
+	name := by.Title()
+	b.Grow(len(by.Kind) + len(by.Namespace) + len(name) + len(by.Tier) + len(" /  end of tier "))
 	b.WriteString(by.Kind)
-	if by.Name != "" {
+	if name != "" {
 		b.WriteByte(' ')
 		if by.Namespace != "" {
 			b.WriteString(by.Namespace)
 			b.WriteByte('/')
 		}
-		b.WriteString(by.Name)
+		b.WriteString(name)
 	}
 	switch {
+	case by.Kind == policy.KindProfile && !policy.IsReservedProfile(by.Name) && by.Rule != policy.EndOfTier:
+		b.WriteString(" rule ")
+		b.WriteString(strconv.Itoa(by.Rule))
 	case by.Tier == "":
 	case by.Rule == policy.EndOfTier:
 		b.WriteString(" end of tier ")

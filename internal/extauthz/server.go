@@ -76,8 +76,8 @@ func Listen(cfg Config, state *State, log *slog.Logger) (*Server, error) {
 	return s, nil
 }
 
-// Addr is where the server listens.
-func (s *Server) Addr() net.Addr {
+// addr returns where the server listens.
+func (s *Server) addr() net.Addr {
 	if path, isUnix := strings.CutPrefix(s.address, unixPrefix); isUnix {
 		return &net.UnixAddr{Name: path, Net: "unix"} // the listener knows the name that it was made by
 	}

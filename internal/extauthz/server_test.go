@@ -32,7 +32,7 @@ const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 func testState() *State {
 	pod := func(name, addr string) *policy.Endpoint {
 		return &policy.Endpoint{
-			Key: policy.Key{Kind: policy.KindPod, Namespace: "shop", Name: name}, Node: "n1", Profile: "kns.shop",
+			Key: policy.Key{Kind: policy.KindPod, Namespace: "shop", Name: name}, Node: "n1", Profiles: []string{"kns.shop"},
 			Addrs:  []netip.Addr{netip.MustParseAddr(addr)},
 			Labels: selector.NewLabels(map[string]string{"app": name, "projectcalico.org/serviceaccount": name}),
 		}
@@ -51,6 +51,24 @@ func testState() *State {
 		Endpoints: []*policy.Endpoint{pod("api", "10.0.0.1"), pod("frontend", "10.0.0.2"), pod("other", "10.0.0.3"), pod("open", "10.0.0.4")}}
 	s.Apply(modeltest.Changes(nil, m))
 	return s
+}
+
+// TestPolicyText: who decided, as it stands in a header.
+func TestPolicyText(t *testing.T) {
+	for _, tt := range []struct {
+		by   *policy.Decider
+		want string
+	}{
+		{nil, "no policy"},
+		{&policy.Decider{Kind: policy.KindProfile, Name: "services", Rule: 2}, "Profile services rule 2"},
+		{&policy.Decider{Kind: policy.KindProfile, Name: "kns.shop"}, "Profile kns.shop"},
+		{&policy.Decider{Kind: policy.KindProfile, Name: "none", Rule: policy.EndOfTier}, "Profile none"},
+		{&policy.Decider{Kind: policy.KindProfile, Rule: policy.EndOfTier}, "Profile"},
+	} {
+		if got := policyText(tt.by); got != tt.want {
+			t.Errorf("%v is %q, want %q", tt.by, got, tt.want)
+		}
+	}
 }
 
 // served starts a server at a socket, and gives a client of it.

@@ -120,6 +120,15 @@ func (s index) Tiers(ep *policy.Endpoint, dir policy.Direction) []evaluate.Tier 
 	return out[dir]
 }
 
+// Profile implements evaluate.Index. A profile is a policy of no tier.
+func (s index) Profile(name string) *policy.Policy {
+	key := policy.ProfileKey(name)
+	if packed, found := s.inTier[""][key]; found {
+		return s.unpack(key, packed)
+	}
+	return nil
+}
+
 // unpack returns a policy, which endpoints share.
 func (s index) unpack(key policy.Key, packed compact.Packed) *policy.Policy {
 	if known, found := s.cache.policies.Load(key); found {

@@ -60,13 +60,6 @@ func (s *State) Ready() {
 	s.ready = true
 }
 
-// IsReady reports whether the state is complete.
-func (s *State) IsReady() bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.ready
-}
-
 // Apply takes changes of the model in, as one step.
 func (s *State) Apply(changes []policy.Change) {
 	if len(changes) == 0 {

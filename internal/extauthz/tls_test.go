@@ -33,7 +33,7 @@ func TestMutualTLS(t *testing.T) {
 	run(t, s)
 	s.Ready()
 	asks := func(creds credentials.TransportCredentials) error {
-		conn, err := grpc.NewClient(s.Addr().String(), grpc.WithTransportCredentials(creds))
+		conn, err := grpc.NewClient(s.addr().String(), grpc.WithTransportCredentials(creds))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,7 +3,6 @@ package hostlink
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -21,13 +20,6 @@ type Finder struct {
 	pins   map[policy.Key]pin
 }
 
-// pin is a bridge's port that was found for a pod: it stays, whatever the bridge
-// learns later from packets.
-type pin struct {
-	addrs []netip.Addr
-	port  int
-}
-
 // Open makes a Finder for the caller's network namespace. Close it after use.
 func Open() (*Finder, error) {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
@@ -41,8 +33,9 @@ func Open() (*Finder, error) {
 func (f *Finder) Close() { f.handle.Close() }
 
 // Find finds the interfaces of all local pods: the list is complete, and what is
-// known of pods that are no longer on it is forgotten. It costs a look-up for each
-// address, and reads the tables of neighbours where there are bridges.
+// known of pods that are no longer on it is forgotten. It reads the host's interfaces and
+// routes, and the tables of neighbours where they are needed; beside that it costs a
+// look-up for each address.
 func (f *Finder) Find(endpoints []Endpoint) (Result, error) {
 	s, err := f.newSearch()
 	if err != nil {
@@ -55,10 +48,14 @@ func (f *Finder) Find(endpoints []Endpoint) (Result, error) {
 	for _, ep := range sorted {
 		switch {
 		case ep.Interface != "":
-			s.byName(ep)
-		case f.pinned(s, ep):
+			err = s.byName(ep)
+		case s.hasPort(ep):
+			err = s.found(ep, s.links[s.pins[ep.Key].link], byPort)
 		default:
 			rest = append(rest, ep)
+		}
+		if err != nil {
+			return Result{}, fmt.Errorf("find the interface of %s/%s: %w", ep.Key.Namespace, ep.Key.Name, err)
 		}
 	}
 	for _, ep := range rest {
@@ -66,70 +63,37 @@ func (f *Finder) Find(endpoints []Endpoint) (Result, error) {
 			return Result{}, fmt.Errorf("find the interface of %s/%s: %w", ep.Key.Namespace, ep.Key.Name, err)
 		}
 	}
-	r := s.result()
+	r, err := s.result()
+	if err != nil {
+		return Result{}, fmt.Errorf("find pods' interfaces: %w", err)
+	}
 	f.remember(r)
 	return r, nil
-}
-
-// pinned takes the port that was found before, if it is still there.
-func (f *Finder) pinned(s *search, ep Endpoint) bool {
-	p, ok := f.pins[ep.Key]
-	if !ok || !slices.Equal(p.addrs, ep.Addrs) {
-		return false
-	}
-	port := s.links[p.port]
-	if port == nil || port.Attrs().MasterIndex == 0 || s.bridge(port.Attrs().MasterIndex) == nil {
-		return false
-	}
-	s.found(ep, port)
-	return true
-}
-
-func (f *Finder) remember(r Result) {
-	clear(f.pins)
-	for _, l := range r.Links {
-		if l.Bridge != "" {
-			f.pins[l.Key] = pin{l.Addrs, l.Index}
-		}
-	}
 }
 
 // search is one Find.
 type search struct {
 	handle  *netlink.Handle
+	pins    map[policy.Key]pin
 	links   map[int]netlink.Link
+	routing routing
 	owners  map[int][]Endpoint // of interfaces: more than one is a reason
 	unknown []Unknown
 	bridges map[int]bool // that lead to pods
-
-	// neighbours and forwarding are read when the first bridge is met.
-	neighbours map[neighbour]net.HardwareAddr
-	forwarding map[station]int
-	uplinks    map[int]bool         // interfaces with a default route; nil: not read yet
-	alone      map[netip.Addr][]int // links of routes to one address, of all tables; nil: not read yet
-}
-
-type neighbour struct {
-	link int
-	addr netip.Addr
-}
-
-// station is a hardware address behind a bridge.
-type station struct {
-	bridge int
-	mac    string
+	// stations is read when it is first needed.
+	stations *stations
 }
 
 func (f *Finder) newSearch() (*search, error) {
 	links, err := f.handle.LinkList()
-	if err != nil {
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}
-	s := &search{handle: f.handle, links: map[int]netlink.Link{}, owners: map[int][]Endpoint{}, bridges: map[int]bool{}}
+	s := &search{handle: f.handle, pins: f.pins, links: map[int]netlink.Link{}, owners: map[int][]Endpoint{}, bridges: map[int]bool{}}
 	for _, l := range links {
 		s.links[l.Attrs().Index] = l
 	}
-	return s, nil
+	return s, s.readRoutes()
 }
 
 func (s *search) bridge(index int) netlink.Link {
@@ -139,84 +103,63 @@ func (s *search) bridge(index int) netlink.Link {
 	return nil
 }
 
-func (s *search) miss(ep Endpoint, format string, args ...any) {
-	s.unknown = append(s.unknown, Unknown{ep.Key, fmt.Sprintf(format, args...)})
+// miss is why nothing was found.
+type miss struct {
+	cause Cause
+	why   string
+	link  string // the interface that it is about, if any
 }
 
-// found returns an interface to a pod, if it can be one's own.
-func (s *search) found(ep Endpoint, l netlink.Link) {
-	name := l.Attrs().Name
-	switch why, err := s.isShared(l); {
-	case err != nil:
-		s.miss(ep, "interface %s: %v", name, err)
-	case why != "":
-		s.miss(ep, "interface %s %s", name, why)
-	default:
-		s.owners[l.Attrs().Index] = append(s.owners[l.Attrs().Index], ep)
-	}
+func (s *search) miss(ep Endpoint, m miss) {
+	s.unknown = append(s.unknown, Unknown{Key: ep.Key, Reason: m.why, Cause: m.cause, Interface: m.link})
+}
+
+// evidence is what leads to an interface.
+type evidence uint8
+
+const (
+	byRoute evidence = iota // to one of the pod's addresses alone
+	byPort                  // of a bridge that has the pod's hardware address there
+	byCNI                   // the plugin, or whoever else made the interface, named it
+)
+
+// found gives an interface to a pod, if it can be one's own.
+func (s *search) found(ep Endpoint, l netlink.Link, by evidence) error {
 	if master := l.Attrs().MasterIndex; s.bridge(master) != nil {
 		s.bridges[master] = true
 	}
-}
-
-// isShared says why an interface cannot be a pod's own; empty if it can.
-func (s *search) isShared(l netlink.Link) (string, error) {
-	switch l.Type() {
-	case "veth", "netkit":
-		if l.Attrs().NetNsID < 0 {
-			return "ends on this host", nil
-		}
-	case "tun", "tuntap", "macvtap":
-	default:
-		return fmt.Sprintf("is a %s, which is no single pod's", l.Type()), nil
+	why, err := s.refusal(ep, l, by)
+	if err != nil {
+		return err
 	}
-	if s.uplinks == nil {
-		if err := s.readUplinks(); err != nil {
-			return "", err
-		}
+	if why != "" {
+		s.miss(ep, miss{Unfit, fmt.Sprintf("interface %s %s", l.Attrs().Name, why), l.Attrs().Name})
+		return nil
 	}
-	if s.uplinks[l.Attrs().Index] {
-		return "has a default route, so that it leads to the world", nil
-	}
-	return "", nil
-}
-
-func (s *search) readUplinks() error {
-	uplinks := map[int]bool{}
-	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		// Of the main table. Tables for single pods (AWS) have default routes as
-		// well, over the host's own interfaces.
-		routes, err := s.handle.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_MAIN, Dst: nil}, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_DST)
-		if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-			return fmt.Errorf("list default routes: %w", err)
-		}
-		for _, r := range routes {
-			uplinks[r.LinkIndex] = true
-			for _, hop := range r.MultiPath {
-				uplinks[hop.LinkIndex] = true
-			}
-		}
-	}
-	s.uplinks = uplinks
+	s.owners[l.Attrs().Index] = append(s.owners[l.Attrs().Index], ep)
 	return nil
 }
 
 // byName takes the interface that somebody named.
-func (s *search) byName(ep Endpoint) {
+func (s *search) byName(ep Endpoint) error {
+	if l := s.links[ep.Index]; l != nil {
+		return s.found(ep, l, byCNI)
+	}
 	for _, l := range s.links {
-		if l.Attrs().Name == ep.Interface {
-			s.found(ep, l)
-			return
+		if ep.Index == 0 && l.Attrs().Name == ep.Interface {
+			return s.found(ep, l, byCNI)
 		}
 	}
-	s.miss(ep, "there is no interface %s on this host", ep.Interface)
+	s.miss(ep, miss{NoWay, fmt.Sprintf("there is no interface %s on this host", ep.Interface), ""})
+	return nil
 }
 
 // byRoute asks the kernel where it would send packets for the pod: all of its
 // addresses must lead to one interface, as far as they lead anywhere.
 func (s *search) byRoute(ep Endpoint) error {
 	var via netlink.Link
-	why := "it has no address"
+	by := byRoute
+	why := miss{NotYet, "it has no address", ""}
 	for _, a := range ep.Addrs {
 		l, reason, err := s.towards(a)
 		switch {
@@ -225,84 +168,114 @@ func (s *search) byRoute(ep Endpoint) error {
 		case l == nil:
 			why = reason
 		case via != nil && via.Attrs().Index != l.Attrs().Index:
-			s.miss(ep, "its addresses lead to interfaces %s and %s", via.Attrs().Name, l.Attrs().Name)
+			s.miss(ep, miss{Unfit, fmt.Sprintf("its addresses lead to interfaces %s and %s", via.Attrs().Name, l.Attrs().Name), l.Attrs().Name})
 			return nil
 		default:
 			via = l
 		}
 	}
 	if via == nil {
-		s.miss(ep, "%s", why)
+		s.miss(ep, why)
 		return nil
 	}
-	s.found(ep, via)
-	return nil
+	if s.bridge(via.Attrs().MasterIndex) != nil {
+		by = byPort
+	}
+	return s.found(ep, via, by)
 }
 
 // towards returns the interface that leads to an address, or the reason why there is none.
-func (s *search) towards(a netip.Addr) (l netlink.Link, reason string, err error) {
+func (s *search) towards(a netip.Addr) (l netlink.Link, reason miss, err error) {
 	routes, err := s.handle.RouteGetWithOptions(a.AsSlice(), &netlink.RouteGetOptions{FIBMatch: true})
 	var errno unix.Errno
 	if errors.As(err, &errno) {
-		return s.elsewhere(a, fmt.Sprintf("there is no route to %s: %v", a, err))
+		l, reason = s.elsewhere(a, fmt.Sprintf("there is no route to %s: %v", a, err))
+		return l, reason, nil
 	}
 	if err != nil || len(routes) == 0 {
-		return nil, "", fmt.Errorf("route to %s: %w", a, err)
+		return nil, miss{}, fmt.Errorf("route to %s: %w", a, err)
 	}
 	r := routes[0]
+	to, ok := prefixOf(r.Dst)
+	out := s.links[r.LinkIndex]
+	why := ""
 	switch {
 	case r.Type != unix.RTN_UNICAST:
-		return nil, fmt.Sprintf("%s is the host's own, or not to be reached", a), nil
-	case isDefault(r.Dst):
-		return s.elsewhere(a, fmt.Sprintf("there is no route to %s but the default route", a))
+		return nil, miss{NoWay, fmt.Sprintf("%s is the host's own, or not to be reached", a), ""}, nil
+	case !ok || to.Bits() == 0:
+		why = fmt.Sprintf("there is no route to %s but the default route", a)
 	case len(r.Gw) > 0 || r.Via != nil || len(r.MultiPath) > 0:
-		return nil, fmt.Sprintf("the route to %s leads to a gateway", a), nil
-	}
-	out := s.links[r.LinkIndex]
-	switch {
+		why = fmt.Sprintf("the route to %s leads to a gateway", a)
 	case out == nil:
-		return nil, fmt.Sprintf("the interface that leads to %s is just going away", a), nil
+		return nil, miss{NotYet, fmt.Sprintf("the interface that leads to %s is just going away", a), ""}, nil
 	case out.Type() == "bridge":
 		return s.behind(out, a)
+	case !to.IsSingleIP():
+		why = fmt.Sprintf("there is no route to %s alone, but to the whole of %s by interface %s", a, to, out.Attrs().Name)
+	default:
+		return out, miss{}, nil
 	}
-	return out, "", nil
-}
-
-func isDefault(dst *net.IPNet) bool {
-	if dst == nil {
-		return true
-	}
-	ones, _ := dst.Mask.Size()
-	return ones == 0
+	l, reason = s.elsewhere(a, why)
+	return l, reason, nil
 }
 
 // result sums up.
-func (s *search) result() Result {
-	r := Result{Unknown: s.unknown}
+func (s *search) result() (Result, error) {
+	tunnels, err := s.tunnels()
+	if err != nil {
+		return Result{}, err
+	}
+	r := Result{Tunnels: tunnels, LocalAddrs: s.routing.local, LocalNets: s.routing.localNets}
 	for index, owners := range s.owners {
-		l := s.links[index].Attrs()
 		if len(owners) > 1 {
-			var names []string
-			for _, ep := range owners {
-				names = append(names, ep.Key.Namespace+"/"+ep.Key.Name)
-			}
-			for _, ep := range owners {
-				s.miss(ep, "interface %s leads to several: %s", l.Name, strings.Join(names, ", "))
-			}
-			r.Unknown = s.unknown
+			s.missShared(index, owners)
 			continue
 		}
-		link := Link{Key: owners[0].Key, Name: l.Name, Index: index, Addrs: owners[0].Addrs}
-		if b := s.bridge(l.MasterIndex); b != nil {
-			link.Bridge = b.Attrs().Name
+		link, err := s.link(owners[0], s.links[index])
+		if err != nil {
+			return Result{}, err
 		}
 		r.Links = append(r.Links, link)
 	}
+	s.keepMACsApart(r.Links)
+	r.Unknown = s.unknown
 	slices.SortFunc(r.Links, func(a, b Link) int { return a.Key.Compare(b.Key) })
 	slices.SortFunc(r.Unknown, func(a, b Unknown) int { return a.Key.Compare(b.Key) })
 	for index := range s.bridges {
-		r.Bypass = append(r.Bypass, bypass(s.links[index].Attrs().Name)...)
+		r.Bypass = append(r.Bypass, bypass(s.links[index])...)
 	}
+	for index, l := range s.links {
+		r.Interfaces = append(r.Interfaces, Interface{l.Attrs().Name, index, l.Type(), l.Attrs().MasterIndex})
+	}
+	slices.SortFunc(r.Interfaces, func(a, b Interface) int { return a.Index - b.Index })
 	slices.SortFunc(r.Bypass, func(a, b Bypass) int { return strings.Compare(a.String(), b.String()) })
-	return r
+	return r, nil
+}
+
+func (s *search) missShared(index int, owners []Endpoint) {
+	var names []string
+	for _, ep := range owners {
+		names = append(names, ep.Key.Namespace+"/"+ep.Key.Name)
+	}
+	for _, ep := range owners {
+		name := s.links[index].Attrs().Name
+		s.miss(ep, miss{Unfit, fmt.Sprintf("interface %s leads to several: %s", name, strings.Join(names, ", ")), name})
+	}
+}
+
+// link describes the interface of a pod.
+func (s *search) link(ep Endpoint, l netlink.Link) (Link, error) {
+	at := l.Attrs()
+	link := Link{Key: ep.Key, Name: at.Name, Index: at.Index, Addrs: ep.Addrs, MAC: ep.MAC}
+	if b := s.bridge(at.MasterIndex); b != nil {
+		link.Bridge, link.BridgeIndex = b.Attrs().Name, b.Attrs().Index
+	}
+	if link.MAC == nil {
+		mac, err := s.macOf(link)
+		if err != nil {
+			return Link{}, err
+		}
+		link.MAC = mac
+	}
+	return link, nil
 }

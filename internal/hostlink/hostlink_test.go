@@ -106,6 +106,15 @@ func (n *node) until(endpoints ...Endpoint) Result {
 	}
 }
 
+// labHost describes a host with an interface of a name of its own, at 192.0.2.1, or at 2001:db8::1 if that is asked for.
+func labHost(name, link, asked string) lab.HostConfig {
+	cfg := lab.HostConfig{Name: name, Addrs: addrs("192.0.2.1"), Interface: link}
+	if asked == "2001:db8::1" {
+		cfg.Addrs = addrs(asked)
+	}
+	return cfg
+}
+
 func addrs(texts ...string) (out []netip.Addr) {
 	for _, text := range texts {
 		out = append(out, netip.MustParseAddr(text))
@@ -131,7 +140,7 @@ func (n *node) want(r Result, links []Link, unknown ...string) {
 			return err
 		})
 	}
-	same := []cmp.Option{cmpopts.IgnoreFields(Link{}, "Index"), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmpopts.EquateEmpty()}
+	same := []cmp.Option{cmpopts.IgnoreFields(Link{}, "Index", "BridgeIndex", "MAC"), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmpopts.EquateEmpty()}
 	if diff := cmp.Diff(links, r.Links, same...); diff != "" {
 		n.t.Errorf("links (-want +got):\n%s", diff)
 	}
@@ -192,7 +201,8 @@ func TestPolicyRouting(t *testing.T) {
 		rule.Dst, rule.Table, rule.Priority, rule.Family = dst, 7, 512, unix.AF_INET
 		return h.RuleAdd(rule)
 	})
-	n.want(n.find(pod("eni", "10.77.0.5")), []Link{{Key: key("eni"), Name: web.Interface(), Addrs: addrs("10.77.0.5")}})
+	eni := pod("eni", "10.77.0.5", "10.0.0.2")
+	n.want(n.find(eni), []Link{{Key: key("eni"), Name: web.Interface(), Addrs: eni.Addrs}})
 }
 
 // TestOtherTables has the way to a pod in a table that the host's own packets do not use: AWS VPC, pods with security groups.
@@ -215,9 +225,10 @@ func TestOtherTables(t *testing.T) {
 	}
 	only(101, "10.77.0.5", web)
 	only(101, "fd00:77::5", web)
+	eni := pod("eni", "10.77.0.5", "fd00:77::5", "10.0.0.2")
+	n.want(n.find(eni), []Link{{Key: key("eni"), Name: web.Interface(), Addrs: eni.Addrs}})
 	only(102, "10.77.0.6", web)
 	only(103, "10.77.0.6", db)
-	n.want(n.find(pod("eni", "10.77.0.5", "fd00:77::5")), []Link{{Key: key("eni"), Name: web.Interface(), Addrs: addrs("10.77.0.5", "fd00:77::5")}})
 	n.want(n.find(pod("two", "10.77.0.6")), nil, "two: tables of routes lead to 10.77.0.6 by interfaces tw1 and tw2")
 }
 
@@ -258,7 +269,7 @@ func TestUplinks(t *testing.T) {
 	lo.Interface = "lo"
 	n.want(n.find(pod("default", "10.9.9.9"), pod("direct", "10.50.0.7"), pod("other", "10.244.2.7"), pod("here", "10.60.0.1"), lo), nil,
 		"default: there is no route to 10.9.9.9 but the default route",
-		"direct: interface tw1 has a default route",
+		"direct: there is no route to 10.50.0.7 alone, but to the whole of 10.50.0.0/24 by interface tw1",
 		"here: interface here0 ends on this host",
 		"lo: interface lo is a device",
 		"other: the route to 10.244.2.7 leads to a gateway")
@@ -297,7 +308,8 @@ func TestBridge(t *testing.T) {
 	})
 	n.want(n.find(webPod, dbPod), want)
 	// A pod that was not found before gets no port that is another's.
-	n.f.pins = map[policy.Key]pin{key("web"): {webPod.Addrs, n.find(webPod).Links[0].Index}}
+	l := n.find(webPod).Links[0]
+	n.f.pins = map[policy.Key]pin{key("web"): {webPod.Addrs, l.Index, l.BridgeIndex, l.MAC}}
 	n.want(n.find(webPod, dbPod), want[1:], "db: bridge cni0 has 10.244.1.3 at port tw1, which is that of ns/web")
 
 	// A pod that comes back elsewhere is looked for anew.

@@ -12,8 +12,9 @@ import (
 )
 
 // watched are the kernel's groups of notifications that tell of interfaces,
-// routes and neighbours.
-const watched = unix.RTMGRP_LINK | unix.RTMGRP_NEIGH | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE
+// routes, rules of policy routing and neighbours. Addresses of the host are routes as well.
+const watched = unix.RTMGRP_LINK | unix.RTMGRP_NEIGH | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE |
+	unix.RTMGRP_IPV4_RULE | 1<<(unix.RTNLGRP_IPV6_RULE-1)
 
 // Watch calls changed whenever Find may find something else, until the context
 // ends (then it returns nil). Neighbours come and go all the time, and can only
@@ -50,9 +51,10 @@ func (*Finder) Watch(ctx context.Context, changed func(neighboursOnly bool)) err
 	}
 }
 
+// isLinkOrRoute reports whether a message tells of more than neighbours.
 func isLinkOrRoute(m netlink.Message) bool {
 	switch uint16(m.Header.Type) {
-	case unix.RTM_NEWLINK, unix.RTM_DELLINK, unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK, unix.RTM_NEWROUTE, unix.RTM_DELROUTE, unix.RTM_NEWRULE, unix.RTM_DELRULE:
 		return true
 	}
 	return false

@@ -124,23 +124,39 @@ func TestDoNotTrack(t *testing.T) {
 		- {action: Allow, protocol: UDP, destination: {ports: [5300]}}
 		- {action: Allow, protocol: UDP, destination: {ports: [5301]}}
 		- {action: Deny, protocol: UDP, destination: {ports: [5302]}}
+		- {action: Allow, protocol: TCP, destination: {ports: [5304]}}
 		egress:
 		- {action: Allow, protocol: UDP, source: {ports: [5300]}}`)+gnp("tracked", `
 		selector: role == 'host'
 		types: [Ingress]
 		ingress:
 		- {action: Allow, protocol: UDP, destination: {ports: ["5302:5303"]}}`))
+	m := s.translator.Model()
+	m.Host = s.host
+	reference := evaluate.New(m)
 	office, node := addresses["office"], addresses[ownNode]
 	for family := range 2 {
 		udp := func(port uint16) policy.Flow {
 			return policy.Flow{Src: office[family], Dst: node[family], Protocol: policy.UDP, DstPort: port}
 		}
-		s.probeOne(t, udp(5300), true)  // both directions are allowed
-		s.probeOne(t, udp(5301), false) // the request passes; its answer is a packet like any other, and nothing allows it
-		s.probeOne(t, udp(5302), false)
-		s.probeOne(t, udp(5303), true) // no rule here: policy with tracking decides
-		ssh := policy.Flow{Src: office[family], Dst: node[family], Protocol: policy.TCP, DstPort: 22}
-		s.probeOne(t, ssh, true)
+		for _, c := range []struct {
+			flow  policy.Flow
+			allow bool
+		}{
+			{udp(5300), true},  // both directions are allowed
+			{udp(5301), false}, // the request passes; its answer is a packet like any other, and nothing allows it
+			{udp(5302), false},
+			{udp(5303), true}, // no rule here: policy with tracking decides
+			{policy.Flow{Src: office[family], Dst: node[family], Protocol: policy.TCP, DstPort: 22}, true},
+			{policy.Flow{Src: office[family], Dst: node[family], Protocol: policy.TCP, DstPort: 5304}, false}, // its answers belong to no connection
+		} {
+			asked := c.flow
+			asked.SrcPort = firstEphemeral
+			if got := reference.Evaluate(asked); (got.Verdict == policy.Allow) != c.allow {
+				t.Errorf("evaluate says %v: %+v", got.Verdict, got)
+			}
+			s.probeOne(t, c.flow, c.allow)
+		}
 	}
 	tracked := map[uint16]bool{}
 	if err := s.lab.Node().Do(func() error {

@@ -55,7 +55,7 @@ func newHostStage(t *testing.T, toHost policy.Action) *stage {
 // TestHosts puts every row of host endpoints before all judges.
 func TestHosts(t *testing.T) {
 	stages := map[policy.Action]*stage{}
-	for _, r := range hostRows {
+	for _, r := range slices.Concat(hostRows, ownNodeRows, hostProfileRows) {
 		s := stages[r.toHost]
 		if s == nil {
 			s = newHostStage(t, r.toHost)

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 // table is all rows, in the order in which they are played.
 func table() []row {
 	return slices.Concat(
-		tierRows, orderRows, protocolRows, portRows,
+		tierRows, profileRows, orderRows, protocolRows, portRows,
 		netRows, setRows, selectorRows, namespaceRows, languageRows,
 		kubernetesRows, clusterRows, serviceRows, httpRows, domainRows, handoverRows,
 	)

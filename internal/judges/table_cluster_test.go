@@ -131,7 +131,7 @@ var clusterRows = []row{
 		flows: `
 			web -> node-2 TCP 80 Deny
 			web -> node-2 TCP 81 Allow
-			web -> node-1 TCP 80 Allow # its own
+			web -> node-1 TCP 80 Deny # its own, as any other
 			web -> world  TCP 80 Allow
 			web -> db     TCP 80 Allow`,
 	},

@@ -1,6 +1,9 @@
 package judges
 
 import (
+	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tierwall/tierwall/internal/dns"
@@ -11,6 +14,21 @@ import (
 // the world one that nothing refers to.
 var known = map[string]string{
 	"www.shop.example": "stranger", "cdn.example": "stranger", "vault.shop.example": "vault", "www.world.example": "world",
+	"vault.bank.svc.cluster.local": "vault", "node.shop.example": otherNode,
+}
+
+// ownerOf returns what of the cluster has an address: pods and nodes do.
+func ownerOf(a netip.Addr) dns.Reason {
+	for host, addrs := range addresses {
+		switch {
+		case !slices.Contains(addrs[:], a) || slices.Contains([]string{"office", "world", "stranger"}, host):
+		case host == ownNode || host == otherNode:
+			return dns.NodeAddress
+		default:
+			return dns.EndpointAddress
+		}
+	}
+	return dns.NoReason
 }
 
 // learn brings the domains of changed sets to what is known, and what is known of
@@ -18,6 +36,7 @@ var known = map[string]string{
 func (s *stage) learn(changes []policy.Change) {
 	if s.names == nil {
 		s.names = dns.NewTable(dns.DefaultLimits)
+		s.names.SetGuard(dns.Guard{Owner: ownerOf, Internal: dns.InternalDomains(dns.Domain{Name: dns.DefaultClusterDomain})})
 	}
 	for _, c := range changes {
 		set, isSet := c.Object.(*policy.Set)
@@ -65,13 +84,37 @@ var domainRows = []row{
 			db  -> stranger TCP 81  Allow`,
 	},
 	{
-		name: "names below a domain, a pod's among them",
+		name: "names below a domain, which a pod or a node must not hide behind",
 		objects: np("shop/web", `
 			selector: app == 'web'
 			egress: [{action: Allow, destination: {domains: ["*.shop.example"]}}]`),
 		flows: `
 			web -> stranger TCP 80  Allow
+			web -> vault    TCP 80  Deny
+			web -> node-2   TCP 80  Deny
+			web -> world    TCP 80  Deny
+			web -> db       TCP 80  Deny`,
+	},
+	{
+		name: "names of the cluster have pods' addresses",
+		objects: np("shop/web", `
+			selector: app == 'web'
+			egress: [{action: Allow, destination: {domains: ["*.cluster.local"]}}]`),
+		flows: `
 			web -> vault    TCP 80  Allow
+			web -> stranger TCP 80  Deny
+			web -> db       TCP 80  Deny`,
+	},
+	{
+		name: "a set may let its names have addresses of the cluster",
+		objects: strings.Replace(domains("shop/saas", "role: saas", `["*.shop.example"]`), "metadata: {",
+			`metadata: {annotations: {policy.tierwall.dev/allow-internal: "true"}, `, 1) + np("shop/web", `
+			selector: app == 'web'
+			egress: [{action: Allow, destination: {selector: role == 'saas'}}]`),
+		flows: `
+			web -> stranger TCP 80  Allow
+			web -> vault    TCP 80  Allow
+			web -> node-2   TCP 80  Allow
 			web -> world    TCP 80  Deny
 			web -> db       TCP 80  Deny`,
 	},
@@ -90,7 +133,7 @@ var domainRows = []row{
 		name: "domains but not in a net",
 		objects: np("shop/web", `
 			selector: app == 'web'
-			egress: [{action: Allow, destination: {domains: ["*.shop.example"], notNets: [10.0.0.0/8]}}]`),
+			egress: [{action: Allow, destination: {domains: ["*.shop.example", "*.cluster.local"], notNets: [10.0.0.0/8]}}]`),
 		flows: `
 			web -> stranger TCP 80  v4 Allow
 			web -> vault    TCP 80  v4 Deny`,

@@ -134,8 +134,9 @@ var hostRows = []hostRow{
 			office -> db  TCP 80 Deny # the end of the tier, at the host
 			office -> db  TCP 22 Deny # failsafes are the host's own
 			db  -> office UDP 9  Deny
-			web -> office UDP 9  Allow
-			web -> db     TCP 80 Deny # at the pod: within the host, no host endpoint is asked
+			web -> office UDP 9  Deny # where it comes in: a pod's interface is one of all
+			web -> office TCP 80 Deny
+			web -> db     TCP 80 Deny
 			node-1 -> office TCP 80 Allow
 			office -> node-1 TCP 80 Deny`,
 	}},
@@ -302,7 +303,7 @@ var hostRows = []hostRow{
 			web    -> world  TCP 82 Allow
 			web    -> world  UDP 9  Allow
 			db     -> world  UDP 9  Deny
-			web    -> node-1 TCP 80 Allow # whatever --endpoint-to-host says
+			web    -> node-1 TCP 80 Deny # both must let it in: --endpoint-to-host says Drop
 			web    -> node-1 TCP 81 Deny
 			web    -> node-1 TCP 82 Deny
 			db     -> node-1 UDP 68 Deny # a failsafe, but not one of pods
@@ -324,34 +325,5 @@ var hostRows = []hostRow{
 			office -> node-1 TCP 22 Allow # a failsafe
 			office -> node-1 TCP 23 Deny
 			world  -> web    TCP 80 Allow`,
-	}},
-	{toHost: policy.Deny, row: row{
-		name:    "pods to their own host: Drop",
-		objects: hep("all", "*"),
-		flows: `
-			web    -> node-1 TCP 80 Deny
-			web    -> node-1 ping   Deny
-			node-1 -> web    TCP 80 Allow
-			web    -> db     TCP 80 Allow
-			web    -> node-2 TCP 80 Allow`,
-	}},
-	{toHost: policy.Deny, row: row{
-		name: "pods to their own host: Drop, without any host endpoint",
-		flows: `
-			web    -> node-1 TCP 80 Deny
-			office -> node-1 TCP 80 Allow
-			node-1 -> web    TCP 80 Allow`,
-	}},
-	{toHost: policy.Pass, row: row{
-		name: "pods to their own host: the host's policy decides",
-		objects: hep("all", "*") + gnp("host", `
-			selector: role == 'host'
-			types: [Ingress]
-			ingress: [{action: Allow, protocol: TCP, source: {selector: app == 'web'}, destination: {ports: [80]}}]`),
-		flows: `
-			web -> node-1 TCP 80 Allow
-			web -> node-1 TCP 81 Deny
-			db  -> node-1 TCP 80 Deny
-			db  -> node-1 TCP 22 Allow`,
 	}},
 }

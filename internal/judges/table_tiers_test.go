@@ -75,7 +75,7 @@ var tierRows = []row{
 		flows: `
 			node-1 -> db     TCP 80 Allow
 			node-1 -> vm     ping   Allow
-			db     -> node-1 UDP 53 Allow
+			db     -> node-1 UDP 53 Deny
 			node-2 -> db     TCP 80 Deny
 			db     -> node-2 TCP 80 Deny
 			db     -> db     TCP 80 Allow

@@ -38,9 +38,6 @@ func (h *Host) Name() string { return h.name }
 // Addrs returns the host's addresses, without those of its nets.
 func (h *Host) Addrs() []netip.Addr { return slices.Clone(h.addrs) }
 
-// Nets returns the ranges that the host owns.
-func (h *Host) Nets() []netip.Prefix { return slices.Clone(h.nets) }
-
 // Addr4 returns the host's first IPv4 address, the zero Addr if it has none.
 func (h *Host) Addr4() netip.Addr { return h.first(true) }
 

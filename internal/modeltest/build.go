@@ -46,12 +46,12 @@ func (b *builder) pod(namespace, name string, owner policy.Key, labels selector.
 	var a [4]byte
 	binary.BigEndian.PutUint32(a[:], 10<<24+b.pods)
 	ep := &policy.Endpoint{
-		Key:     policy.Key{Kind: policy.KindPod, Namespace: namespace, Name: name},
-		Addrs:   []netip.Addr{netip.AddrFrom4(a)},
-		Labels:  labels,
-		Ports:   ports,
-		Profile: "kns." + namespace,
-		Owner:   owner,
+		Key:      policy.Key{Kind: policy.KindPod, Namespace: namespace, Name: name},
+		Addrs:    []netip.Addr{netip.AddrFrom4(a)},
+		Labels:   labels,
+		Ports:    ports,
+		Profiles: []string{"kns." + namespace},
+		Owner:    owner,
 	}
 	b.model.Endpoints = append(b.model.Endpoints, ep)
 	return ep

@@ -19,6 +19,7 @@ var atomic = map[reflect.Type]func(n int) any{
 	reflect.TypeFor[netip.Addr]():         func(n int) any { return netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}) },
 	reflect.TypeFor[netip.Prefix]():       func(n int) any { return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n >> 8), byte(n), 0}), 24) },
 	reflect.TypeFor[*selector.Selector](): func(n int) any { return selector.Has(fmt.Sprintf("label%04d", n)) },
+	reflect.TypeFor[policy.WrittenPeer](): func(n int) any { return policy.NodesPeer{Labels: fmt.Sprintf("label%04d", n)} },
 	reflect.TypeFor[policy.Action]():      func(n int) any { return policy.Allow + policy.Action(n%4) },
 	reflect.TypeFor[policy.Family]():      func(n int) any { return policy.IPv4 + 2*policy.Family(n%2) },
 }

@@ -35,7 +35,7 @@ func ModelsWithHosts() *rapid.Generator[*policy.Model] {
 			switch {
 			case p.Key.Kind == policy.KindGlobalNetworkPolicy:
 				policies = append(policies, withHostOptions(t, p))
-			case !onlyHosts:
+			case !onlyHosts || p.Key.Kind == policy.KindProfile:
 				policies = append(policies, p)
 			}
 		}
@@ -64,8 +64,8 @@ func drawHost(t *rapid.T, name string) *policy.Endpoint {
 	ep.Ports = some(t, 0, 2, "named ports", func() policy.NamedPort {
 		return policy.NamedPort{Name: one(t, portNames, "name"), Protocol: policy.TCP, Port: one(t, portEdges, "port")}
 	})
-	if chance(t, 15, "profile") {
-		ep.Profile = "projectcalico-default-allow"
+	if chance(t, 30, "profile") {
+		ep.Profiles = drawProfiles(t, []string{policy.DefaultAllowProfile})
 	}
 	return ep
 }

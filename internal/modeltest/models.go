@@ -47,11 +47,12 @@ func ModelsWithEverything() *rapid.Generator[*policy.Model] {
 			if ep.Key.Kind == policy.KindPod && coin.Draw(t, "has owner") {
 				ep.Owner = policy.Key{Kind: "Deployment", Namespace: ep.Key.Namespace, Name: one(t, []string{"v", "w"}, "owner")}
 			}
-			ep.Synthetic = ep.Host == nil && chance(t, 10, "synthetic")
+			ep.PlaceholderAddrs = ep.Host == nil && chance(t, 10, "placeholder")
 		}
 		for _, s := range m.Sets {
 			if !s.DNSLearned {
 				s.Domains = some(t, 0, 2, "domains", func() string { return one(t, domains, "domain") })
+				s.AllowInternal = chance(t, 20, "allow internal")
 			}
 		}
 		return m
@@ -68,6 +69,11 @@ func drawModel(t *rapid.T) *policy.Model {
 	}
 	for i := range below(t, len(policyKeys)+1, "policies") {
 		m.Policies = append(m.Policies, u.policy(t, policyKeys[i]))
+	}
+	for _, name := range profileNames {
+		if chance(t, 75, "profile") {
+			m.Policies = append(m.Policies, drawProfile(t, policy.ProfileKey(name)))
+		}
 	}
 	for i := range upTo(t, 1, len(endpointKeys), "endpoints") {
 		m.Endpoints = append(m.Endpoints, u.endpoint(t, endpointKeys[i]))
@@ -192,9 +198,7 @@ func (u *universe) endpoint(t *rapid.T, key policy.Key) *policy.Endpoint {
 			Port:     one(t, portEdges, "port"),
 		}
 	})
-	if !chance(t, 20, "no profile") {
-		ep.Profile = "kns." + key.Namespace
-	}
+	ep.Profiles = drawProfiles(t, []string{policy.NamespaceProfile(key.Namespace)})
 	if coin.Draw(t, "link known") {
 		ep.Interface = fmt.Sprintf("tw-%s-%s", key.Namespace, key.Name)
 	}

@@ -28,7 +28,7 @@ func TestRandomModelsReachEveryOutcome(t *testing.T) {
 		}
 	})
 	for _, dir := range policy.Directions {
-		for _, want := range []string{"ungoverned", "rule Allow", "rule Deny", "end of tier", "profile Allow", "profile Deny"} {
+		for _, want := range []string{"ungoverned", "rule Allow", "rule Deny", "end of tier", "profile Allow", "profile Deny", "profile rule Allow", "profile rule Deny", "no such profile"} {
 			if seen[dir.String()+" "+want] == 0 {
 				t.Errorf("no flow ended in %s at %s; seen %v", want, dir, seen)
 			}
@@ -41,6 +41,10 @@ func outcome(d policy.Decision) string {
 	switch {
 	case d.By == nil:
 		return "ungoverned"
+	case d.By.Kind == policy.KindProfile && len(d.Profiles) > 0 && d.Profiles[len(d.Profiles)-1].Key.Name == d.By.Name:
+		return "profile rule " + d.Verdict.String()
+	case d.By.Kind == policy.KindProfile && d.By.Name != "" && d.Verdict == policy.Deny:
+		return "no such profile"
 	case d.By.Kind == policy.KindProfile:
 		return "profile " + d.Verdict.String()
 	case d.By.Rule == policy.EndOfTier:

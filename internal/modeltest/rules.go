@@ -86,7 +86,7 @@ func drawPeerSet(t *rapid.T) *policy.PeerSet {
 		EndpointsOnly: chance(t, 30, "endpoints only"),
 		DNSLearned:    chance(t, 30, "learned"),
 		Internal:      chance(t, 20, "internal"),
-		AsWritten:     one(t, []string{"", "", "", "a reader's text"}, "text"),
+		AsWritten:     one(t, []policy.WrittenPeer{nil, nil, nil, policy.NodesPeer{Labels: "a reader's text"}}, "text"),
 	}
 }
 

@@ -101,7 +101,7 @@ func Steps(m *policy.Model) *rapid.Generator[[][]policy.Change] {
 
 func drawChanges(t *rapid.T, m *policy.Model) []policy.Change {
 	u := &universe{nsLabels: namespaceLabels(t)}
-	switch below(t, 10, "change") {
+	switch below(t, 11, "change") {
 	case 0:
 		name := one(t, tierNames, "tier")
 		key := policy.Key{Kind: policy.KindTier, Name: name}
@@ -121,9 +121,19 @@ func drawChanges(t *rapid.T, m *policy.Model) []policy.Change {
 	case 6, 7:
 		return vary(t, u, m)
 	case 8:
+		key := policy.ProfileKey(one(t, profileNames, "profile"))
+		return put(t, key, drawProfile(t, key))
+	case 9:
 		return relabel(u, m, one(t, namespaces, "namespace"))
 	}
 	return again(t, m)
+}
+
+func (u *universe) policyOrProfile(t *rapid.T, key policy.Key) *policy.Policy {
+	if key.Kind == policy.KindProfile {
+		return drawProfile(t, key)
+	}
+	return u.policy(t, key)
 }
 
 // put changes an object to its new version, or deletes it.
@@ -147,7 +157,7 @@ func vary(t *rapid.T, u *universe, m *policy.Model) []policy.Change {
 		v.Order = one(t, orders, "order")
 		return []policy.Change{{Key: key, Object: &v}}
 	case *policy.Policy:
-		v, other := *o, u.policy(t, key)
+		v, other := *o, u.policyOrProfile(t, key)
 		switch below(t, 6, "field") {
 		case 0:
 			v.Order = other.Order
@@ -173,7 +183,7 @@ func vary(t *rapid.T, u *universe, m *policy.Model) []policy.Change {
 		case 2:
 			v.Ports = other.Ports
 		case 3:
-			v.Profile = other.Profile
+			v.Profiles = other.Profiles
 		case 4:
 			v.Interface = other.Interface
 		case 5:

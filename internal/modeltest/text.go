@@ -68,7 +68,7 @@ func writeObject(b *strings.Builder, o policy.Object) {
 			}
 		}
 	case *policy.Endpoint:
-		fmt.Fprintf(b, "  endpoint %v at %v, labels {%s} ports %v profile %q node %q\n", o.Key, o.Addrs, labelsText(o.Labels), o.Ports, o.Profile, o.Node)
+		fmt.Fprintf(b, "  endpoint %v at %v, labels {%s} ports %v profiles %q node %q\n", o.Key, o.Addrs, labelsText(o.Labels), o.Ports, o.Profiles, o.Node)
 	case *policy.Set:
 		fmt.Fprintf(b, "  set %v labels {%s} nets %v\n", o.Key, labelsText(o.Labels), o.Nets)
 	}

@@ -14,6 +14,10 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
+// AllowedSourcesAnnotation is the annotation of a Pod that lists ranges of sources which its
+// packets may have beside its own addresses, where the administrator of nodes honours it.
+const AllowedSourcesAnnotation = "cni.projectcalico.org/allowedSourcePrefixes"
+
 // Resource is one object of a source API. It is immutable once handed over.
 type Resource struct {
 	// Key names the object. Its kind is the written one, except that a
@@ -39,10 +43,10 @@ type Rejected struct {
 
 // Origin is the place that an object was read from.
 type Origin interface {
-	// Place returns the file and the line (from 1) of a field, written as in
+	// Position returns the file and the line (from 1) of a field, written as in
 	// "spec.ingress[2].ports[0]"; the nearest field above it that was written
 	// if that one was not; the object itself for "".
-	Place(field string) (file string, line int)
+	Position(field string) (file string, line int)
 }
 
 // Batch is one step of a store: what changed since the last one.
@@ -93,17 +97,20 @@ type Finding struct {
 	Field   string     // as in "spec.ingress[2].ports[0]"; empty if none
 	Message string     // what is wrong and what would be right
 	Note    bool       // nothing is wrong: said for the user's information
-	// Closed says that the field is wrong, but its object is in force all the same:
+	// About is the other object that the message is about, such as one that is referred
+	// to; zero if there is none.
+	About policy.Key
+	// FailClosed says that the field is wrong, but its object is in force all the same:
 	// the field stands for what is safe. An object is handed over if all that is wrong
 	// with it is so.
-	Closed bool
+	FailClosed bool
 }
 
 // At makes a finding about a field of a resource, with its place.
 func (r *Resource) At(field, format string, args ...any) Finding {
 	f := Finding{Key: r.Key, Field: field, Message: fmt.Sprintf(format, args...)}
 	if r.Origin != nil {
-		f.File, f.Line = r.Origin.Place(field)
+		f.File, f.Line = r.Origin.Position(field)
 	}
 	return f
 }

@@ -10,7 +10,7 @@ import (
 // line3 is an origin with a single field.
 type line3 struct{}
 
-func (line3) Place(field string) (string, int) {
+func (line3) Position(field string) (string, int) {
 	if field == "spec" {
 		return "a.yaml", 3
 	}

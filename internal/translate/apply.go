@@ -53,6 +53,7 @@ func (t *Translator) Apply(b store.Batch, to Sink) {
 			t.join(o)
 		}
 	}
+	t.endpoints.noteProfiles()
 	t.endpoints.recomputeOwners()
 	for i := range b.Updated {
 		if r := &b.Updated[i]; isRecorded(r.Key.Kind) {
@@ -113,6 +114,7 @@ func (t *Translator) rejectKey(key policy.Key, findings []store.Finding) {
 	o.present = findings != nil || o.valid || o.errors != nil && o.errors.invalid != nil
 	if !was || findings == nil {
 		t.tiers.touchPoliciesOf(o)
+		t.profiles.changed(o, false)
 	}
 }
 

@@ -36,7 +36,7 @@ func (w *world) says(f policy.Flow) bool {
 
 func (w *world) saysAt(f policy.Flow, dir policy.Direction, self, peer netip.Addr) bool {
 	pod := w.podAt(self)
-	if pod == nil || slices.ContainsFunc(w.nodes, func(n *corev1.Node) bool { return n.Name == pod.Spec.NodeName && addrOf(n) == peer }) {
+	if pod == nil || dir == policy.Ingress && slices.ContainsFunc(w.nodes, func(n *corev1.Node) bool { return n.Name == pod.Spec.NodeName && addrOf(n) == peer }) {
 		return true
 	}
 	for _, tier := range []v1alpha2.Tier{v1alpha2.AdminTier, v1alpha2.BaselineTier} {

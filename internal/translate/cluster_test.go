@@ -224,7 +224,7 @@ func TestClosedPeers(t *testing.T) {
 		for _, offline := range []bool{true, false} {
 			tr := translate.New(translate.Options{Offline: offline})
 			r := tr.ApplySorted(store.Batch{Updated: resources})
-			if s := r.Statuses[len(r.Statuses)-1]; s.State != translate.InForce || len(s.Findings) != 1 || !s.Findings[0].Closed || !s.IsWrong() {
+			if s := r.Statuses[len(r.Statuses)-1]; s.State != translate.InForce || len(s.Findings) != 1 || !s.Findings[0].FailClosed || !s.IsWrong() {
 				t.Fatalf("%s: %+v", tt.rule, s)
 			}
 			diff(t, tt.rule, []string{"9: spec.egress[0]." + tt.want}, lines(tr.Invalid()[0].Findings))
@@ -246,13 +246,13 @@ func TestClosedBesideBroken(t *testing.T) {
 	if s := tr.Status(key); s.State != translate.LastValid || len(s.Findings) != 2 {
 		t.Errorf("%+v", s)
 	}
-	finding := store.Finding{Key: key, Field: "spec.egress[0].to[0].clusters", Message: "unknown field", Closed: true}
+	finding := store.Finding{Key: key, Field: "spec.egress[0].to[0].clusters", Message: "unknown field", FailClosed: true}
 	closed := read(t, clusterHead+"  egress: [{action: Deny, to: [{}]}]")
 	tr.ApplySorted(store.Batch{Updated: closed, Findings: []store.Finding{finding}})
 	if s := tr.Status(key); s.State != translate.InForce || len(s.Findings) != 2 || len(tr.Invalid()) != 1 {
 		t.Errorf("%+v", s)
 	}
-	finding.Closed = false
+	finding.FailClosed = false
 	tr.ApplySorted(store.Batch{Findings: []store.Finding{finding}})
 	if s := tr.Status(key); s.State != translate.LastValid {
 		t.Errorf("%+v", s)

@@ -10,6 +10,9 @@ import (
 // that depend on the same.
 func (t *endpointTable) isEmittedLater(r *record) bool {
 	s := t.step
+	if len(s.profileLists) > 0 && s.profileLists[t.profileListOf(r)] {
+		return true
+	}
 	if len(s.namespaces)+len(s.accounts)+len(s.owners) == 0 {
 		return false
 	}
@@ -23,7 +26,7 @@ func (t *endpointTable) isEmittedLater(r *record) bool {
 	if len(s.accounts) == 0 {
 		return false
 	}
-	account := t.words.At(headOf(t.shapes.At(r.shape)).account)
+	account := t.words.At(headOf(t.podTemplateKeys.At(r.podTemplateKey)).account)
 	_, found := s.accounts[accountKey{n, account}]
 	return found
 }
@@ -41,12 +44,13 @@ func (t *endpointTable) emitDependents() {
 		}
 	}
 	maps.DeleteFunc(affected, func(n *namespace, _ struct{}) bool { return n.endpoints == 0 })
-	if len(affected) == 0 {
+	if len(affected)+len(s.profileLists) == 0 {
 		return
 	}
 	// A list of each namespace's endpoints would take more memory than it is
 	// worth: to look at all of a hundred thousand records takes less than a millisecond.
 	t.each(func(id uint32, r *record) {
+		t.recheckProfiles(id, r)
 		if r.managed() && t.isEmittedLater(r) {
 			s.change(policy.Change{Key: t.key(r), Object: t.endpoint(id)})
 		}

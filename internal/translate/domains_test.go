@@ -42,8 +42,8 @@ spec: {egress: [{action: Allow, destination: {domains: ["*.b.example", a_b.examp
 	for _, p := range m.Policies {
 		got := p.Rules[policy.Egress][0].Destination.Set
 		diff(t, p.Key.Name, want, got)
-		if text := "domains *.b.example, a_b.example, www.example.com"; got.AsWritten != text {
-			t.Errorf("%s: says %q, want %q", p.Key.Name, got.AsWritten, text)
+		if text := "domains *.b.example, a_b.example, www.example.com"; got.String() != text {
+			t.Errorf("%s: says %q, want %q", p.Key.Name, got, text)
 		}
 	}
 }
@@ -57,7 +57,7 @@ func TestNetsBesideDomains(t *testing.T) {
 	peer := m.Policies[0].Rules[policy.Egress][0].Destination
 	want := policy.Peer{Set: &policy.PeerSet{Selector: selector.Equals("rule:domains", set.Key.Name), DNSLearned: true, Internal: true}}
 	diff(t, "destination", want, peer)
-	if got, want := peer.Set.AsWritten, "domains a.example, b.example or 1.1.1.1/32, 8.8.8.8/32"; got != want {
+	if got, want := peer.Set.String(), "domains a.example, b.example or 1.1.1.1/32, 8.8.8.8/32"; got != want {
 		t.Errorf("says %q, want %q", got, want)
 	}
 	diff(t, "findings", []string{"6: spec.egress[0].destination.nets[1]: is IPv6, but spec.egress[0].destination.nets[0] is IPv4: write a rule for each, since one rule cannot match both"},

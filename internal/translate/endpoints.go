@@ -14,31 +14,34 @@ import (
 )
 
 // endpointTable keeps pods and WorkloadEndpoints in few bytes each. What several
-// share is kept once: namespaces, nodes, what controls them, and their shapes
-// (labels, service account, ports; see shape.go).
+// share is kept once: namespaces, nodes, what controls them, and their pod template keys
+// (labels, service account, ports; see podtemplatekey.go).
 type endpointTable struct {
 	offline    bool
 	step       *step
 	objects    objectTable // of which workloads tell to whom pods belong
 	namespaces *namespaceTable
+	profiles   *profileIndex
 	statuses   *statusTable
 	errors     map[policy.Key]*objectErrors // what is wrong with which
 
 	records compact.Slab[record]
 	byKey   compact.Index
 
-	words       *compact.Interner
-	shapes      *compact.Interner
-	controllers *controllerTable
-	ports       *compact.Interner // lists of named ports, encoded
-	portLists   map[uint32][]policy.NamedPort
+	words           *compact.Interner
+	podTemplateKeys *compact.Interner
+	controllers     *controllerTable
+	ports           *compact.Interner // lists of named ports, encoded
+	portLists       map[uint32][]policy.NamedPort
+	profileTexts    *compact.Interner   // lists of profiles, but those of one's namespace only
+	profileLists    map[uint32][]string // the same
 
 	pairs compact.Slab[addrPair]
 	lists map[uint32][]netip.Addr // addresses of records that need more than a pair
 	links map[uint32]string       // interfaces of records
 
+	origins map[uint32]store.Origin // for an analysis, and of records that name profiles
 	// Kept for an analysis only.
-	origins   map[uint32]store.Origin
 	hostAddrs map[uint32][]netip.Addr // those of the node, as far as the endpoint tells
 
 	buffer []byte          // used again and again
@@ -47,12 +50,12 @@ type endpointTable struct {
 
 // record is a pod or WorkloadEndpoint.
 type record struct {
-	namespace  uint32 // 0 if the record is free
-	controller uint32
-	shape      uint32
-	node       uint32 // a word
-	addr       uint32 // an IPv4 address, or the number of an addrPair
-	precedence int32
+	namespace      uint32 // 0 if the record is free
+	controller     uint32
+	podTemplateKey uint32
+	node           uint32 // a word
+	addr           uint32 // an IPv4 address, or the number of an addrPair
+	precedence     int32
 	// name is what follows the name of the controller and a dash, of the length in
 	// form, or the number of a word.
 	name [suffixLen]byte
@@ -107,11 +110,12 @@ func isRecorded(kind string) bool {
 	return kind == policy.KindPod || kind == policy.KindWorkloadEndpoint
 }
 
-func newEndpointTable(offline bool, s *step, objects objectTable, namespaces *namespaceTable, statuses *statusTable) *endpointTable {
+func newEndpointTable(offline bool, s *step, objects objectTable, namespaces *namespaceTable, profiles *profileIndex, statuses *statusTable) *endpointTable {
 	t := &endpointTable{
-		offline: offline, step: s, objects: objects, namespaces: namespaces, statuses: statuses,
-		errors: map[policy.Key]*objectErrors{}, words: compact.NewInterner(), shapes: compact.NewInterner(),
+		offline: offline, step: s, objects: objects, namespaces: namespaces, profiles: profiles, statuses: statuses,
+		errors: map[policy.Key]*objectErrors{}, words: compact.NewInterner(), podTemplateKeys: compact.NewInterner(),
 		ports: compact.NewInterner(), portLists: map[uint32][]policy.NamedPort{},
+		profileTexts: compact.NewInterner(), profileLists: map[uint32][]string{},
 		lists: map[uint32][]netip.Addr{}, links: map[uint32]string{},
 		origins: map[uint32]store.Origin{}, hostAddrs: map[uint32][]netip.Addr{},
 	}

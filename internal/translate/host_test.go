@@ -44,7 +44,7 @@ func TestHostEndpoints(t *testing.T) {
 	want := map[string]*policy.Endpoint{
 		"a": {
 			Key: policy.Key{Kind: policy.KindHostEndpoint, Name: "a"}, Node: "n2", Interface: "eth0",
-			Profile: "projectcalico-default-allow", Precedence: 1, Host: &policy.Host{},
+			Profiles: []string{"projectcalico-default-allow"}, Precedence: 1, Host: &policy.Host{},
 		},
 		"b": {
 			Key: policy.Key{Kind: policy.KindHostEndpoint, Name: "b"}, Node: "n1", Interface: "eth0", Precedence: 1,

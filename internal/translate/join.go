@@ -46,6 +46,13 @@ func (t *Translator) joined(o *object) any {
 			return t.services.expanded(o, m)
 		}
 		return nil
+	case *profile:
+		return t.services.expanded(o, m.packed)
+	case *source.ReservedProfile:
+		if m.Differs {
+			o.setUnjoined(reservedNote(o))
+		}
+		return nil
 	case *source.NetworkSet:
 		return t.networkSet(o, m)
 	case *source.HostEndpoint:
@@ -53,7 +60,7 @@ func (t *Translator) joined(o *object) any {
 		if o.setUnjoined(findings); findings != nil {
 			return nil
 		}
-		return m.Endpoint
+		return t.hostEndpoint(o, m)
 	}
 	if o.fixed {
 		return fixedTier(o.key.Name)
@@ -71,13 +78,24 @@ func (t *Translator) checkTier(o *object) bool {
 	return findings == nil
 }
 
+// hostEndpoint joins a host endpoint with its profiles.
+func (t *Translator) hostEndpoint(o *object, h *source.HostEndpoint) *policy.Endpoint {
+	if len(h.Profiles) == 0 {
+		return h.Endpoint
+	}
+	o.setUnjoined(t.profiles.findings(o.key, o.origin, h.Profiles))
+	ep := *h.Endpoint
+	ep.Labels = source.JoinProfileLabels(ep.Labels, t.profiles.labels(h.Profiles)...)
+	return &ep
+}
+
 // networkSet joins a network set with the labels of its namespace.
 func (t *Translator) networkSet(o *object, s *source.NetworkSet) *policy.Set {
 	labels := s.Labels
 	if o.key.Namespace != "" {
 		labels = source.JoinLabels(labels, t.namespaces.byName[o.key.Namespace].labels)
 	}
-	return &policy.Set{Key: o.key, Labels: labels, Nets: s.Nets, Domains: s.Domains}
+	return &policy.Set{Key: o.key, Labels: labels, Nets: s.Nets, Domains: s.Domains, AllowInternal: s.AllowInternal}
 }
 
 // modelObject returns the model's object of what is compiled.

@@ -24,8 +24,8 @@ type Loaded struct {
 func Load(resources []store.Resource, rejected []store.Rejected, opts Options) Loaded {
 	t := New(opts)
 	for i := range rejected {
-		if key := rejected[i].Key; key.Kind == policy.KindTier {
-			t.object(key).present = true // the tier is not missing, but wrong
+		if key := rejected[i].Key; key.Kind == policy.KindTier || key.Kind == policy.KindProfile {
+			t.object(key).present = true // it is not missing, but wrong
 		}
 	}
 	var out Loaded

@@ -146,7 +146,7 @@ func (t *Translator) representative(key policy.Key, e *source.Endpoint) *policy.
 		n = &namespace{name: key.Namespace, labels: source.NamespaceLabels(key.Namespace, nil)}
 	}
 	ep := &policy.Endpoint{
-		Key: key, Node: e.Node, Interface: e.Interface, Addrs: e.Addrs, Ports: e.Ports, Profile: e.Profile,
+		Key: key, Node: e.Node, Interface: e.Interface, Addrs: e.Addrs, Ports: e.Ports, Profiles: e.Profiles,
 		Labels: t.namespaces.labelsOf(n, e.ServiceAccount, e.Orchestrator, e.Labels),
 	}
 	if e.Controller != (policy.Key{}) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/tierwall/tierwall/internal/translate/source"
+	"github.com/tierwall/tierwall/policy"
 	"github.com/tierwall/tierwall/selector"
 )
 
@@ -31,6 +32,7 @@ type namespace struct {
 	object bool            // the source has it, in a valid version
 	labels selector.Labels // what it adds to the labels of what is in it
 
+	profiles []string // that of its pods
 	// accounts is what the service accounts add that have an object with labels.
 	accounts map[string]selector.Labels
 	sets     map[*object]struct{} // the network sets in it
@@ -52,7 +54,7 @@ func newNamespaceTable(s *step) *namespaceTable {
 func (t *namespaceTable) get(name string) *namespace {
 	n := t.byName[name]
 	if n == nil {
-		n = &namespace{name: name, labels: source.NamespaceLabels(name, nil)}
+		n = &namespace{name: name, labels: source.NamespaceLabels(name, nil), profiles: []string{policy.NamespaceProfile(name)}}
 		n.id = t.number(n)
 		t.byName[name] = n
 	}

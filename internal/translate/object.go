@@ -71,6 +71,8 @@ func (o *object) status() Status {
 	switch m := o.parsed.(type) {
 	case actsElsewhere, *policy.Node, *source.Service, *source.EndpointSlice:
 		acts = true
+	case *source.ReservedProfile:
+		acts = !m.Differs
 	case *source.Endpoint:
 		acts = m.IsTemplate
 	}

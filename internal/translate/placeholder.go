@@ -39,7 +39,7 @@ func givePlaceholders(m *policy.Model, staged []source.Staged, ipv6 bool) {
 			continue
 		}
 		changed := *e
-		changed.Synthetic = true
+		changed.PlaceholderAddrs = true
 		for _, pool := range families {
 			changed.Addrs = append(changed.Addrs, pool.next())
 		}

@@ -16,13 +16,18 @@ func (t *endpointTable) update(r *store.Resource, rejected []store.Finding) {
 		before = h.before
 	}
 	p, ps := source.Parse(r, t.offline)
-	t.setErrors(r.Key, &objectErrors{rejected: rejected, invalid: ps.Findings(r)})
+	errs := &objectErrors{rejected: rejected, invalid: ps.Findings(r)}
+	if old := t.errors[r.Key]; old != nil {
+		errs.unjoined = old.unjoined
+	}
+	t.setErrors(r.Key, errs)
 	switch {
 	case len(ps) == 0:
 		t.put(r.Key, was, p.Endpoint, r.Origin)
 	case t.offline || was == 0:
 		t.drop(r.Key, was)
 	} // else the last valid version stays in force
+	t.checkProfiles(r.Key, t.record(r.Key))
 	t.report(before)
 }
 
@@ -44,7 +49,7 @@ func (t *endpointTable) reject(key policy.Key, findings []store.Finding) {
 	before, _ := t.status(key)
 	errs := objectErrors{rejected: findings}
 	if old := t.errors[key]; old != nil {
-		errs.invalid = old.invalid
+		errs.invalid, errs.unjoined = old.invalid, old.unjoined
 	}
 	t.setErrors(key, &errs)
 	t.report(before)
@@ -77,7 +82,7 @@ func (t *endpointTable) status(key policy.Key) (Status, uint32) {
 	id, errs := t.record(key), t.errors[key]
 	s := Status{Key: key}
 	if errs != nil {
-		s.Findings = slices.Concat(errs.rejected, errs.invalid)
+		s.Findings = slices.Concat(errs.rejected, errs.invalid, errs.unjoined)
 	}
 	acts := id != 0 && t.records.At(id).managed()
 	s.State = stateOf(id != 0 || errs != nil, id != 0, acts, s.Findings)
@@ -111,9 +116,9 @@ func (t *endpointTable) put(key policy.Key, was uint32, e *source.Endpoint, orig
 	}
 	t.setAddrs(id, &now, e.Addrs)
 	if e.Unmanaged == "" {
-		now.shape = t.retainShape(e, key)
+		now.podTemplateKey = t.retainPodTemplateKey(e, key)
 	}
-	visible = visible || now.shape != old.shape
+	visible = visible || now.podTemplateKey != old.podTemplateKey
 	if e.Interface != "" {
 		t.links[id] = strings.Clone(e.Interface)
 	} else if was != 0 {
@@ -128,7 +133,12 @@ func (t *endpointTable) put(key policy.Key, was uint32, e *source.Endpoint, orig
 		t.byKey.Add(hashRecord(now.form, n.id, hashName(key.Name)), id)
 	}
 	if t.offline {
-		t.origins[id], t.hostAddrs[id] = origin, e.HostAddrs
+		t.hostAddrs[id] = e.HostAddrs
+	}
+	if t.offline || t.profileListOf(&now) != 0 {
+		t.origins[id] = origin
+	} else if was != 0 {
+		delete(t.origins, id)
 	}
 	wasInModel := was != 0 && old.managed() || t.step.wasInModel(key)
 	switch {
@@ -171,6 +181,6 @@ func (t *endpointTable) releaseParts(r *record) {
 		t.words.Release(r.nameWord())
 	}
 	t.releaseController(r.controller)
-	t.releaseShape(r.shape)
+	t.releasePodTemplateKey(r.podTemplateKey)
 	t.words.Release(r.node)
 }

@@ -32,8 +32,11 @@ func (t *serviceTable) derive(m *policy.Model) {
 		ours := func(set *policy.Set) bool { return slices.Contains(s.sets, set) }
 		m.Sets = append(slices.DeleteFunc(m.Sets, ours), s.setsOf(of, s.derived)...)
 		for o := range s.users {
-			if packed, ok := o.parsed.(compact.Packed); ok {
-				affected[o.key] = packed
+			switch m := o.parsed.(type) {
+			case compact.Packed:
+				affected[o.key] = m
+			case *profile:
+				affected[o.key] = m.packed
 			}
 		}
 	}

@@ -30,14 +30,14 @@ func (t *serviceTable) expand(p *policy.Policy) *policy.Policy {
 
 // isServiceTemplate reports whether the destination of a rule is a service.
 func isServiceTemplate(r *policy.Rule) bool {
-	e := r.Destination.Set
-	return e != nil && e.Internal && source.ServiceOf(e) != (policy.Key{})
+	_, is := r.Destination.Set.Service()
+	return is
 }
 
 // expandRule returns what a rule to a service comes to.
 func (t *serviceTable) expandRule(r *policy.Rule) []policy.Rule {
 	var out []policy.Rule
-	key := source.ServiceOf(r.Destination.Set)
+	key, _ := r.Destination.Set.Service()
 	s := t.byKey[key]
 	if s == nil {
 		return []policy.Rule{*r}

@@ -121,7 +121,7 @@ func (t *serviceTable) missing(o *object, keys []policy.Key) []store.Finding {
 		r := store.Resource{Key: o.key, Origin: o.origin}
 		f := r.At("", "refers to service %s/%s, which does not exist, so that what refers to it matches nothing%s",
 			key.Namespace, key.Name, suggest.DidYouMean(key.Name, t.namesIn(key.Namespace)))
-		f.Note = true
+		f.Note, f.About = true, key
 		out = append(out, f)
 	}
 	return out

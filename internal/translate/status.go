@@ -17,7 +17,7 @@ type KindState struct {
 // that its version in force, if it is valid, is in the model or acts through others.
 // What fails closed leaves the present version in force.
 func stateOf(present, valid, acts bool, findings []store.Finding) State {
-	open := slices.ContainsFunc(findings, func(f store.Finding) bool { return !f.Note && !f.Closed })
+	open := slices.ContainsFunc(findings, func(f store.Finding) bool { return !f.Note && !f.FailClosed })
 	switch {
 	case !present:
 		return 0

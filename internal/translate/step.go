@@ -21,6 +21,11 @@ type step struct {
 	owners     map[uint32]struct{}     // controllers
 	workloads  map[*namespace]struct{} // in which workloads changed
 
+	profiles map[string]bool // by name, that changed: whether their labels did
+	// profileLists are lists of profiles with one that changed, or is missing: whether
+	// labels changed.
+	profileLists map[uint32]bool
+
 	labels map[joinKey]selector.Labels // joined so far
 }
 
@@ -35,6 +40,7 @@ func newStep(sink Sink) step {
 		sink: sink, before: map[*object]Status{}, dirty: map[*object]struct{}{}, readded: map[policy.Key]*readded{},
 		namespaces: map[*namespace]struct{}{}, accounts: map[accountKey]struct{}{},
 		owners: map[uint32]struct{}{}, workloads: map[*namespace]struct{}{},
+		profiles: map[string]bool{}, profileLists: map[uint32]bool{},
 		labels: map[joinKey]selector.Labels{},
 	}
 }
@@ -79,6 +85,8 @@ func (s *step) end() {
 	clear(s.accounts)
 	clear(s.owners)
 	clear(s.workloads)
+	clear(s.profiles)
+	clear(s.profileLists)
 	clear(s.labels)
 }
 
@@ -89,7 +97,7 @@ func (s *step) touch(o *object) {
 	}
 }
 
-// drainDirty returns the tiers, or all the others, of what is to be joined, sorted; they
+// drainDirty returns what is to be joined of the tiers, or of all the others, sorted; they
 // are not marked any more.
 func (s *step) drainDirty(tiers bool) []*object {
 	var out []*object

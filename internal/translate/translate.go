@@ -12,13 +12,9 @@ import (
 // Staged is a staged policy: valid, but never enforced.
 type Staged = source.Staged
 
-// Reason says why policy has no say on a pod or workload.
-type Reason = source.Reason
-
-// The reasons.
+// Reasons why policy has no say on a pod or workload, as users of Unmanaged tell them apart.
 const (
 	HostNetwork = source.HostNetwork
-	Ended       = source.Ended
 	ScaledDown  = source.ScaledDown
 )
 

@@ -8,8 +8,8 @@ import (
 // Translator holds what the current objects of a source mean, and keeps the model
 // that they make. It works in two steps. An object is first parsed on its own,
 // which finds all that is wrong with it. Then it is joined with those it depends
-// on: an endpoint with the labels of its namespace and service account, a policy
-// with its tier. When one of those changes, only the second step is repeated,
+// on: an endpoint with the labels of its namespace, service account and profiles, a
+// policy with its tier. When one of those changes, only the second step is repeated,
 // for what depends on it.
 //
 // Of the objects themselves nothing is kept. Pods, of which a cluster has very
@@ -28,6 +28,7 @@ type Translator struct {
 	policies   *compact.Policies
 	statuses   *statusTable
 	tiers      tierIndex
+	profiles   *profileIndex
 	hosts      hostIndex
 	nodes      nodeTable
 	rules      ruleSets // what rules refer to that is no object
@@ -47,6 +48,7 @@ func New(opts Options) *Translator {
 		policies:   compact.NewPolicies(),
 		statuses:   newStatusTable(&s),
 		tiers:      newTierIndex(&s),
+		profiles:   newProfileIndex(&s),
 		hosts:      newHostIndex(&s),
 		nodes:      newNodeTable(),
 		rules:      newRuleSets(),
@@ -54,7 +56,7 @@ func New(opts Options) *Translator {
 		rejected:   map[policy.Key]struct{}{},
 	}
 	t.services = newServiceTable(&s, t.policies)
-	t.endpoints = newEndpointTable(opts.Offline, &s, t.objects, t.namespaces, t.statuses)
+	t.endpoints = newEndpointTable(opts.Offline, &s, t.objects, t.namespaces, t.profiles, t.statuses)
 	for _, tier := range policy.FixedTiers() {
 		o := t.object(tier.ObjectKey())
 		o.fixed = true
@@ -69,8 +71,11 @@ func (t *Translator) object(key policy.Key) *object {
 	if o == nil {
 		o = &object{key: key}
 		t.objects[key] = o
-		if key.Kind == policy.KindTier {
+		switch key.Kind {
+		case policy.KindTier:
 			t.tiers.byName[key.Name] = o
+		case policy.KindProfile:
+			t.profiles.byName[key.Name] = o
 		}
 	}
 	return o
@@ -86,7 +91,10 @@ func (t *Translator) touch(key policy.Key) *object {
 // forget removes an object that is gone.
 func (t *Translator) forget(o *object) {
 	delete(t.objects, o.key)
-	if o.key.Kind == policy.KindTier {
+	switch o.key.Kind {
+	case policy.KindTier:
 		delete(t.tiers.byName, o.key.Name)
+	case policy.KindProfile:
+		delete(t.profiles.byName, o.key.Name)
 	}
 }

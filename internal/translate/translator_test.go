@@ -90,6 +90,16 @@ func universe(t testing.TB) map[policy.Key][]store.Resource {
 		`{apiVersion: v1, kind: Pod, metadata: {name: db-1, namespace: a, labels: {statefulset.kubernetes.io/pod-name: db-1, apps.kubernetes.io/pod-index: "1", x: db-0}, ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: db, uid: u, controller: true}]}, spec: {containers: []}, status: {podIP: 10.0.0.4}}`,
 		`{apiVersion: projectcalico.org/v3, kind: WorkloadEndpoint, metadata: {name: vm, namespace: a}, spec: {node: n, interfaceName: veth, ipNetworks: [10.0.0.1, 10.0.0.2, "fd00::2"], ports: [{name: sql, protocol: TCP, port: 5432}]}}`,
 		`{apiVersion: projectcalico.org/v3, kind: WorkloadEndpoint, metadata: {name: vm, namespace: a}, spec: {node: n, orchestrator: k8s, ipNetworks: [10.0.0.1, "fd00::2"], profiles: [kns.b]}}`,
+		`{apiVersion: projectcalico.org/v3, kind: WorkloadEndpoint, metadata: {name: vm, namespace: a, labels: {role: own}}, spec: {node: n, ipNetworks: [10.0.0.1], profiles: [one, two, kns.a]}}`,
+		`{apiVersion: projectcalico.org/v3, kind: WorkloadEndpoint, metadata: {name: vm2, namespace: a}, spec: {node: n, ipNetworks: [10.0.0.7], profiles: [two, one]}}`,
+		`{apiVersion: projectcalico.org/v3, kind: HostEndpoint, metadata: {name: h}, spec: {node: n, interfaceName: "*", expectedIPs: [192.0.2.9], profiles: [one]}}`,
+		`{apiVersion: projectcalico.org/v3, kind: HostEndpoint, metadata: {name: h}, spec: {node: n, interfaceName: "*", profiles: [two, one]}}`,
+		`{apiVersion: projectcalico.org/v3, kind: Profile, metadata: {name: one}, spec: {ingress: [{action: Allow}], labelsToApply: {role: one, a: b}}}`,
+		`{apiVersion: projectcalico.org/v3, kind: Profile, metadata: {name: one}, spec: {ingress: [{action: Deny}], labelsToApply: {role: one, a: b}}}`,
+		`{apiVersion: projectcalico.org/v3, kind: Profile, metadata: {name: one}, spec: {ingress: [{action: Dney}]}}`,
+		`{apiVersion: projectcalico.org/v3, kind: Profile, metadata: {name: two}, spec: {egress: [{action: Allow, destination: {services: {name: w, namespace: a}}}], labelsToApply: {role: two, c: d}}}`,
+		`{apiVersion: projectcalico.org/v3, kind: Profile, metadata: {name: two}, spec: {egress: [{action: Allow, destination: {domains: [example.com]}}], labelsToApply: {role: two}}}`,
+		`{apiVersion: projectcalico.org/v3, kind: Profile, metadata: {name: kns.a}, spec: {ingress: [{action: Deny}]}}`,
 		`{apiVersion: projectcalico.org/v3, kind: WorkloadEndpoint, metadata: {name: vm, namespace: a}, spec: {node: n, ipNetworks: [10.0.0.300]}}`,
 		`{apiVersion: v1, kind: Service, metadata: {name: w, namespace: a}, spec: {selector: {app: a}, ports: [{port: 80, targetPort: 8080}]}}`,
 		`{apiVersion: v1, kind: Service, metadata: {name: w, namespace: a}, spec: {selector: {app: a}, ports: [{port: 80, targetPort: http}]}}`,
@@ -236,7 +246,7 @@ func wellCounted(rt *rapid.T, tr *translate.Translator) {
 	var invalid []translate.Status
 	for _, s := range tr.Statuses() {
 		counts[translate.KindState{Kind: s.Key.Kind, State: s.State}]++
-		if s.State == translate.LastValid || s.State == translate.NotInForce {
+		if s.State == translate.LastValid || s.State == translate.NotInForce || s.State == translate.InForce && s.IsWrong() {
 			invalid = append(invalid, s)
 		}
 		diff(rt, "status of one object", s, tr.Status(s.Key))

@@ -26,6 +26,7 @@ func (t *Translator) update(r *store.Resource) {
 	o.setErrors(func(e *objectErrors) { e.rejected, e.invalid = nil, ps.Findings(r) })
 	if ps.Invalid() && !t.opts.Offline {
 		t.tiers.touchPoliciesOf(o)
+		t.profiles.changed(o, false)
 		return // the last valid version, if any, stays in force
 	}
 	o.setErrors(func(e *objectErrors) { e.unjoined = nil })
@@ -55,13 +56,15 @@ func (t *Translator) remove(key policy.Key) {
 }
 
 // keep returns what is kept of a parsed object: *policy.Tier, compact.Packed,
-// *stagedPolicy, *source.NetworkSet, *source.Endpoint (of a workload), *policy.Node,
+// *profile, *stagedPolicy, *source.NetworkSet, *source.Endpoint (of a workload), *policy.Node,
 // *source.Service, *source.EndpointSlice, *source.HostEndpoint, selector.Labels (of what
 // acts elsewhere), or nil for what is only known to be there.
 func (t *Translator) keep(p *source.Parsed) any {
 	switch {
 	case p.Tier != nil:
 		return p.Tier
+	case p.Profile != nil:
+		return &profile{t.policies.Pack(p.Policy), p.Profile.Labels}
 	case p.Policy != nil:
 		return t.policies.Pack(p.Policy)
 	case p.Staged != nil:
@@ -84,6 +87,8 @@ func (t *Translator) keep(p *source.Parsed) any {
 		return p.NamespaceLabels
 	case p.AccountLabels != nil:
 		return p.AccountLabels
+	case p.Reserved != nil:
+		return p.Reserved
 	}
 	return nil
 }
@@ -117,6 +122,7 @@ func (t *Translator) replace(o *object, parsed any, tier string) {
 	t.endpoints.noteWorkload(o, was, parsed)
 	t.services.replace(o, was, parsed)
 	t.hosts.move(o, was, parsed)
+	t.profiles.replace(o, was, parsed)
 	t.release(was)
 }
 
@@ -125,6 +131,8 @@ func (t *Translator) release(kept any) {
 	switch m := kept.(type) {
 	case compact.Packed:
 		t.policies.Release(m)
+	case *profile:
+		t.policies.Release(m.packed)
 	case *stagedPolicy:
 		t.policies.Release(m.packed)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tierwall/tierwall/internal/translate"
+	"github.com/tierwall/tierwall/internal/translate/source"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -82,7 +83,7 @@ items:
 			{Name: "http", Protocol: policy.TCP, Port: 80},
 			{Name: "dns", Protocol: policy.UDP, Port: 53},
 		},
-		Profile: "kns.web",
+		Profiles: []string{"kns.web"},
 	}}, m.Endpoints)
 	diff(t, "nodes", []*policy.Node{
 		{Name: "n1", Addrs: addrs("192.0.2.1", "198.51.100.1")},
@@ -159,8 +160,8 @@ func TestWorkloads(t *testing.T) {
 
 	m := load(t, deployment)
 	diff(t, "a representative", &policy.Endpoint{
-		Key: policy.Key{Kind: "Deployment", Namespace: "web", Name: "d"}, Addrs: addrs("240.0.0.1"), Synthetic: true,
-		Labels: labels(podLabels("default", "app", "a")...), Ports: []policy.NamedPort{{Name: "http", Protocol: policy.TCP, Port: 80}}, Profile: "kns.web",
+		Key: policy.Key{Kind: "Deployment", Namespace: "web", Name: "d"}, Addrs: addrs("240.0.0.1"), PlaceholderAddrs: true,
+		Labels: labels(podLabels("default", "app", "a")...), Ports: []policy.NamedPort{{Name: "http", Protocol: policy.TCP, Port: 80}}, Profiles: []string{"kns.web"},
 	}, m.Endpoints[0])
 }
 
@@ -186,7 +187,7 @@ items:
 	key := func(kind, name string) policy.Key { return policy.Key{Kind: kind, Namespace: "web", Name: name} }
 	diff(t, "unmanaged", []translate.Unmanaged{
 		{Key: key("DaemonSet", "i"), Reason: translate.HostNetwork},
-		{Key: key("Pod", "done"), Reason: translate.Ended},
+		{Key: key("Pod", "done"), Reason: source.Ended},
 		{Key: key("Pod", "h1"), Owner: key("DaemonSet", "h"), Reason: translate.HostNetwork},
 		{Key: key("ReplicaSet", "old"), Owner: key("Deployment", "d"), Reason: translate.ScaledDown},
 	}, loaded.Unmanaged)
@@ -218,7 +219,11 @@ items:
 - metadata: {name: b, namespace: web}
   spec: {node: n1, orchestrator: k8s, serviceAccountName: front, ipNetworks: [10.0.0.2]}
 - metadata: {name: c, namespace: web}
-  spec: {node: n1, orchestrator: openstack, profiles: [mine, other], ipNetworks: [10.0.0.3]}
+  spec: {node: n1, orchestrator: openstack, profiles: [mine, other, mine, ksa.web.default], ipNetworks: [10.0.0.3]}
+---
+apiVersion: projectcalico.org/v3
+kind: ProfileList
+items: [{metadata: {name: mine}}, {metadata: {name: other}}]
 `)
 	namespace := []string{"projectcalico.org/namespace", "web", "pcns.projectcalico.org/name", "web", "pcns.kubernetes.io/metadata.name", "web"}
 	key := func(name string) policy.Key {
@@ -227,8 +232,8 @@ items:
 	diff(t, "endpoints", []*policy.Endpoint{
 		{Key: key("a"), Node: "n1", Interface: "veth1", Addrs: addrs("10.0.0.1", "fd00::1"), Labels: labels(append(namespace, "app", "a")...),
 			Ports: []policy.NamedPort{{Name: "http", Protocol: policy.TCP, Port: 80}, {Name: "Dns_1", Protocol: policy.UDP, Port: 53}}},
-		{Key: key("b"), Node: "n1", Addrs: addrs("10.0.0.2"), Labels: labels(podLabels("front")...), Profile: "kns.web"},
-		{Key: key("c"), Node: "n1", Addrs: addrs("10.0.0.3"), Labels: labels(append(namespace, "projectcalico.org/orchestrator", "openstack")...), Profile: "mine"},
+		{Key: key("b"), Node: "n1", Addrs: addrs("10.0.0.2"), Labels: labels(podLabels("front")...), Profiles: []string{"kns.web"}},
+		{Key: key("c"), Node: "n1", Addrs: addrs("10.0.0.3"), Labels: labels(append(namespace, "projectcalico.org/orchestrator", "openstack")...), Profiles: []string{"mine", "other"}},
 	}, m.Endpoints)
 }
 
@@ -266,7 +271,7 @@ items:
 			for i, want := range tt.want {
 				e := m.Endpoints[i]
 				diff(t, e.Key.Name, addrs(want...), e.Addrs)
-				if !e.Synthetic {
+				if !e.PlaceholderAddrs {
 					t.Errorf("%s is not marked as synthetic", e.Key)
 				}
 			}

@@ -10,10 +10,11 @@ import (
 
 // task is the questions that one local address is asked in one direction.
 type task struct {
-	local netip.Addr
-	dir   policy.Direction
-	whole bool // every region at every corner; otherwise one region for each class
-	stray bool // not local by the model, but by the kernel
+	local  netip.Addr
+	dir    policy.Direction
+	toNode bool // of what it sends to its own node: dir is Egress
+	whole  bool // every region at every corner; otherwise one region for each class
+	stray  bool // not local by the model, but by the kernel
 }
 
 // plan lists whom to ask. Endpoints of one program have the same rows: the
@@ -21,17 +22,23 @@ type task struct {
 // each class that they are bound to the right program.
 func plan(s *dataplane.State, kernelLocals []netip.Addr) []task {
 	var tasks []task
-	seen := map[dataplane.ProgramID]bool{}
+	seen, toNode := map[dataplane.ProgramID]bool{}, map[dataplane.ProgramID]bool{}
 	for _, l := range s.Locals() {
 		for _, dir := range policy.Directions {
 			id := l.Program(dir)
 			tasks = append(tasks, task{local: l.Addr, dir: dir, whole: id != 0 && !seen[id]})
 			seen[id] = true
 		}
+		// A program that is of others elsewhere has chains of its own towards the node.
+		tasks = append(tasks, task{local: l.Addr, dir: policy.Egress, toNode: true, whole: l.ToNode != 0 && !toNode[l.ToNode]})
+		toNode[l.ToNode] = true
 	}
 	for _, a := range kernelLocals {
 		if _, ok := s.Local(a); !ok {
-			tasks = append(tasks, task{a, policy.Egress, true, true}, task{a, policy.Ingress, true, true})
+			for _, t := range []task{{dir: policy.Egress}, {dir: policy.Ingress}, {dir: policy.Egress, toNode: true}} {
+				t.local, t.whole, t.stray = a, true, true
+				tasks = append(tasks, t)
+			}
 		}
 	}
 	return tasks
@@ -133,6 +140,9 @@ const maxAsked = 5000
 func (v *verifier) flows(t task, yield func(f policy.Flow, bound bool)) {
 	l, _ := v.Tables.Local(t.local)
 	program := v.Tables.Program(l.Program(t.dir))
+	if t.toNode && l.ToNode != 0 { // else what is said elsewhere shows that it is not said here
+		program = v.Tables.Program(l.ToNode)
+	}
 	for i, c := range v.Tables.Classes() {
 		for n, peer := range v.peers[c] {
 			f, ok := t.flow(peer)
@@ -192,9 +202,9 @@ func (t task) flow(peer netip.Addr) (policy.Flow, bool) {
 }
 
 // withL4 returns a flow with the protocol and ports of another.
-func withL4(f, point policy.Flow) policy.Flow {
-	point.Src, point.Dst = f.Src, f.Dst
-	return point
+func withL4(f, attachment policy.Flow) policy.Flow {
+	attachment.Src, attachment.Dst = f.Src, f.Dst
+	return attachment
 }
 
 // corner puts the flow into the lowest or the highest corner of a region.

@@ -22,12 +22,12 @@ import (
 func (v *verifier) hooks(ctx context.Context, kernel dataplane.HookDecider, tasks []hostTask) error {
 	h := &hookVerifier{
 		verifier: v, kernel: kernel, settings: &v.Model.Host, mark: cmp.Or(v.Mark, dataplane.DefaultMark),
-		points: map[dataplane.PointKey]dataplane.HostPoint{}, governs: map[policy.Hook]bool{},
+		attachments: map[dataplane.AttachmentKey]dataplane.HostAttachment{}, governs: map[policy.Hook]bool{},
 	}
 	for _, text := range kernel.Misplaced() {
 		v.report.structure(text)
 	}
-	if len(tasks) == 0 && (h.settings.EndpointToHost != policy.Deny || len(v.Tables.Locals()) == 0) {
+	if len(tasks) == 0 && len(v.Tables.Locals()) == 0 {
 		return nil // nothing of hosts is asked for
 	}
 	acting := map[string]*policy.Endpoint{}
@@ -40,14 +40,14 @@ func (v *verifier) hooks(ctx context.Context, kernel dataplane.HookDecider, task
 		}
 	}
 	h.sites = append(h.sites, site{elsewhere, acting[policy.AllInterfaces]}, site{"lo", nil})
-	for _, p := range v.Tables.Points() {
-		h.points[p.PointKey] = p
+	for _, p := range v.Tables.Attachments() {
+		h.attachments[p.AttachmentKey] = p
 		h.governs[p.Hook] = h.governs[p.Hook] || p.Governs()
 	}
 	h.governs[policy.HookInput] = h.governs[policy.HookInput] || h.settings.EndpointToHost == policy.Deny
 	for _, hook := range policy.Hooks {
 		for _, s := range h.sites {
-			for _, family := range []policy.Family{policy.IPv4, policy.IPv6} {
+			for _, family := range policy.Families {
 				if err := ctx.Err(); err != nil {
 					return err
 				}
@@ -64,8 +64,8 @@ func (h *hookVerifier) site(hook policy.Hook, s site, family policy.Family) {
 	if s.name == "lo" && hook.Forward() {
 		return // nothing is routed from there or to there
 	}
-	at := dataplane.PointKey{Node: h.node, Hook: hook, Interface: s.name, Family: family}
-	t := hostTask{at: at, endpoint: s.ep, point: h.point(hook, s, family)}
+	at := dataplane.AttachmentKey{Node: h.node, Hook: hook, Interface: s.name, Family: family}
+	t := hostTask{at: at, endpoint: s.ep, attachment: h.attachment(hook, s, family)}
 	var first []policy.Flow // some flows that go on, and some that end
 	kinds, asked := map[string]int{}, 0
 	h.hostFlows(t, func(f policy.Flow) {
@@ -156,11 +156,18 @@ func (h *hookVerifier) open(hook policy.Hook, s site, f policy.Flow) {
 			}
 		}
 	}
+	group, igmp := netip.MustParseAddr("224.0.0.22"), policy.Protocol(2)
 	if !f.Src.Is6() {
+		for _, dst := range []netip.Addr{f.Dst, group} {
+			h.ask(hook, h.packet(hook, s, policy.Flow{Src: f.Src, Dst: dst, Protocol: igmp}), s)
+		}
 		return
 	}
-	for typ := uint8(132); typ <= 137; typ++ {
-		h.ask(hook, h.packet(hook, s, policy.Flow{Src: f.Src, Dst: f.Dst, Protocol: policy.ICMPv6, ICMPType: typ}), s)
+	group = netip.MustParseAddr("ff02::16")
+	for _, typ := range []uint8{129, 130, 131, 132, 133, 134, 135, 136, 137, 142, 143, 144} {
+		for _, dst := range []netip.Addr{f.Dst, group} {
+			h.ask(hook, h.packet(hook, s, policy.Flow{Src: f.Src, Dst: dst, Protocol: policy.ICMPv6, ICMPType: typ}), s)
+		}
 	}
 }
 
@@ -178,7 +185,7 @@ func (h *hookVerifier) exempt(hook policy.Hook, s site, f policy.Flow) {
 		}
 		return x
 	}
-	program := h.Tables.Program(h.point(hook, s, policy.FamilyOf(own)).ProgramFor(h.Tables.Class(own)))
+	program := h.Tables.Program(h.attachment(hook, s, policy.FamilyOf(own)).ProgramFor(h.Tables.Class(own)))
 	h.bound = true
 	for _, l := range h.Tables.Locals() {
 		if l.Addr.Is4() != own.Is4() || l.Addr == own {
@@ -203,7 +210,7 @@ func (h *hookVerifier) exempt(hook policy.Hook, s site, f policy.Flow) {
 		}
 	}
 	h.bound = false
-	if hook != policy.HookInput && hook != policy.HookForwardIn {
+	if hook != policy.HookRawIn {
 		return
 	}
 	if links := h.kernel.Links(); len(links) > 0 && peer.IsValid() {

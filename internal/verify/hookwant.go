@@ -21,14 +21,14 @@ const elsewhere = "tw-elsewhere"
 // hookVerifier asks about the hooks of one node.
 type hookVerifier struct {
 	*verifier
-	kernel   dataplane.HookDecider
-	settings *policy.HostSettings
-	mark     uint32
-	node     string
-	sites    []site
-	points   map[dataplane.PointKey]dataplane.HostPoint
-	governs  map[policy.Hook]bool
-	bound    bool // the packet under way is at a boundary of the kernel: see compare
+	kernel      dataplane.HookDecider
+	settings    *policy.HostSettings
+	mark        uint32
+	node        string
+	sites       []site
+	attachments map[dataplane.AttachmentKey]dataplane.HostAttachment
+	governs     map[policy.Hook]bool
+	bound       bool // the packet under way is at a boundary of the kernel: see compare
 }
 
 // decision is what must become of a packet.
@@ -39,6 +39,9 @@ type decision struct {
 
 // want says whether a packet must be dropped at a hook, and what else becomes of it.
 func (h *hookVerifier) want(hook policy.Hook, p dataplane.HookPacket, s site) (drop bool, d decision) {
+	if p.Link != 0 && hook == policy.HookRawIn && p.In != "lo" {
+		return true, d // its source is not the pod's
+	}
 	if hook.Forward() {
 		return h.wantForward(hook, p)
 	}
@@ -46,27 +49,35 @@ func (h *hookVerifier) want(hook policy.Hook, p dataplane.HookPacket, s site) (d
 	if hook.Direction() == policy.Egress {
 		iface = p.Out
 	}
+	if hook == policy.HookInput && h.deniedToNode(p) {
+		return true, d
+	}
 	if !h.governs[hook] || iface == "lo" {
 		return false, d
 	}
 	stop, asked := h.stop(hook, p.Flow)
-	toHost := policy.Pass
-	if stop.ByEndpointToHost {
-		toHost = h.settings.EndpointToHost
-	}
 	_, safe := h.settings.Failsafe(hook, p.Flow)
 	switch {
-	case p.Link != 0 && hook == policy.HookInput:
-		return true, d // its source is not the pod's
 	case !hook.Raw() && (p.State == dataplane.PacketEstablished || p.State == dataplane.PacketRelated),
-		p.IsNeighbourDiscovery(), h.skipped(hook, p):
+		p.IsNeighbourDiscovery(), p.IsControlTraffic():
 		return false, d
-	case toHost == policy.Deny:
+	case stop.ToOwnNode && h.settings.EndpointToHost == policy.Deny:
 		return true, decision{by: &policy.Decider{Kind: policy.KindEndpointToHost, Rule: policy.EndOfTier}}
-	case safe, !asked, toHost != policy.Pass:
+	case stop.ToOwnNode, h.skipped(hook, p), safe, !asked:
 		return false, d
 	}
-	return h.wantPoint(hook, p, s)
+	return h.wantAttachment(hook, p, s)
+}
+
+// deniedToNode reports whether the policy of a workload denies a packet to its own node, by
+// the engine's tables, which are held against the reference elsewhere.
+func (h *hookVerifier) deniedToNode(p dataplane.HookPacket) bool {
+	l, _ := h.Tables.Local(p.Src)
+	switch {
+	case l.ToNode == 0, p.State == dataplane.PacketEstablished || p.State == dataplane.PacketRelated, p.IsNeighbourDiscovery(), p.IsControlTraffic():
+		return false
+	}
+	return stray(p) || actionOf(h.Tables.DecideToNode(p.Flow)) == policy.Deny
 }
 
 // stop returns the stop that a packet makes at a hook of the host's own traffic; false if
@@ -109,10 +120,7 @@ func (h *hookVerifier) skipped(hook policy.Hook, p dataplane.HookPacket) bool {
 // wantForward puts together what the two hooks of forwarding and the policy of
 // workloads say.
 func (h *hookVerifier) wantForward(hook policy.Hook, p dataplane.HookPacket) (drop bool, d decision) {
-	switch {
-	case p.Link != 0:
-		return true, d
-	case p.State == dataplane.PacketEstablished || p.State == dataplane.PacketRelated:
+	if p.State == dataplane.PacketEstablished || p.State == dataplane.PacketRelated || p.IsControlTraffic() {
 		return false, d
 	}
 	for _, s := range evaluate.NodePath(h.location(p.Src), h.location(p.Dst)) {
@@ -125,7 +133,7 @@ func (h *hookVerifier) wantForward(hook policy.Hook, p dataplane.HookPacket) (dr
 			if s.Direction == policy.Egress {
 				iface = p.Out
 			}
-			drop, d = h.wantPoint(s.Hook, p, h.siteOf(iface))
+			drop, d = h.wantAttachment(s.Hook, p, h.siteOf(iface))
 		}
 		if drop {
 			break
@@ -157,17 +165,17 @@ func stray(p dataplane.HookPacket) bool {
 	return false
 }
 
-// wantPoint says what the host endpoint of an interface says at a hook.
-func (h *hookVerifier) wantPoint(hook policy.Hook, p dataplane.HookPacket, s site) (drop bool, d decision) {
+// wantAttachment says what the host endpoint of an interface says at a hook.
+func (h *hookVerifier) wantAttachment(hook policy.Hook, p dataplane.HookPacket, s site) (drop bool, d decision) {
 	if s.ep == nil {
 		return false, d
 	}
 	family := policy.FamilyOf(p.Src)
-	if h.point(hook, s, family).Governs() && !hook.BeforeFilter() && stray(p) {
+	if h.attachment(hook, s, family).Governs() && !hook.BeforeFilter() && stray(p) {
 		return true, d
 	}
 	if h.bound {
-		v := h.Tables.DecideHost(dataplane.PointKey{Node: h.node, Hook: hook, Interface: s.name}, p.Flow)
+		v := h.Tables.DecideHost(dataplane.AttachmentKey{Node: h.node, Hook: hook, Interface: s.name}, p.Flow)
 		if decider, _, _, ok := h.Tables.Decider(v.Decider); ok && v.Allow {
 			d.skips = decider.Skips
 		}
@@ -188,12 +196,12 @@ func (h *hookVerifier) atHost(hook policy.Hook, f policy.Flow, ep *policy.Endpoi
 	return got.Verdict == policy.Deny, d
 }
 
-// point returns the point of an interface at a hook.
-func (h *hookVerifier) point(hook policy.Hook, s site, family policy.Family) dataplane.HostPoint {
+// attachment returns the attachment of an interface at a hook.
+func (h *hookVerifier) attachment(hook policy.Hook, s site, family policy.Family) dataplane.HostAttachment {
 	if s.ep == nil {
-		return dataplane.HostPoint{}
+		return dataplane.HostAttachment{}
 	}
-	return h.points[dataplane.PointKey{Node: h.node, Hook: hook, Interface: s.ep.Interface, Family: family}]
+	return h.attachments[dataplane.AttachmentKey{Node: h.node, Hook: hook, Interface: s.ep.Interface, Family: family}]
 }
 
 func (h *hookVerifier) siteOf(iface string) site {

@@ -7,19 +7,19 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// hostTask is the questions that one point is asked: what one host endpoint says
+// hostTask is the questions that one attachment is asked: what one host endpoint says
 // at one hook, in one family.
 type hostTask struct {
-	at       dataplane.PointKey
-	endpoint *policy.Endpoint
-	point    dataplane.HostPoint
+	at         dataplane.AttachmentKey
+	endpoint   *policy.Endpoint
+	attachment dataplane.HostAttachment
 }
 
-// localsPerPoint bounds the classes of the local side that a point is asked about
+// localsPerAttachment bounds the classes of the local side that an attachment is asked about
 // beside those that it tells apart.
-const localsPerPoint = 2
+const localsPerAttachment = 2
 
-// hostTasks lists the points that there should be. Host endpoints that have none at
+// hostTasks lists the attachments that there should be. Host endpoints that have none at
 // a hook, since nothing governs there, are asked as well.
 func (v *verifier) hostTasks() []hostTask {
 	first := map[[2]string]*policy.Endpoint{}
@@ -32,16 +32,16 @@ func (v *verifier) hostTasks() []hostTask {
 			first[key] = ep
 		}
 	}
-	points := map[dataplane.PointKey]dataplane.HostPoint{}
-	for _, p := range v.Tables.Points() {
-		points[p.PointKey] = p
+	attachments := map[dataplane.AttachmentKey]dataplane.HostAttachment{}
+	for _, p := range v.Tables.Attachments() {
+		attachments[p.AttachmentKey] = p
 	}
 	var tasks []hostTask
 	for key, ep := range first {
 		for _, hook := range policy.Hooks {
-			for _, family := range []policy.Family{policy.IPv4, policy.IPv6} {
-				at := dataplane.PointKey{Node: key[0], Hook: hook, Interface: key[1], Family: family}
-				tasks = append(tasks, hostTask{at, ep, points[at]})
+			for _, family := range policy.Families {
+				at := dataplane.AttachmentKey{Node: key[0], Hook: hook, Interface: key[1], Family: family}
+				tasks = append(tasks, hostTask{at, ep, attachments[at]})
 			}
 		}
 	}
@@ -66,12 +66,12 @@ func (v *verifier) hostFlows(t hostTask, yield func(policy.Flow)) {
 		if len(addrs) == 0 {
 			continue
 		}
-		if t.point.ProgramFor(own) == t.point.Base {
-			if others++; others > localsPerPoint {
+		if t.attachment.ProgramFor(own) == t.attachment.Base {
+			if others++; others > localsPerAttachment {
 				continue
 			}
 		}
-		program := v.Tables.Program(t.point.ProgramFor(own))
+		program := v.Tables.Program(t.attachment.ProgramFor(own))
 		for _, c := range v.Tables.Classes() {
 			for _, peer := range of(c) {
 				f := policy.Flow{Src: peer, Dst: addrs[0]}

@@ -8,7 +8,7 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// hosts asks all points. A kernel that cannot tell of host endpoints differs where
+// hosts asks all attachments. A kernel that cannot tell of host endpoints differs where
 // there are any.
 func (v *verifier) hosts(ctx context.Context) error {
 	kernel, ok := v.Kernel.(dataplane.HostDecider)
@@ -16,7 +16,7 @@ func (v *verifier) hosts(ctx context.Context) error {
 		kernel = dataplane.NewState() // it says nothing
 	}
 	tasks := v.hostTasks()
-	v.strayPoints(tasks)
+	v.strayAttachments(tasks)
 	if walked, ok := v.Kernel.(dataplane.HookDecider); ok {
 		return v.hooks(ctx, walked, tasks)
 	}
@@ -29,25 +29,25 @@ func (v *verifier) hosts(ctx context.Context) error {
 	return nil
 }
 
-// strayPoints finds host endpoints that the kernel has and policy does not.
-func (v *verifier) strayPoints(tasks []hostTask) {
-	kernel, ok := v.Kernel.(dataplane.PointLister)
+// strayAttachments finds host endpoints that the kernel has and policy does not.
+func (v *verifier) strayAttachments(tasks []hostTask) {
+	kernel, ok := v.Kernel.(dataplane.AttachmentLister)
 	if !ok {
 		return
 	}
-	known, held := map[dataplane.PointKey]bool{}, map[dataplane.PointKey]bool{}
+	known, held := map[dataplane.AttachmentKey]bool{}, map[dataplane.AttachmentKey]bool{}
 	for _, t := range tasks {
 		t.at.Node = ""
 		known[t.at] = true
 	}
-	for _, at := range kernel.Points() {
+	for _, at := range kernel.Attachments() {
 		held[at] = true
 		if !known[at] {
 			v.report.structure(fmt.Sprintf("the kernel has host endpoint %v, which is none of the store's", at))
 		}
 	}
 	for _, t := range tasks {
-		if t.at.Node = ""; t.point.Governs() && !held[t.at] {
+		if t.at.Node = ""; t.attachment.Governs() && !held[t.at] {
 			v.report.structure(fmt.Sprintf("the kernel has no host endpoint %v, which is %s of the store", t.at, t.endpoint.Key.Name))
 		}
 	}

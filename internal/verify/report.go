@@ -25,9 +25,11 @@ const MaxDifferences = 20
 type Difference struct {
 	Flow      policy.Flow      `json:"flow"`
 	Direction policy.Direction `json:"direction"`
-	Kernel    policy.Action    `json:"kernel"`
-	Reference policy.Action    `json:"reference"`
-	By        *policy.Decider  `json:"by,omitempty"` // who decides, by the reference
+	// ToNode says that it is about what the source sends to the node that it is on.
+	ToNode    bool            `json:"toNode,omitempty"`
+	Kernel    policy.Action   `json:"kernel"`
+	Reference policy.Action   `json:"reference"`
+	By        *policy.Decider `json:"by,omitempty"` // who decides, by the reference
 	// Host is the host endpoint and its hook where it is one that disagrees.
 	Host string `json:"host,omitempty"`
 	// Structure says what is not as it should be where that is no verdict on a
@@ -45,6 +47,9 @@ func (d Difference) String() string {
 		by = " by " + dataplane.DeciderText(*d.By)
 	}
 	where := d.Direction.String()
+	if d.ToNode {
+		where += " to its own node"
+	}
 	if d.Host != "" {
 		where = "at host endpoint " + d.Host
 	}

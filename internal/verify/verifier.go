@@ -47,19 +47,34 @@ type verifier struct {
 }
 
 // workloads is an index that knows nothing of hosts: what they say is asked at their
-// hooks, see hooks.go.
-type workloads struct{ evaluate.Index }
+// hooks, see hooks.go. Which addresses are the node's own, tables do not know either: the kernel
+// does, and asks where it receives.
+type workloads struct {
+	evaluate.Index
+	toNode bool // all addresses are, to those that run there
+}
 
-// OnNode implements evaluate.Index: what goes between a node and its own pods never
-// meets the tables, so that they need not know of it.
-func (workloads) OnNode(*policy.Endpoint, netip.Addr) bool { return false }
+// OnNode implements evaluate.Index.
+func (w workloads) OnNode(*policy.Endpoint, netip.Addr) bool { return w.toNode }
+
+// action returns what tables say of the task's end.
+func (t task) action(tables dataplane.FlowDecider, f policy.Flow) policy.Action {
+	if t.toNode {
+		return actionOf(tables.DecideToNode(f))
+	}
+	return action(tables, f, t.dir)
+}
 
 // action returns what tables say of one end.
 func action(tables dataplane.FlowDecider, f policy.Flow, dir policy.Direction) policy.Action {
-	got, ingress := tables.Decide(f)
+	egress, ingress := tables.Decide(f)
 	if dir == policy.Ingress {
-		got = ingress
+		return actionOf(ingress)
 	}
+	return actionOf(egress)
+}
+
+func actionOf(got dataplane.Verdict) policy.Action {
 	if got.Allow || !got.Governed {
 		return policy.Allow
 	}

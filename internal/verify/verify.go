@@ -38,7 +38,7 @@ func Run(ctx context.Context, in Input) (*Report, error) {
 			v.flows(t, func(f policy.Flow, bound bool) {
 				if err == nil {
 					if err = groupCtx.Err(); err == nil {
-						v.compare(f, t.dir, bound)
+						v.compare(f, t, bound)
 					}
 				}
 			})
@@ -65,10 +65,10 @@ func Run(ctx context.Context, in Input) (*Report, error) {
 func newVerifier(in Input) *verifier {
 	v := &verifier{Input: in, peers: representatives(in.Tables)}
 	v.model = reduced(in.Model, in.Tables, v.peers)
-	v.reference = workloads{evaluate.Plain(v.model)}
-	v.whole = sync.OnceValue(func() evaluate.Index { return workloads{evaluate.Plain(withoutNodes(in.Model))} })
+	v.reference = evaluate.Plain(v.model)
+	v.whole = sync.OnceValue(func() evaluate.Index { return evaluate.Plain(withoutNodes(in.Model)) })
 	v.atHooks = sync.OnceValue(func() *evaluate.Evaluator { return evaluate.New(v.model) })
-	if k, ok := in.Kernel.(dataplane.Bounded); ok {
+	if k, ok := in.Kernel.(dataplane.BoundaryLister); ok {
 		v.bounds = k.Boundaries()
 	}
 	return v
@@ -77,21 +77,21 @@ func newVerifier(in Input) *verifier {
 // progressStep is how many decisions lie between two calls of Progress.
 const progressStep = 10_000
 
-// compare decides one flow twice, for the end of one direction. At a boundary
+// compare decides one flow of a task twice, for the end of its direction. At a boundary
 // of the kernel the engine's tables answer first: they are far quicker than the
 // reference, which they are held against at all corners.
-func (v *verifier) compare(f policy.Flow, dir policy.Direction, bound bool) {
-	kernel := action(v.Kernel, f, dir)
+func (v *verifier) compare(f policy.Flow, t task, bound bool) {
+	kernel := t.action(v.Kernel, f)
 	var ref policy.Decision
-	if bound && action(v.Tables, f, dir) == kernel {
+	if bound && t.action(v.Tables, f) == kernel {
 		ref.Verdict = kernel
 	} else {
 		reference := v.reference
 		if bound {
 			reference = v.whole()
 		}
-		want := evaluate.Decide(reference, f)
-		if ref = want.Egress; dir == policy.Ingress {
+		want := evaluate.Decide(workloads{reference, t.toNode}, f)
+		if ref = want.Egress; t.dir == policy.Ingress {
 			ref = want.Ingress
 		}
 	}
@@ -105,5 +105,5 @@ func (v *verifier) compare(f policy.Flow, dir policy.Direction, bound bool) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.report.differ(Difference{Flow: f, Direction: dir, Kernel: kernel, Reference: ref.Verdict, By: ref.By})
+	v.report.differ(Difference{Flow: f, Direction: t.dir, ToNode: t.toNode, Kernel: kernel, Reference: ref.Verdict, By: ref.By})
 }

@@ -100,7 +100,7 @@ func (s stale) Boundaries() dataplane.Boundaries { return s.bounds }
 func TestFindsWhatShouldBeGone(t *testing.T) {
 	ep := func(name, addr string) *policy.Endpoint {
 		return &policy.Endpoint{
-			Key: policy.Key{Kind: policy.KindPod, Namespace: "a", Name: name}, Profile: "kns.a",
+			Key: policy.Key{Kind: policy.KindPod, Namespace: "a", Name: name}, Profiles: []string{"kns.a"},
 			Addrs: []netip.Addr{netip.MustParseAddr(addr)},
 		}
 	}

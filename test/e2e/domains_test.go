@@ -27,6 +27,7 @@ spec:
   - {action: Allow, protocol: UDP, destination: {namespaceSelector: kubernetes.io/metadata.name == 'kube-system', selector: k8s-app == 'kube-dns', ports: [53]}}
   - {action: Allow, protocol: TCP, destination: {namespaceSelector: kubernetes.io/metadata.name == 'kube-system', selector: k8s-app == 'kube-dns', ports: [53]}}
   - {action: Allow, protocol: UDP, destination: {nets: [192.0.2.53/32], ports: [53]}}
+  - {action: Allow, protocol: UDP, destination: {nets: [10.96.0.10/32], ports: [53]}} # a cache on the node, which is the pod's own node
   - {action: Allow, protocol: UDP, destination: {selector: app == 'rogue', ports: [53]}}
   - {action: Allow, destination: {domains: [api.example.com, "*.shop.example", headless.%NS%.svc.cluster.local, virtual.%NS%.svc.cluster.local]}}
   - {action: Allow, protocol: UDP, destination: {domains: [narrow.example.com], ports: [443]}}

@@ -253,7 +253,8 @@ func (h *hosts) routed(t *testing.T) {
 	stage.AwaitDenied(t, h.w.outside, closed.Addr)
 	stage.AwaitDenied(t, h.strangers[0], closed.Addr)
 	stage.AwaitAllowed(t, h.strangers[0], h.pod.Addr)
-	stage.AwaitAllowed(t, h.client, closed.Addr)   // within the node
+	stage.AwaitDenied(t, h.client, closed.Addr) // within the node too: a pod's interface is one of all
+	stage.AwaitAllowed(t, h.client, h.pod.Addr)
 	stage.AwaitAllowed(t, h.node1, h.metrics.Addr) // the policies for the host itself are asked next
 	if err := stage.Knock(h.strangers[0], h.pod.Addr); err != nil {
 		t.Errorf("TCP, though what is routed is UDP only: %v", err)

@@ -24,6 +24,7 @@ func TestNetpol(t *testing.T) {
 		{"nftables", cluster.Options{Nodes: 2}},
 		{"iptables", cluster.Options{Nodes: 2, ProxyMode: cluster.IPTables}},
 		{"dual-stack", cluster.Options{Nodes: 3, DualStack: true}},
+		{"bridge", cluster.Options{Nodes: 2, Bridge: true}},
 	} {
 		t.Run(setup.name, func(t *testing.T) {
 			c := cluster.Shared(t, setup.options)

@@ -60,12 +60,10 @@ const (
 // TestServices has policy on a backend, and traffic to it by way of Services: whatever address a client uses, what is
 // decided is whether it may talk to the pod behind.
 func TestServices(t *testing.T) {
-	for _, mode := range []cluster.ProxyMode{cluster.NFTables, cluster.IPTables} {
-		t.Run(string(mode), func(t *testing.T) {
-			options := cluster.Options{Nodes: 2}
-			if mode != cluster.NFTables { // the default is the cluster of most other tests
-				options.ProxyMode = mode
-			}
+	for name, options := range map[string]cluster.Options{
+		"nftables": {Nodes: 2}, "iptables": {Nodes: 2, ProxyMode: cluster.IPTables}, "bridge": {Nodes: 2, Bridge: true},
+	} {
+		t.Run(name, func(t *testing.T) {
 			c := cluster.Shared(t, options)
 			stage.Install(t, c, stage.Dev)
 			newMarket(t, c).run(t)

@@ -37,6 +37,8 @@ var rest = []struct{ what, field, message string }{
 	{what: "hints are not compared", field: `performanceHints\[\d+\]$`, message: `is given twice`},
 	{what: "fields are not compared", field: `^spec\.\w+$`, message: `has no effect beside stagedAction: Delete`},
 	{what: "dots are not counted", field: `^metadata\.name$`, message: `has more than one dot`},
+	{what: "other objects are not looked at", field: `^spec\.profiles$`},
+	{what: "labels that a profile gives", field: `^spec\.labelsToApply\.`},
 	{what: "names of profiles", field: `^spec\.profiles\[\d+\]$`},
 	{what: "keys of annotations", field: `annotations\.`, message: `is no valid key of an annotation`},
 	{what: "methods are not compared", field: `methods\[\d+\]$`, message: `is given twice|told apart by case`},

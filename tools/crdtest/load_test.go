@@ -28,7 +28,7 @@ func load(tb testing.TB) map[string]*crdtest.Kind {
 // kind. WorkloadEndpoint has none: see tools/generate.
 func TestKinds(t *testing.T) {
 	want := []string{
-		"GlobalNetworkPolicy", "GlobalNetworkSet", "HostEndpoint", "NetworkPolicy", "NetworkSet", "NodePolicyReport",
+		"GlobalNetworkPolicy", "GlobalNetworkSet", "HostEndpoint", "NetworkPolicy", "NetworkSet", "NodePolicyReport", "Profile",
 		"StagedGlobalNetworkPolicy", "StagedKubernetesNetworkPolicy", "StagedNetworkPolicy", "Tier",
 	}
 	if d := cmp.Diff(want, slices.Sorted(maps.Keys(load(t)))); d != "" {

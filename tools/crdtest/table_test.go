@@ -141,6 +141,10 @@ func TestTable(t *testing.T) {
 		{object("HostEndpoint", "a", `{node: node-1, interfaceName: "eth*"}`), "-", "no pattern"},
 		{object("HostEndpoint", "a", `{node: node-1}`), "interfaceName or expectedIPs is needed", "interfaceName or expectedIPs is needed"},
 		{object("HostEndpoint", "a", `{interfaceName: "*"}`), "spec.node", "spec.node: is missing"},
+		{object("Profile", "a", `{ingress: [{action: Allow, protocol: TCP, destination: {ports: [80]}}], egress: [{action: Pass}], labelsToApply: {role: web}}`), "", ""},
+		{object("Profile", "a", `{ingress: [{action: Allow, destination: {ports: [80]}}]}`), "protocol", "protocol"},
+		{object("Profile", "a", `{egress: [{action: Allow, protocol: TCP, http: {methods: [GET]}}]}`), "http is for ingress rules only", "http"},
+		{object("Profile", "a", `{labelsToApply: {"a b": c}}`), "-", "no valid label"},
 		{object("HostEndpoint", "a", `{node: node-1, expectedIPs: [x]}`), "expectedIPs[0]", "is no address"},
 		{object("HostEndpoint", "a", `{node: node-1, interfaceName: eth0, ports: [{name: a, protocol: ICMP, port: 1}]}`), "has no ports", "has no ports"},
 

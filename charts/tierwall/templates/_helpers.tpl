@@ -86,6 +86,7 @@ capabilities:
   - networksets
   - globalnetworksets
   - hostendpoints
+  - profiles
   # What Calico's own API server asks for, where it serves the group.
   - tier.networkpolicies
   - tier.globalnetworkpolicies

@@ -5,6 +5,7 @@ package antispoof
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"github.com/tierwall/tierwall/internal/agent/coalesce"
 	"github.com/tierwall/tierwall/internal/agent/component"
 	"github.com/tierwall/tierwall/internal/agent/model"
+	"github.com/tierwall/tierwall/internal/agent/podstart"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/hostlink"
 	"github.com/tierwall/tierwall/internal/lasterror"
@@ -40,10 +42,19 @@ const (
 
 // Config says what is checked.
 type Config struct {
-	// Links finds interfaces; nil: sources are not checked.
+	// Links finds interfaces; nil: nobody does, and sources are not checked.
 	Links Links
-	// InterfaceOf returns the interface that the CNI plugin named for a pod; "" for none.
-	InterfaceOf func(policy.Key) string
+	// Check says whether sources are checked.
+	Check bool
+	// LinkOf returns what the CNI plugin told of a pod's link.
+	LinkOf func(policy.Key) podstart.Link
+	// Guards are in force in the kernel.
+	Guards dataplane.GuardSettings
+	// KeepReservedGroups has a bridge learn nothing from frames to groups that bridges keep to
+	// themselves; nil: bridges are left as they are.
+	KeepReservedGroups func(bridge int) error
+	// AllowSources honours the annotation by which pods have sources beside their own.
+	AllowSources bool
 	// DenyUnknown denies traffic of addresses in the node's own pod networks that no
 	// endpoint is known at.
 	DenyUnknown bool
@@ -55,21 +66,30 @@ type Component struct {
 	cfg Config
 	env component.Env
 
-	mu    sync.Mutex
-	state state
+	mu        sync.Mutex
+	state     state
+	spoofings []Spoofing
 
 	// Of the loop alone.
+	nodes   nodeAddrs
 	podNets []netip.Prefix         // the networks that the cluster has given to this node's pods
 	applied dataplane.AntiSpoofing // by the kernel
 	failure lasterror.Error        // why nothing could be found out
-	retry   *time.Timer            // nil before Start
+	sources podSources
+	retry   *time.Timer  // nil before Start
+	kept    map[int]bool // bridges that learn nothing from reserved groups
+	// What was last seen of drops: why they could not be read, how many there were, and that they grew much.
+	spoofFailure lasterror.Error
+	spoofedTotal uint64
+	spoofedGrew  bool
+	resync       bool // the present attempt is one
 }
 
 // state is what is known of interfaces, as others are told.
 type state struct {
+	result  hostlink.Result
 	found   map[policy.Key]hostlink.Link
 	unknown map[policy.Key]string // why
-	bypass  []string
 }
 
 // New returns the component.
@@ -109,12 +129,16 @@ func (c *Component) Start(ctx context.Context) error {
 	return nil
 }
 
-// Taken follows the pod networks of this node.
+// Taken follows the pod networks of this node, and the addresses of all nodes.
 func (c *Component) Taken(b *store.Batch) {
 	for _, k := range b.Deleted {
 		if k.Kind == policy.KindNode && k.Name == c.env.Node {
 			c.podNets = nil
 		}
+	}
+	news := c.nodes.add(b)
+	if c.cfg.AllowSources && c.sources.take(b, c.env) || news {
+		c.env.LocalChanged()
 	}
 	for i := range b.Updated {
 		if n, ok := b.Updated[i].Object.(*corev1.Node); ok && n.Name == c.env.Node {
@@ -142,11 +166,13 @@ func (c *Component) podNetsOf(n *corev1.Node) []netip.Prefix {
 // BeforeStep tells the kernel where local endpoints are, if that has changed. The
 // kernel is asked before the endpoints' own tables change: what it holds of
 // interfaces may be less than what it holds of endpoints, never something else.
+// Of settings of bridges nobody notifies.
 func (c *Component) BeforeStep(ctx context.Context, s component.Step) error {
 	if s.Full {
 		c.applied = dataplane.AntiSpoofing{}
 	}
-	if !s.LocalChange || !c.env.Kernel.HasAntiSpoofing() {
+	c.resync = s.Resync
+	if !s.LocalChange && !s.Resync {
 		return nil
 	}
 	next := dataplane.AntiSpoofing{}
@@ -155,14 +181,19 @@ func (c *Component) BeforeStep(ctx context.Context, s component.Step) error {
 	}
 	if c.cfg.Links != nil {
 		next.Links = c.find()
+		next.NodeAddrs, next.TunnelPorts = c.tunnelEnds()
 	}
-	if equal(next, c.applied) {
+	if !c.cfg.Check {
+		next.Links = nil
+	}
+	if !c.env.Kernel.HasAntiSpoofing() || next.Equal(c.applied) {
 		return nil
 	}
 	if err := c.env.Kernel.SetAntiSpoofing(ctx, next); err != nil {
 		return fmt.Errorf("interfaces of pods: %w", err)
 	}
 	c.applied = next
+	c.keepReservedGroups(next.Links)
 	return nil
 }
 
@@ -179,26 +210,30 @@ func (c *Component) find() []dataplane.Link {
 		return c.applied.Links
 	}
 	before := c.state
-	c.state = state{found: map[policy.Key]hostlink.Link{}, unknown: map[policy.Key]string{}}
+	c.state = state{found, map[policy.Key]hostlink.Link{}, map[policy.Key]string{}}
 	var links []dataplane.Link
 	for _, l := range found.Links {
 		c.state.found[l.Key] = l
-		links = append(links, dataplane.Link{Index: l.Index, Port: l.Bridge != "", Addrs: l.Addrs})
+		links = append(links, dataplane.Link{Index: l.Index, Port: l.Bridge != "", Bridge: l.BridgeIndex, Addrs: l.Addrs, MAC: l.MAC, Sources: c.sources[l.Key]})
 	}
 	for _, u := range found.Unknown {
 		c.state.unknown[u.Key] = u.Reason
 		if before.unknown[u.Key] != u.Reason {
-			c.env.Log.Debug("the interface of a pod was not found: the sources of its packets are not checked",
-				"pod", u.Key.Namespace+"/"+u.Key.Name, "reason", u.Reason)
-		}
-	}
-	for _, b := range found.Bypass {
-		c.state.bypass = append(c.state.bypass, b.String())
-		if !slices.Contains(before.bypass, b.String()) {
-			c.env.Log.Error("policy is not enforced", "reason", b.String())
+			c.logUnknown(u)
 		}
 	}
 	return links
+}
+
+// logUnknown says why sources of a pod are not checked. What may come by itself is not worth a line; an interface that
+// is refused is.
+func (c *Component) logUnknown(u hostlink.Unknown) {
+	level := slog.LevelDebug
+	if u.Cause == hostlink.Unfit {
+		level = slog.LevelWarn
+	}
+	c.env.Log.Log(context.Background(), level, "the interface of a pod was not found: the sources of its packets are not checked",
+		"pod", u.Key.Namespace+"/"+u.Key.Name, "reason", u.Reason)
 }
 
 func (c *Component) endpoints() []hostlink.Endpoint {
@@ -209,21 +244,19 @@ func (c *Component) endpoints() []hostlink.Endpoint {
 		}
 	})
 	for i := range endpoints {
-		if name := c.cfg.InterfaceOf(endpoints[i].Key); name != "" {
-			endpoints[i].Interface = name
+		if l := c.cfg.LinkOf(endpoints[i].Key); l.Interface != "" {
+			endpoints[i].Interface, endpoints[i].Index, endpoints[i].MAC = l.Interface, l.Index, l.MAC
 		}
 	}
 	return endpoints
 }
 
-func equal(x, y dataplane.AntiSpoofing) bool {
-	return slices.Equal(x.PodNets, y.PodNets) && slices.EqualFunc(x.Links, y.Links, func(a, b dataplane.Link) bool {
-		return a.Index == b.Index && a.Port == b.Port && slices.Equal(a.Addrs, b.Addrs)
-	})
-}
-
 // AfterStep looks again later if some interface was not found.
-func (c *Component) AfterStep(_ context.Context, r component.Result) {
+func (c *Component) AfterStep(ctx context.Context, r component.Result) {
+	if r.Err == nil && c.resync && c.cfg.Check && c.env.Kernel.HasAntiSpoofing() {
+		c.lookAtSpoofed(ctx)
+	}
+	c.resync = false
 	if r.Err == nil && c.anyUnknown() {
 		c.retry.Reset(retryInterval)
 	}
@@ -251,17 +284,16 @@ func (c *Component) Link(key policy.Key) (link hostlink.Link, unknown string) {
 	return c.state.found[key], c.state.unknown[key]
 }
 
-// Bypasses returns the ways on this host by which packets between pods bypass policy.
-func (c *Component) Bypasses() []string {
+// Result returns what was last found.
+func (c *Component) Result() hostlink.Result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Clone(c.state.bypass)
+	return c.state.result
 }
 
-// counts returns how many local endpoints have an interface that is known, how many
-// have not, and how many ways there are to bypass policy.
-func (c *Component) counts() (known, unknown, bypass int) {
+// counts returns how many local endpoints have an interface that is known, and how many have not.
+func (c *Component) counts() (known, unknown int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.state.found), len(c.state.unknown), len(c.state.bypass)
+	return len(c.state.found), len(c.state.unknown)
 }

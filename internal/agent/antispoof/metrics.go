@@ -10,10 +10,12 @@ import (
 var (
 	linksDesc = prometheus.NewDesc("tierwall_local_endpoint_interfaces",
 		"Local endpoints by whether their interface is known: then the sources of their packets are checked.", []string{"known"}, nil)
-	bypassDesc = prometheus.NewDesc("tierwall_not_enforced",
-		"Ways on this host by which packets between pods bypass policy; see status.", nil, nil)
+	spoofingDesc = prometheus.NewDesc("tierwall_spoofing_interfaces",
+		"Interfaces of local endpoints by which packets came lately that were dropped for their source, by how many sources they have: with many, the interface probably leads to more than the endpoint.", []string{"sources"}, nil)
 	spoofedDesc = prometheus.NewDesc("tierwall_spoofed_packets_total",
 		"Packets from a local endpoint dropped because their source was not its address.", nil, nil)
+	guardsDesc = prometheus.NewDesc("tierwall_guard_dropped_packets_total",
+		"Packets dropped before policy was asked, by the guard that dropped them.", []string{"guard"}, nil)
 )
 
 // collectTimeout bounds the time that a scrape keeps the kernel's tables.
@@ -24,7 +26,7 @@ type collector struct{ c *Component }
 
 // Describe implements prometheus.Collector.
 func (collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{linksDesc, bypassDesc, spoofedDesc} {
+	for _, d := range []*prometheus.Desc{linksDesc, spoofingDesc, spoofedDesc, guardsDesc} {
 		ch <- d
 	}
 }
@@ -34,11 +36,20 @@ func (m collector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v int, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
 	}
-	known, unknown, bypass := m.c.counts()
-	gauge(bypassDesc, bypass)
-	if m.c.cfg.Links != nil {
+	known, unknown := m.c.counts()
+	if m.c.cfg.Check {
 		gauge(linksDesc, known, "yes")
 		gauge(linksDesc, unknown, "no")
+		few, many := 0, 0
+		for _, s := range m.c.Spoofings() {
+			if s.IsMany() {
+				many++
+			} else {
+				few++
+			}
+		}
+		gauge(spoofingDesc, few, "few")
+		gauge(spoofingDesc, many, "many")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
 	defer cancel()
@@ -48,4 +59,11 @@ func (m collector) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	ch <- prometheus.MustNewConstMetric(spoofedDesc, prometheus.CounterValue, float64(spoofed))
+	counters, _, err := m.c.env.Kernel.Guards(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(guardsDesc, err)
+	}
+	for _, n := range counters {
+		ch <- prometheus.MustNewConstMetric(guardsDesc, prometheus.CounterValue, float64(n.Packets), string(n.Guard))
+	}
 }

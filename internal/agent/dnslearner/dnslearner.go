@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tierwall/tierwall/internal/agent/component"
@@ -26,14 +27,17 @@ import (
 
 // Config says whose answers the addresses of domains are learned from.
 type Config struct {
-	// Servers are trusted, and no others; nil: those that ResolvConf names, and the
-	// addresses of Service.
+	// Servers are trusted, and no others; nil: those that ResolvConf names, the addresses
+	// of Service, and a cache on this node.
 	Servers []netip.Addr
 	// ResolvConf are files that name the host's resolvers; those that are not there
 	// are passed over. Nil: the usual ones.
 	ResolvConf []string
 	// Service is the cluster's DNS service, as namespace and name.
 	Service policy.Key
+	// Internal are the domains whose names may have addresses of the cluster; nil: those
+	// of dns.DefaultClusterDomain.
+	Internal []dns.Domain
 	// Queue is the number of the kernel's queue for answers; 0: learn.DefaultQueue.
 	Queue uint16
 	// Limits bound what is learned; zero: dns.DefaultLimits.
@@ -64,8 +68,11 @@ type Component struct {
 	heartbeat   *nft.Heartbeat // nil: not opened yet
 
 	// Of the loop alone: whether the queue rules may have to be others, and whether the
-	// kernel was told them.
+	// kernel was told them; whose addresses are.
 	changed, stated bool
+	inventory       *Inventory
+	// left says that addresses may have ceased to be the cluster's.
+	left atomic.Bool
 
 	mu      sync.Mutex              // held to write by the loop, and to read by all others
 	rules   dataplane.DNSQueueRules // that the kernel was told last
@@ -78,7 +85,7 @@ func New(env component.Env, cfg *Config) component.Component {
 	if cfg == nil {
 		return disabled{}
 	}
-	c := &Component{env: env, cfg: *cfg, learned: make(chan struct{}, 1)}
+	c := &Component{env: env, cfg: *cfg, learned: make(chan struct{}, 1), inventory: NewInventory()}
 	if c.cfg.Queue == 0 {
 		c.cfg.Queue = learn.DefaultQueue
 	}
@@ -98,7 +105,23 @@ func New(env component.Env, cfg *Config) component.Component {
 			}
 		},
 	})
+	c.learner.SetGuard(dns.Guard{Owner: c.owner, Internal: c.cfg.internal()})
 	return c
+}
+
+// owner returns what of the cluster has an address. It is called by the loop's goroutine,
+// outside of the model's lock.
+func (c *Component) owner(a netip.Addr) (r dns.Reason) {
+	c.env.Model.Read(func(v model.View) { r = c.inventory.Owner(a, v.Owned) })
+	return r
+}
+
+// internal returns the domains whose names may have addresses of the cluster.
+func (c *Config) internal() []dns.Domain {
+	if c.Internal != nil {
+		return c.Internal
+	}
+	return dns.InternalDomains(dns.Domain{Name: dns.DefaultClusterDomain})
 }
 
 // Path returns where what was learned is kept, below the directory of the lock file.
@@ -145,6 +168,9 @@ func (c *Component) expire(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+		if c.left.Swap(false) && c.learner.RefusesAny() {
+			_ = c.env.Call(ctx, c.learner.ReconsiderRefused)
+		}
 		if !c.learner.Due() {
 			continue
 		}
@@ -172,8 +198,17 @@ func connectionsTo(ctx context.Context) (map[netip.Addr]struct{}, error) {
 	return to, nil
 }
 
-// Changed follows the domains in use.
+// Changed follows the domains in use, and whose addresses are: one that was learned for a
+// name and is an endpoint's now counts no more when the endpoint's own tables are in force.
+// One that is nobody's any more may wait for the next look.
 func (c *Component) Changed(change model.Change) {
+	if change.Key.ObjectType() == policy.EndpointObject {
+		c.left.Store(true)
+		if ep, ok := change.Object.(*policy.Endpoint); ok {
+			c.learner.Reconsider(ep.Addrs...)
+		}
+		return
+	}
 	set, isSet := change.Object.(*policy.Set)
 	if !isSet && change.Object != nil || change.Key.Kind == policy.KindLearned {
 		return
@@ -183,9 +218,14 @@ func (c *Component) Changed(change model.Change) {
 	c.changed = c.changed || before != c.learner.InUse()
 }
 
-// Taken follows the cluster's DNS service.
+// Taken follows the cluster's DNS service, and the addresses of services and nodes.
 func (c *Component) Taken(b *store.Batch) {
 	c.changed = c.servers.follow(b) || c.changed
+	added, removed := c.inventory.Take(b)
+	c.learner.Reconsider(added...)
+	if removed {
+		c.left.Store(true)
+	}
 }
 
 // BeforeStep tells the kernel whose answers to show, and the model what was learned.
@@ -194,6 +234,10 @@ func (c *Component) Taken(b *store.Batch) {
 func (c *Component) BeforeStep(ctx context.Context, s component.Step) error {
 	// The host's DNS servers are in a file that nobody watches, thus Resync.
 	c.changed = c.changed || s.Full || s.LocalChange || s.Resync
+	if c.changed {
+		c.learner.Reconsider(c.inventory.SetLocal(localAddrs())...)
+		c.left.Store(true)
+	}
 	if c.changed && c.env.Kernel.HasDNSQueue() {
 		c.setRules(ctx, s.Full)
 	}
@@ -249,14 +293,18 @@ func (c *Component) wanted() dataplane.DNSQueueRules {
 		return rules
 	}
 	rules.Servers = c.servers.list()
-	hosts := false
+	hosts, namespaces := false, map[netip.Addr]string{}
 	c.env.Model.Read(func(v model.View) {
 		for _, ep := range v.Locals() {
 			rules.Clients = append(rules.Clients, ep.Addrs...)
+			for _, a := range ep.Addrs {
+				namespaces[a.Unmap()] = ep.Key.Namespace
+			}
 		}
 		hosts = v.HasHosts()
 	})
-	rules.Clients = clients(rules.Clients, hosts)
+	c.learner.SetClients(namespaces)
+	rules.Clients = clients(rules.Clients, hosts, rules.Servers)
 	return rules
 }
 

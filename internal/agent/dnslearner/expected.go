@@ -45,6 +45,6 @@ func ExpectedRules(cfg *Config, node string, t *translate.Translator, resources 
 	s := servers{cfg: cfg, log: log}
 	s.follow(&store.Batch{Updated: resources})
 	rules.Servers = s.list()
-	rules.Clients = clients(rules.Clients, hosts)
+	rules.Clients = clients(rules.Clients, hosts, rules.Servers)
 	return rules
 }

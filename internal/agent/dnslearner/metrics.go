@@ -2,10 +2,13 @@ package dnslearner
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tierwall/tierwall/internal/dns"
 )
 
 // metrics are what /metrics says of domains.
@@ -33,10 +36,22 @@ var (
 	dnsExpiredDesc = prometheus.NewDesc("tierwall_dns_expired_total",
 		"Addresses of names that were forgotten because their time was over.", nil, nil)
 	dnsLimitedDesc = prometheus.NewDesc("tierwall_dns_limited_total",
-		"Addresses of names that were not learned, or forgotten early, because there are too many: of one name, from the answers to one client, or in all.", []string{"limit"}, nil)
+		"Addresses of names that were not learned, or forgotten early, because there are too many: of one name, from the answers to one client, of the namespace that has most (others need the room), or in all.", []string{"limit"}, nil)
+	dnsStreamsDesc = prometheus.NewDesc("tierwall_dns_streams_limited_total",
+		"Connections of DNS over TCP whose answers were not read to their end, because there are too many.", nil, nil)
+	dnsRefusedDesc = prometheus.NewDesc("tierwall_dns_refused_total",
+		"Addresses in answers that a rule for the name does not open, by what the address is: "+reasonList()+".", []string{"reason"}, nil)
 	dnsReadyDesc = prometheus.NewDesc("tierwall_dns_ready",
 		"1 while answers of DNS servers are read, or need not be, else 0.", nil, nil)
 )
+
+func reasonList() string {
+	var labels []string
+	for _, r := range dns.Reasons {
+		labels = append(labels, r.Label())
+	}
+	return strings.Join(labels, ", ")
+}
 
 func newMetrics(c *Component) *metrics {
 	m := &metrics{c: c, delay: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -52,7 +67,7 @@ func newMetrics(c *Component) *metrics {
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		dnsAnswersDesc, dnsUnreadDesc, dnsLateDesc, dnsNamesDesc, dnsAddressesDesc, dnsDomainsDesc,
-		dnsLearnedDesc, dnsExpiredDesc, dnsLimitedDesc, dnsReadyDesc,
+		dnsLearnedDesc, dnsExpiredDesc, dnsLimitedDesc, dnsStreamsDesc, dnsRefusedDesc, dnsReadyDesc,
 	} {
 		ch <- d
 	}
@@ -77,6 +92,11 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	count(dnsLimitedDesc, s.OverName, "name")
 	count(dnsLimitedDesc, s.OverClient, "client")
 	count(dnsLimitedDesc, s.OverTotal, "total")
+	count(dnsLimitedDesc, s.OverNamespace, "namespace")
+	count(dnsStreamsDesc, s.OverStreams)
+	for _, r := range dns.Reasons {
+		count(dnsRefusedDesc, s.Refused[r], r.Label())
+	}
 	gauge(dnsNamesDesc, s.Names)
 	gauge(dnsAddressesDesc, s.Records)
 	gauge(dnsDomainsDesc, s.Domains)

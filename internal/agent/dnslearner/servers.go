@@ -48,7 +48,11 @@ func (s *servers) list() []netip.Addr {
 			}
 			all = append(all, found...)
 		}
-		all = append(all, s.service...)
+		caches, err := nodeCaches()
+		if err != nil {
+			s.log.Warn("a DNS cache of this node cannot be looked for, so none is trusted", "error", err)
+		}
+		all = slices.Concat(all, s.service, caches)
 	}
 	slices.SortFunc(all, netip.Addr.Compare)
 	return slices.Compact(all)
@@ -109,11 +113,12 @@ func serviceAddrs(s *corev1.Service) []netip.Addr {
 }
 
 // clients returns whose answers are to be seen, sorted: the pods' and, if it has host endpoints,
-// the host's, which asks for itself.
-func clients(pods []netip.Addr, hosts bool) []netip.Addr {
+// the host's, which asks for itself, and a server on itself from that server's address.
+func clients(pods []netip.Addr, hosts bool, servers []netip.Addr) []netip.Addr {
 	all := pods
 	if hosts {
 		all = append(all, hostAddrs()...)
+		all = append(all, slices.DeleteFunc(localAddrs(), func(a netip.Addr) bool { return !slices.Contains(servers, a) })...)
 	}
 	slices.SortFunc(all, netip.Addr.Compare)
 	return slices.Compact(all)
@@ -121,14 +126,19 @@ func clients(pods []netip.Addr, hosts bool) []netip.Addr {
 
 // hostAddrs returns the addresses of this host at which others answer it.
 func hostAddrs() []netip.Addr {
+	return slices.DeleteFunc(localAddrs(), func(a netip.Addr) bool { return a.IsLoopback() || a.IsLinkLocalUnicast() })
+}
+
+// localAddrs returns the addresses of this host's interfaces.
+func localAddrs() []netip.Addr {
 	addrs, err := net.InterfaceAddrs()
 	if err != nil {
 		return nil
 	}
 	var list []netip.Addr
 	for _, a := range addrs {
-		if p, err := netip.ParsePrefix(a.String()); err == nil && !p.Addr().IsLoopback() && !p.Addr().IsLinkLocalUnicast() {
-			list = append(list, p.Addr().Unmap())
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			list = append(list, p.Addr().Unmap().WithZone(""))
 		}
 	}
 	return list

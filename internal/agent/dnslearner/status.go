@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/tierwall/tierwall/internal/agent/component"
+	"github.com/tierwall/tierwall/internal/dns"
+	"github.com/tierwall/tierwall/internal/dns/learn"
 )
 
 // Status says how it goes with learning the addresses of domains.
@@ -24,10 +26,25 @@ type Status struct {
 	Late    uint64 `json:"late"`
 	// Limited are addresses that were not learned, or forgotten early: there are too many.
 	Limited uint64 `json:"limited"`
+	// LimitedStreams are connections over TCP whose answers were not read to their end.
+	LimitedStreams uint64 `json:"limitedStreams,omitempty"`
+	// Refused are the addresses in answers that a domain's name must not have, by the
+	// reason: see dns.Reason.
+	Refused map[string]uint64 `json:"refused,omitempty"`
+	// Namespaces are those whose endpoints were kept from what they asked for by a limit,
+	// and the one that has most of the room, once half of it is used.
+	Namespaces []NamespaceUse `json:"namespaces,omitempty"`
 	// Failure is why nothing is learned at present.
 	Failure string `json:"failure,omitempty"`
 	// Unsaved is why the next agent will have to learn anew.
 	Unsaved string `json:"unsaved,omitempty"`
+}
+
+// NamespaceUse is how much of the room for addresses a namespace takes.
+type NamespaceUse struct {
+	Namespace string `json:"namespace"` // "" is the host itself
+	Addresses int    `json:"addresses"`
+	Limited   uint64 `json:"limited"`
 }
 
 // LearnedName is what /dns serves of one name.
@@ -44,12 +61,25 @@ type LearnedAddress struct {
 	Expires time.Time `json:"expires"`
 	// Client is who got the answer that it was first in.
 	Client netip.Addr `json:"client"`
+	// Refused is the label of the reason why rules for the name do not open the address,
+	// or not all of them, which Counted says then: see dns.Reason.
+	Refused string `json:"refused,omitempty"`
+	Counted bool   `json:"counted,omitempty"`
+}
+
+// MissedAlias is a question whose answer taught nothing although it led, by an alias, to
+// a name that policy knows.
+type MissedAlias struct {
+	Asked string    `json:"asked"`
+	Alias string    `json:"alias"`
+	Seen  time.Time `json:"seen"`
 }
 
 // Learned is what /dns serves.
 type Learned struct {
 	Status
-	Known []LearnedName `json:"known"` // by name
+	Known   []LearnedName `json:"known"`             // by name
+	Aliases []MissedAlias `json:"aliases,omitempty"` // by alias
 }
 
 // currentFailure returns why nothing is learned at present although policy refers to
@@ -76,7 +106,8 @@ func (c *Component) status() *Status {
 	c.mu.Unlock()
 	st := &Status{
 		Domains: s.Domains, Names: s.Names, Addresses: s.Records, Servers: servers, Answers: s.Answers,
-		Late: s.Late, Limited: s.OverName + s.OverClient + s.OverTotal,
+		Late: s.Late, Limited: s.OverName + s.OverClient + s.OverTotal + s.OverNamespace, LimitedStreams: s.OverStreams,
+		Refused: refusals(&s), Namespaces: c.namespaces(s.Records),
 		Failure: c.currentFailure(s.Failure), Unsaved: s.Unsaved,
 	}
 	if len(servers) == 0 && st.Domains > 0 && st.Failure == "" {
@@ -86,6 +117,36 @@ func (c *Component) status() *Status {
 		st.Servers = []netip.Addr{}
 	}
 	return st
+}
+
+// refusals returns how many addresses were refused, by the labels of the reasons; nil if
+// none was.
+func refusals(s *learn.Stats) map[string]uint64 {
+	var out map[string]uint64
+	for _, r := range dns.Reasons {
+		if n := s.Refused[r]; n > 0 {
+			if out == nil {
+				out = map[string]uint64{}
+			}
+			out[r.Label()] = n
+		}
+	}
+	return out
+}
+
+// namespaces returns those that the status names, of some records in all.
+func (c *Component) namespaces(records int) []NamespaceUse {
+	limits := c.cfg.Limits
+	if limits == (dns.Limits{}) {
+		limits = dns.DefaultLimits
+	}
+	var out []NamespaceUse
+	for i, u := range c.learner.Namespaces() {
+		if u.Limited > 0 || i == 0 && records > limits.Total/2 {
+			out = append(out, NamespaceUse{u.Namespace, u.Records, u.Limited})
+		}
+	}
+	return out
 }
 
 // Path implements component.Server.
@@ -104,7 +165,12 @@ func (c *Component) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 			out.Known = append(out.Known, LearnedName{Name: r.Name})
 		}
 		last := &out.Known[len(out.Known)-1]
-		last.Addresses = append(last.Addresses, LearnedAddress{r.Addr, r.Expires, r.Client})
+		a := LearnedAddress{Address: r.Addr, Expires: r.Expires, Client: r.Client, Refused: r.Refused.Label()}
+		a.Counted = r.Refused != dns.NoReason && r.Counted
+		last.Addresses = append(last.Addresses, a)
+	}
+	for _, m := range c.learner.MissedAliases() {
+		out.Aliases = append(out.Aliases, MissedAlias{m.Asked, m.Alias, m.Seen})
 	}
 	writeJSON(w, out)
 }

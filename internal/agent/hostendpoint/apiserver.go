@@ -25,7 +25,7 @@ func (c *Component) apiServerDenied(ctx context.Context) bool {
 		return false
 	}
 	tables := c.env.Kernel.State()
-	if tables == nil || !tables.HasPoints() || !c.deniesOut(tables, c.apiServer, c.apiServerAt) {
+	if tables == nil || !tables.HasAttachments() || !c.deniesOut(tables, c.apiServer, c.apiServerAt) {
 		return false
 	}
 	// The address may be a Service's: what policy is asked about is what it was
@@ -71,7 +71,7 @@ func (c *Component) deniesOut(tables *dataplane.State, asked, at netip.AddrPort)
 		if _, open := c.settings.Failsafe(stop.Hook, f); open {
 			return false
 		}
-		v := tables.DecideHost(dataplane.PointKey{Node: c.env.Node, Hook: stop.Hook, Interface: link.Attrs().Name}, f)
+		v := tables.DecideHost(dataplane.AttachmentKey{Node: c.env.Node, Hook: stop.Hook, Interface: link.Attrs().Name}, f)
 		if v.Governed && v.Decider != 0 {
 			return !v.Allow // before the filter, an Allow skips what follows
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/policy"
 )
 
 // What a dataplane may do beside enforcing tables (see dataplane.Feature) is asked of it here
@@ -46,6 +47,33 @@ func (k *Kernel) Spoofed(ctx context.Context) (uint64, error) {
 		return d.Spoofed(ctx)
 	}
 	return 0, nil
+}
+
+// SpoofedSources returns what was dropped lately, by interface and source; told is false if the dataplane cannot tell.
+func (k *Kernel) SpoofedSources(ctx context.Context) (list []dataplane.SpoofedSource, told bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if d, ok := k.dataplane.(dataplane.SpoofReporter); ok {
+		list, err = d.SpoofedSources(ctx)
+		return list, true, err
+	}
+	return nil, false, nil
+}
+
+// Guards returns what each guard has dropped, and who of the local endpoints was pretended to
+// be elsewhere; nothing where the dataplane has no guards.
+func (k *Kernel) Guards(ctx context.Context) (list []dataplane.GuardCounter, outside []dataplane.SourceCounter, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	d, ok := k.dataplane.(dataplane.Guarder)
+	if !ok {
+		return nil, nil, nil
+	}
+	if list, err = d.GuardCounters(ctx); err != nil {
+		return nil, nil, err
+	}
+	outside, err = d.OutsideSources(ctx)
+	return list, outside, err
 }
 
 // SetDNSQueue says which answers of DNS servers are to wait in the kernel's queue, in one
@@ -98,6 +126,25 @@ func cutBy(dp dataplane.Dataplane) uint64 {
 		return c.ConnectionsCut()
 	}
 	return 0
+}
+
+// Fresh reports whether no tables were in force before those of this process.
+func (k *Kernel) Fresh() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r, ok := k.dataplane.(dataplane.Resumer)
+	return ok && r.Fresh()
+}
+
+// Resume has the kernel track the connections that segments are of, as far as policy allows
+// them, and returns those.
+func (k *Kernel) Resume(ctx context.Context, segments []policy.Flow) ([]policy.Flow, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if r, ok := k.dataplane.(dataplane.Resumer); ok {
+		return r.Resume(ctx, segments)
+	}
+	return nil, nil
 }
 
 // CompareDNSQueue lists what a kernel that was read back has otherwise than the rules for

@@ -252,6 +252,6 @@ func fileOf(r store.Resource) string {
 	if r.Origin == nil {
 		return ""
 	}
-	file, _ := r.Origin.Place("")
+	file, _ := r.Origin.Position("")
 	return file
 }

@@ -8,37 +8,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tierwall/tierwall/internal/agent/agenttest"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/store/files"
 	"github.com/tierwall/tierwall/policy"
 )
-
-const clusterYAML = `
-apiVersion: v1
-kind: Pod
-metadata: {name: db, namespace: shop, labels: {app: db}}
-spec: {nodeName: here, containers: [{name: c, image: i}]}
-status: {podIP: 10.0.0.1}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: web, namespace: shop, labels: {app: web}}
-spec: {nodeName: there, containers: [{name: c, image: i}]}
-status: {podIP: 10.0.0.2}
-`
-
-// allowPort is a policy that opens one port of db.
-func allowPort(port string) string {
-	return `
-apiVersion: projectcalico.org/v3
-kind: NetworkPolicy
-metadata: {name: db, namespace: shop}
-spec:
-  selector: app == 'db'
-  ingress:
-    - {action: Allow, protocol: TCP, destination: {ports: [` + port + `]}}
-`
-}
 
 func stored(t *testing.T, j *journal, key policy.Key) any {
 	t.Helper()
@@ -75,9 +49,9 @@ func TestJournal(t *testing.T) {
 	if len(m) != 0 {
 		t.Fatalf("an empty journal holds %v", m)
 	}
-	cluster, db := load(clusterYAML), load(allowPort("1"))
+	cluster, db := load(agenttest.Cluster), load(agenttest.AllowPort("1"))
 	for i := range 2 * compactAt { // far more than it keeps
-		if err := j.note(load(allowPort(fmt.Sprint(i%60000+1))), nil); err != nil {
+		if err := j.note(load(agenttest.AllowPort(fmt.Sprint(i%60000+1))), nil); err != nil {
 			t.Fatal(err)
 		}
 		if i == 5 {

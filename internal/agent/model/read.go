@@ -1,6 +1,7 @@
 package model
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/tierwall/tierwall/internal/store"
@@ -25,6 +26,9 @@ func (v View) Hosts() []*policy.Endpoint {
 	slices.SortFunc(hosts, policy.CompareHosts)
 	return hosts
 }
+
+// Owned reports whether some endpoint of the cluster has an address.
+func (v View) Owned(a netip.Addr) bool { return v.m.engine.Owned(a) }
 
 // HasHosts reports whether this node has host endpoints.
 func (v View) HasHosts() bool { return len(v.m.summary.hosts) > 0 }
@@ -64,9 +68,11 @@ func (v View) HasPolicy(key policy.Key) bool {
 // none.
 func (v View) Generation(key policy.Key) int64 { return v.m.summary.policies[key].generation }
 
-// Selected calls yield for each policy that applies to endpoints of this node, with their
-// number.
-func (v View) Selected(yield func(p *policy.Policy, endpoints int)) { v.m.engine.Selected(yield) }
+// Selected calls yield for each policy that applies to endpoints of this node, with their number, and of those the
+// number that count holds for.
+func (v View) Selected(count func(endpoint policy.Key) bool, yield func(p *policy.Policy, endpoints, counted int)) {
+	v.m.engine.Selected(count, yield)
+}
 
 // Enforced returns the number of endpoints of this node that the engine has tables for.
 func (v View) Enforced() int { return v.m.engine.Locals() }

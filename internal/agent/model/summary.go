@@ -125,9 +125,9 @@ func (s *summary) setGenerations(b store.Batch, t *translate.Translator) {
 // a rule that is just going away.
 func (s *summary) action(by policy.Decider, dir policy.Direction) string {
 	switch {
-	case by.Kind == policy.KindProfile && by.Name == "":
+	case by.Kind == policy.KindProfile && by.Rule == policy.EndOfTier:
 		return policy.Deny.String()
-	case by.Kind == policy.KindProfile:
+	case by.Kind == policy.KindProfile && policy.IsReservedProfile(by.Name):
 		return policy.Allow.String()
 	case by.Rule == policy.EndOfTier:
 		if action, ok := s.tiers[by.Tier]; ok {

@@ -1,6 +1,7 @@
 package nodereport
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -8,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tierwall/tierwall/api/v1alpha1"
+	"github.com/tierwall/tierwall/internal/agent/enforceable"
 	"github.com/tierwall/tierwall/internal/agent/model"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/translate"
@@ -25,28 +27,56 @@ func (c *Component) build() *v1alpha1.NodePolicyReport {
 	if applied := c.cfg.Applied(); !applied.IsZero() {
 		r.Applied = metav1.NewTime(applied.Truncate(1e9)) // what the API keeps
 	}
-	wrong := c.cfg.Bypasses()
-	if why := c.env.NotReady(); why != "" {
-		wrong = append([]string{why}, wrong...)
-	}
-	r.Error = clip(strings.Join(wrong, "; "), v1alpha1.MaxMessage)
 	c.mu.Lock()
 	if n := c.node; n != nil && n.UID != "" {
 		out.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: policy.KindNode, Name: n.Name, UID: n.UID}}
 	}
 	c.mu.Unlock()
-	c.env.Model.Read(func(v model.View) { fill(r, v) })
+	affected := c.cfg.NotEnforceable.Affected()
+	c.env.Model.Read(func(v model.View) { fill(r, v, affected) })
+	fillNotEnforceable(r, c.cfg.NotEnforceable.Findings(), len(affected))
+	r.Error = clip(strings.Join(append(errorsOf(c.env.NotReady(), r), c.cfg.CutOff()...), "; "), v1alpha1.MaxMessage)
 	return out
 }
 
-// fill adds what the model says.
-func fill(r *v1alpha1.Report, v model.View) {
+// errorsOf returns what is wrong with the node: with the kernel, and with endpoints whose packets do not come by there.
+func errorsOf(notReady string, r *v1alpha1.Report) (wrong []string) {
+	if notReady != "" {
+		wrong = append(wrong, notReady)
+	}
+	if n := r.NotEnforceableEndpoints; n > 0 {
+		wrong = append(wrong, fmt.Sprintf("policy is not in force for %d of %d endpoints", n, n+r.Endpoints))
+	}
+	for _, f := range r.NotEnforceable {
+		wrong = append(wrong, f.Message)
+	}
+	return wrong
+}
+
+// fillNotEnforceable adds the reasons for which policy is not in force for so many endpoints in all.
+func fillNotEnforceable(r *v1alpha1.Report, findings []enforceable.Finding, endpoints int) {
+	r.NotEnforceableEndpoints = int32(endpoints) //nolint:gosec // a node has hundreds
+	r.Endpoints = max(0, r.Endpoints-r.NotEnforceableEndpoints)
+	for _, f := range findings[:min(len(findings), v1alpha1.MaxNotEnforceable)] {
+		n := v1alpha1.NotEnforceable{
+			Reason: string(f.Cause), Message: clip(f.String(), v1alpha1.MaxMessage), Endpoints: int32(len(f.Endpoints)), //nolint:gosec // a node has hundreds
+		}
+		for _, key := range f.Endpoints[:min(len(f.Endpoints), v1alpha1.MaxNames)] {
+			n.Names = append(n.Names, key.Namespace+"/"+key.Name)
+		}
+		r.NotEnforceable = append(r.NotEnforceable, n)
+	}
+}
+
+// fill adds what the model says; affected are the endpoints that policy is not in force for.
+func fill(r *v1alpha1.Report, v model.View, affected map[policy.Key]enforceable.Reason) {
 	r.Endpoints = int32(v.Enforced()) //nolint:gosec // a node has hundreds
-	v.Selected(func(p *policy.Policy, endpoints int) {
+	isAffected := func(key policy.Key) bool { _, yes := affected[key]; return yes }
+	v.Selected(isAffected, func(p *policy.Policy, endpoints, affected int) {
 		key := p.ObjectKey()
 		r.Policies = append(r.Policies, v1alpha1.ReportedPolicy{
-			Kind: key.Kind, Namespace: key.Namespace, Name: key.Name,
-			Generation: v.Generation(key), Endpoints: int32(endpoints), //nolint:gosec // a node has hundreds
+			Kind: key.Kind, Namespace: key.Namespace, Name: key.Name, Generation: v.Generation(key),
+			Endpoints: int32(endpoints - affected), NotEnforceable: int32(affected), //nolint:gosec // a node has hundreds
 		})
 	})
 	slices.SortFunc(r.Policies, func(a, b v1alpha1.ReportedPolicy) int {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tierwall/tierwall/api/v1alpha1"
 	"github.com/tierwall/tierwall/internal/agent/component"
+	"github.com/tierwall/tierwall/internal/agent/enforceable"
 	"github.com/tierwall/tierwall/internal/backoff"
 	"github.com/tierwall/tierwall/internal/lasterror"
 	"github.com/tierwall/tierwall/internal/store"
@@ -28,10 +29,18 @@ type Config struct {
 	Version string
 	// Applied returns when the kernel's tables were last changed; zero: never.
 	Applied func() time.Time
-	// Bypasses returns the ways on this host by which packets between pods bypass policy.
-	Bypasses func() []string
+	// NotEnforceable knows for which endpoints policy is not in force although the kernel holds it.
+	NotEnforceable NotEnforceable
+	// CutOff says what is probably cut off by mistake, because an interface is taken for a pod's and leads to more.
+	CutOff func() []string
 	// Nodes returns how many nodes the cluster has.
 	Nodes func() int
+}
+
+// NotEnforceable is an *enforceable.Component.
+type NotEnforceable interface {
+	Findings() []enforceable.Finding
+	Affected() map[policy.Key]enforceable.Reason
 }
 
 // Component writes reports. All nodes together write so often at most that the API

@@ -2,6 +2,7 @@ package podstart
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -162,19 +163,26 @@ func (p *pods) again(key policy.Key) store.Batch {
 	return store.Batch{Updated: []store.Resource{r}}
 }
 
-// interfaceOf returns the interface that the plugin named for a pod; "" if none.
-func (p *pods) interfaceOf(key policy.Key) string {
-	name := ""
+// linkOf returns what the plugin told of a pod's link: the host's interface and its number, and
+// the pod's hardware address; all are empty if it told nothing.
+func (p *pods) linkOf(key policy.Key) (link Link) {
 	for _, at := range p.attached[key] {
-		if r, ok := p.known[key]; !ok || at.HostInterface == "" || !isOf(r.Object.(*corev1.Pod), at) {
+		if r, ok := p.known[key]; !ok || !isOf(r.Object.(*corev1.Pod), at) {
 			continue
 		}
-		if name != "" && name != at.HostInterface {
-			return "" // two networks, or a sandbox that is being replaced
+		switch {
+		case at.HostInterface == "":
+			// A network without a link on the host, beside one with it or not.
+		case link.Interface != "" && (link.Interface != at.HostInterface || link.Index != at.HostIndex):
+			return Link{} // two networks, or a sandbox that is being replaced
+		default:
+			link.Interface, link.Index = at.HostInterface, at.HostIndex
+			if mac, err := net.ParseMAC(at.MAC); err == nil && len(mac) == 6 { // Ethernet
+				link.MAC = mac
+			}
 		}
-		name = at.HostInterface
 	}
-	return name
+	return link
 }
 
 // missing says why a pod that the plugin told of cannot be enforced for yet; empty

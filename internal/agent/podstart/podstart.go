@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -126,9 +127,15 @@ func (c *Component) Adapt(b *store.Batch) {
 // Nodes returns how many nodes the cluster has, as far as pods have told.
 func (c *Component) Nodes() int { return int(c.nodes.Load()) }
 
-// InterfaceOf returns the interface that the plugin named for a pod; "" if none. It is for
-// the loop.
-func (c *Component) InterfaceOf(key policy.Key) string { return c.pods.interfaceOf(key) }
+// Link is what the plugin told of a pod's link.
+type Link struct {
+	Interface string           // the host's end; "" if it is not known
+	Index     int              // its number, which outlives its name
+	MAC       net.HardwareAddr // the pod's; nil if it is not known
+}
+
+// LinkOf returns what the plugin told of a pod's link. It is for the loop.
+func (c *Component) LinkOf(key policy.Key) Link { return c.pods.linkOf(key) }
 
 // Ensure has the loop take the pod in, and waits until the kernel has its policy.
 func (c *Component) Ensure(ctx context.Context, pod cni.Pod) error {

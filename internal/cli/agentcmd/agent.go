@@ -14,11 +14,16 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/tierwall/tierwall/internal/agent"
+	"github.com/tierwall/tierwall/internal/agent/enforceable"
+	"github.com/tierwall/tierwall/internal/agent/nodereport"
+	"github.com/tierwall/tierwall/internal/agent/packetlog"
+	"github.com/tierwall/tierwall/internal/agent/resume"
 	"github.com/tierwall/tierwall/internal/cli/agenthttp"
 	"github.com/tierwall/tierwall/internal/cli/command"
 	"github.com/tierwall/tierwall/internal/cli/flags"
 	"github.com/tierwall/tierwall/internal/cli/output"
 	"github.com/tierwall/tierwall/internal/cli/version"
+	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/dataplane/nft"
 	"github.com/tierwall/tierwall/internal/hostlink"
 	"github.com/tierwall/tierwall/internal/kubeclient"
@@ -29,6 +34,7 @@ import (
 type options struct {
 	source      sourceFlags
 	host        hostFlags
+	guards      guardFlags
 	cni         cniFlags
 	dns         dnsFlags
 	authz       authzFlags
@@ -40,6 +46,7 @@ type options struct {
 	checkSources, denyUnknown, report bool
 	logGroup                          uint16
 	logRate                           uint32
+	resumeGroup                       uint16
 
 	modes modes
 }
@@ -109,12 +116,14 @@ func (o *options) register(cmd *cobra.Command) {
 	_ = cmd.MarkFlagDirname("run-dir")
 	f.BoolVar(&o.checkSources, "check-sources", true, "drop what comes from a pod with a source address that is not the pod's")
 	f.BoolVar(&o.denyUnknown, "deny-unknown-pods", false, "deny traffic of addresses in the node's spec.podCIDRs that no pod is known at; only where the network takes all pods' addresses from there")
+	o.guards.register(cmd)
 	o.host.register(cmd)
 	f.BoolVar(&o.report, "report", true, "with --store kube, write the NodePolicyReport of the node")
 	o.cni.register(cmd)
 	o.dns.register(cmd)
 	o.authz.register(cmd)
-	f.Uint16Var(&o.logGroup, "log-group", agent.DefaultLogGroup, "NFLOG group through which packets that rules with action Log match are logged; 0 for none")
+	f.Uint16Var(&o.logGroup, "log-group", packetlog.DefaultGroup, "NFLOG group through which packets that rules with action Log match are logged; 0 for none")
+	f.Uint16Var(&o.resumeGroup, "resume-group", resume.DefaultGroup, "NFLOG group by which live TCP connections are found that the kernel does not track, after the first start or a flush; those that policy allows go on; 0: all of them end")
 	f.Uint32Var(&o.logRate, "log-rate", nft.DefaultLogRate, "how many of them a second, for one rule and what is decided after it")
 	o.log.Register(cmd)
 	o.modes.register(cmd)
@@ -123,6 +132,9 @@ func (o *options) register(cmd *cobra.Command) {
 // complete fills in what follows from other flags and from the host.
 func (o *options) complete(cmd *cobra.Command) error {
 	if err := o.host.complete(cmd, o.source.isKube()); err != nil {
+		return err
+	}
+	if err := o.guards.complete(cmd); err != nil {
 		return err
 	}
 	return o.source.complete()
@@ -171,20 +183,23 @@ func (o *options) run(cmd *cobra.Command) error {
 	if c, ok := cfg.Source.(io.Closer); ok {
 		defer func() { _ = c.Close() }()
 	}
-	if o.checkSources {
-		links, err := hostlink.Open()
-		if err != nil {
-			return err
-		}
-		defer links.Close()
-		cfg.Links = links
+	links, err := hostlink.Open()
+	if err != nil {
+		return err
 	}
-	packets, logging := agent.OpenPacketLog(o.logGroup, o.logRate, log)
+	defer links.Close()
+	cfg.AllowSources = o.guards.allowSources
+	cfg.Links, cfg.CheckSources, cfg.Inspect = links, o.checkSources, enforceable.Inspect
+	if cfg.Guards = o.guards.settings; o.checkSources && cfg.Guards.Has(dataplane.GuardMAC) {
+		cfg.KeepReservedGroups = hostlink.KeepReservedGroups
+	}
+	packets, logging := packetlog.Open(o.logGroup, o.logRate, log)
 	if packets != nil {
 		defer func() { _ = packets.Close() }()
 		cfg.PacketLog = packets
 	}
-	cfg.Open = agent.OpenKernel(log, logging, cfg.Host)
+	cfg.Resume, logging.OutOfState = resume.Open(o.resumeGroup, log)
+	cfg.Open = agent.OpenKernel(log, logging, cfg.Host, o.guards.settings)
 	return o.enforce(cmd.Context(), log, cfg)
 }
 
@@ -249,7 +264,7 @@ func (o *options) connect(log *slog.Logger, cfg *agent.Config) error {
 	}
 	cfg.APIServer = serverAddress(rest.Host)
 	if o.report {
-		cfg.Report, err = agent.KubeReports(kubeclient.WithTimeout(rest))
+		cfg.Report, err = nodereport.ToCluster(kubeclient.WithTimeout(rest))
 	}
 	return err
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tierwall/tierwall/internal/agent"
+	"github.com/tierwall/tierwall/internal/agent/authz"
 	"github.com/tierwall/tierwall/internal/cli/command"
 	"github.com/tierwall/tierwall/internal/extauthz"
 )
@@ -61,6 +61,6 @@ func groupID(name string) (int, error) {
 }
 
 // authzLine sums up what proxies were answered.
-func authzLine(st *agent.AuthzStatus) [2]string {
+func authzLine(st *authz.Status) [2]string {
 	return [2]string{"ext_authz", fmt.Sprintf("%s: %d allowed, %d denied, %d refused", st.Address, st.Allowed, st.Denied, st.Refused)}
 }

@@ -7,14 +7,16 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tierwall/tierwall/internal/agent"
+	"github.com/tierwall/tierwall/internal/agent/dnslearner"
+	"github.com/tierwall/tierwall/internal/cli/ends"
 	"github.com/tierwall/tierwall/policy"
 )
 
 // dnsFlags are the flags of an agent about domains.
 type dnsFlags struct {
-	servers []string
-	service string
+	servers  []string
+	service  string
+	internal ends.InternalFlags
 }
 
 // noLearning is what --dns-servers says to have nothing learned.
@@ -22,17 +24,22 @@ const noLearning = "off"
 
 func (f *dnsFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.servers, "dns-servers", nil,
-		"addresses of the DNS servers whose answers are trusted for rules with domains (default: those that /etc/resolv.conf names, and the cluster's DNS service); "+noLearning+": nobody's")
-	cmd.Flags().StringVar(&f.service, "dns-service", agent.DefaultDNSService.Namespace+"/"+agent.DefaultDNSService.Name,
+		"addresses of the DNS servers whose answers are trusted for rules with domains (default: those that /etc/resolv.conf names, the cluster's DNS service, and a cache on this node such as 169.254.20.10); "+noLearning+": nobody's")
+	cmd.Flags().StringVar(&f.service, "dns-service", dnslearner.DefaultService.Namespace+"/"+dnslearner.DefaultService.Name,
 		"NAMESPACE/NAME of the cluster's DNS service")
+	f.internal.Register(cmd.Flags())
 }
 
 // config returns what an agent does about domains; nil for nothing.
-func (f *dnsFlags) config() (*agent.DNS, error) {
+func (f *dnsFlags) config() (*dnslearner.Config, error) {
 	if len(f.servers) == 1 && f.servers[0] == noLearning {
 		return nil, nil
 	}
-	cfg := &agent.DNS{}
+	internal, err := f.internal.Domains()
+	if err != nil {
+		return nil, err
+	}
+	cfg := &dnslearner.Config{Internal: internal}
 	for _, text := range f.servers {
 		a, err := netip.ParseAddr(text)
 		if err != nil || a.Zone() != "" {
@@ -44,6 +51,6 @@ func (f *dnsFlags) config() (*agent.DNS, error) {
 	if !found || namespace == "" || name == "" || strings.Contains(name, "/") {
 		return nil, fmt.Errorf("--dns-service %s: expected NAMESPACE/NAME", f.service)
 	}
-	cfg.Service = policy.Key{Kind: agent.DefaultDNSService.Kind, Namespace: namespace, Name: name}
+	cfg.Service = policy.Key{Kind: dnslearner.DefaultService.Kind, Namespace: namespace, Name: name}
 	return cfg, nil
 }

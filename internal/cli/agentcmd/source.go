@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tierwall/tierwall/internal/agent"
+	"github.com/tierwall/tierwall/internal/agent/dnslearner"
 	"github.com/tierwall/tierwall/internal/cli/command"
 	"github.com/tierwall/tierwall/internal/cli/input"
 	"github.com/tierwall/tierwall/internal/cli/version"
@@ -71,10 +71,11 @@ func (o *sourceFlags) open(log *slog.Logger) (store.Source, error) {
 	return o.store.Source()
 }
 
-// readService has the store read the cluster's DNS service, where its address is one of
-// the servers that are trusted.
-func (o *sourceFlags) readService(dns *agent.DNS) {
-	if dns != nil && dns.Servers == nil {
+// readService has the store read the cluster's DNS service, whose address may be one of
+// the servers that are trusted. The store reads all services once something names a
+// domain: what their addresses are decides what is learned.
+func (o *sourceFlags) readService(dns *dnslearner.Config) {
+	if dns != nil {
 		o.store.KubeOptions.Service = dns.Service.Name
 	}
 }

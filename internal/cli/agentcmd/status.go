@@ -12,10 +12,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tierwall/tierwall/internal/agent"
+	"github.com/tierwall/tierwall/internal/agent/antispoof"
 	"github.com/tierwall/tierwall/internal/cli/agenthttp"
 	"github.com/tierwall/tierwall/internal/cli/command"
 	"github.com/tierwall/tierwall/internal/cli/dnscmd"
 	"github.com/tierwall/tierwall/internal/cli/output"
+	"github.com/tierwall/tierwall/internal/dataplane"
 )
 
 // statusOptions are the flags of agent status.
@@ -32,7 +34,11 @@ func newStatusCommand() *cobra.Command {
 		Long: `Asks the agent that runs on this host, and shows what it enforces: for which local
 endpoints, which policies, in which state each is, and all that is wrong with them.
 
-Exit code: 0 if policy is in force, 1 if the agent is not ready, 2 if none answers.`,
+"not enforced" says what packets do not come by the host's hooks, and what to do: such
+endpoints are not counted as ones that policy is in force for.
+
+Exit code: 0 if policy is in force for all local endpoints, 1 if the agent is not ready or
+some cannot be enforced for here, 2 if no agent answers.`,
 		Example: `  # How is it going?
   tierwall agent status
 
@@ -65,7 +71,7 @@ func (o *statusOptions) run(cmd *cobra.Command) error {
 	} else {
 		err = writeStatus(cmd.OutOrStdout(), &st)
 	}
-	if err == nil && !st.Ready {
+	if err == nil && (!st.Ready || st.NotEnforceableEndpoints > 0) {
 		err = command.ExitWith(command.ExitNo, nil)
 	}
 	return err
@@ -74,8 +80,11 @@ func (o *statusOptions) run(cmd *cobra.Command) error {
 func writeStatus(w io.Writer, st *agent.Status) error {
 	s := output.StyleFor(w)
 	ready := s.Green("in force")
-	if !st.Ready {
+	switch {
+	case !st.Ready:
 		ready = s.Red(st.NotReady)
+	case st.NotEnforceableEndpoints > 0:
+		ready = s.Red(fmt.Sprintf("not enforceable here for %d of %s", st.NotEnforceableEndpoints, output.Count(st.LocalEndpoints, "endpoint")))
 	}
 	lines := [][2]string{
 		{"node", st.Node},
@@ -88,12 +97,20 @@ func writeStatus(w io.Writer, st *agent.Status) error {
 	for _, why := range st.NotEnforced {
 		lines = append(lines, [2]string{"not enforced", s.Red(why)})
 	}
+	for _, spoofing := range st.Spoofing {
+		text := spoofing.String()
+		if spoofing.IsMany() {
+			text = s.Red(text)
+		}
+		lines = append(lines, [2]string{"dropped sources", text})
+	}
 	lines = append(lines, [2]string{"local endpoints", strconv.Itoa(st.LocalEndpoints)})
 	if st.LastStep != nil {
 		lines = append(lines, [2]string{"last change", fmt.Sprintf("%s, in the kernel within %.1f ms", st.LastStep.Format(time.DateTime), st.LastStepMillis)})
 	}
 	lines = append(lines, [2]string{"drift repaired", output.Count(st.DriftRepairs, "time")},
 		[2]string{"connections cut", strconv.FormatUint(st.ConnectionsCut, 10)})
+	lines = append(lines, guardLines(st.Guards, s)...)
 	if st.DNS != nil && st.DNS.Domains > 0 {
 		lines = append(lines, dnscmd.StatusLines(st.DNS, s)...)
 	}
@@ -108,6 +125,39 @@ func writeStatus(w io.Writer, st *agent.Status) error {
 		return err
 	}
 	return writeObjects(w, st)
+}
+
+// guardLines say what was dropped before policy was asked.
+func guardLines(st *antispoof.Status, s output.Style) [][2]string {
+	if st == nil {
+		return nil
+	}
+	var lines [][2]string
+	var dropped, off []string
+	for _, g := range st.Guards {
+		if g.Packets > 0 {
+			dropped = append(dropped, fmt.Sprintf("%d by %s", g.Packets, g.Guard))
+		}
+		if g.Off && g.Guard != dataplane.GuardUnknown {
+			off = append(off, string(g.Guard))
+		}
+	}
+	if len(dropped) > 0 {
+		lines = append(lines, [2]string{"dropped by guards", strings.Join(dropped, ", ")})
+	}
+	if len(off) > 0 {
+		lines = append(lines, [2]string{"guards off", s.Red(strings.Join(off, ", "))})
+	}
+	for _, x := range st.OutsideSources {
+		lines = append(lines, [2]string{"from outside", fmt.Sprintf("%d packets with the pod's address %s", x.Packets, x.Source)})
+	}
+	if len(st.UnknownMAC) > 0 {
+		lines = append(lines, [2]string{"MAC not checked", strings.Join(st.UnknownMAC, ", ") + " (not known yet)"})
+	}
+	if st.Error != "" {
+		lines = append(lines, [2]string{"guards", s.Red(st.Error)})
+	}
+	return lines
 }
 
 // clusterLines say how it goes with what only agents in a cluster have.
@@ -147,6 +197,9 @@ func writeEndpoints(w io.Writer, st *agent.Status) error {
 		if e.Bridge != "" {
 			at += " (bridge " + e.Bridge + ")"
 		}
+		if e.NotEnforceable != "" {
+			at += " (not enforceable: " + e.NotEnforceable + ")"
+		}
 		var addrs []string
 		for _, a := range e.Addresses {
 			addrs = append(addrs, a.String())
@@ -178,6 +231,9 @@ func writeObjects(w io.Writer, st *agent.Status) error {
 		}
 		if o.LocalEndpoints != nil {
 			count = strconv.Itoa(*o.LocalEndpoints)
+		}
+		if o.NotEnforceable > 0 {
+			count += fmt.Sprintf(" (%d not enforceable)", o.NotEnforceable)
 		}
 		rows = append(rows, []string{o.Kind, name, o.State, count})
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/tierwall/tierwall/internal/cli/flags"
 	"github.com/tierwall/tierwall/internal/cli/output"
 	"github.com/tierwall/tierwall/internal/cli/version"
-	"github.com/tierwall/tierwall/internal/verify"
 )
 
 // verifyOptions are the flags of agent verify.
@@ -38,7 +37,11 @@ peers, all protocols and ports. It changes nothing, and an agent may run meanwhi
 Give it the flags that the agent has. What of a change is under way differs until the
 agent has it in force.
 
-Exit code: 0 if all decisions agree, 1 if some differ, 2 if it fails.`,
+It also says for which endpoints that is not enough, because packets of theirs do not come
+by the host's hooks (docs/troubleshooting.md, "Not enforceable here").
+
+Exit code: 0 if all decisions agree and are in force, 1 if some differ or some endpoints
+cannot be enforced for here, 2 if it fails.`,
 		Example: `  # Does the kernel really decide what policy says?
   sudo tierwall agent verify --store files:/etc/tierwall
 
@@ -121,7 +124,7 @@ func (o *verifyOptions) run(cmd *cobra.Command) error {
 	if err := show(cmd.OutOrStdout(), report); err != nil {
 		return err
 	}
-	if report.Differences > 0 {
+	if report.Differences > 0 || len(report.NotEnforceable) > 0 {
 		return command.ExitWith(command.ExitNo, nil)
 	}
 	return nil
@@ -143,7 +146,7 @@ func verifyProgress(w io.Writer) func(done, total int) {
 }
 
 // printVerified sums up what verify found.
-func printVerified(out io.Writer, r *verify.Report) error {
+func printVerified(out io.Writer, r *agent.Verified) error {
 	s := output.StyleFor(out)
 	verdict := s.Green("the kernel decides all of them as policy says")
 	if r.Differences > 0 {
@@ -159,12 +162,19 @@ func printVerified(out io.Writer, r *verify.Report) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(out, "%s, %s, %s: %s.\n",
-		output.Count(r.Endpoints, "local address"), output.Count(r.Classes, "class"), output.Count(r.Decisions, "decision"), verdict)
-	return err
+	if _, err := fmt.Fprintf(out, "%s, %s, %s: %s.\n",
+		output.Count(r.Endpoints, "local address"), output.Count(r.Classes, "class"), output.Count(r.Decisions, "decision"), verdict); err != nil {
+		return err
+	}
+	for _, f := range r.NotEnforceable {
+		if _, err := fmt.Fprintf(out, "%s %s: %s\n", s.Red("not enforceable here for"), output.Count(len(f.Endpoints), "endpoint"), f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func printVerifiedJSON(out io.Writer, report *verify.Report) error {
+func printVerifiedJSON(out io.Writer, report *agent.Verified) error {
 	type difference struct {
 		Connection string `json:"connection,omitempty"`
 		Direction  string `json:"direction,omitempty"`
@@ -180,7 +190,12 @@ func printVerifiedJSON(out io.Writer, report *verify.Report) error {
 		Decisions   int          `json:"decisions"`
 		Differences int          `json:"differences"`
 		First       []difference `json:"first"`
-	}{report.Differences == 0, report.Endpoints, report.Classes, report.Decisions, report.Differences, []difference{}}
+		// NotEnforceable is for whom the kernel's decisions do not count, and why.
+		NotEnforceable []agent.NotEnforceableStatus `json:"notEnforceable"`
+	}{
+		report.Differences == 0, report.Endpoints, report.Classes, report.Decisions, report.Differences, []difference{},
+		agent.DescribeNotEnforceable(report.NotEnforceable),
+	}
 	for _, d := range report.First {
 		if d.Structure != "" {
 			shown.First = append(shown.First, difference{Structure: d.Structure})

@@ -119,6 +119,10 @@ func (r Resolver) endAt(addr netip.Addr) (End, error) {
 	}
 	for _, n := range r.Model.Nodes {
 		if slices.Contains(n.Addrs, addr) {
+			if e.IsNode { // several have it, as that of a node-local DNS cache
+				e.Name = addr.String()
+				break
+			}
 			e.Name, e.IsNode = "node/"+n.Name, true
 		}
 	}

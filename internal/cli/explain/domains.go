@@ -5,25 +5,33 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tierwall/tierwall/internal/cli/ends"
+	"github.com/tierwall/tierwall/internal/dns"
 	"github.com/tierwall/tierwall/policy"
 )
 
-// domainNote says that a verdict may depend on what names resolve to, which is not
-// known here; "" if it does not.
-func (x *explanation) domainNote() string {
-	if x.result.Verdict == policy.Allow || x.dst.Endpoint != nil || x.dst.IsNode {
-		return ""
+// domainNotes say what a verdict has to do with what names resolve to: that it may depend
+// on that, which is not known here; that a name was resolved to an address which it must
+// not have; that a name was asked for of which policy knows an alias only.
+func (x *explanation) domainNotes(names *ends.ResolveFlag) []string {
+	if x.result.Verdict == policy.Allow {
+		return nil
 	}
-	var domains []string
-	for _, tier := range x.result.Egress.Trace {
-		for _, p := range tier.Policies {
-			domains = append(domains, domainsOf(x.model, p)...)
+	var notes []string
+	for _, k := range names.Refused(x.flow.Dst) {
+		notes = append(notes, ends.RefusedNote(&k))
+	}
+	domains := x.domainsAsked()
+	for _, m := range names.MissedAliases() {
+		if slices.ContainsFunc(domains, func(text string) bool {
+			d, err := dns.ParseDomain(text)
+			return err == nil && d.Holds(m.Alias) && !d.Holds(m.Asked)
+		}) {
+			notes = append(notes, m.String())
 		}
 	}
-	slices.Sort(domains)
-	domains = slices.Compact(domains)
-	if len(domains) == 0 {
-		return ""
+	if len(domains) == 0 || x.dst.Endpoint != nil || x.dst.IsNode || len(notes) > 0 {
+		return notes
 	}
 	const most = 3
 	more := ""
@@ -31,8 +39,23 @@ func (x *explanation) domainNote() string {
 		more = fmt.Sprintf(" and %d more", len(domains)-most)
 		domains = domains[:most]
 	}
-	return fmt.Sprintf("rules that were asked allow domains (%s%s), whose addresses are known only where they are resolved: --resolve NAME=%s decides as if a name had this address",
-		strings.Join(domains, ", "), more, x.flow.Dst)
+	return append(notes, fmt.Sprintf("rules that were asked allow domains (%s%s), whose addresses are known only where they are resolved: --resolve NAME=%s decides as if a name had this address",
+		strings.Join(domains, ", "), more, x.flow.Dst))
+}
+
+// domainsAsked returns the domains of the rules that were asked, sorted.
+func (x *explanation) domainsAsked() []string {
+	var domains []string
+	for _, tier := range x.result.Egress.Trace {
+		for _, p := range tier.Policies {
+			domains = append(domains, domainsOf(x.model, p)...)
+		}
+	}
+	for _, p := range x.result.Egress.Profiles {
+		domains = append(domains, domainsOf(x.model, p)...)
+	}
+	slices.Sort(domains)
+	return slices.Compact(domains)
 }
 
 // domainsOf returns the domains that the Allow rules of a policy denote which did not match.

@@ -2,6 +2,7 @@
 package explain
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -14,6 +15,8 @@ import (
 	"github.com/tierwall/tierwall/internal/cli/flags"
 	"github.com/tierwall/tierwall/internal/cli/input"
 	"github.com/tierwall/tierwall/internal/cli/output"
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -23,6 +26,8 @@ type options struct {
 	from, to string
 	flow     flowOptions
 	resolve  ends.ResolveFlag
+	nodes    flags.NodeAddresses
+	guards   guardFlags
 	pending  bool
 	output   string
 }
@@ -83,6 +88,10 @@ Exit code 0: allowed. 1: denied. 2: no answer, because something is wrong. With
   tierwall explain -f hosts/ --from 203.0.113.7 --to 198.51.100.9 --port 443 \
     --through node/node-1 --interface eth0,eth1
 
+  # Node-local DNS, at an address that every node has
+  tierwall explain -f dump.yaml --from web/frontend-1 --to 169.254.20.10 --port 53 --protocol UDP \
+    --node-address '*=169.254.20.10'
+
   # Does a rule with domains let it through? Say what the name resolves to
   tierwall explain -f policies/ --from web/frontend-1 --to api.example.com \
     --resolve api.example.com=198.51.100.7 --port 443
@@ -108,6 +117,8 @@ Exit code 0: allowed. 1: denied. 2: no answer, because something is wrong. With
 	o.flow.register(cmd)
 	flags.Complete(cmd, "http-method", httpMethods...)
 	o.resolve.Register(cmd.Flags())
+	o.nodes.Register(cmd)
+	o.guards.register(cmd)
 	cmd.Flags().BoolVar(&o.pending, "pending", false, "decide it also as if the staged policies were in force")
 	output.AddFlag(cmd, &o.output, "text", "json")
 	return cmd
@@ -124,15 +135,19 @@ func (o *options) validate(cmd *cobra.Command) error {
 	if err := o.flow.parse(cmd); err != nil {
 		return err
 	}
-	if err := o.resolve.Parse(); err != nil {
+	if err := errors.Join(o.resolve.Parse(), o.nodes.Parse()); err != nil {
 		return command.UsageError(cmd, err)
 	}
-	return nil
+	return o.guards.parse(cmd)
 }
 
 // complete says how the manifests are to be read.
 func (o *options) complete() {
-	o.input.Learn, o.input.NarrowIfForbidden = o.resolve.Learn, true
+	o.input.NarrowIfForbidden = true
+	o.input.Learn = func(m *policy.Model, resources []store.Resource) {
+		o.resolve.Learn(m, resources)
+		o.nodes.Add(m)
+	}
 	o.input.PlaceholderIPv6 = o.flow.family == 6 || ends.IsIPv6(o.from) || ends.IsIPv6(o.to)
 }
 
@@ -141,6 +156,9 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if err := o.nodes.Err(); err != nil {
+		return command.ExitWith(command.ExitFailed, err)
+	}
 	x, err := explain(ends.NewResolver(in, &o.resolve), o.from, o.to, &o.flow)
 	if err != nil {
 		return command.ExitWith(command.ExitFailed, narrowedError(in, err))
@@ -148,8 +166,9 @@ func (o *options) run(cmd *cobra.Command) error {
 	x.place = in.Place
 	x.notes = append(x.notes, x.serviceNotes(in.Findings)...)
 	x.notes = append(x.notes, narrowedNotes(in, x)...)
-	if note := x.domainNote(); note != "" {
-		x.notes = append(x.notes, note)
+	x.notes = append(x.notes, x.domainNotes(&o.resolve)...)
+	if g, drops := x.guardOf(o.guards.settings); drops {
+		x.guard = &g
 	}
 	verdict := x.result.Verdict
 	if o.pending {
@@ -161,7 +180,7 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err := o.print(cmd.OutOrStdout(), cmd.ErrOrStderr(), x); err != nil {
 		return err
 	}
-	if verdict != policy.Allow {
+	if verdict != policy.Allow || x.guard != nil {
 		return command.ExitWith(command.ExitNo, nil)
 	}
 	return nil
@@ -197,6 +216,8 @@ type explanation struct {
 	notes        []string
 	// place returns "file:line" of an object, or "" where that is unknown.
 	place func(policy.Key) string
+	// guard drops the connection before policy is asked; nil: none does.
+	guard *dataplane.GuardInfo
 	// pending is the same connection with the staged policies in force; nil if
 	// nobody asked.
 	pending *pendingExplanation

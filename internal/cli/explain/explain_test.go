@@ -99,12 +99,12 @@ Note: vms/WorkloadEndpoint/vm-1 has 2 IPv4 addresses: 10.0.0.9 is used; give ano
 		{
 			name: "a node to a pod on it", from: "172.16.0.1", to: "web/web-1", port: "80",
 			want: `ALLOWED  node/node-1 (172.16.0.1) -> web/Pod/web-1 (10.0.0.1), TCP port 80
-  a node and the pods on it always reach each other, whatever the policies say
+  a node always reaches the pods on it, whatever the policies say
   to labels:   app=web, ns=web
 
 Egress from node/node-1: allowed, a node is no endpoint, policy has no say
 
-Ingress to web/Pod/web-1: allowed, a node and the pods on it always reach each other
+Ingress to web/Pod/web-1: allowed, a node always reaches the pods on it
 `,
 		},
 		{

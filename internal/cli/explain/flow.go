@@ -138,7 +138,7 @@ func (x *explanation) use(e ends.End, family policy.Family) ends.End {
 // chooseFamily returns the family that both ends have: the one asked for, or
 // else IPv4, or else IPv6.
 func chooseFamily(src, dst ends.End, asked policy.Family) (policy.Family, error) {
-	for _, family := range []policy.Family{policy.IPv4, policy.IPv6} {
+	for _, family := range policy.Families {
 		if asked != policy.AnyFamily && asked != family {
 			continue
 		}

@@ -19,6 +19,20 @@ type (
 		Through string `json:"through,omitempty"`
 		// Hosts are the host endpoints on the way, in the order in which a packet meets them.
 		Hosts []hostJSON `json:"hosts,omitempty"`
+		// DroppedBefore is the guard that drops the connection before policy is asked, whatever
+		// the verdict; absent if none does.
+		DroppedBefore *guardJSON `json:"droppedBefore,omitempty"`
+		// Answer is what denies the answers of a connection that a host does not track.
+		Answer *answerJSON `json:"answer,omitempty"`
+	}
+	answerJSON struct {
+		Node       string `json:"node"`           // that does not track the connection
+		Hook       string `json:"hook,omitempty"` // absent for a workload's own policy
+		Kind       string `json:"kind"`           // of the endpoint
+		Namespace  string `json:"namespace"`
+		Name       string `json:"name"`
+		OutOfState bool   `json:"outOfState"` // as a packet of no connection; then no rule decides
+		decisionJSON
 	}
 	httpJSON struct {
 		Method string `json:"method"`
@@ -35,6 +49,8 @@ type (
 		// Reason says why nothing does; absent where something decided.
 		Reason string     `json:"reason,omitempty"`
 		Trace  []tierJSON `json:"trace"`
+		// Profiles with rules that were asked after the last tier; absent where none was.
+		Profiles []policyJSON `json:"profiles,omitempty"`
 	}
 	deciderJSON struct {
 		Tier      string `json:"tier"`
@@ -44,10 +60,13 @@ type (
 		Rule      int    `json:"rule"` // from 0; -1 is the end of the tier
 	}
 	tierJSON struct {
-		Tier     string       `json:"tier"`
-		Outcome  string       `json:"outcome"` // Allow, Deny or Pass
-		AtEnd    bool         `json:"atEnd"`   // by the tier's default action
-		Policies []policyJSON `json:"policies"`
+		Tier    string `json:"tier"`
+		Outcome string `json:"outcome"` // Allow, Deny or Pass
+		AtEnd   bool   `json:"atEnd"`   // by the tier's default action
+		// ToOwnNode says that the end passed because Kubernetes policies alone deny a pod
+		// nothing of its own node.
+		ToOwnNode bool         `json:"toOwnNode,omitempty"`
+		Policies  []policyJSON `json:"policies"`
 	}
 	policyJSON struct {
 		Kind      string     `json:"kind"`
@@ -77,6 +96,13 @@ func explainJSON(r policy.Result) resultJSON {
 	for _, h := range r.Hosts {
 		out.Hosts = append(out.Hosts, hostJSON{h.Hook.String(), h.Endpoint.Name, decisionToJSON(h.Decision)})
 	}
+	if a := r.Answer; a != nil {
+		out.Answer = &answerJSON{Node: a.Node, Kind: a.Endpoint.Kind, Namespace: a.Endpoint.Namespace, Name: a.Endpoint.Name,
+			OutOfState: a.OutOfState, decisionJSON: decisionToJSON(a.Decision)}
+		if a.Hook != 0 {
+			out.Answer.Hook = a.Hook.String()
+		}
+	}
 	return out
 }
 
@@ -85,6 +111,9 @@ func (x *explanation) json() resultJSON {
 	out := explainJSON(x.result)
 	out.HTTP = (*httpJSON)(x.flow.HTTP)
 	out.Through = x.flow.Router
+	if g := x.guard; g != nil {
+		out.DroppedBefore = &guardJSON{string(g.Guard), g.Drops, g.Switch}
+	}
 	out.Egress.Reason = x.undecided(policy.Egress)
 	out.Ingress.Reason = x.undecided(policy.Ingress)
 	return out
@@ -93,21 +122,30 @@ func (x *explanation) json() resultJSON {
 func decisionToJSON(d policy.Decision) decisionJSON {
 	out := decisionJSON{Verdict: d.Verdict.String(), Trace: []tierJSON{}}
 	if d.By != nil {
-		out.DecidedBy = (*deciderJSON)(d.By)
+		out.DecidedBy = &deciderJSON{d.By.Tier, d.By.Kind, d.By.Namespace, d.By.Title(), d.By.Rule}
 	}
 	for _, t := range d.Trace {
-		tier := tierJSON{Tier: t.Tier, Outcome: t.Outcome.String(), AtEnd: t.AtEnd, Policies: []policyJSON{}}
+		tier := tierJSON{Tier: t.Tier, Outcome: t.Outcome.String(), AtEnd: t.AtEnd, ToOwnNode: t.ToOwnNode, Policies: []policyJSON{}}
 		for _, p := range t.Policies {
-			pol := policyJSON{Kind: p.Key.Kind, Namespace: p.Key.Namespace, Name: p.Key.Name, Rules: []ruleJSON{}}
+			pol := policyToJSON(&p)
 			if !math.IsInf(p.Order, 0) {
 				pol.Order = &p.Order
-			}
-			for _, r := range mergeRules(p.Rules) {
-				pol.Rules = append(pol.Rules, ruleToJSON(r))
 			}
 			tier.Policies = append(tier.Policies, pol)
 		}
 		out.Trace = append(out.Trace, tier)
+	}
+	for _, p := range d.Profiles {
+		out.Profiles = append(out.Profiles, policyToJSON(&p))
+	}
+	return out
+}
+
+// policyToJSON returns a policy without its order, or a profile, which has none.
+func policyToJSON(p *policy.PolicyTrace) policyJSON {
+	out := policyJSON{Kind: p.Key.Kind, Namespace: p.Key.Namespace, Name: p.Key.Name, Rules: []ruleJSON{}}
+	for _, r := range mergeRules(p.Rules) {
+		out.Rules = append(out.Rules, ruleToJSON(r))
 	}
 	return out
 }

@@ -1,8 +1,6 @@
 package explain
 
 import (
-	"strings"
-
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -18,6 +16,9 @@ func (x *explanation) serviceNotes(findings []store.Finding) []string {
 				asked[p.Key] = true
 			}
 		}
+		for _, p := range d.Profiles {
+			asked[p.Key] = true
+		}
 	}
 	refers := false
 	for _, p := range x.model.Policies {
@@ -28,7 +29,7 @@ func (x *explanation) serviceNotes(findings []store.Finding) []string {
 	}
 	var notes []string
 	for _, f := range findings {
-		about := f.Key.Kind == policy.KindService || asked[f.Key] && strings.HasPrefix(f.Message, "refers to service ")
+		about := f.Key.Kind == policy.KindService || asked[f.Key] && f.About.Kind == policy.KindService
 		if f.Note && about {
 			notes = append(notes, f.Error())
 		}
@@ -38,7 +39,8 @@ func (x *explanation) serviceNotes(findings []store.Finding) []string {
 
 func refersToService(p *policy.Policy) bool {
 	is := func(e *policy.PeerSet) bool {
-		return e != nil && e.Internal && strings.HasPrefix(e.AsWritten, "service ")
+		_, service := e.Service()
+		return service
 	}
 	for _, rules := range p.Rules {
 		for i := range rules {

@@ -21,6 +21,7 @@ func explainText(x *explanation, s output.Style) string {
 	p.end(policy.Egress)
 	p.hosts()
 	p.end(policy.Ingress)
+	p.answers()
 	for _, n := range x.notes {
 		p.printf("\n%s %s\n", p.Yellow("Note:"), n)
 	}
@@ -38,8 +39,15 @@ func (p *explainPrinter) printf(format string, args ...any) { fmt.Fprintf(&p.b, 
 // summary prints the verdict on a line of its own, and one line for each end
 // that brought it about.
 func (p *explainPrinter) summary() {
-	p.printf("%s  %s -> %s%s, %s\n", p.outcome(p.result.Verdict, strings.ToUpper(verdictWord(p.result.Verdict))),
+	verdict, word := p.result.Verdict, verdictWord(p.result.Verdict)
+	if p.guard != nil {
+		verdict, word = policy.Deny, "dropped"
+	}
+	p.printf("%s  %s -> %s%s, %s\n", p.outcome(verdict, strings.ToUpper(word)),
 		p.Bold(named(p.src)), p.Bold(named(p.dst)), p.through(), p.connection())
+	if p.guard != nil {
+		p.printf("  %s\n", p.outcome(policy.Deny, guardText(p.result.Verdict, p.guard)))
+	}
 	if p.result.Egress.By == nil && p.result.Ingress.By == nil && len(p.result.Hosts) == 0 {
 		p.printf("  %s\n", p.ungoverned())
 	}
@@ -49,6 +57,7 @@ func (p *explainPrinter) summary() {
 		}
 	}
 	p.hostReasons()
+	p.answerReason()
 	p.labels("from labels:", p.src)
 	p.labels("to labels:  ", p.dst)
 }
@@ -120,15 +129,11 @@ func (p *explainPrinter) tier(t *policy.Tier, trace policy.TierTrace) {
 	p.printf("     %s %s\n", p.Bold("tier "+t.Name), p.Dim(orderText(t.Order)))
 	for _, pt := range trace.Policies {
 		p.printf("       %s %s\n", objectText(pt.Key), p.Dim(strings.TrimSpace(orderText(pt.Order)+" "+p.place(pt.Key))))
-		rules := mergeRules(pt.Rules)
-		if len(rules) == 0 {
-			p.printf("         %s\n", p.Dim("no rules"))
-		}
-		for _, r := range rules {
-			p.rule(r)
-		}
+		p.rules(pt.Rules, "on to the next tier")
 	}
 	switch {
+	case trace.ToOwnNode:
+		p.printf("  %s\n", p.outcome(policy.Pass, "->   end of tier: no rule decided, and Kubernetes NetworkPolicies alone never deny a pod its own node: on to the next tier"))
 	case trace.AtEnd && trace.Outcome == policy.Pass:
 		p.printf("  %s\n", p.outcome(policy.Pass, "->   end of tier: no rule decided, the default action is Pass: on to the next tier"))
 	case trace.AtEnd:
@@ -136,9 +141,20 @@ func (p *explainPrinter) tier(t *policy.Tier, trace policy.TierTrace) {
 	}
 }
 
+// rules prints the rules of a policy or profile; next says where Pass leads.
+func (p *explainPrinter) rules(traced []policy.RuleTrace, next string) {
+	rules := mergeRules(traced)
+	if len(rules) == 0 {
+		p.printf("         %s\n", p.Dim("no rules"))
+	}
+	for _, r := range rules {
+		p.rule(r, next)
+	}
+}
+
 // rule prints one rule: on one line, or on several where its alternatives failed
 // for different reasons.
-func (p *explainPrinter) rule(r sourceRule) {
+func (p *explainPrinter) rule(r sourceRule, next string) {
 	left := fmt.Sprintf("rule %d  %-5s  ", r.Index, r.Action)
 	switch {
 	case !r.Matched:
@@ -150,7 +166,7 @@ func (p *explainPrinter) rule(r sourceRule) {
 	case r.Action == policy.Log:
 		p.printf("         %smatch: recorded, the next rule is asked\n", left)
 	case r.Action == policy.Pass:
-		p.printf("  %s\n", p.outcome(r.Action, "->     "+left+"match: on to the next tier"))
+		p.printf("  %s\n", p.outcome(r.Action, "->     "+left+"match: "+next))
 	default:
 		p.printf("  %s\n", p.outcome(r.Action, "=>     "+left+"match"))
 	}
@@ -167,11 +183,32 @@ func (p *explainPrinter) profile(d policy.Decision) {
 	case d.By.Kind != policy.KindProfile:
 		return
 	}
-	text := "=> profile " + d.By.Name + ": no tier decided, the profile allows all"
-	if d.Verdict == policy.Deny {
-		text = "=> no profile: no tier decided, and without a profile the default is Deny (a WorkloadEndpoint gets one by spec.profiles, or as a pod by orchestrator: k8s)"
+	for _, pt := range d.Profiles {
+		p.printf("     %s %s\n", p.Bold("profile "+pt.Key.Name), p.Dim(p.place(pt.Key)))
+		p.rules(pt.Rules, "on to the next profile")
 	}
-	p.printf("  %s\n", p.outcome(d.Verdict, text))
+	if !decidedByRule(d) {
+		p.printf("  %s\n", p.outcome(d.Verdict, "=> "+profileText(d)))
+	}
+}
+
+// decidedByRule reports whether a rule of a profile decided.
+func decidedByRule(d policy.Decision) bool {
+	n := len(d.Profiles)
+	return n > 0 && d.By != nil && d.By.Kind == policy.KindProfile && d.By.Name == d.Profiles[n-1].Key.Name
+}
+
+// profileText says what of profiles decided, where it was no rule of one.
+func profileText(d policy.Decision) string {
+	switch {
+	case d.Verdict == policy.Allow:
+		return "profile " + d.By.Name + ": no tier decided, the profile allows all"
+	case d.By.Name != "":
+		return "profile " + d.By.Name + ": no tier decided, and there is no such profile, so that the default is Deny"
+	case len(d.Profiles) > 0:
+		return "end of the profiles: no tier and no rule of a profile decided, and the default is Deny"
+	}
+	return "no profile: no tier decided, and without a profile the default is Deny (a WorkloadEndpoint gets one by spec.profiles, or as a pod by orchestrator: k8s)"
 }
 
 // ungoverned says why neither end decides anything, for the first lines: what is
@@ -180,8 +217,8 @@ func (p *explainPrinter) ungoverned() string {
 	if p.flow.Src == p.flow.Dst {
 		return p.exempt(p.src) + ", whatever the policies say"
 	}
-	if p.exempt(p.src) == nodeAndPod || p.exempt(p.dst) == nodeAndPod {
-		return nodeAndPod + ", whatever the policies say"
+	if p.exempt(p.dst) == nodeToPod {
+		return nodeToPod + ", whatever the policies say"
 	}
 	return "no policy governs either end"
 }
@@ -195,9 +232,15 @@ func (p *explainPrinter) decider(d policy.Decision) string {
 	}
 	switch {
 	case d.By.Kind == policy.KindFailsafe:
-		return "the failsafe " + d.By.Name + ", which agents have by their flags"
+		return "the failsafe " + d.By.Failsafe.String() + ", which agents have by their flags"
 	case d.By.Kind == policy.KindEndpointToHost:
 		return "what agents say of pods to their own host (--endpoint-to-host)"
+	case decidedByRule(d):
+		return fmt.Sprintf("rule %d of profile %s%s: no tier decided", d.By.Rule, d.By.Name, place)
+	case d.By.Kind == policy.KindProfile && d.Verdict == policy.Deny && d.By.Name != "":
+		return "default: no tier decided, and profile " + d.By.Name + " does not exist"
+	case d.By.Kind == policy.KindProfile && d.Verdict == policy.Deny && len(d.Profiles) > 0:
+		return "default: no tier decided, and no rule of the endpoint's profiles"
 	case d.By.Kind == policy.KindProfile && d.Verdict == policy.Deny:
 		return "default: no tier decided, and the endpoint has no profile"
 	case d.By.Kind == policy.KindProfile:
@@ -260,7 +303,7 @@ func verdictWord(a policy.Action) string {
 
 // named returns an end with its address, unless the address is its name or was made up.
 func named(e ends.End) string {
-	if e.Name == e.Addr.String() || e.Endpoint != nil && e.Endpoint.Synthetic {
+	if e.Name == e.Addr.String() || e.Endpoint != nil && e.Endpoint.PlaceholderAddrs {
 		return e.Name
 	}
 	return e.Name + " (" + e.Addr.String() + ")"

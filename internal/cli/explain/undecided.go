@@ -6,8 +6,11 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// nodeAndPod is why a node reaches its pods, and they it.
-const nodeAndPod = "a node and the pods on it always reach each other"
+// Why nothing is asked between a node and the pods on it.
+const (
+	nodeToPod = "a node always reaches the pods on it"
+	podToNode = "what pods send to their own host is for their own policy and for --endpoint-to-host to say"
+)
 
 func (x *explanation) decision(dir policy.Direction) policy.Decision {
 	if dir == policy.Egress {
@@ -33,24 +36,19 @@ func (x *explanation) undecided(dir policy.Direction) string {
 
 // exempt returns why policy has no say at an end; "" where it has.
 func (x *explanation) exempt(self ends.End) string {
-	peer := x.dst
-	if self.Addr == x.dst.Addr {
-		peer = x.src
-	}
 	switch {
 	case x.flow.Src == x.flow.Dst:
 		return "an endpoint always reaches itself"
+	case x.isOwnNode(x.src, x.dst) && self.Addr == x.dst.Addr && (x.hasHost(self) || self.Endpoint != nil):
+		return podToNode
+	case x.isOwnNode(x.dst, x.src) && (self.Endpoint != nil || x.hasHost(self)):
+		return nodeToPod
 	case self.IsNode && x.hasHost(self):
 		return ""
 	case self.IsNode:
 		return "a node is no endpoint, policy has no say"
 	case self.Endpoint == nil:
 		return "no endpoint has this address, policy has no say"
-	case x.isOwnNode(self, peer) || self.Endpoint.Host != nil && x.isOwnNode(peer, self):
-		if x.result.Verdict == policy.Deny { // by a host endpoint
-			return "the policy of pods is not asked about their own node"
-		}
-		return nodeAndPod
 	}
 	return ""
 }

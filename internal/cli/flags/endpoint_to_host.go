@@ -21,7 +21,7 @@ var endpointToHostValues = []string{"Accept", "Drop", "Return"}
 
 // Register adds the flag.
 func (o *EndpointToHost) Register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.toHost, "endpoint-to-host", "Accept", "what agents do with connections of pods to their own host: Accept, Drop or Return")
+	cmd.Flags().StringVar(&o.toHost, "endpoint-to-host", "Accept", "what agents do with connections of pods to their own host that the pods' policies allow: Accept, Drop or Return")
 	CompleteEndpointToHost(cmd)
 }
 

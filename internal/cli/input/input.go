@@ -36,8 +36,8 @@ type Flags struct {
 	// NarrowIfForbidden says that the command can do with one namespace of a cluster, that of -n,
 	// where the user may read no other, and tells what it does not know then.
 	NarrowIfForbidden bool
-	// Learn adds to a model what is known of names of DNS; nil: nothing.
-	Learn func(*policy.Model)
+	// Learn adds to a model, made of resources, what is known of names of DNS; nil: nothing.
+	Learn func(*policy.Model, []store.Resource)
 }
 
 // Register adds the flags to a command.
@@ -105,7 +105,7 @@ func (in *Input) Place(key policy.Key) string {
 
 func placeOf(r *store.Resource) string {
 	if r.Origin != nil {
-		if file, line := r.Origin.Place(""); file != "" {
+		if file, line := r.Origin.Position(""); file != "" {
 			return fmt.Sprintf("%s:%d", file, line)
 		}
 	}
@@ -146,7 +146,7 @@ func (f *Flags) Read(cmd *cobra.Command) (*Input, error) {
 	state := offline.Load(listing, f.offline())
 	in.Model, in.staged, in.Unmanaged = state.Model, state.Staged, state.Unmanaged
 	if f.Learn != nil {
-		f.Learn(in.Model)
+		f.Learn(in.Model, listing.Resources)
 	}
 	in.Resources, in.Rejected, in.Translated = listing.Resources, listing.Rejected, state.Resources
 	in.Findings = state.Findings

@@ -7,7 +7,7 @@ func (f *Flags) Pending(in *Input) *Input {
 	loaded := &translate.Loaded{Model: in.Model, Staged: in.staged}
 	m, resources := translate.LoadPending(in.Translated, loaded, f.offline().Translation())
 	if f.Learn != nil {
-		f.Learn(m)
+		f.Learn(m, resources)
 	}
 	return &Input{Model: m, Source: in.Source, Namespace: in.Namespace, Unmanaged: in.Unmanaged, Resources: resources, Rejected: in.Rejected}
 }

@@ -9,17 +9,17 @@ import (
 	"github.com/tierwall/tierwall/internal/cli/output"
 )
 
-// changes finds what the staged policies would change. Of the reachability there
-// are notes only.
-func (o *options) changes(in *input.Input) (*analyze.Reachability, []analyze.Difference, error) {
-	list, notes, err := analyze.Diff(o.toHost.InModel(in.Model), o.toHost.InModel(o.input.Pending(in).Model), o.options())
+// changes finds what the staged policies would change, and what to note of it.
+func (o *options) changes(in *input.Input) ([]analyze.Difference, []string, error) {
+	list, analyzed, err := analyze.Diff(o.toHost.InModel(in.Model), o.toHost.InModel(o.input.Pending(in).Model), o.options())
 	if err != nil {
 		return nil, nil, err
 	}
+	notes := noteTexts(analyzed)
 	if len(in.StagedPolicies()) == 0 {
 		notes = append(notes, fmt.Sprintf("%s no staged policies, so nothing would change", in.Source))
 	}
-	return &analyze.Reachability{Notes: notes}, list, nil
+	return list, notes, nil
 }
 
 // printChanges prints what would change.

@@ -2,8 +2,10 @@
 package reach
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,7 +16,9 @@ import (
 	"github.com/tierwall/tierwall/internal/cli/flags"
 	"github.com/tierwall/tierwall/internal/cli/input"
 	"github.com/tierwall/tierwall/internal/cli/output"
+	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/translate"
+	"github.com/tierwall/tierwall/policy"
 )
 
 // options are the flags of reach.
@@ -25,6 +29,7 @@ type options struct {
 	from, to string
 	resolve  ends.ResolveFlag
 	toHost   flags.EndpointToHost
+	nodes    flags.NodeAddresses
 	output   string
 }
 
@@ -104,6 +109,7 @@ Exit code 0: here is the answer. 2: no answer, because something is wrong.`,
 	}
 	o.resolve.Register(flags)
 	o.toHost.Register(cmd)
+	o.nodes.Register(cmd)
 	output.AddFlag(cmd, &o.output, "table", "json")
 	return cmd
 }
@@ -115,14 +121,21 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err := o.resolve.Parse(); err != nil {
 		return command.UsageError(cmd, err)
 	}
-	if err := o.toHost.Parse(); err != nil {
+	if err := errors.Join(o.toHost.Parse(), o.nodes.Parse()); err != nil {
 		return command.UsageError(cmd, err)
 	}
-	o.input.Learn = o.resolve.Learn
+	o.input.Learn = func(m *policy.Model, resources []store.Resource) {
+		o.resolve.Learn(m, resources)
+		o.nodes.Add(m)
+	}
 	in, err := o.input.Load(cmd)
 	if err != nil {
 		return err
 	}
+	if err := o.nodes.Err(); err != nil {
+		return command.ExitWith(command.ExitFailed, err)
+	}
+	named := o.resolve.Notes() // of what is in force
 	resolver := ends.NewResolver(in, &o.resolve)
 	from, err := newEndFilter(resolver, o.from)
 	if err == nil && from.domains != nil {
@@ -135,19 +148,18 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err != nil {
 		return command.ExitWith(command.ExitFailed, fmt.Errorf("--to %s: %w", o.to, err))
 	}
-	var r *analyze.Reachability
+	var pairs []analyze.Pair
 	var changes []analyze.Difference
+	var analyzed []string // notes
 	if o.pending {
-		r, changes, err = o.changes(in)
+		changes, analyzed, err = o.changes(in)
 	} else {
-		options := o.options()
-		options.AllDomains = to.domains != nil
-		r, err = analyze.Reach(o.toHost.InModel(in.Model), options)
+		pairs, analyzed, err = o.pairs(in, to.domains != nil)
 	}
 	if err != nil {
 		return command.ExitWith(command.ExitFailed, err)
 	}
-	notes := append(unlisted(in.Unmanaged), r.Notes...)
+	notes := slices.Concat(unlisted(in.Unmanaged), analyzed, named)
 	if len(in.Model.Endpoints) == 0 {
 		notes = []string{ends.NoEndpoints(in.Source, in.Unmanaged)}
 	}
@@ -173,19 +185,39 @@ func (o *options) run(cmd *cobra.Command) error {
 		}
 		return o.printChanges(cmd.OutOrStdout(), shown)
 	}
-	pairs := make([]analyze.Pair, 0, len(r.Pairs))
-	for _, p := range r.Pairs {
+	shown := make([]analyze.Pair, 0, len(pairs))
+	for _, p := range pairs {
 		if wanted(p.Src, p.Dst) {
-			pairs = append(pairs, p)
+			shown = append(shown, p)
 		}
 	}
 	if o.output == "json" {
-		return output.PrintJSON(cmd.OutOrStdout(), pairs)
+		return output.PrintJSON(cmd.OutOrStdout(), shown)
 	}
 	if len(in.Model.Endpoints) == 0 {
 		return nil // a note has said it: neither is anything allowed nor denied
 	}
-	return printReach(cmd.OutOrStdout(), pairs)
+	return printReach(cmd.OutOrStdout(), shown)
+}
+
+// pairs finds who can reach whom, and what to note of it.
+func (o *options) pairs(in *input.Input, allDomains bool) ([]analyze.Pair, []string, error) {
+	options := o.options()
+	options.AllDomains = allDomains
+	r, err := analyze.Reach(o.toHost.InModel(in.Model), options)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r.Pairs, noteTexts(r.Notes), nil
+}
+
+// noteTexts returns the sentences of notes.
+func noteTexts(notes []analyze.Note) []string {
+	var texts []string
+	for _, n := range notes {
+		texts = append(texts, n.String())
+	}
+	return texts
 }
 
 // unlisted tells of the pods and workloads that reach cannot list. What is

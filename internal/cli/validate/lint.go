@@ -69,7 +69,7 @@ func denies(in *input.Input, tier string) bool {
 // isCutOff reports whether nothing but the failsafes lets anything to a host endpoint.
 func isCutOff(in *input.Input, key policy.Key) bool {
 	i := slices.IndexFunc(in.Model.Endpoints, func(ep *policy.Endpoint) bool { return ep.Key == key })
-	if i < 0 || in.Model.Endpoints[i].Profile != "" {
+	if i < 0 || len(in.Model.Endpoints[i].Profiles) > 0 {
 		return false
 	}
 	ep := in.Model.Endpoints[i]

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tierwall/tierwall/internal/cli/command"
+	"github.com/tierwall/tierwall/internal/cli/ends"
 	"github.com/tierwall/tierwall/internal/cli/input"
 	"github.com/tierwall/tierwall/internal/cli/output"
 	"github.com/tierwall/tierwall/internal/store"
@@ -16,8 +17,9 @@ import (
 
 // options are the flags of validate.
 type options struct {
-	input  input.Flags
-	output string
+	input   input.Flags
+	learned ends.LearnedFlag
+	output  string
 }
 
 // NewCommand returns `tierwall validate`.
@@ -45,6 +47,9 @@ Exit code 0: valid. 1: findings. 2: wrong usage.`,
   tierwall validate --store kube -A
   tierwall validate --store etcd:https://10.0.0.1:2379 --etcd-cacert ca.crt
 
+  # Do sets name what is asked for, or only what that is an alias of?
+  tierwall validate -f policies/ --learned learned.json
+
   # For a script
   tierwall validate -f policies/ -o json`,
 		Args: command.NoArgs,
@@ -56,6 +61,7 @@ Exit code 0: valid. 1: findings. 2: wrong usage.`,
 		},
 	}
 	o.input.Register(cmd)
+	o.learned.Register(cmd.Flags())
 	// There is nothing to go on to: the flag is accepted, as everywhere.
 	cmd.Flags().Lookup("keep-going").Usage = "has no effect: validate always reads on past errors"
 	output.AddFlag(cmd, &o.output, "text", "json")
@@ -64,11 +70,16 @@ Exit code 0: valid. 1: findings. 2: wrong usage.`,
 
 func (o *options) run(cmd *cobra.Command) error {
 	o.input.OneNamespace = true
+	learned, err := o.learned.Read()
+	if err != nil {
+		return command.UsageError(cmd, err)
+	}
 	in, err := o.input.Read(cmd)
 	if err != nil {
 		return err
 	}
 	in.Findings = append(in.Findings, lint(in)...)
+	in.Findings = slices.Concat(in.Findings, aliasNotes(in, learned), annotationNotes(in))
 	slices.SortStableFunc(in.Findings, store.Finding.Compare)
 	in.Restrict()
 	show := printFindings

@@ -45,7 +45,7 @@ func Ask(ctx context.Context, socket string, q Request) error {
 	if err := Write(conn, q); err != nil {
 		return fmt.Errorf("ask the agent: %w", err)
 	}
-	reply, err := ReadReply(conn)
+	reply, err := readReply(conn)
 	if err != nil {
 		return fmt.Errorf("answer of the agent: %w", err)
 	}

@@ -165,8 +165,8 @@ func ReadRequest(r io.Reader) (*Request, error) {
 	return q, nil
 }
 
-// ReadReply reads an answer.
-func ReadReply(r io.Reader) (*Reply, error) {
+// readReply reads an answer.
+func readReply(r io.Reader) (*Reply, error) {
 	line, err := readLine(r, maxReply)
 	if err != nil {
 		return nil, err

@@ -80,8 +80,8 @@ type Pod struct {
 	// gives pods no link of their own, or none that could be found.
 	HostInterface string `json:"hostInterface,omitempty"`
 	HostIndex     int    `json:"hostIndex,omitempty"`
-	// MAC is the address of the pod's end of the link, as in "0a:58:0a:f4:01:02";
-	// empty if it is not known.
+	// MAC is the address of the pod's end of the link, as in "0a:58:0a:f4:01:02", by the
+	// result of the plugin that made it; empty if that does not say.
 	MAC string `json:"mac,omitempty"`
 	// NetNS is the path of the pod's network namespace on the host, which is
 	// not a path within the agent's own container.

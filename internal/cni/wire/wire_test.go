@@ -194,7 +194,7 @@ func TestRefuseIsBounded(t *testing.T) {
 	if err := Write(&line, Refuse(Failed, errors.New(strings.Repeat("\x01", 1<<20)))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadReply(&line); err != nil {
+	if _, err := readReply(&line); err != nil {
 		t.Error(err)
 	}
 }

@@ -70,8 +70,15 @@ func (m *Dataplane) Decide(f policy.Flow) (egress, ingress dataplane.Verdict) {
 	return m.state.Decide(f)
 }
 
+// DecideToNode decides what a local endpoint sends to its own node.
+func (m *Dataplane) DecideToNode(f policy.Flow) dataplane.Verdict {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.state.DecideToNode(f)
+}
+
 // DecideHost decides a flow at a host endpoint by the tables.
-func (m *Dataplane) DecideHost(at dataplane.PointKey, f policy.Flow) dataplane.Verdict {
+func (m *Dataplane) DecideHost(at dataplane.AttachmentKey, f policy.Flow) dataplane.Verdict {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.state.DecideHost(at, f)

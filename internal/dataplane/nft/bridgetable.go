@@ -12,45 +12,46 @@ import (
 type bridgeTable struct {
 	*writer
 	table   codec.TableID
-	sources map[sourceEntry]bool
-	// inForce says that the kernel holds what sources says, as far as we know.
+	content *bridgeContent
+	// inForce says that the kernel holds what content says, as far as we know.
 	inForce bool
 	// unable is why this kernel has no such tables; nil if it has, or was not asked.
 	unable error
 }
 
-// set brings the table to its next state: elements of sets, unless there is no table.
-func (p *bridgeTable) set(sources map[sourceEntry]bool) error {
+// isEmpty reports whether nothing is to be checked.
+func (c *bridgeContent) isEmpty() bool { return len(c.entries) == 0 }
+
+// set brings the table to its next state: elements of sets, unless there is no table, or
+// chains change.
+func (p *bridgeTable) set(next *bridgeContent) error {
 	if p.unable != nil {
 		return nil
 	}
-	if !p.inForce {
-		return p.write(sources)
+	if !p.inForce || next.isEmpty() != p.content.isEmpty() || !next.allowed.equal(p.content.allowed) {
+		return p.write(next)
 	}
-	if len(sources) > 0 {
-		out := codec.NewBatch(p.table)
-		stepSources(out, p.sources, sources)
-		err := p.send(out)
-		if err == nil {
-			p.sources = sources
-			return nil
-		}
+	out := codec.NewBatch(p.table)
+	stepSources(out, p.content.entries, next.entries)
+	if err := p.send(out); err != nil {
 		p.log.Warn("the table is not as it was written; writing all of it anew", "table", p.table.String(), "error", err)
+		return p.write(next)
 	}
-	return p.write(sources)
+	p.content = next
+	return nil
 }
 
 // write writes the whole table; none if nothing is to be checked.
-func (p *bridgeTable) write(sources map[sourceEntry]bool) error {
+func (p *bridgeTable) write(next *bridgeContent) error {
 	var err error
-	if len(sources) == 0 {
+	if next.isEmpty() {
 		err = errors.Join(p.deleteTable(p.table), p.deleteTable(staging(p.table)))
 	} else {
-		err = p.replace(p.table, &bridgeContent{sources})
+		err = p.replace(p.table, next)
 	}
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) {
 		p.unable = err
-		if len(sources) > 0 {
+		if !next.isEmpty() {
 			p.log.Warn("this kernel has no nftables for bridges (CONFIG_NF_TABLES_BRIDGE): a pod behind a bridge that may send raw packets can use the address of another",
 				"error", err)
 		}
@@ -59,6 +60,6 @@ func (p *bridgeTable) write(sources map[sourceEntry]bool) error {
 	if err != nil {
 		return err
 	}
-	p.sources, p.inForce = sources, true
+	p.content, p.inForce = next, true
 	return nil
 }

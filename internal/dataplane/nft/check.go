@@ -48,7 +48,7 @@ func (b *Dataplane) Check(ctx context.Context) (dataplane.Drift, error) {
 	defer b.Cut(ctx)
 	if len(inBridge) > 0 {
 		b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.bridge.table.String(), "findings", len(inBridge), "first", inBridge[0])
-		if err := b.bridge.write(b.bridge.sources); err != nil {
+		if err := b.bridge.write(b.bridge.content); err != nil {
 			return drift, err
 		}
 		drift.Repaired = true
@@ -84,11 +84,11 @@ func (b *Dataplane) compare() ([]string, error) {
 
 // compare lists what differs between the kernel's table and what it should be.
 func (p *bridgeTable) compare() ([]string, error) {
-	if !p.inForce || len(p.sources) == 0 {
+	if !p.inForce || p.content.isEmpty() {
 		return nil, nil
 	}
 	c := newComparison()
-	if err := (&bridgeContent{p.sources}).emit(c); err != nil {
+	if err := p.content.emit(c); err != nil {
 		return nil, err
 	}
 	findings, err := c.with(p.conn, p.table)

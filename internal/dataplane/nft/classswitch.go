@@ -9,7 +9,7 @@ import (
 )
 
 // A class switch sends a packet on by the class of one of its ends: a workload's
-// peer, the local side at a point of a host endpoint, the peer of a host's program.
+// peer, the local side at an attachment of a host endpoint, the peer of a host's program.
 //
 //	chain NAME               what comes first
 //	                         addr @known4 goto NAME-node-… (addresses with a class of their own)

@@ -25,10 +25,7 @@ import (
 // rules in a row for comparison. All four take turns in one run, since only their
 // ratios say anything; the figures are medians of the rounds.
 func BenchmarkConnections(b *testing.B) {
-	const (
-		policies = 10_000
-		round    = 500 // connections
-	)
+	const policies = 10_000
 	setups := []struct {
 		name  string
 		setUp func(testing.TB, *lab.Lab)
@@ -46,19 +43,31 @@ func BenchmarkConnections(b *testing.B) {
 		s.setUp(b, l)
 		ends = append(ends, newConnEnds(b, l))
 	}
-	rates := make([][]float64, len(setups))
+	var names []string
+	for _, s := range setups {
+		names = append(names, s.name)
+	}
+	measureInTurns(b, names, ends)
+}
+
+// measureInTurns measures the ends in turns, as only the ratios of what ran side by side say
+// anything, and reports for each name the median of its connections per second, and of the
+// third's rate in percent of the second's.
+func measureInTurns(b *testing.B, names []string, ends []*connEnds) {
+	const round = 500 // connections
+	rates := make([][]float64, len(ends))
 	looping := true
 	for i := 0; looping || i < 20; i++ {
 		looping = looping && b.Loop() // which may not be asked again once it said no
-		for k := range setups {
+		for k := range ends {
 			// Not always in the same order: what runs beside this may have a rhythm.
-			j := (i + k) % len(setups)
+			j := (i + k) % len(ends)
 			rates[j] = append(rates[j], ends[j].measure(b, round))
 		}
 	}
 	median := func(list []float64) float64 { return slices.Sorted(slices.Values(list))[len(list)/2] }
-	for j, s := range setups {
-		b.ReportMetric(median(rates[j]), "conn/s:"+s.name)
+	for j, name := range names {
+		b.ReportMetric(median(rates[j]), "conn/s:"+name)
 	}
 	ratios := make([]float64, len(rates[1]))
 	for i := range ratios {

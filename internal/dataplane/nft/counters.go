@@ -1,9 +1,13 @@
 package nft
 
 import (
+	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -35,23 +39,88 @@ func (b *Dataplane) Counters(ctx context.Context) ([]dataplane.Counter, error) {
 	return counters, nil
 }
 
-// Spoofed sums up what was dropped for its source.
+// Spoofed returns what was dropped for its source.
 func (b *Dataplane) Spoofed(ctx context.Context) (uint64, error) {
-	var sum uint64
+	counters, err := b.GuardCounters(ctx)
+	for _, c := range counters {
+		if c.Guard == dataplane.GuardSource {
+			return c.Packets, err
+		}
+	}
+	return 0, err
+}
+
+// GuardCounters sums up what guards have dropped, in the order of dataplane.Guards.
+func (b *Dataplane) GuardCounters(ctx context.Context) ([]dataplane.GuardCounter, error) {
+	sums := map[dataplane.Guard]codec.Counted{}
 	for _, t := range []codec.TableID{b.table, b.bridge.table} {
 		if err := ctx.Err(); err != nil {
-			return 0, err
+			return nil, err
 		}
-		err := codec.EachCounter(b.conn, t, func(_, comment string, n codec.Counted) {
-			if comment == spoofedComment {
-				sum += n.Packets
+		err := codec.EachCounter(b.conn, t, func(chain, _ string, n codec.Counted) {
+			if g, ok := guardOf(chain); ok {
+				sum := sums[g]
+				sums[g] = codec.Counted{Packets: sum.Packets + n.Packets, Bytes: sum.Bytes + n.Bytes}
 			}
 		})
 		if err != nil && !errors.Is(err, unix.ENOENT) {
-			return 0, fmt.Errorf("nftables: table %s: reading counters: %w", t.Name, err)
+			return nil, fmt.Errorf("nftables: table %s: reading counters: %w", t.Name, err)
 		}
 	}
-	return sum, nil
+	var list []dataplane.GuardCounter
+	for _, x := range dataplane.Guards {
+		n := sums[x.Guard]
+		list = append(list, dataplane.GuardCounter{Guard: x.Guard, Packets: n.Packets, Bytes: n.Bytes})
+	}
+	return list, nil
+}
+
+// OutsideSources lists the addresses of local endpoints that came from where the endpoint
+// is not, within the last hour, most packets first.
+func (b *Dataplane) OutsideSources(ctx context.Context) ([]dataplane.SourceCounter, error) {
+	var list []dataplane.SourceCounter
+	for family := range familyDigit {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		err := codec.EachCountedElement(b.conn, b.table, outsideName(family), func(key string, n codec.Counted) {
+			if a, ok := netip.AddrFromSlice([]byte(key)); ok {
+				list = append(list, dataplane.SourceCounter{Source: a, Packets: n.Packets})
+			}
+		})
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			return nil, fmt.Errorf("nftables: table %s: reading set %s: %w", b.table.Name, outsideName(family), err)
+		}
+	}
+	slices.SortFunc(list, func(x, y dataplane.SourceCounter) int {
+		return cmp.Or(cmp.Compare(y.Packets, x.Packets), x.Source.Compare(y.Source))
+	})
+	return list, nil
+}
+
+// SpoofedSources lists what was dropped within the last ten minutes because its source was not
+// that of the interface by which it came. It keeps a bounded number of sources.
+func (b *Dataplane) SpoofedSources(ctx context.Context) ([]dataplane.SpoofedSource, error) {
+	var list []dataplane.SpoofedSource
+	for _, t := range []codec.TableID{b.table, b.bridge.table} {
+		for family := range familyDigit {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			err := codec.EachCountedElement(b.conn, t, spoofedName(family), func(key string, n codec.Counted) {
+				if len(key) < 4 {
+					return
+				}
+				if a, ok := netip.AddrFromSlice([]byte(key[4:])); ok {
+					list = append(list, dataplane.SpoofedSource{Link: int(binary.NativeEndian.Uint32([]byte(key))), Source: a, Packets: n.Packets})
+				}
+			})
+			if err != nil && !errors.Is(err, unix.ENOENT) {
+				return nil, fmt.Errorf("nftables: table %s: reading set %s: %w", t.Name, spoofedName(family), err)
+			}
+		}
+	}
+	return list, nil
 }
 
 // QueuedAnswers sums up what was queued.

@@ -2,7 +2,10 @@ package nft
 
 import (
 	"context"
+	"maps"
 	"net/netip"
+	"slices"
+	"time"
 
 	"github.com/tierwall/tierwall/evaluate"
 	"github.com/tierwall/tierwall/internal/conntrack"
@@ -18,21 +21,30 @@ var _ conntrack.ConnectionDecider = cutter{}
 // Decide decides a flow by the tables of local endpoints.
 func (c cutter) Decide(f policy.Flow) (egress, ingress dataplane.Verdict) { return c.state.Decide(f) }
 
+// DecideToNode decides what a local endpoint sends to its own node.
+func (c cutter) DecideToNode(f policy.Flow) dataplane.Verdict { return c.state.DecideToNode(f) }
+
 // DeniesHost reports whether host endpoints deny a connection, by the interfaces
-// that routes lead to its ends by. What is decided without tracking has no connection.
+// that routes lead to its ends by, or the policy of a local endpoint what it sends to the
+// host. What is decided without tracking has no connection.
 func (c cutter) DeniesHost(f policy.Flow, seen conntrack.HostView) bool {
-	hooks := c.host.content.hooks
-	if len(hooks) == 0 || f.IsNeighbourDiscovery() {
+	if f.IsNeighbourDiscovery() {
 		return false
 	}
+	hooks := c.host.content.hooks
 	from, to := c.location(f.Src, seen.OwnSrc), c.location(f.Dst, seen.OwnDst)
 	var allowed policy.Hook // at which a rule has allowed it
 	for _, s := range evaluate.NodePath(from, to) {
 		switch {
+		case s.ToOwnNode && s.Hook == 0:
+			if !c.state.DecideToNode(f).Allow {
+				return true
+			}
+			continue
+		case s.ToOwnNode:
+			return c.host.settings.EndpointToHost == policy.Deny
 		case s.Hook == 0 || s.Hook.Raw() || !hooks[s.Hook] || allowed.Skips(policy.Allow, s.Hook):
 			continue
-		case s.ByEndpointToHost && c.host.settings.EndpointToHost != policy.Pass:
-			return c.host.settings.EndpointToHost == policy.Deny
 		}
 		switch c.stopVerdict(s, f, seen) {
 		case policy.Deny:
@@ -80,14 +92,14 @@ func (c cutter) stopVerdict(s evaluate.Stop, f policy.Flow, seen conntrack.HostV
 	return policy.Deny
 }
 
-// verdict returns what the point of an interface says; of an interface that is not
+// verdict returns what the attachment of an interface says; of an interface that is not
 // known, that of all interfaces.
 func (c cutter) verdict(h policy.Hook, f policy.Flow, iface string) dataplane.Verdict {
-	points := c.state.Points()
-	if len(points) == 0 {
+	attachments := c.state.Attachments()
+	if len(attachments) == 0 {
 		return dataplane.Verdict{Allow: true}
 	}
-	at := dataplane.PointKey{Node: points[0].Node, Hook: h, Interface: iface} // all are of one node
+	at := dataplane.AttachmentKey{Node: attachments[0].Node, Hook: h, Interface: iface} // all are of one node
 	if iface == "" {
 		at.Interface = policy.AllInterfaces
 	}
@@ -98,6 +110,44 @@ func (c cutter) verdict(h policy.Hook, f policy.Flow, iface string) dataplane.Ve
 func (c cutter) skips(id dataplane.DeciderID) bool {
 	d, _, _, ok := c.state.Decider(id)
 	return ok && d.Skips != dataplane.SkipsNothing
+}
+
+var _ dataplane.Resumer = (*Dataplane)(nil)
+
+// Fresh reports whether there was no table when the first one was written.
+func (b *Dataplane) Fresh() bool { return b.fresh }
+
+// Resume has the kernel track the connections of segments that the tables allow.
+func (b *Dataplane) Resume(ctx context.Context, segments []policy.Flow) ([]policy.Flow, error) {
+	if b.live == nil || !b.inForce || len(b.cutFlows) >= maxCutFlows {
+		return nil, nil
+	}
+	segments = slices.DeleteFunc(slices.Clone(segments), func(f policy.Flow) bool {
+		return !b.cutFlows[f].IsZero() || !b.cutFlows[conntrack.Reverse(f)].IsZero()
+	})
+	return b.live.Resume(ctx, segments, cutter{b.layout})
+}
+
+// Of connections that were cut it is remembered for a while, longer than live connections are
+// taken up, that they were: what policy has ended does not come back as one of the other
+// orientation. With too many of them none is taken up.
+const (
+	cutMemory   = 10 * time.Minute
+	maxCutFlows = 1 << 16
+)
+
+// rememberCut notes connections that were cut.
+func (b *Dataplane) rememberCut(cut []conntrack.Entry) {
+	now := time.Now()
+	maps.DeleteFunc(b.cutFlows, func(_ policy.Flow, at time.Time) bool { return now.Sub(at) > cutMemory })
+	if b.cutFlows == nil {
+		b.cutFlows = map[policy.Flow]time.Time{}
+	}
+	for _, e := range cut {
+		if e.Flow.Protocol == policy.TCP && len(b.cutFlows) < maxCutFlows {
+			b.cutFlows[e.Flow] = now
+		}
+	}
 }
 
 // ConnectionsCut returns how many connections were cut so far; it may be called at any time.
@@ -119,6 +169,7 @@ func (b *Dataplane) Cut(ctx context.Context) {
 	}
 	cut, err := b.live.Cut(ctx, cutter{b.layout})
 	b.ended.Add(uint64(len(cut)))
+	b.rememberCut(cut)
 	for i, e := range cut {
 		if i == maxCutsLogged {
 			b.log.Info("more connections cut", "connections", len(cut)-i)

@@ -2,10 +2,12 @@ package nft
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/tierwall/tierwall/internal/conntrack"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+	"github.com/tierwall/tierwall/policy"
 )
 
 // Dataplane holds the table of one network namespace.
@@ -20,6 +22,10 @@ type Dataplane struct {
 	later, due bool
 	// inForce says that the kernel holds what layout says, as far as we know.
 	inForce bool
+	// fresh says that the first table was written where there was none.
+	fresh bool
+	// cutFlows are connections that were cut, and when: they are not taken up again.
+	cutFlows map[policy.Flow]time.Time
 	// rewrites counts how often the kernel refused a step, and all was written anew.
 	rewrites int
 	// ended counts the connections that were cut.
@@ -32,8 +38,9 @@ func (b *Dataplane) relaid(s *dataplane.State) *layout {
 	if b.dns.isThere() {
 		next.setSpare(dnsSpare)
 	}
-	next.sources, next.podNets, next.logging = b.sources, b.podNets, b.logging
-	next.host.settings = b.host.settings
+	next.host.settings, next.guards, next.logging = b.host.settings, b.guards, b.logging
+	next.known, next.tunnels = b.known, b.tunnels
+	next.know(b.known)
 	next.renderHost()
 	return next
 }

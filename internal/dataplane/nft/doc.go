@@ -14,7 +14,7 @@
 //	the way there       writer, tableswap, oldcounters, options
 //	the whole table     layout: what is derived from a state; full: all that the table holds
 //	what it is made of  workloads, entries, classswitch, rows, deciders, log
-//	                    host…: hooks, points, programs, rules of host endpoints
+//	                    host…: hooks, attachments, programs, rules of host endpoints
 //	                    antispoofing, bridgecontent, dnscontent, heartbeat
 //	tables of lookups   flatten: nets as intervals; slots: numbers of classes
 //	names and words     names, hostnames, order, family, match, sets, sink

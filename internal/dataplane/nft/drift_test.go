@@ -49,9 +49,9 @@ func TestDrift(t *testing.T) {
 		want string
 	}{
 		{"table deleted", func(w *nfnl.Writer) { codec.WriteTable(w, unix.NFT_MSG_DELTABLE, table) }, "the table is gone, or a part of it went while it was read"},
-		{"rules deleted", func(w *nfnl.Writer) { codec.WriteFlush(w, table, "forward") }, "chain forward: 4 rules are gone"},
+		{"rules deleted", func(w *nfnl.Writer) { codec.WriteFlush(w, table, "forward") }, "chain forward: 6 rules are gone"},
 		{"rule added", func(w *nfnl.Writer) { codec.WriteRule(w, table, "egress4", always(accept)) }, "chain egress4: rule 5 was added"},
-		{"foreign rule added", func(w *nfnl.Writer) { codec.WriteRule(w, table, "forward", foreign) }, `chain forward: rule 4: expression "meta" is used in a way that is none of ours`},
+		{"foreign rule added", func(w *nfnl.Writer) { codec.WriteRule(w, table, "forward", foreign) }, `chain forward: rule 6: expression "meta" is used in a way that is none of ours`},
 		{"chain added", func(w *nfnl.Writer) { codec.WriteChain(w, table, codec.ChainSpec{Name: "mine"}) }, "chain mine was added"},
 		{"set added", func(w *nfnl.Writer) { codec.WriteSet(w, table, addrSet("mine", 0)) }, "set mine was added"},
 		{"local endpoint deleted", elements(unix.NFT_MSG_DELSETELEM, "egress4", codec.Element{Key: addrKey(podA4)}), "set egress4: 1 elements are gone or changed"},

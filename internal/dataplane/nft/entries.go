@@ -24,6 +24,7 @@ const (
 	entryHere               // likewise
 	entryBase
 	entryCell
+	entryToNode // path.dir is Egress
 )
 
 // cellSet is the verdict map of a class's cells on one path.
@@ -37,19 +38,27 @@ func hereEntry(a netip.Addr) entry {
 	return entry{kind: entryHere, path: path{policy.Egress, familyOf(a)}, addr: a}
 }
 
+// toNodeEntry is a local endpoint in the map of those that policy governs towards their
+// own node.
+func toNodeEntry(a netip.Addr) entry {
+	return entry{kind: entryToNode, path: path{policy.Egress, familyOf(a)}, addr: a}
+}
+
 // value returns what an entry should be in the present state; zero if it should not be.
 func (e entry) value(s *dataplane.State) codec.Verdict {
 	l, ok := s.Local(e.addr)
-	if ok && e.kind == entryHere {
-		return accept
+	if ok && (e.kind == entryHere || e.kind == entrySelf) {
+		return accept // a plain set's element has no verdict; this says that it is there
 	}
 	if !ok || l.Egress == 0 && l.Ingress == 0 {
 		return codec.Verdict{}
 	}
 	program := s.Program(l.Program(e.path.dir))
 	switch e.kind {
-	case entrySelf:
-		return accept // a plain set's element has no verdict; this says that it is there
+	case entryToNode:
+		if l.ToNode != 0 {
+			return jumpTo(toNodeChain(l.ToNode))
+		}
 	case entryDispatch:
 		if program == nil {
 			return jumpTo(strictChain)
@@ -79,6 +88,8 @@ func (e entry) set() string {
 		return e.path.String()
 	case entryBase:
 		return e.path.baseName()
+	case entryToNode:
+		return toNodeMap(e.path.family)
 	}
 	return e.path.className(e.class)
 }

@@ -9,19 +9,7 @@ import (
 
 var familyDigit = [2]string{"4", "6"}
 
-func familyOf(a netip.Addr) int {
-	if a.Is4() {
-		return 0
-	}
-	return 1
-}
-
-func familyIndex(f policy.Family) int {
-	if f == policy.IPv6 {
-		return 1
-	}
-	return 0
-}
+func familyOf(a netip.Addr) int { return policy.FamilyOf(a).Index() }
 
 func addrType(family int) codec.DataType { return codec.IPv4Addr + codec.DataType(family) }
 

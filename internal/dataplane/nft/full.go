@@ -1,7 +1,6 @@
 package nft
 
 import (
-	"net/netip"
 	"slices"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
@@ -59,10 +58,13 @@ func (l *layout) setSpare(n int) {
 // renderHost derives the chains of host endpoints from the state.
 func (l *layout) renderHost() {
 	c := renderHost(l.state, &l.host.settings)
-	for _, p := range c.points {
+	for _, p := range c.attachments {
 		p.settle(&l.lookupTables)
 	}
-	for id, at := range programsOf(l.state.Points()) {
+	for id := range l.state.ToNodePrograms() {
+		c.toNode[id] = true
+	}
+	for id, at := range programsOf(l.state) {
 		c.programs[id] = newHostProgram(l.state, id, at)
 		c.programs[id].settle(&l.lookupTables)
 	}
@@ -79,6 +81,7 @@ func (l *layout) eachEntry(each func(entry, codec.Verdict)) {
 	for _, local := range l.state.Locals() {
 		give(hereEntry(local.Addr))
 		give(entry{kind: entrySelf, path: path{policy.Egress, familyOf(local.Addr)}, addr: local.Addr})
+		give(toNodeEntry(local.Addr))
 		for _, dir := range policy.Directions {
 			p := path{dir, familyOf(local.Addr)}
 			give(entry{kind: entryDispatch, path: p, addr: local.Addr})
@@ -97,9 +100,12 @@ func (l *layout) emit(out sink) error {
 	for _, s := range fixedSets() {
 		out.AddSet(s)
 	}
-	out.AddBaseChain(codec.ChainSpec{Name: forwardChain, Base: true, Hook: codec.HookForward, Priority: priority}, l.forwardRules())
+	out.AddBaseChain(forwardBase, l.forwardRules())
+	out.AddBaseChain(inputBase, inputRules())
 	l.emitAntiSpoofing(out)
-	out.AddChain(codec.ChainRules{Name: strictChain, Rules: strictRules()})
+	l.emitGuards(out)
+	emitControl(out)
+	out.AddChain(codec.ChainRules{Name: strictChain, Rules: l.logging.strictRules()})
 	for family, t := range l.slots {
 		for i := -1; i < t.digitSets(); i++ {
 			name := digitSetName(family, i)
@@ -125,33 +131,16 @@ func (l *layout) emit(out sink) error {
 	return l.emitRows(out)
 }
 
+// forwardRules are the guards that see packets after DNAT, what goes on without being
+// asked, and the way to policy.
 func (l *layout) forwardRules() []codec.Rule {
 	return slices.Concat(
-		[]codec.Rule{when(fromLink(), jumpTo(sourceChain)), when(hasState(codec.StateEstablished|codec.StateRelated), accept)},
+		l.encapsulationRules(),
+		[]codec.Rule{when(hasState(codec.StateEstablished|codec.StateRelated), accept)},
 		unknownRules(l.podNets),
+		controlTraffic(),
 		[]codec.Rule{when(isFamily(0), goTo("forward4")), when(isFamily(1), goTo("forward6"))},
 	)
-}
-
-// emitAntiSpoofing hands out the chains that check sources.
-func (l *layout) emitAntiSpoofing(out sink) {
-	emitSources(out, l.sources)
-	rules := make([]codec.Rule, 0, 3)
-	for family := range familyDigit {
-		rules = append(rules, when(join(isFamily(family), ownSource(family, address(family, source))), returns))
-	}
-	out.AddChain(codec.ChainRules{Name: sourceChain, Rules: append(rules, denied(nil, spoofedComment))})
-	for family := range familyDigit {
-		if !slices.ContainsFunc(l.podNets, func(p netip.Prefix) bool { return familyOf(p.Addr()) == family }) {
-			continue
-		}
-		for _, s := range []side{source, destination} {
-			out.AddChain(codec.ChainRules{Name: unknownName(family, s), Rules: []codec.Rule{
-				when(join(isFamily(family), []codec.Expr{address(family, s), inSet(hereName(family))}), returns),
-				denied(nil, "no endpoint is known at this address of the node"),
-			}})
-		}
-	}
 }
 
 // familyChain returns forward4 or forward6.

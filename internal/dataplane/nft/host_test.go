@@ -59,7 +59,7 @@ func TestKernelAgreesWithStateOfHosts(t *testing.T) {
 				f := flows.Draw(t, "flow")
 				for _, hook := range policy.Hooks {
 					for _, iface := range []string{"eth0", "eth1", "other"} {
-						at := dataplane.PointKey{Node: "node-a", Hook: hook, Interface: iface}
+						at := dataplane.AttachmentKey{Node: "node-a", Hook: hook, Interface: iface}
 						if got, want := k.DecideHost(at, f), b.state.DecideHost(at, f); got.Allow != want.Allow || got.Decider != want.Decider {
 							t.Fatalf("%v of %+v: got %+v, want %+v\n%v", at, f, got, want, b.state)
 						}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/tierwall/tierwall/internal/engine"
@@ -19,10 +19,11 @@ import (
 // endpoint of 1, and of 1,000 policies, each with peers of its own. They take turns
 // in one run, since only their ratios say anything; figures are medians of rounds.
 func BenchmarkHostConnections(b *testing.B) {
-	const round = 500
 	counts := []int{0, 1, 1000}
+	var names []string
 	var ends []*connEnds
 	for _, n := range counts {
+		names = append(names, strconv.Itoa(n))
 		l := newLab(b)
 		addHost(b, l, "a", localAddr(0).String())
 		if n > 0 {
@@ -35,25 +36,7 @@ func BenchmarkHostConnections(b *testing.B) {
 		}
 		ends = append(ends, nodeConnEnds(b, l))
 	}
-	rates := make([][]float64, len(counts))
-	looping := true
-	for i := 0; looping || i < 20; i++ {
-		looping = looping && b.Loop()
-		for k := range counts {
-			j := (i + k) % len(counts)
-			rates[j] = append(rates[j], ends[j].measure(b, round))
-		}
-	}
-	median := func(list []float64) float64 { return slices.Sorted(slices.Values(list))[len(list)/2] }
-	for j, n := range counts {
-		b.ReportMetric(median(rates[j]), fmt.Sprintf("conn/s:%d", n))
-	}
-	ratios := make([]float64, len(rates[1]))
-	for i := range ratios {
-		ratios[i] = 100 * rates[2][i] / rates[1][i]
-	}
-	b.ReportMetric(median(ratios), "%of1policy")
-	b.ReportMetric(0, "ns/op")
+	measureInTurns(b, names, ends)
 }
 
 // hostPolicies returns an engine with a host endpoint and so many policies for it,
@@ -82,7 +65,7 @@ func hostPolicies(n int) *engine.Engine {
 		}
 		add(&policy.Endpoint{
 			Key: policy.Key{Kind: policy.KindPod, Namespace: "ns", Name: app}, Node: "elsewhere", Addrs: []netip.Addr{addr},
-			Labels: selector.Labels{{Key: "app", Value: app}}, Profile: "kns.ns",
+			Labels: selector.Labels{{Key: "app", Value: app}}, Profiles: []string{"kns.ns"},
 		})
 	}
 	add(&policy.Endpoint{

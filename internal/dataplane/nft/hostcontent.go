@@ -5,14 +5,16 @@ import (
 	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 )
 
-// hostContent is all that a table has of host endpoints.
+// hostContent is all that a table has of host endpoints, and of what local endpoints
+// send to the host.
 type hostContent struct {
-	hooks    hostHooks
-	bases    []hostBaseChain
-	chains   map[string]codec.ChainRules // all others but those of switches
-	sets     map[string]hostSet          // likewise
-	points   map[dataplane.PointKey]*classSwitch
-	programs map[dataplane.ProgramID]*hostProgram // those that the points refer to
+	hooks       hostHooks
+	bases       []hostBaseChain
+	chains      map[string]codec.ChainRules // all others but those of switches
+	sets        map[string]hostSet          // likewise
+	attachments map[dataplane.AttachmentKey]*classSwitch
+	toNode      map[dataplane.ProgramID]bool         // programs of local endpoints towards the host
+	programs    map[dataplane.ProgramID]*hostProgram // these, and those that the attachments refer to
 }
 
 type hostBaseChain struct {
@@ -29,7 +31,7 @@ type hostSet struct {
 func newHostContent() *hostContent {
 	return &hostContent{
 		hooks: hostHooks{}, chains: map[string]codec.ChainRules{}, sets: map[string]hostSet{},
-		points: map[dataplane.PointKey]*classSwitch{}, programs: map[dataplane.ProgramID]*hostProgram{},
+		attachments: map[dataplane.AttachmentKey]*classSwitch{}, toNode: map[dataplane.ProgramID]bool{}, programs: map[dataplane.ProgramID]*hostProgram{},
 	}
 }
 
@@ -46,8 +48,11 @@ func (c *hostContent) emit(l *lookupTables, out sink) {
 	for _, p := range c.programs {
 		p.emit(l, out)
 	}
-	for _, p := range c.points {
+	for _, p := range c.attachments {
 		p.emit(l, out)
+	}
+	for id := range c.toNode {
+		out.AddChain(toNodeRules(id))
 	}
 	for _, s := range c.sets {
 		out.AddSet(s.SetSpec)

@@ -11,7 +11,7 @@ type hostHooks map[policy.Hook]bool
 // hostHooksOf finds the hooks that must be there.
 func hostHooksOf(s *dataplane.State, settings *dataplane.HostSettings) hostHooks {
 	hooks := hostHooks{}
-	for _, p := range s.Points() {
+	for _, p := range s.Attachments() {
 		if p.Governs() {
 			hooks[p.Hook] = true
 		}

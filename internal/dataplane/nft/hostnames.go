@@ -12,9 +12,9 @@ import (
 // endpoint governs at their hook. For the hook input ("host-input") and a family:
 //
 //	chain host-input   (base) not from lo; source check of pods; established; neighbour
-//	                   discovery; what an early hook has let by; --endpoint-to-host
-//	                   Drop; failsafes; by family
-//	chain host-input4  from the node's own pods: --endpoint-to-host Accept
+//	                   discovery; --endpoint-to-host Drop; what an early hook has let by;
+//	                   failsafes; by family
+//	chain host-input4  from the node's own pods: return (see tonode.go)
 //	                   iifname vmap @host-input4-links (goto host-input4-at-eth0)
 //	                   goto host-input4-all (the endpoint of all other interfaces)
 //	chain host-input4-at-eth0   jump strict; a class switch (classswitch.go) by the local
@@ -51,13 +51,10 @@ func hostName(h policy.Hook) string              { return "host-" + h.String() }
 func hostFamily(h policy.Hook, f int) string     { return hostName(h) + familyDigit[f] }
 func hostLinks(h policy.Hook, family int) string { return hostFamily(h, family) + "-links" }
 
-// pointName names the chain of a point. An interface's name may hold what a chain's
+// attachmentName names the chain of an attachment. An interface's name may hold what a chain's
 // may not, and '-', by which the parts of a chain's name are told apart.
-func pointName(k dataplane.PointKey) string {
-	family := 0
-	if k.Family == policy.IPv6 {
-		family = 1
-	}
+func attachmentName(k dataplane.AttachmentKey) string {
+	family := k.Family.Index()
 	if k.Interface == policy.AllInterfaces {
 		return hostFamily(k.Hook, family) + "-all"
 	}

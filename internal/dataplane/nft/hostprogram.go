@@ -7,8 +7,8 @@ import (
 	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 )
 
-// A program of host endpoints has chains of its own, which all points that refer to
-// it share:
+// A program of host endpoints, or of local endpoints towards the host, has chains of its own,
+// which all that refer to it share:
 //
 //	chain host-program-7…         a class switch by the class of the peer; row-BASE for all others
 //	chain host-program-7-class-5  goto row-N
@@ -40,10 +40,10 @@ func (t programClasses) of(class dataplane.ClassID) codec.Verdict {
 }
 
 // newHostProgram takes a program over from the state. It is not settled.
-func newHostProgram(s *dataplane.State, id dataplane.ProgramID, at dataplane.PointKey) *hostProgram {
+func newHostProgram(s *dataplane.State, id dataplane.ProgramID, at programSide) *hostProgram {
 	from, name := s.Program(id), hostProgramName(id)
 	p := &hostProgram{classSwitch: classSwitch{
-		name: name, nets: name + "-nets", family: familyIndex(at.Family), side: 1 - hostSide(at.Hook),
+		name: name, nets: name + "-nets", family: at.family, side: at.peer,
 		order: orderProgram, netsOrder: orderProgramSet, otherwise: goTo(rowName(from.Base)),
 	}}
 	p.setCells(maps.Clone(from.Cells))
@@ -81,16 +81,28 @@ func (p *hostProgram) remove(l *lookupTables, out *codec.Batch) {
 	}
 }
 
-// programsOf lists the programs that points refer to, each with a point that does.
-func programsOf(points []dataplane.HostPoint) map[dataplane.ProgramID]dataplane.PointKey {
-	list := map[dataplane.ProgramID]dataplane.PointKey{}
-	for _, p := range points {
+// programSide is what a program of the host goes by: the peers' side, of a family.
+type programSide struct {
+	family int
+	peer   side
+}
+
+// programsOf lists the programs that have chains of their own: those that attachments refer
+// to, and those of local endpoints towards the host.
+func programsOf(s *dataplane.State) map[dataplane.ProgramID]programSide {
+	list := map[dataplane.ProgramID]programSide{}
+	for _, p := range s.Attachments() {
+		at := programSide{p.Family.Index(), 1 - hostSide(p.Hook)}
 		if p.Base != 0 {
-			list[p.Base] = p.PointKey
+			list[p.Base] = at
 		}
 		for _, x := range p.Programs {
-			list[x.Program] = p.PointKey
+			list[x.Program] = at
 		}
+	}
+	for id := range s.ToNodePrograms() {
+		family, _ := s.ToNode(id)
+		list[id] = programSide{family.Index(), destination}
 	}
 	return list
 }

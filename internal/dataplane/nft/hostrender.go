@@ -38,7 +38,7 @@ func (r *hostRender) failsafes(dir policy.Direction) {
 	if len(list) == 0 {
 		return
 	}
-	r.out.AddSet(codec.SetSpec{Name: failsafeSet(dir), KeyType: codec.InetProto<<codec.ConcatBits | codec.InetService, KeyLen: 8}, orderPointSet)
+	r.out.AddSet(codec.SetSpec{Name: failsafeSet(dir), KeyType: codec.InetProto<<codec.ConcatBits | codec.InetService, KeyLen: 8}, orderAttachmentSet)
 	for _, f := range list {
 		key := []byte{byte(f.Protocol), 0, 0, 0, byte(f.Port >> 8), byte(f.Port), 0, 0}
 		r.out.add(failsafeSet(dir), codec.Element{Key: string(key)})
@@ -48,21 +48,21 @@ func (r *hostRender) failsafes(dir policy.Direction) {
 // hook makes the chains of one hook and family.
 func (r *hostRender) hook(h policy.Hook, family int) {
 	links, all := false, ""
-	for _, p := range r.state.Points() {
-		if p.Hook != h || familyIndex(p.Family) != family {
+	for _, p := range r.state.Attachments() {
+		if p.Hook != h || p.Family.Index() != family {
 			continue
 		}
-		point := pointSwitch(p)
-		r.out.points[p.PointKey] = point
+		attachment := attachmentSwitch(p)
+		r.out.attachments[p.AttachmentKey] = attachment
 		if p.Interface == policy.AllInterfaces {
-			all = point.name
+			all = attachment.name
 			continue
 		}
 		if !links {
 			links = true
 			r.out.AddSet(codec.SetSpec{Name: hostLinks(h, family), KeyType: codec.IfNameType, KeyLen: codec.IfNameLen, Verdicts: true}, orderHostLinks)
 		}
-		r.out.add(hostLinks(h, family), codec.Element{Key: ifKey(p.Interface), Verdict: goTo(point.name)})
+		r.out.add(hostLinks(h, family), codec.Element{Key: ifKey(p.Interface), Verdict: goTo(attachment.name)})
 	}
 	r.out.AddChain(codec.ChainRules{Name: hostFamily(h, family), Order: orderHostFamily, Rules: r.familyRules(h, family, links, all)})
 }

@@ -25,21 +25,22 @@ func ifName(h policy.Hook) codec.Expr {
 // baseRules are those of a hook's base chain.
 func (r *hostRender) baseRules(h policy.Hook) []codec.Rule {
 	rules := []codec.Rule{when([]codec.Expr{ifName(h), is([]byte(ifKey("lo"))...)}, returns)}
-	if h == policy.HookInput {
-		rules = append(rules, when(fromLink(), jumpTo(sourceChain)))
-	}
 	if !h.Raw() {
 		rules = append(rules, when(hasState(codec.StateEstablished|codec.StateRelated), returns))
 	}
-	discovery := codec.Expr{Kind: codec.InRange, Register: codec.Reg1, Data: "\x85", To: "\x88"} // 133 to 136
-	rules = append(rules, when(join(isProtocol(policy.ICMPv6), []codec.Expr{payload(codec.TransportHeader, 0, 1), discovery}), returns))
-	if r.hooks.skips() && !h.BeforeFilter() || h == policy.HookPreDNAT && r.hooks[policy.HookRawIn] {
-		rules = append(rules, r.skipRules(h)...)
-	}
+	rules = append(rules, hostControl()...)
 	if h == policy.HookInput && r.settings.EndpointToHost == policy.Deny {
-		for family := range familyDigit { // before failsafes, which are not for pods
+		for family := range familyDigit { // whatever was allowed before DNAT, and before failsafes, which are not for pods
 			rules = append(rules, denied(fromOwnPods(h, family), fromPodsComment))
 		}
+	}
+	if h == policy.HookInput { // as what comes from pods by their own addresses: see familyRules
+		for _, match := range fromPodNeighbours() {
+			rules = append(rules, when(match, goTo(neighbourChain)))
+		}
+	}
+	if r.hooks.skips() && !h.BeforeFilter() || h == policy.HookPreDNAT && r.hooks[policy.HookRawIn] {
+		rules = append(rules, r.skipRules(h)...)
 	}
 	rules = append(rules, r.failsafeRules(h)...)
 	for family := range familyDigit {
@@ -89,17 +90,16 @@ func fromOwnPods(h policy.Hook, family int) []codec.Expr {
 
 const fromPodsComment = "a pod to its own host"
 
-// familyRules are those of a hook's chain of one family. What has a pod of this
-// node at the other end is not asked: a node always reaches its pods, and what
-// pods send to their node is for the administrator to say. Before DNAT they are
-// asked like everybody, by the endpoint of all interfaces.
+// familyRules are those of a hook's chain of one family. What the host itself has to do with
+// a pod of this node is not asked about: a node always reaches its pods, and what pods send to
+// their node is for their own policy and the administrator to say. Before DNAT, and where
+// packets are routed, pods are asked about like everybody, by the endpoint of all interfaces.
 func (r *hostRender) familyRules(h policy.Hook, family int, links bool, all string) []codec.Rule {
 	var rules []codec.Rule
-	toHost := r.settings.EndpointToHost
-	if h != policy.HookPreDNAT && (h != policy.HookInput || toHost != policy.Pass && toHost != policy.Deny) {
+	if dropped := h == policy.HookInput && r.settings.EndpointToHost == policy.Deny; h != policy.HookPreDNAT && !h.Forward() && !dropped {
 		rules = append(rules, when(fromOwnPods(h, family), returns))
 	}
-	if (h == policy.HookForwardIn || h == policy.HookForwardOut) && r.hooks.skips() {
+	if h.Forward() && r.hooks.skips() {
 		rules = append(rules, r.skipRules(h)...)
 	}
 	if links {

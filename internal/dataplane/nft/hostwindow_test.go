@@ -89,7 +89,7 @@ func TestNoWindowAtHosts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if at := (dataplane.PointKey{Node: "node-a", Hook: policy.HookInput, Interface: "tw1"}); k.DecideHost(at, policy.Flow{
+	if at := (dataplane.AttachmentKey{Node: "node-a", Hook: policy.HookInput, Interface: "tw1"}); k.DecideHost(at, policy.Flow{
 		Src: far, Dst: l.Node().Addr4(), Protocol: policy.UDP, DstPort: 53,
 	}).Allow {
 		t.Error("the kernel's chains allow what they deny")

@@ -17,9 +17,14 @@ type layout struct {
 	cells    map[cellSet]int  // how many elements the maps have that exist
 	capacity map[string]usage // of the sets of addresses
 	spare    int              // capacity that they get beyond the usual
-	// What is known of interfaces: see antispoofing.go.
+	// What is known of interfaces, and what is checked by it: see antispoofing.go and guards.go.
+	known   dataplane.AntiSpoofing
 	sources map[sourceEntry]bool
+	closed  map[sourceEntry]bool // interfaces from which nothing link-local may come to the host
+	tunnels map[sourceEntry]bool // as many as nodes: made anew only when these change
+	allowed allowedSources
 	podNets []netip.Prefix
+	guards  dataplane.GuardSettings
 	logging Logging
 	host    hostLayout
 }

@@ -2,6 +2,7 @@ package nft
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -9,39 +10,102 @@ import (
 	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 )
 
-var _ dataplane.AntiSpoofer = (*Dataplane)(nil)
+var (
+	_ dataplane.Guarder       = (*Dataplane)(nil)
+	_ dataplane.SpoofReporter = (*Dataplane)(nil)
+)
 
 // SetAntiSpoofing brings what is known of interfaces to its next state.
-func (b *Dataplane) SetAntiSpoofing(ctx context.Context, g dataplane.AntiSpoofing) error {
+func (b *Dataplane) SetAntiSpoofing(ctx context.Context, known dataplane.AntiSpoofing) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := b.bridge.set(sourceEntries(g.Links, true)); err != nil {
-		return err
-	}
-	sources, nets := sourceEntries(g.Links, false), normalNets(g.PodNets)
 	if !b.inForce {
-		b.sources, b.podNets = sources, nets
+		b.know(known)
 		return nil
 	}
-	if slices.Equal(nets, b.podNets) {
+	if err := b.stepKnown(known); err != nil {
+		return err
+	}
+	return b.stepPorts()
+}
+
+// know takes over what is known of interfaces.
+func (l *layout) know(known dataplane.AntiSpoofing) {
+	if l.tunnels == nil || !l.sameTunnels(&known) {
+		l.tunnels = tunnelEntries(&known)
+	}
+	l.known, l.podNets = known, normalNets(known.PodNets)
+	l.sources, l.allowed = l.knownEntries(&known), allowedOf(known.Links, false)
+	l.closed = l.closedEntries()
+}
+
+func (l *layout) sameTunnels(known *dataplane.AntiSpoofing) bool {
+	return slices.Equal(known.NodeAddrs, l.known.NodeAddrs) && slices.Equal(known.TunnelPorts, l.known.TunnelPorts)
+}
+
+// stepKnown has the kernel know of interfaces: elements of sets change, and the whole table
+// only if chains do.
+func (b *Dataplane) stepKnown(known dataplane.AntiSpoofing) error {
+	next := *b.layout
+	next.know(known)
+	if slices.Equal(next.podNets, b.podNets) && next.allowed.equal(b.allowed) {
 		out := codec.NewBatch(b.table)
-		stepSources(out, b.sources, sources)
+		stepSources(out, b.sources, next.sources)
+		stepSources(out, b.closed, next.closed)
+		if !b.sameTunnels(&known) {
+			stepSources(out, b.tunnels, next.tunnels)
+		}
 		err := b.send(out)
 		if err == nil {
-			b.sources = sources
+			b.know(known)
 			return nil
 		}
 		b.rewrites++
 		b.log.Warn("the table is not as it was written; writing all of it anew", "table", b.table.Name, "error", err)
 	}
-	next := b.relaid(b.state)
-	next.sources, next.podNets = sources, nets
-	if err := b.replace(b.table, next); err != nil {
+	whole := b.relaid(b.state)
+	whole.know(known)
+	if err := b.replace(b.table, whole); err != nil {
 		return err
 	}
-	b.layout = next
+	b.layout = whole
 	return nil
+}
+
+// stepPorts brings in line with who is governed what is said of interfaces: in the table of
+// the bridge family, and about link-local addresses in the one for IP.
+func (b *Dataplane) stepPorts() error {
+	if closed := b.closedEntries(); !maps.Equal(closed, b.closed) {
+		out := codec.NewBatch(b.table)
+		stepSources(out, b.closed, closed)
+		if err := b.send(out); err != nil {
+			return err
+		}
+		b.closed = closed
+	}
+	return b.bridge.set(b.bridgeContent())
+}
+
+// concernsPorts reports whether a delta may change what is said of interfaces.
+func concernsPorts(d *dataplane.Delta) bool {
+	return len(d.SetLocals)+len(d.DelLocals)+len(d.SetPrograms)+len(d.SetCells)+len(d.SetNets)+len(d.DelNets) > 0
+}
+
+// bridgeContent returns what the table of the bridge family should hold.
+func (l *layout) bridgeContent() *bridgeContent {
+	c := &bridgeContent{entries: sourceEntries(l.known.Links, true), allowed: allowedOf(l.known.Links, true), guards: l.guards}
+	d := newDenials(l.state)
+	for _, x := range l.known.Links {
+		if x.Port && x.Index > 0 {
+			macEntries(c.entries, x.Index, x.MAC)
+			for _, a := range x.Addrs {
+				c.entries[sourceEntry{boundName(familyOf(a)), addrKey(a)}] = true
+			}
+			l.portEntries(c.entries, x, d)
+		}
+	}
+	return c
 }
 
 // normalNets sorts nets, without their host bits and without those within others.

@@ -19,6 +19,9 @@ type Logging struct {
 	// Rate is how many packets a second it tells of for one rule and one decision
 	// that follows; as many again at once. 0 is DefaultLogRate.
 	Rate uint32
+	// OutOfState is the group to which segments are told of that belong to no connection and
+	// begin none, before they are dropped; 0: they are not. See [dataplane.Resumer].
+	OutOfState uint16
 }
 
 // DefaultLogRate is many enough to see what goes on, and few enough to do no harm.

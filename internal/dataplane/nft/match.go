@@ -1,7 +1,6 @@
 package nft
 
 import (
-	"bytes"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -107,17 +106,7 @@ func byAddress(family int, s side, set string) codec.Rule {
 // inNet matches packets with one end in a net.
 func inNet(p netip.Prefix, s side) []codec.Expr {
 	family := familyOf(p.Addr())
-	load := address(family, s)
-	mask := bytes.Repeat([]byte{0xff}, p.Bits()/8)
-	if rest := p.Bits() % 8; rest > 0 {
-		mask = append(mask, byte(0xff<<(8-rest)))
-	}
-	mask = append(mask, make([]byte, int(load.Length)-len(mask))...)
-	return join(isFamily(family), []codec.Expr{
-		load,
-		{Kind: codec.BitwiseAnd, Register: codec.Reg1, Length: load.Length, Data: string(mask)},
-		is(p.Masked().Addr().AsSlice()...),
-	})
+	return join(isFamily(family), within(address(family, s), p))
 }
 
 // denied counts and drops.

@@ -30,6 +30,8 @@ import (
 //	                   before, at a limited rate: log.go
 //	chain deny-N       counter drop
 //
+// What local endpoints send to the node itself has a base chain of its own: tonode.go.
+//
 // A chain that is entered by goto returns to the chain that jumped, forward4. A
 // lookup that finds nothing where something must be ends in drop.
 //
@@ -55,7 +57,7 @@ func (p path) peer() side  { return 1 - side(p.dir) }
 
 // holds reports whether a class has addresses or nets in the path's family.
 func (p path) holds(use dataplane.ClassUse) bool {
-	return use.Addrs+use.Nets > 0 && (use.Family == policy.IPv6) == (p.family == 1)
+	return use.Addrs+use.Nets > 0 && use.Family.Index() == p.family
 }
 
 // The kernel's hooks that base chains of ours are at, beside codec.HookForward.
@@ -68,6 +70,7 @@ const (
 
 const (
 	forwardChain = "forward"
+	inputChain   = "input" // what local endpoints send to their own node: see tonode.go
 	strictChain  = "strict"
 
 	// The tables see a packet after DNAT, a little before others that filter.

@@ -30,7 +30,7 @@ func New(o Options) (*Dataplane, error) {
 		w.log = slog.Default()
 	}
 	b := &Dataplane{layout: newLayout(dataplane.NewState()), writer: w, table: o.table(), later: o.CutLater}
-	b.logging, b.host.settings = o.Logging, withDefaults(o.Host)
+	b.logging, b.host.settings, b.guards = o.Logging, withDefaults(o.Host), o.Guards
 	b.bridge = bridgeTable{writer: w, table: codec.TableID{Family: unix.NFPROTO_BRIDGE, Name: b.table.Name}}
 	if !o.KeepConnections {
 		if b.live, err = conntrack.Open(o.NetNS); err != nil {
@@ -49,8 +49,11 @@ func (b *Dataplane) Decide(f policy.Flow) (egress, ingress dataplane.Verdict) {
 	return b.state.Decide(f)
 }
 
+// DecideToNode decides what a local endpoint sends to its own node, by the same tables.
+func (b *Dataplane) DecideToNode(f policy.Flow) dataplane.Verdict { return b.state.DecideToNode(f) }
+
 // DecideHost decides a flow by the tables that should be in force.
-func (b *Dataplane) DecideHost(at dataplane.PointKey, f policy.Flow) dataplane.Verdict {
+func (b *Dataplane) DecideHost(at dataplane.AttachmentKey, f policy.Flow) dataplane.Verdict {
 	return b.state.DecideHost(at, f)
 }
 
@@ -63,11 +66,14 @@ func (b *Dataplane) Apply(ctx context.Context, d *dataplane.Delta) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	mayDeny, err := true, error(nil)
+	mayDeny, err, first := true, error(nil), !b.inForce
 	if b.inForce {
 		mayDeny, err = b.applyStep(d)
 	} else {
 		err = b.applyFirst(d)
+	}
+	if err == nil && (first || concernsPorts(d)) {
+		err = b.stepPorts()
 	}
 	b.due = b.due || err == nil && mayDeny
 	if b.due && !b.later {
@@ -83,10 +89,14 @@ func (b *Dataplane) applyFirst(d *dataplane.Delta) error {
 		return err
 	}
 	next := b.relaid(s)
+	earlier, err := codec.BaseChains(b.conn, b.table)
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return err
+	}
 	if err := b.replace(b.table, next); err != nil {
 		return err
 	}
-	b.layout, b.inForce = next, true
+	b.layout, b.inForce, b.fresh = next, true, len(earlier) == 0
 	return nil
 }
 
@@ -127,11 +137,11 @@ func (b *Dataplane) Remove(ctx context.Context) error {
 		return err
 	}
 	// And what an interrupted table swap may have left.
-	if err := errors.Join(b.deleteTable(b.table), b.deleteTable(staging(b.table)), b.bridge.write(nil), b.dnsTable().write(dnsContent{})); err != nil {
+	if err := errors.Join(b.deleteTable(b.table), b.deleteTable(staging(b.table)), b.bridge.write(&bridgeContent{}), b.dnsTable().write(dnsContent{})); err != nil {
 		return err
 	}
 	next := newLayout(dataplane.NewState())
-	next.logging, next.host.settings = b.logging, b.host.settings
+	next.logging, next.host.settings, next.guards = b.logging, b.host.settings, b.guards
 	b.layout, b.inForce = next, false
 	return nil
 }

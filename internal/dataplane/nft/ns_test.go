@@ -19,8 +19,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	if err := lab.Enter(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		fmt.Fprintln(os.Stderr, err) // tests that need a lab skip
 	}
 	os.Exit(m.Run())
 }

@@ -26,6 +26,8 @@ type Options struct {
 	Logging  Logging
 	// Host is what is in force at host endpoints beside their policies.
 	Host dataplane.HostSettings
+	// Guards say what is dropped before policy is asked.
+	Guards dataplane.GuardSettings
 }
 
 // DefaultTable is the name of the table unless Options name another.

@@ -22,9 +22,10 @@ const (
 	orderHost codec.DeleteOrder = iota - 200
 	orderHostFamily
 	orderHostLinks
-	orderPoint
-	orderPointSet     = orderPoint + nodesOrder
-	orderProgram      = orderPointSet + 1
-	orderProgramSet   = orderProgram + nodesOrder
-	orderProgramClass = orderProgramSet + 1
+	orderToNode
+	orderAttachment
+	orderAttachmentSet = orderAttachment + nodesOrder
+	orderProgram       = orderAttachmentSet + 1
+	orderProgramSet    = orderProgram + nodesOrder
+	orderProgramClass  = orderProgramSet + 1
 )

@@ -52,6 +52,9 @@ func TestKernelAgreesWithState(t *testing.T) {
 				if egress, ingress := k.Decide(f); egress != wantEgress || ingress != wantIngress {
 					t.Fatalf("%+v: got %v %v, want %v %v\n%v", f, egress, ingress, wantEgress, wantIngress, b.state)
 				}
+				if got, want := k.DecideToNode(f), b.state.DecideToNode(f); got != want {
+					t.Fatalf("%+v to its own node: got %v, want %v\n%v", f, got, want, b.state)
+				}
 			}
 			next = m.Next(t)
 		}

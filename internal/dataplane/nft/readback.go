@@ -119,13 +119,14 @@ func (k *Kernel) VisitSet(s codec.SetSpec, err error) error {
 
 // VisitElement implements codec.Visitor.
 func (k *Kernel) VisitElement(set string, e codec.Element, err error) error {
-	if err != nil {
-		return fmt.Errorf("%w: set %s: %w", codec.ErrForeign, set, err)
-	}
 	s := k.sets[set]
-	if s.Interval {
+	switch {
+	case s.Brief: // packets put it there
+	case err != nil:
+		return fmt.Errorf("%w: set %s: %w", codec.ErrForeign, set, err)
+	case s.Interval:
 		s.intervals = append(s.intervals, e)
-	} else {
+	default:
 		s.elements[e.Key] = e.Verdict
 	}
 	return nil
@@ -192,12 +193,8 @@ func boolInt(b bool) int {
 
 // isOurHook reports whether a base chain may be where it is.
 func isOurHook(c codec.ChainSpec) bool {
-	for _, b := range hostBases {
-		if c.Name == hostName(b.hook) {
-			return c.Hook == b.kernel
-		}
-	}
-	return c.Hook == codec.HookForward
+	want, ok := ourBase(c.Name)
+	return ok && c.Hook == want.Hook
 }
 
 // find looks a key up that is at the beginning of a register.

@@ -43,6 +43,7 @@ type step struct {
 	addrs    [2][]addrStep
 	nets     [2][]netip.Prefix
 	oldRows  []rowParts
+	toNode   map[dataplane.ProgramID]bool // programs towards the host, of local endpoints that change
 
 	// What changes in the backend once the kernel has taken the batch.
 	tables   lookupTables
@@ -65,7 +66,7 @@ func newStep(b *Dataplane) *step {
 	return &step{
 		b: b, batch: codec.NewBatch(b.table), tables: b.lookupTables,
 		entries: map[entry]codec.Verdict{}, classes: map[dataplane.ClassID]dataplane.ClassUse{},
-		deciders: map[dataplane.DeciderID][2]bool{}, cells: map[cellSet]int{}, capacity: map[string]usage{},
+		deciders: map[dataplane.DeciderID][2]bool{}, toNode: map[dataplane.ProgramID]bool{}, cells: map[cellSet]int{}, capacity: map[string]usage{},
 	}
 }
 

@@ -24,9 +24,13 @@ func (t *step) before(d *dataplane.Delta) {
 		}
 		touch(entry{kind: entrySelf, path: path{policy.Egress, familyOf(a)}, addr: a})
 		touch(hereEntry(a))
+		touch(toNodeEntry(a))
+		l, _ := s.Local(a)
+		t.touchToNode(l)
 	}
 	for _, l := range d.SetLocals {
 		touchLocal(l.Addr)
+		t.touchToNode(l)
 	}
 	for _, a := range d.DelLocals {
 		touchLocal(a)

@@ -13,26 +13,45 @@ import (
 // anything that they are made from. Addresses that come, go or change their class
 // are not among it.
 func (t *step) afterHosts(d *dataplane.Delta) {
-	was := t.b.host.content
-	if len(was.hooks) == 0 && !t.b.state.HasPoints() {
+	was, toNode := t.b.host.content, t.toNodeChanges()
+	if len(was.hooks)+len(was.programs)+len(toNode) == 0 && !t.b.state.HasAttachments() {
 		return
 	}
-	points := len(d.SetHosts)+len(d.DelHosts) > 0
+	attachments := len(d.SetHosts)+len(d.DelHosts) > 0
 	moved := !t.switchChange(0).none() || !t.switchChange(1).none()
-	if !moved && !points && len(d.SetPrograms)+len(d.SetCells) == 0 {
+	if !moved && !attachments && len(toNode)+len(d.SetPrograms)+len(d.SetCells) == 0 {
 		return
 	}
 	next := *was
-	if points {
+	if attachments {
 		next = *renderHost(t.b.state, &t.b.host.settings)
+		next.toNode = was.toNode
 		if !was.step(&next, t.batch) {
 			t.full = true
 			return
 		}
 	}
-	t.stepPoints(was, &next)
-	t.stepPrograms(d, was, &next, points)
+	t.stepAttachments(was, &next)
+	t.stepToNode(&next, toNode)
+	t.stepPrograms(d, was, &next, attachments || len(toNode) > 0)
 	t.host = &next
+}
+
+// stepToNode writes the chains that lead to programs of local endpoints towards the host.
+func (t *step) stepToNode(next *hostContent, changed []dataplane.ProgramID) {
+	if len(changed) == 0 {
+		return
+	}
+	next.toNode = maps.Clone(next.toNode)
+	for _, id := range changed {
+		if next.toNode[id] {
+			t.batch.DelChain(toNodeChain(id), orderToNode)
+			delete(next.toNode, id)
+		} else {
+			t.batch.AddChain(toNodeRules(id))
+			next.toNode[id] = true
+		}
+	}
 }
 
 // switchChange returns what changes for all switches of a family.
@@ -40,11 +59,11 @@ func (t *step) switchChange(family int) switchChange {
 	return switchChange{slots: t.slots[family], spans: t.spans[family]}
 }
 
-// stepPoints writes what changes at the switches of points.
-func (t *step) stepPoints(was, next *hostContent) {
-	points := make(map[dataplane.PointKey]*classSwitch, len(next.points))
-	for key, p := range next.points {
-		old, c := was.points[key], t.switchChange(p.family)
+// stepAttachments writes what changes at the switches of attachments.
+func (t *step) stepAttachments(was, next *hostContent) {
+	attachments := make(map[dataplane.AttachmentKey]*classSwitch, len(next.attachments))
+	for key, p := range next.attachments {
+		old, c := was.attachments[key], t.switchChange(p.family)
 		switch {
 		case old == nil:
 			p.settle(&t.tables)
@@ -55,20 +74,20 @@ func (t *step) stepPoints(was, next *hostContent) {
 			is.step(old, &t.b.lookupTables, &t.tables, c, t.batch)
 			p = &is
 		}
-		points[key] = p
+		attachments[key] = p
 	}
-	for key, p := range was.points {
-		if next.points[key] == nil {
+	for key, p := range was.attachments {
+		if next.attachments[key] == nil {
 			p.remove(&t.b.lookupTables, t.batch)
 		}
 	}
-	next.points = points
+	next.attachments = attachments
 }
 
-// otherTargets returns the classes for which a point's switch has other targets.
+// otherTargets returns the classes for which an attachment's switch has other targets.
 func otherTargets(a, b targets) classSet {
-	was, _ := a.(pointPrograms)
-	is, _ := b.(pointPrograms)
+	was, _ := a.(attachmentPrograms)
+	is, _ := b.(attachmentPrograms)
 	other := classSet{}
 	for class, v := range was {
 		if is[class] != v {
@@ -83,13 +102,13 @@ func otherTargets(a, b targets) classSet {
 	return other
 }
 
-// stepPrograms writes what changes at programs; points says that other programs than
+// stepPrograms writes what changes at programs; others says that other programs than
 // before may be referred to.
-func (t *step) stepPrograms(d *dataplane.Delta, was, next *hostContent, points bool) {
+func (t *step) stepPrograms(d *dataplane.Delta, was, next *hostContent, others bool) {
 	next.programs = maps.Clone(was.programs)
 	changes := t.programChanges(d)
-	if points {
-		refers := programsOf(t.b.state.Points())
+	if others {
+		refers := programsOf(t.b.state)
 		for id, at := range refers {
 			if was.programs[id] == nil {
 				p := newHostProgram(t.b.state, id, at)

@@ -133,7 +133,7 @@ func mutationModel(t *testing.T, toHost policy.Action) *policy.Model {
 	in, raw, early := [2]bool{policy.Ingress: true}, policy.HostOptions{ApplyOnForward: true, DoNotTrack: true}, policy.HostOptions{ApplyOnForward: true, PreDNAT: true}
 	closed := []policy.Rule{
 		deny(policy.TCP, 22, 0), deny(policy.UDP, 68, 0), deny(policy.UDP, 53, 0), deny(policy.TCP, 0, 22), deny(policy.UDP, 0, 68), deny(policy.UDP, 0, 53),
-		deny(policy.ICMPv6, 0, 0), deny(policy.TCP, 8080, 0),
+		deny(policy.ICMPv6, 0, 0), deny(policy.TCP, 8080, 0), deny(protocolIGMP, 0, 0),
 	}
 	for i := range closed {
 		closed[i].Index = i
@@ -154,7 +154,7 @@ func mutationModel(t *testing.T, toHost policy.Action) *policy.Model {
 		for n := range 2 {
 			node := []string{"node-a", "node-b"}[n]
 			m.Endpoints = append(m.Endpoints, &policy.Endpoint{
-				Key: policy.Key{Kind: policy.KindPod, Namespace: "ns", Name: app + fmt.Sprint(n)}, Node: node, Profile: "kns.ns",
+				Key: policy.Key{Kind: policy.KindPod, Namespace: "ns", Name: app + fmt.Sprint(n)}, Node: node, Profiles: []string{"kns.ns"},
 				Addrs:  []netip.Addr{netip.AddrFrom4([4]byte{10, 0, byte(n), byte(1 + i)}), netip.MustParseAddr(fmt.Sprintf("fd00::%d:%d", n, 1+i))},
 				Labels: selector.Labels{{Key: "app", Value: app}},
 			})
@@ -260,13 +260,16 @@ func hostMutations(t *testing.T, l *lab.Lab, b *Dataplane, k *Kernel) []mutation
 		add(text, func(c *Kernel) { c.chains[chain] = now }, func(out *codec.Batch) { out.SetRules(codec.ChainRules{Name: chain, Rules: now}) })
 	}
 	for _, name := range slices.Sorted(maps.Keys(k.chains)) {
-		if !strings.HasPrefix(name, "host-") && !strings.HasPrefix(name, forwardChain) && name != strictChain {
+		if !strings.HasPrefix(name, "host-") && !strings.HasPrefix(name, forwardChain) && name != strictChain && name != rawChain {
 			continue
 		}
 		was := k.chains[name]
 		for i := range was {
 			if last := was[i].Exprs[len(was[i].Exprs)-1]; last.Kind == codec.VerdictMap && !strings.HasPrefix(last.Set, "host-") {
 				continue // of workloads, of which this node's have no policy
+			}
+			if last := was[i].Exprs[len(was[i].Exprs)-1]; strings.HasPrefix(last.Verdict.Chain, guardPrefix) {
+				continue // of guards, which are no verdicts: the check compares them
 			}
 			if matters(k, name, i) {
 				rules(fmt.Sprintf("chain %s without rule %d of %d: %+v", name, i, len(was), was[i].Exprs), name, slices.Delete(slices.Clone(was), i, i+1))

@@ -29,6 +29,19 @@ func (k *Kernel) Decide(f policy.Flow) (egress, ingress dataplane.Verdict) {
 	return w.verdicts[policy.Egress], w.verdicts[policy.Ingress]
 }
 
+// DecideToNode walks with a packet that a local endpoint sends to the node itself.
+func (k *Kernel) DecideToNode(f policy.Flow) dataplane.Verdict {
+	f.Src, f.Dst = f.Src.Unmap(), f.Dst.Unmap()
+	w := walk{kernel: k, packet: newPacket(f), direction: int(policy.Egress)}
+	w.verdicts = [2]dataplane.Verdict{{Allow: true}, {Allow: true}}
+	for _, base := range k.bases {
+		if base.Name == inputChain {
+			w.chain(base.Name, 0)
+		}
+	}
+	return w.verdicts[policy.Egress]
+}
+
 // packet is what expressions can load from a packet.
 type packet struct {
 	family    int
@@ -51,6 +64,9 @@ func newPacket(f policy.Flow) *packet {
 	}
 	if f.Protocol == policy.TCP {
 		p.transport[13] = 2 // SYN
+	}
+	if p.family == 1 && f.IsControlTraffic() {
+		p.network[7] = 255 // it has come over no router
 	}
 	return p
 }
@@ -111,7 +127,7 @@ func (w *walk) chain(name string, depth int) outcome {
 // back in any case: the kernel ends with a packet that egress drops, but what
 // ingress would have said is asked as well.
 func (w *walk) jump(name string, depth int) outcome {
-	if strings.HasPrefix(name, "unknown-") || w.real == nil && strings.HasPrefix(name, "host-") {
+	if strings.HasPrefix(name, "unknown-") || strings.HasPrefix(name, guardPrefix) || w.real == nil && strings.HasPrefix(name, "host-") {
 		return goOn // not what policy of the two ends says
 	}
 	if w.real != nil {
@@ -149,6 +165,9 @@ func (w *walk) allow(chain string) {
 
 func (w *walk) deny(chain string) {
 	id, _ := deciderOf(chain, "deny-")
+	if g, ok := guardOf(chain); ok && w.real != nil {
+		w.real.guard = g
+	}
 	if w.direction < 0 { // before any direction was asked: for both
 		w.verdicts = [2]dataplane.Verdict{{Governed: true}, {Governed: true}}
 		return
@@ -262,7 +281,8 @@ type realPacket struct {
 	state     byte
 	mark      uint32
 	untracked bool
-	skips     []string // chains that are not entered
+	skips     []string        // chains that are not entered
+	guard     dataplane.Guard // that has dropped it
 }
 
 // load returns the bytes of a key of the packet's meta data; false if it is none of them.

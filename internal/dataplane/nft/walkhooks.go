@@ -61,7 +61,7 @@ func (k *Kernel) AtHook(h policy.Hook, p dataplane.HookPacket) dataplane.HookOut
 			continue
 		}
 		if end := w.chain(base.Name, 0); end == dropped {
-			return dataplane.HookOutcome{Drop: true}
+			return dataplane.HookOutcome{Drop: true, Guard: w.real.guard}
 		}
 	}
 	return dataplane.HookOutcome{Mark: w.real.mark, Untracked: w.real.untracked}
@@ -84,27 +84,45 @@ func skippedChains(h policy.Hook, alone bool) []string {
 // Misplaced says which base chains are not where they should be, or not there.
 func (k *Kernel) Misplaced() []string {
 	var out []string
-	forwards := false
+	there := map[string]bool{}
 	for _, c := range k.bases {
-		want := codec.ChainSpec{Name: forwardChain, Hook: codec.HookForward, Priority: priority}
-		for _, b := range hostBases {
-			if c.Name == hostName(b.hook) {
-				want = codec.ChainSpec{Name: c.Name, Hook: b.kernel, Priority: b.priority}
-			}
-		}
-		switch {
-		case c.Name != want.Name:
+		there[c.Name] = true
+		switch want, ok := ourBase(c.Name); {
+		case !ok:
 			out = append(out, fmt.Sprintf("base chain %s is none of ours", c.Name))
 		case c.Hook != want.Hook || c.Priority != want.Priority:
 			out = append(out, fmt.Sprintf("base chain %s is at hook %d, priority %d, and should be at hook %d, priority %d",
 				c.Name, c.Hook, c.Priority, want.Hook, want.Priority))
 		}
-		forwards = forwards || c.Name == forwardChain
 	}
-	if !forwards {
-		out = append(out, "base chain "+forwardChain+" is not there")
+	for _, c := range standing {
+		if !there[c.Name] {
+			out = append(out, "base chain "+c.Name+" is not there")
+		}
 	}
 	return out
+}
+
+var (
+	forwardBase = codec.ChainSpec{Name: forwardChain, Base: true, Hook: codec.HookForward, Priority: priority}
+	inputBase   = codec.ChainSpec{Name: inputChain, Base: true, Hook: hookInput, Priority: priority}
+	// standing are the base chains that are always there.
+	standing = append([]codec.ChainSpec{forwardBase, inputBase}, guardBases...)
+)
+
+// ourBase returns a base chain of ours, which is always there or while a host endpoint governs.
+func ourBase(name string) (codec.ChainSpec, bool) {
+	for _, c := range standing {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	for _, b := range hostBases {
+		if name == hostName(b.hook) {
+			return codec.ChainSpec{Name: name, Base: true, Hook: b.kernel, Priority: b.priority}, true
+		}
+	}
+	return codec.ChainSpec{}, false
 }
 
 // Links returns the interfaces whose packets' sources are checked.

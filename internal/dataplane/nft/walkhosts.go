@@ -12,7 +12,7 @@ var _ dataplane.HostDecider = (*Kernel)(nil)
 
 // DecideHost walks the kernel's chains of a hook as a packet does that came by
 // the interface, or leaves by it, failsafes and the node's own pods aside.
-func (k *Kernel) DecideHost(at dataplane.PointKey, f policy.Flow) dataplane.Verdict {
+func (k *Kernel) DecideHost(at dataplane.AttachmentKey, f policy.Flow) dataplane.Verdict {
 	f.Src, f.Dst = f.Src.Unmap(), f.Dst.Unmap()
 	dir := at.Hook.Direction()
 	w := walk{kernel: k, packet: newPacket(f), iface: at.Interface, direction: int(dir)}
@@ -27,7 +27,7 @@ func (k *Kernel) DecideHost(at dataplane.PointKey, f policy.Flow) dataplane.Verd
 	}
 	if goes.Code == 0 {
 		at.Interface, at.Family = policy.AllInterfaces, policy.FamilyOf(f.Src)
-		goes = goTo(pointName(at))
+		goes = goTo(attachmentName(at))
 	}
 	if goes.Code == codec.CodeGoto {
 		w.chain(goes.Chain, 0)
@@ -54,14 +54,14 @@ func (k *Kernel) hooked(h policy.Hook, chain string) bool {
 	return false
 }
 
-// Points lists the points that the kernel's chains are of, in no order. Their node
+// Attachments lists the attachments that the kernel's chains are of, in no order. Their node
 // is not known there.
-func (k *Kernel) Points() []dataplane.PointKey {
-	var list []dataplane.PointKey
+func (k *Kernel) Attachments() []dataplane.AttachmentKey {
+	var list []dataplane.AttachmentKey
 	for _, h := range policy.Hooks {
-		for family, f := range []policy.Family{policy.IPv4, policy.IPv6} {
-			at := dataplane.PointKey{Hook: h, Interface: policy.AllInterfaces, Family: f}
-			if _, ok := k.chains[pointName(at)]; ok {
+		for family, f := range policy.Families {
+			at := dataplane.AttachmentKey{Hook: h, Interface: policy.AllInterfaces, Family: f}
+			if _, ok := k.chains[attachmentName(at)]; ok {
 				list = append(list, at)
 			}
 			if links := k.sets[hostLinks(h, family)]; links != nil {

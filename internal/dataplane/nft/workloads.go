@@ -14,7 +14,7 @@ func fixedSets() []codec.SetSpec {
 	for family := range familyDigit {
 		t := addrType(family)
 		sets = append(sets, codec.SetSpec{Name: selfName(family), KeyType: t<<codec.ConcatBits | t, KeyLen: 2 * addrLen(family)},
-			addrSet(hereName(family), family))
+			addrSet(hereName(family), family), addrMap(toNodeMap(family), family))
 	}
 	for _, p := range paths {
 		sets = append(sets, addrMap(p.String(), p.family), addrMap(p.baseName(), p.family))
@@ -36,27 +36,33 @@ func familyChain(family int) codec.ChainRules {
 // the client may not have. A packet that does not begin a connection, and
 // belongs to none, ends here.
 //
-// That goes for connections, too, that were there before the kernel tracked any:
-// where tierwall starts on a host that neither translates addresses nor filters
-// by connection, the TCP connections of governed endpoints end and must be made
-// again. To take them up at any packet instead would leave the door open for good.
-func strictRules() []codec.Rule {
+// That goes for connections, too, that were there before the kernel tracked any, or that
+// somebody has flushed. To take them up at any packet would leave the door open for good;
+// so whoever listens is told of such segments first, and may enter those connections that
+// policy allows: the segment comes again.
+func (l Logging) strictRules() []codec.Rule {
 	const fin, syn, rst, ack = 1, 2, 4, 16
-	midStream := join(
-		isProtocol(policy.TCP),
-		hasState(codec.StateNew|codec.StateInvalid),
-		[]codec.Expr{
-			payload(codec.TransportHeader, 13, 1),
-			{Kind: codec.BitwiseAnd, Register: codec.Reg1, Length: 1, Data: string([]byte{fin | syn | rst | ack})},
-			isNot(syn),
-			{Kind: codec.Counter},
-		})
+	outOfState := join(isProtocol(policy.TCP), hasState(codec.StateNew|codec.StateInvalid))
+	flags := func(mask byte, is codec.Expr) []codec.Expr {
+		return []codec.Expr{payload(codec.TransportHeader, 13, 1), {Kind: codec.BitwiseAnd, Register: codec.Reg1, Length: 1, Data: string([]byte{mask})}, is}
+	}
+	var rules []codec.Rule
+	if l.OutOfState != 0 {
+		rules = append(rules, codec.Rule{Exprs: join(outOfState, flags(syn|rst, is(0)), []codec.Expr{
+			{Kind: codec.LimitRate, Key: outOfStateRate, Length: outOfStateRate},
+			{Kind: codec.LogTo, Key: uint32(l.OutOfState), Length: snapLength, Data: "no connection's packet"},
+		})})
+	}
+	midStream := join(outOfState, flags(fin|syn|rst|ack, isNot(syn)), []codec.Expr{{Kind: codec.Counter}})
 	sctp := join(isProtocol(policy.SCTP), hasState(codec.StateInvalid), []codec.Expr{{Kind: codec.Counter}})
 	tcpRule, sctpRule := when(midStream, drop), when(sctp, drop)
 	tcpRule.Comment = "no connection's packet"
 	sctpRule.Comment = "no association's packet"
-	return []codec.Rule{tcpRule, sctpRule}
+	return append(rules, tcpRule, sctpRule)
 }
+
+// outOfStateRate is of how many such segments is told in a second: each connection needs one.
+const outOfStateRate = 5000
 
 // classSwitch returns the switch where packets of local endpoints arrive, not settled:
 // by the peer's class they go on to the class's chain.

@@ -31,12 +31,7 @@ var pools = func() (pools [2][]netip.Addr) {
 	return pools
 }()
 
-func fam(a netip.Addr) int {
-	if a.Is4() {
-		return 0
-	}
-	return 1
-}
+func fam(a netip.Addr) int { return policy.FamilyOf(a).Index() }
 
 // Classes and programs get their family, and programs their direction, from
 // their number.
@@ -106,7 +101,7 @@ func (m *Model) row(t *rapid.T) dataplane.RowID {
 		return id
 	}
 	id := dataplane.RowID(m.id())
-	m.Rows[id] = DrawRow(t, func() dataplane.DeciderID {
+	m.Rows[id] = drawRow(t, func() dataplane.DeciderID {
 		if id, ok := pick(t, m.Deciders, nil); ok && rapid.IntRange(0, 3).Draw(t, "old decider") > 0 {
 			return id
 		}
@@ -161,10 +156,13 @@ func (m *Model) delProgram(t *rapid.T) {
 	delete(m.Programs, id)
 	for a, l := range m.Locals {
 		if l.Egress == id {
-			l.Egress = 0
+			l.Egress, l.ToNode = 0, 0
 		}
 		if l.Ingress == id {
 			l.Ingress = 0
+		}
+		if l.ToNode == id {
+			l.ToNode = 0
 		}
 		m.Locals[a] = l
 	}
@@ -176,19 +174,20 @@ func drawAddr(t *rapid.T) netip.Addr {
 
 func (m *Model) setLocal(t *rapid.T) {
 	l := dataplane.Local{Addr: drawAddr(t)}
-	for _, dir := range policy.Directions {
+	for _, x := range []struct {
+		dir policy.Direction
+		to  *dataplane.ProgramID
+	}{{policy.Egress, &l.Egress}, {policy.Ingress, &l.Ingress}, {policy.Egress, &l.ToNode}} {
 		id, _ := pick(t, m.Programs, func(id dataplane.ProgramID) bool {
 			d, f := programKind(id)
-			return d == dir && f == fam(l.Addr)
+			return d == x.dir && f == fam(l.Addr)
 		})
-		if rapid.IntRange(0, 3).Draw(t, "none") == 0 {
-			id = 0
+		if rapid.IntRange(0, 3).Draw(t, "none") > 0 {
+			*x.to = id
 		}
-		if dir == policy.Egress {
-			l.Egress = id
-		} else {
-			l.Ingress = id
-		}
+	}
+	if l.Egress == 0 {
+		l.ToNode = 0 // what does not govern elsewhere does not govern there
 	}
 	m.Locals[l.Addr] = l
 }

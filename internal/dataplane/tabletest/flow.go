@@ -33,8 +33,8 @@ func (m *Model) DrawFlow(t *rapid.T) policy.Flow {
 	return f
 }
 
-// DrawRow draws a row; decider gives deciders for its regions.
-func DrawRow(t *rapid.T, decider func() dataplane.DeciderID) dataplane.Row {
+// drawRow draws a row; decider gives deciders for its regions.
+func drawRow(t *rapid.T, decider func() dataplane.DeciderID) dataplane.Row {
 	var row dataplane.Row
 	add := func(first, last policy.Protocol, dst, src dataplane.Range) {
 		g := dataplane.Region{FirstProtocol: first, LastProtocol: last, Dst: dst, Src: src}

@@ -60,6 +60,11 @@ func (m *Model) Decide(f policy.Flow) (egress, ingress dataplane.Verdict) {
 	return m.decide(m.Locals[f.Src].Egress, f.Dst, f), m.decide(m.Locals[f.Dst].Ingress, f.Src, f)
 }
 
+// DecideToNode decides what a local endpoint sends to its own node.
+func (m *Model) DecideToNode(f policy.Flow) dataplane.Verdict {
+	return m.decide(m.Locals[f.Src].ToNode, f.Dst, f)
+}
+
 func (m *Model) decide(id dataplane.ProgramID, peer netip.Addr, f policy.Flow) dataplane.Verdict {
 	if id == 0 {
 		return dataplane.Verdict{Allow: true}

@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -69,6 +68,9 @@ type Stats struct {
 	// Delayed are those that had to wait, and Late those that went without what they
 	// state being in force.
 	Delayed, Late uint64
+	// OverStreams are connections over TCP whose answers were not read, or not to their end,
+	// since there are too many.
+	OverStreams uint64
 	// Lost are those that passed unread, since there was no room for them.
 	Lost uint64
 	// Waiting are held up at this moment.
@@ -141,21 +143,6 @@ func New(cfg Config) *Learner {
 	l.table.Restore(saved, cfg.now())
 	l.restored = l.table.Counts().Records
 	return l
-}
-
-// SetDomains says what the domains of a set are now; nil for a set that is no more.
-// What it changes comes with the next Flush.
-func (l *Learner) SetDomains(key policy.Key, set *policy.Set) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.table.SetDomains(key, set)
-}
-
-// InUse reports whether any domain is in use: else there is nothing to learn.
-func (l *Learner) InUse() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.table.InUse()
 }
 
 // Flush returns out how the learned sets of the model have changed.
@@ -231,28 +218,6 @@ func (l *Learner) accept(q *nfqueue.Queue, ids ...uint32) {
 	}
 }
 
-// Due reports whether some record may have expired.
-func (l *Learner) Due() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.table.Due(l.cfg.now())
-}
-
-// Expire forgets what has expired and is not in use any more: the rest holds for
-// another while. It reports whether Flush has something to say.
-func (l *Learner) Expire(inUse func(netip.Addr) bool, while time.Duration) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.table.Expire(l.cfg.now(), inUse, while)
-}
-
-// Known returns every record, by name and address.
-func (l *Learner) Known() []dns.Saved {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.table.All()
-}
-
 // Restored returns how many records an earlier agent has left.
 func (l *Learner) Restored() int { return l.restored }
 
@@ -262,6 +227,7 @@ func (l *Learner) Stats() Stats {
 	defer l.mu.Unlock()
 	s := l.stats
 	s.Counts, s.Domains, s.Waiting = l.table.Counts(), l.table.Domains(), len(l.waiting)
+	s.OverStreams = l.streams.Limited()
 	s.Failure, s.Unsaved = l.failure.String(), l.unsaved.String()
 	if l.queue != nil {
 		s.Lost += l.queue.Lost()

@@ -43,6 +43,7 @@ func (l *Learner) learn(b []byte) (generation uint64) {
 		case err != nil:
 			l.stats.Malformed++
 		default:
+			l.table.NoteAliases(l.answer.Records[0].Name, l.answer.Aliases, now)
 			return l.table.Learn(l.answer.Records, p.Dst, now)
 		}
 		return 0

@@ -7,17 +7,17 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// box is one step's extent in the two dimensions of one protocol: destination
+// box is one rule's extent in the two dimensions of one protocol: destination
 // and source ports, or ICMP type and code.
 type box struct {
-	step     int
+	rule     int
 	dst, src []dataplane.Range // sorted, disjoint
 }
 
-// boxes returns the extents of the steps that can match the protocol, in order.
+// boxes returns the extents of the rules that can match the protocol, in order.
 func (m *maker) boxes(proto policy.Protocol) []box {
 	var boxes []box
-	for i, s := range m.steps {
+	for i, s := range m.rules {
 		r := s.Rule
 		if r.Protocol.Set && r.Protocol.Value != proto || r.NotProtocol.Set && r.NotProtocol.Value == proto {
 			continue
@@ -46,7 +46,7 @@ func (m *maker) boxes(proto policy.Protocol) []box {
 var fullRanges = []dataplane.Range{dataplane.FullRange}
 
 // icmpBoxes returns the types and codes that the rule matches. Several boxes of
-// one step are needed where a type and a code together are excluded.
+// one rule are needed where a type and a code together are excluded.
 func icmpBoxes(i int, r *Rule) []box {
 	types, codes := fullRanges, fullRanges
 	if r.ICMP.Set {

@@ -46,8 +46,8 @@ type PortList struct {
 	Names  []uint32
 }
 
-// Step is a rule that matches the peer, with the number of its tier.
-type Step struct {
+// TierRule is a rule that matches the peer, with the number of its tier.
+type TierRule struct {
 	Rule *Rule
 	Tier int
 }

@@ -10,32 +10,32 @@ import (
 // maker makes one row.
 //
 // A protocol is a plane: destination ports by source ports, or ICMP types by codes.
-// What a step matches there is one or more boxes. The plane is cut into strips
+// What a rule matches there is one or more boxes. The plane is cut into strips
 // where a box begins or ends in the first dimension, and a strip into parts where
 // one does in the second; within a part all points are decided alike, so that one
-// walk through the steps decides it. Then equal neighbours are joined again.
+// walk through the rules decides it. Then equal neighbours are joined again.
 type maker struct {
-	steps   []Step
-	skips   []int // by step: where Pass goes on, at the first step of the next tier
+	rules   []TierRule
+	skips   []int // by rule: where Pass goes on, at the first rule of the next tier
 	ids     []dataplane.DeciderID
 	named   NamedPorts
 	ruleRef RuleRefs
 
-	rest     outcome // what protocols that no step names get, once known
+	rest     outcome // what protocols that no rule names get, once known
 	restDone bool
 }
 
-// outcome is what the steps say to one part of a protocol.
+// outcome is what the rules say to one part of a protocol.
 type outcome struct {
 	allow   bool
 	decider dataplane.DeciderID
 }
 
-// Row returns the verdict on everything that a peer may do, which the steps decide
+// Row returns the verdict on everything that a peer may do, which the rules decide
 // in their order: tiers, Pass and what is logged become disjoint regions. The last
-// step must match everything and decide.
-func Row(steps []Step, named NamedPorts, ruleRef RuleRefs) dataplane.Row {
-	m := maker{steps: steps, skips: skips(steps), ids: make([]dataplane.DeciderID, len(steps)), named: named, ruleRef: ruleRef}
+// rule must match everything and decide.
+func Row(rules []TierRule, named NamedPorts, ruleRef RuleRefs) dataplane.Row {
+	m := maker{rules: rules, skips: skips(rules), ids: make([]dataplane.DeciderID, len(rules)), named: named, ruleRef: ruleRef}
 	var row dataplane.Row
 	special := m.specialProtocols()
 	for proto := 0; proto <= 255; proto++ {
@@ -52,12 +52,12 @@ func Row(steps []Step, named NamedPorts, ruleRef RuleRefs) dataplane.Row {
 	return row
 }
 
-// skips returns, for each step, the first step of the next tier.
-func skips(steps []Step) []int {
-	out := make([]int, len(steps))
-	skip := len(steps)
-	for i := len(steps) - 1; i >= 0; i-- {
-		if i+1 < len(steps) && steps[i+1].Tier != steps[i].Tier {
+// skips returns, for each rule, the first rule of the next tier.
+func skips(rules []TierRule) []int {
+	out := make([]int, len(rules))
+	skip := len(rules)
+	for i := len(rules) - 1; i >= 0; i-- {
+		if i+1 < len(rules) && rules[i+1].Tier != rules[i].Tier {
 			skip = i + 1
 		}
 		out[i] = skip
@@ -83,9 +83,9 @@ func whole(r dataplane.Region) bool {
 	return r.Dst == dataplane.FullRange && r.Src == dataplane.FullRange
 }
 
-// specialProtocols marks those that some step tells apart from others.
+// specialProtocols marks those that some rule tells apart from others.
 func (m *maker) specialProtocols() (special [256]bool) {
-	for _, s := range m.steps {
+	for _, s := range m.rules {
 		r := s.Rule
 		if r.Protocol.Set {
 			special[r.Protocol.Value] = true
@@ -103,7 +103,7 @@ func (m *maker) specialProtocols() (special [256]bool) {
 	return special
 }
 
-// plain decides a range of protocols that no step tells apart.
+// plain decides a range of protocols that no rule tells apart.
 func (m *maker) plain(first, last policy.Protocol) dataplane.Region {
 	if !m.restDone {
 		m.rest, m.restDone = m.walk(m.boxes(first), nil), true
@@ -114,7 +114,7 @@ func (m *maker) plain(first, last policy.Protocol) dataplane.Region {
 	}
 }
 
-// regions decides a protocol: its space is cut into strips where a step's
+// regions decides a protocol: its space is cut into strips where a rule's
 // destination ports begin or end, and each strip likewise by source ports.
 func (m *maker) regions(proto policy.Protocol) dataplane.Row {
 	var row dataplane.Row
@@ -137,7 +137,7 @@ func (m *maker) regions(proto policy.Protocol) dataplane.Row {
 // strip decides the part of a protocol with certain destination ports.
 func (m *maker) strip(proto policy.Protocol, dst dataplane.Range, boxes []box) []dataplane.Region {
 	var strip []dataplane.Region
-	for _, src := range cuts(boxes, lastOf(proto)) {
+	for _, src := range spans(boxes, lastOf(proto)) {
 		out := m.walk(boxes, &src)
 		if n := len(strip); n > 0 && strip[n-1].Allow == out.allow && strip[n-1].Decider == out.decider {
 			strip[n-1].Src.Last = src.Last
@@ -176,7 +176,7 @@ func sameStrip(a, b []dataplane.Region) bool {
 	})
 }
 
-// walk goes through the steps in order, tier by tier, at a point that all boxes
+// walk goes through the rules in order, tier by tier, at a point that all boxes
 // hold in the first dimension and that begins src in the second (nil: all do).
 // What is logged on the way makes a reference of its own.
 func (m *maker) walk(boxes []box, src *dataplane.Range) outcome {
@@ -184,10 +184,10 @@ func (m *maker) walk(boxes []box, src *dataplane.Range) outcome {
 	next := 0
 	for i := range boxes {
 		b := &boxes[i]
-		if b.step < next || src != nil && !holds(b.src, src.First) {
+		if b.rule < next || src != nil && !holds(b.src, src.First) {
 			continue
 		}
-		s := &m.steps[b.step]
+		s := &m.rules[b.rule]
 		switch s.Rule.Action {
 		case policy.Log:
 			logs = append(logs, s.Rule.By)
@@ -198,13 +198,13 @@ func (m *maker) walk(boxes []box, src *dataplane.Range) outcome {
 			if s.Rule.By == (policy.Decider{}) {
 				return outcome{allow: true} // nothing stands against it
 			}
-			if m.ids[b.step] == 0 {
-				m.ids[b.step] = m.ruleRef(s.Rule.By, "")
+			if m.ids[b.rule] == 0 {
+				m.ids[b.rule] = m.ruleRef(s.Rule.By, "")
 			}
-			return outcome{s.Rule.Action == policy.Allow, m.ids[b.step]}
+			return outcome{s.Rule.Action == policy.Allow, m.ids[b.rule]}
 		case policy.Pass:
-			next = m.skips[b.step]
+			next = m.skips[b.rule]
 		}
 	}
-	return outcome{} // not reached: the last step, the profile, matches everything
+	return outcome{} // not reached: the last rule, the profile, matches everything
 }

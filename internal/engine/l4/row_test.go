@@ -35,10 +35,10 @@ func named(to []dataplane.Range, names []uint32, source bool, protocol policy.Pr
 // Row says to every flow what a walk through the rules says, one after another.
 func TestRowSaysWhatTheRulesSay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		steps := drawSteps(t)
+		rules := drawRules(t)
 		refs := map[dataplane.DeciderID]policy.Decider{}
 		logs := map[dataplane.DeciderID]dataplane.Logs{}
-		row := l4.Row(steps, named, func(by policy.Decider, l dataplane.Logs) dataplane.DeciderID {
+		row := l4.Row(rules, named, func(by policy.Decider, l dataplane.Logs) dataplane.DeciderID {
 			id := dataplane.DeciderID(len(refs) + 1)
 			refs[id], logs[id] = by, l
 			return id
@@ -52,7 +52,7 @@ func TestRowSaysWhatTheRulesSay(t *testing.T) {
 			if !ok {
 				t.Fatalf("no region holds %+v in %v", f, row)
 			}
-			action, by, logged := walk(steps, f)
+			action, by, logged := walk(rules, f)
 			if region.Allow != (action == policy.Allow) || refs[region.Decider] != by || logs[region.Decider] != dataplane.LogsOf(logged) {
 				t.Fatalf("%+v: %v by %+v after %q, want %v by %+v after %v\n%v", f, region.Allow, refs[region.Decider], logs[region.Decider], action, by, logged, row)
 			}
@@ -61,9 +61,9 @@ func TestRowSaysWhatTheRulesSay(t *testing.T) {
 }
 
 // walk decides a flow in the plainest way.
-func walk(steps []l4.Step, f policy.Flow) (action policy.Action, by policy.Decider, logged []policy.Decider) {
+func walk(rules []l4.TierRule, f policy.Flow) (action policy.Action, by policy.Decider, logged []policy.Decider) {
 	passed := -1 // the tier that a rule passed on from
-	for _, s := range steps {
+	for _, s := range rules {
 		if s.Tier == passed || !matches(&s.Rule.Match, f) {
 			continue
 		}
@@ -102,8 +102,8 @@ func matchesPort(p l4.Ports, port uint16, source bool, protocol policy.Protocol)
 	return (p.In == nil || in(p.In)) && (p.NotIn == nil || !in(p.NotIn))
 }
 
-func drawSteps(t *rapid.T) []l4.Step {
-	var steps []l4.Step
+func drawRules(t *rapid.T) []l4.TierRule {
+	var rules []l4.TierRule
 	n := rapid.IntRange(0, 8).Draw(t, "rules")
 	for i := range n {
 		r := &l4.Rule{
@@ -115,9 +115,9 @@ func drawSteps(t *rapid.T) []l4.Step {
 				Src: l4.Ports{In: drawPorts(t, 4), NotIn: drawPorts(t, 6)}, Dst: l4.Ports{In: drawPorts(t, 2), NotIn: drawPorts(t, 4)},
 			},
 		}
-		steps = append(steps, l4.Step{Rule: r, Tier: i / 3})
+		rules = append(rules, l4.TierRule{Rule: r, Tier: i / 3})
 	}
-	return append(steps, l4.Step{Rule: &l4.Rule{Action: policy.Deny, By: policy.Decider{Name: "end"}}, Tier: n})
+	return append(rules, l4.TierRule{Rule: &l4.Rule{Action: policy.Deny, By: policy.Decider{Name: "end"}}, Tier: n})
 }
 
 // optional draws one of the values in one of n cases.

@@ -49,25 +49,25 @@ func (m *maker) sweep(boxes []box, last uint16, visit func(dst dataplane.Range, 
 // mattering collects the active boxes up to the first that decides for all of
 // the second dimension; what a Pass for all of it skips is left out.
 func (m *maker) mattering(boxes []box, active []int, here []box) []box {
-	next := 0 // the first step that can still be reached
+	next := 0 // the first rule that can still be reached
 	leap := 0 // where some of the second dimension goes on by a Pass
 	for _, i := range active {
 		b := boxes[i]
-		if b.step < next {
+		if b.rule < next {
 			continue
 		}
 		here = append(here, b)
-		s := &m.steps[b.step]
+		s := &m.rules[b.rule]
 		switch s.Rule.Action {
 		case policy.Log:
 			continue // all goes on
 		case policy.Pass:
-			leap = m.skips[b.step]
+			leap = m.skips[b.rule]
 		}
 		if len(b.src) != 1 || b.src[0] != dataplane.FullRange {
 			continue
 		}
-		if leap <= b.step {
+		if leap <= b.rule {
 			break
 		}
 		next = leap
@@ -75,10 +75,10 @@ func (m *maker) mattering(boxes []box, active []int, here []box) []box {
 	return here
 }
 
-// cuts divides the second dimension, from 0 to last, where a range of one of the
+// spans divides the second dimension, from 0 to last, where a range of one of the
 // boxes begins or ends: within a part, the boxes do not change. A space that is not
 // divided is the full range, whatever its last.
-func cuts(boxes []box, last uint16) []dataplane.Range {
+func spans(boxes []box, last uint16) []dataplane.Range {
 	starts := []int{0}
 	for i := range boxes {
 		for _, r := range boxes[i].src {

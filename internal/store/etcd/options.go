@@ -102,11 +102,11 @@ func (o *Options) check() error {
 			return fmt.Errorf("%s: all members must be reached in one way, https:// or http://", e)
 		}
 	}
-	return CheckPrefix(o.Prefix)
+	return checkPrefix(o.Prefix)
 }
 
-// CheckPrefix says what is wrong with a prefix of keys; nil if nothing is.
-func CheckPrefix(prefix string) error {
+// checkPrefix says what is wrong with a prefix of keys; nil if nothing is.
+func checkPrefix(prefix string) error {
 	if len(prefix) > maxPrefix {
 		return fmt.Errorf("the prefix of keys has %d characters: expected at most %d", len(prefix), maxPrefix)
 	}

@@ -21,7 +21,7 @@ type fieldProblem struct {
 	path       string
 	line       int
 	message    string
-	failClosed bool // see store.Finding.Closed
+	failClosed bool // see store.Finding.FailClosed
 }
 
 // decoder puts the nodes of one object into its type. It goes on past errors

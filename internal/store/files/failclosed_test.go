@@ -51,7 +51,7 @@ closed 8: spec.egress[0].to[2]: is the text "x": expected fields (name: value)`,
 			var lines []string
 			for _, f := range found {
 				text := texts([]store.Finding{f}, "")[0]
-				if text = strings.Replace(text, "ClusterNetworkPolicy p: ", "", 1); f.Closed {
+				if text = strings.Replace(text, "ClusterNetworkPolicy p: ", "", 1); f.FailClosed {
 					text = "closed " + text
 				}
 				lines = append(lines, text)

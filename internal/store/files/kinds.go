@@ -67,7 +67,7 @@ func storedByCalico() []string {
 var calicoKinds = []string{
 	"BGPConfiguration", "BGPFilter", "BGPPeer", "BlockAffinity", "CalicoNodeStatus", "ClusterInformation",
 	"FelixConfiguration", "IPAMConfig", "IPAMConfiguration", "IPPool", "IPReservation",
-	"KubeControllersConfiguration", "Node", "Profile",
+	"KubeControllersConfiguration", "Node",
 }
 
 // calicoEnterpriseKinds are those of Calico's commercial editions.
@@ -82,8 +82,6 @@ var calicoEnterpriseKinds = []string{
 // undecided holds kinds, by their API group, that decide about connections but
 // are not read: to pass over them would give wrong answers.
 var undecided = map[string][]string{
-	v3.GroupName:    {"Profile"},
-	calicoStorage:   {"Profile"},
 	"crd.antrea.io": {"ClusterNetworkPolicy", "NetworkPolicy"},
 	"k8s.ovn.org":   {"EgressFirewall"},
 }

@@ -35,7 +35,6 @@ func TestKinds(t *testing.T) {
 		{"policy.networking.k8s.io/v1", "AdminNetworkPolicy", `1: AdminNetworkPolicy x: apiVersion: version policy.networking.k8s.io/v1 of AdminNetworkPolicy is not read: expected policy.networking.k8s.io/v1alpha1`},
 		{"crd.antrea.io/v1beta1", "NetworkPolicy", `1: NetworkPolicy x: apiVersion: NetworkPolicy is not supported yet by this version: leave it out, or write it as a policy of networking.k8s.io/v1 or projectcalico.org/v3`},
 		{"k8s.cni.cncf.io/v1beta1", "MultiNetworkPolicy", `1: MultiNetworkPolicy x: apiVersion: MultiNetworkPolicy of k8s.cni.cncf.io/v1beta1 is not supported: leave it out, or write it in networking.k8s.io/v1 or projectcalico.org/v3`},
-		{"projectcalico.org/v3", "Profile", `1: Profile x: apiVersion: Profile is not supported yet by this version: leave it out`},
 
 		{"projectcalico.org/v3", "IPPool", `note: 1: 1 object of IPPool (projectcalico.org/v3) passed over: it decides nothing here`},
 		{"projectcalico.org/v3", "Node", `note: 1: 1 object of Node (projectcalico.org/v3) passed over: it decides nothing here`},

@@ -300,8 +300,8 @@ spec:
 		"spec.containers[x]":                        10,
 		"nothing.at.all":                            2,
 	} {
-		if file, line := resources[0].Origin.Place(field); line != want || file != "<stdin>" {
-			t.Errorf("Place(%q) = %s:%d, want <stdin>:%d", field, file, line, want)
+		if file, line := resources[0].Origin.Position(field); line != want || file != "<stdin>" {
+			t.Errorf("Position(%q) = %s:%d, want <stdin>:%d", field, file, line, want)
 		}
 	}
 }

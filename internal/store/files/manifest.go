@@ -177,7 +177,7 @@ func (b *builder) object(n *yaml.Node, kindText, apiVersion string, base int) {
 		position: p,
 	}
 	for _, f := range d.problems {
-		b.findings = append(b.findings, store.Finding{File: b.file, Line: f.line, Key: key, Field: f.path, Message: f.message, Closed: f.failClosed})
+		b.findings = append(b.findings, store.Finding{File: b.file, Line: f.line, Key: key, Field: f.path, Message: f.message, FailClosed: f.failClosed})
 	}
 	if !d.isOpen() {
 		b.objects = append(b.objects, &o)

@@ -20,8 +20,8 @@ type field struct {
 	inside []field
 }
 
-// Place implements store.Origin.
-func (p *position) Place(path string) (file string, line int) {
+// Position implements store.Origin.
+func (p *position) Position(path string) (file string, line int) {
 	at := p.root
 	for path != "" {
 		next := at.next(&path)

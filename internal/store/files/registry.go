@@ -38,6 +38,7 @@ var types = map[string]reflect.Type{
 	policy.KindNetworkSet:                    reflect.TypeFor[v3.NetworkSet](),
 	policy.KindGlobalNetworkSet:              reflect.TypeFor[v3.GlobalNetworkSet](),
 	policy.KindWorkloadEndpoint:              reflect.TypeFor[v3.WorkloadEndpoint](),
+	policy.KindProfile:                       reflect.TypeFor[v3.Profile](),
 	policy.KindHostEndpoint:                  reflect.TypeFor[v3.HostEndpoint](),
 	policy.KindStagedNetworkPolicy:           reflect.TypeFor[v3.StagedNetworkPolicy](),
 	policy.KindStagedGlobalNetworkPolicy:     reflect.TypeFor[v3.StagedGlobalNetworkPolicy](),

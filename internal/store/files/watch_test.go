@@ -126,7 +126,7 @@ func (w *watched) order(name string) string {
 	if !found {
 		return "none"
 	}
-	_, line := r.Origin.Place("spec.order")
+	_, line := r.Origin.Position("spec.order")
 	return string(rune('0' + line))
 }
 
@@ -148,7 +148,7 @@ func TestWatch(t *testing.T) {
 	w.put("b.yaml", "# moved by four lines\n\n\n\n"+tier("c"))
 	for file, line := "", 0; line != 5; {
 		w.take()
-		file, line = w.objects[policy.Key{Kind: policy.KindTier, Name: "c"}].Origin.Place("")
+		file, line = w.objects[policy.Key{Kind: policy.KindTier, Name: "c"}].Origin.Position("")
 		_ = file
 	}
 }

@@ -80,7 +80,7 @@ func (co *coalescer) takeFrom(st *state, p *part, now time.Time) {
 	var held []change
 	i := 0
 	for ; i < len(st.log); i++ {
-		if wait := co.hold(&st.log[i], now); wait > 0 {
+		if wait := co.dependencyWait(&st.log[i], now); wait > 0 {
 			held = append(held, st.log[i])
 			p.held = sooner(p.held, wait)
 			continue

@@ -54,8 +54,8 @@ func TestUnknownPeer(t *testing.T) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, f := range r.findings {
-		if f.Closed != (f.Key.Name == "closed") {
-			t.Errorf("%v: closed is %v", f, f.Closed)
+		if f.FailClosed != (f.Key.Name == "closed") {
+			t.Errorf("%v: closed is %v", f, f.FailClosed)
 		}
 	}
 	p := r.objects[policy.Key{Kind: policy.KindClusterNetworkPolicy, Name: "closed"}].Object.(*v1alpha2.ClusterNetworkPolicy)

@@ -159,6 +159,9 @@ func (co *coalescer) onUpdate(ctx context.Context, st *state, o object, received
 		if selectsNodes(b.object) {
 			co.watchAll(co.state(policy.KindNode))
 		}
+		if namesDomains(b.object) {
+			co.watchAll(co.state(policy.KindService))
+		}
 		if refersToService(b.object) {
 			co.startLazyWatches()
 		}

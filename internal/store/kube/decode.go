@@ -53,7 +53,7 @@ type built struct {
 
 // valid reports whether the object may be used.
 func (b *built) valid() bool {
-	return !slices.ContainsFunc(b.findings, func(f store.Finding) bool { return !f.Note && !f.Closed })
+	return !slices.ContainsFunc(b.findings, func(f store.Finding) bool { return !f.Note && !f.FailClosed })
 }
 
 // decoder reads the objects of one kind, one after the other.

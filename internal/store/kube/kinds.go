@@ -48,7 +48,7 @@ var (
 		"addressType", "ports.port", "ports.protocol", "endpoints.addresses")...)
 	nodeFields = fieldsOf[corev1.Node](append(metaFields, "spec.podCIDR", "spec.podCIDRs", "status.addresses")...)
 	podFields  = fieldsOf[corev1.Pod](append(metaFields,
-		"metadata.creationTimestamp", "metadata.deletionTimestamp",
+		"metadata.annotations", "metadata.creationTimestamp", "metadata.deletionTimestamp",
 		"metadata.ownerReferences.controller", "metadata.ownerReferences.kind", "metadata.ownerReferences.name",
 		"spec.nodeName", "spec.hostNetwork", "spec.serviceAccountName", "spec.serviceAccount",
 		"spec.initContainers.ports", "spec.initContainers.restartPolicy", "spec.containers.ports", "spec.containers.restartPolicy",

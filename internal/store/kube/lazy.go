@@ -4,6 +4,9 @@ import (
 	"slices"
 	"time"
 
+	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
+
 	v3 "github.com/tierwall/tierwall/api/v3"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -13,6 +16,9 @@ import (
 // needs them: they are read, with the services, from when the first such policy
 // is seen. That policy waits for them. Of a Deny rule that refers to a service
 // nothing would be left without its endpoints.
+//
+// Services alone are read from when something names a domain: their addresses must not
+// be learned for names of others.
 
 // startLazyWatches begins to watch the lazy kinds. The caller holds mu.
 func (co *coalescer) startLazyWatches() {
@@ -29,15 +35,15 @@ func (co *coalescer) startLazyWatches() {
 	close(co.lazyWanted)
 }
 
-// holdForServices says how long a change has to wait for the lazy kinds that
+// waitForServices says how long a change has to wait for the lazy kinds that
 // it needs; 0: not at all.
-func (co *coalescer) holdForServices(c *change) time.Duration {
+func (co *coalescer) waitForServices(c *change) time.Duration {
 	if !refersToService(c.Object) {
 		return 0
 	}
 	for _, st := range co.states {
 		if (st.kind.lazy || st.kind.Key == policy.KindService) && !st.synced {
-			return co.timing.hold
+			return co.timing.dependency
 		}
 	}
 	return 0
@@ -60,4 +66,35 @@ func refersToService(object any) bool {
 
 func rulesReferToService(rules []v3.Rule) bool {
 	return slices.ContainsFunc(rules, func(r v3.Rule) bool { return r.Source.Services != nil || r.Destination.Services != nil })
+}
+
+// namesDomains reports whether an object has names of DNS.
+func namesDomains(object any) bool {
+	switch o := object.(type) {
+	case *v3.NetworkSet:
+		return len(o.Spec.AllowedEgressDomains) > 0
+	case *v3.GlobalNetworkSet:
+		return len(o.Spec.AllowedEgressDomains) > 0
+	case *v3.NetworkPolicy:
+		return rulesNameDomains(o.Spec.Egress)
+	case *v3.GlobalNetworkPolicy:
+		return rulesNameDomains(o.Spec.Egress)
+	case *v3.StagedNetworkPolicy:
+		return rulesNameDomains(o.Spec.Egress)
+	case *v3.StagedGlobalNetworkPolicy:
+		return rulesNameDomains(o.Spec.Egress)
+	case *v1alpha2.ClusterNetworkPolicy:
+		return slices.ContainsFunc(o.Spec.Egress, func(r v1alpha2.ClusterNetworkPolicyEgressRule) bool {
+			return slices.ContainsFunc(r.To, func(p v1alpha2.ClusterNetworkPolicyEgressPeer) bool { return len(p.DomainNames) > 0 })
+		})
+	case *v1alpha1.AdminNetworkPolicy:
+		return slices.ContainsFunc(o.Spec.Egress, func(r v1alpha1.AdminNetworkPolicyEgressRule) bool {
+			return slices.ContainsFunc(r.To, func(p v1alpha1.AdminNetworkPolicyEgressPeer) bool { return len(p.DomainNames) > 0 })
+		})
+	}
+	return false
+}
+
+func rulesNameDomains(rules []v3.Rule) bool {
+	return slices.ContainsFunc(rules, func(r v3.Rule) bool { return len(r.Destination.Domains) > 0 })
 }

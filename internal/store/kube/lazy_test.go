@@ -3,8 +3,11 @@ package kube
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
 	v3 "github.com/tierwall/tierwall/api/v3"
 )
@@ -108,6 +111,77 @@ func TestServicesOfAList(t *testing.T) {
 	}
 	if got := listed(t, api, Options{PolicyOnly: true}); len(got) != 2 {
 		t.Errorf("policy only: %v", got)
+	}
+}
+
+// policiesWithDomains have names of DNS, each in another place.
+func policiesWithDomains() map[string]runtime.Object {
+	domain := []string{"www.example.com"}
+	rules := []v3.Rule{{Action: v3.Allow}, {Action: v3.Allow, Destination: v3.EntityRule{Domains: domain}}}
+	p := globalPolicy("", "p", "1")
+	p.Spec.Egress = rules
+	staged := &v3.StagedGlobalNetworkPolicy{}
+	staged.Spec.Egress = rules
+	return map[string]runtime.Object{
+		"policy": p, "policy of a namespace": &v3.NetworkPolicy{Spec: v3.NetworkPolicySpec{Egress: rules}}, "staged": staged,
+		"set":                &v3.GlobalNetworkSet{Spec: v3.GlobalNetworkSetSpec{AllowedEgressDomains: domain}},
+		"set of a namespace": &v3.NetworkSet{Spec: v3.NetworkSetSpec{AllowedEgressDomains: domain}},
+		"cluster policy": &v1alpha2.ClusterNetworkPolicy{Spec: v1alpha2.ClusterNetworkPolicySpec{Egress: []v1alpha2.ClusterNetworkPolicyEgressRule{{
+			To: []v1alpha2.ClusterNetworkPolicyEgressPeer{{}, {DomainNames: []v1alpha2.DomainName{"www.example.com"}}},
+		}}}},
+	}
+}
+
+// TestServicesForDomains checks that services, and they alone, are read from when
+// something names a domain: what their addresses are decides what is learned.
+func TestServicesForDomains(t *testing.T) {
+	for what, o := range policiesWithDomains() {
+		if !namesDomains(o) {
+			t.Errorf("a %s with a domain has none", what)
+		}
+	}
+	if namesDomains(globalPolicy("", "p", "1")) || namesDomains(&v3.NetworkSet{}) || namesDomains(&v1alpha2.ClusterNetworkPolicy{}) {
+		t.Error("what has no domain has one")
+	}
+	api := serviceAPI(t)
+	api.put(serviceKind, &corev1.Service{ObjectMeta: meta("data", "kube-dns", "1")})
+	r := watchStore(t, api.config(), Options{Enforced: true, Service: "kube-dns"}, quick())
+	r.first()
+	r.has("Namespace/data=1", "data/Service/kube-dns=1")
+	api.put(global, policiesWithDomains()["policy"].(*v3.GlobalNetworkPolicy))
+	r.has("GlobalNetworkPolicy/p=1", "Namespace/data=1", "data/Service/db=1", "data/Service/kube-dns=1")
+	for _, tt := range []struct {
+		opts Options
+		want int
+	}{
+		{Options{}, 4}, {Options{Enforced: true, Service: "kube-dns"}, 4}, {Options{Services: true}, 5}, {Options{PolicyOnly: true}, 1},
+	} {
+		if got := listed(t, api, tt.opts); len(got) != tt.want {
+			t.Errorf("%+v: %v, want %d", tt.opts, got, tt.want)
+		}
+	}
+	api.forbid("services")
+	if got := listed(t, api, Options{}); len(got) != 2 {
+		t.Errorf("without services: %v", got)
+	}
+}
+
+// TestTrimmedService: of a service's load balancer its addresses are left, and of others
+// nothing of what they have.
+func TestTrimmedService(t *testing.T) {
+	for _, tt := range []struct {
+		of   corev1.ServiceType
+		want []corev1.LoadBalancerIngress
+	}{
+		{corev1.ServiceTypeLoadBalancer, []corev1.LoadBalancerIngress{{IP: "192.0.2.1"}}},
+		{corev1.ServiceTypeClusterIP, nil},
+	} {
+		s := &corev1.Service{Spec: corev1.ServiceSpec{Type: tt.of, ExternalIPs: []string{"192.0.2.9"}}}
+		s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{Hostname: "lb.example"}, {IP: "192.0.2.1", Ports: []corev1.PortStatus{{Port: 1}}}}
+		trimService(s)
+		if d := cmp.Diff(tt.want, s.Status.LoadBalancer.Ingress); d != "" || len(s.Spec.ExternalIPs) > 0 {
+			t.Errorf("%s (-want +got):\n%s", tt.of, d)
+		}
 	}
 }
 

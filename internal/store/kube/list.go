@@ -33,15 +33,41 @@ func (s *source) List(ctx context.Context) (store.Listing, error) {
 	if err := s.listKinds(ctx, kinds, wanted, &out); err != nil {
 		return store.Listing{}, err
 	}
-	if slices.ContainsFunc(out.Resources, func(r store.Resource) bool { return refersToService(r.Object) }) {
-		if err := s.listKinds(ctx, kinds, func(k *kind) bool { return k.lazy }, &out); err != nil {
-			return store.Listing{}, err
-		}
+	if err := s.listServices(ctx, kinds, &out); err != nil {
+		return store.Listing{}, err
 	}
 	slices.SortFunc(out.Resources, func(a, b store.Resource) int { return a.Key.Compare(b.Key) })
 	slices.SortFunc(out.Rejected, func(a, b store.Rejected) int { return a.Key.Compare(b.Key) })
 	slices.SortFunc(out.Findings, store.Finding.Compare)
 	return out, nil
+}
+
+// listServices adds what policies need to a listing that was not listed at first:
+// services, and what is behind them. Names of DNS do without what may not be read.
+func (s *source) listServices(ctx context.Context, kinds []*kind, out *store.Listing) error {
+	refers := slices.ContainsFunc(out.Resources, func(r store.Resource) bool { return refersToService(r.Object) })
+	names := !s.opts.PolicyOnly && slices.ContainsFunc(out.Resources, func(r store.Resource) bool { return namesDomains(r.Object) })
+	if !refers && !names {
+		return nil
+	}
+	wanted := map[*kind]bool{}
+	for _, k := range kinds {
+		wanted[k] = k.lazy && refers
+		if k.Key == policy.KindService && (k.lazy || k.only != "") {
+			k.only, wanted[k] = "", true
+			out.Resources = slices.DeleteFunc(out.Resources, func(r store.Resource) bool { return r.Key.Kind == k.Key })
+		}
+	}
+	var more store.Listing
+	if err := s.listKinds(ctx, kinds, func(k *kind) bool { return wanted[k] }, &more); err != nil {
+		return err
+	}
+	out.Resources = append(out.Resources, more.Resources...)
+	out.Rejected = append(out.Rejected, more.Rejected...)
+	if refers {
+		out.Findings = append(out.Findings, more.Findings...)
+	}
+	return nil
 }
 
 // listKinds adds the objects of some kinds to a listing.

@@ -76,7 +76,7 @@ func TestListNamespace(t *testing.T) {
 	if d := cmp.Diff([]string{"Namespace/web", "web/KubernetesNetworkPolicy/p", "web/Pod/a"}, keys); d != "" {
 		t.Errorf("objects (-want +got):\n%s", d)
 	}
-	want := []string{"nodes", "tiers", "globalnetworksets", "hostendpoints", "globalnetworkpolicies", "stagedglobalnetworkpolicies"}
+	want := []string{"nodes", "tiers", "globalnetworksets", "profiles", "hostendpoints", "globalnetworkpolicies", "stagedglobalnetworkpolicies"}
 	for i, w := range want {
 		want[i] = w + ".projectcalico.org cannot be read, so that none of them are seen here"
 		if w == "nodes" {
@@ -140,7 +140,7 @@ func TestListFallback(t *testing.T) {
 	api.put(kubeNP, kubePolicy("web", "p", "1"))
 	api.put(global, globalPolicy("default", "p", "1"))
 	api.refuse = func(plural, verb string, r *http.Request) *metav1.Status {
-		cluster := []string{"apis", "projectcalico.org", "tiers", "globalnetworksets", "hostendpoints", "globalnetworkpolicies", "stagedglobalnetworkpolicies"}
+		cluster := []string{"apis", "projectcalico.org", "tiers", "globalnetworksets", "profiles", "hostendpoints", "globalnetworkpolicies", "stagedglobalnetworkpolicies"}
 		if !strings.Contains(r.URL.Path, "/namespaces/web") && !slices.ContainsFunc(cluster, func(c string) bool { return strings.HasPrefix(plural, c) }) {
 			return &metav1.Status{Code: 403, Reason: metav1.StatusReasonForbidden, Message: plural + " is forbidden: cannot " + verb}
 		}

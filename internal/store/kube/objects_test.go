@@ -55,6 +55,8 @@ func TestTrim(t *testing.T) {
 				NodeName: "n1", HostNetwork: true, ServiceAccountName: "sa", DeprecatedServiceAccount: "sa",
 				InitContainers: []corev1.Container{{RestartPolicy: &always, Ports: []corev1.ContainerPort{{Name: "p", ContainerPort: 1}}}},
 			}, Status: corev1.PodStatus{PodIP: "10.0.0.1", PodIPs: []corev1.PodIP{{IP: "10.0.0.1"}}, HostIP: "192.0.2.1", HostIPs: []corev1.HostIP{{IP: "192.0.2.1"}}, StartTime: &when}}},
+		{pods, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a", Annotations: map[string]string{"k": "v", store.AllowedSourcesAnnotation: "[]"}}},
+			&corev1.Pod{TypeMeta: typed("v1", "Pod"), ObjectMeta: metav1.ObjectMeta{Name: "a", Annotations: map[string]string{store.AllowedSourcesAnnotation: "[]"}}}},
 		{pods, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Status: corev1.PodStatus{Phase: corev1.PodFailed}},
 			&corev1.Pod{TypeMeta: typed("v1", "Pod"), ObjectMeta: metav1.ObjectMeta{Name: "a"}, Status: corev1.PodStatus{Phase: corev1.PodFailed}}},
 		{kindNamed("services"), &corev1.Service{ObjectMeta: full,

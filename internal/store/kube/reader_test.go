@@ -25,7 +25,7 @@ import (
 func quick() timing {
 	return timing{
 		retryMin: time.Millisecond, retryMax: 5 * time.Millisecond, grace: time.Millisecond, settle: 10 * time.Millisecond,
-		open: time.Minute, lasting: time.Hour, idle: 200 * time.Millisecond, hold: 20 * time.Millisecond,
+		open: time.Minute, lasting: time.Hour, idle: 200 * time.Millisecond, dependency: 20 * time.Millisecond,
 		pollMin: time.Millisecond, pollMax: 5 * time.Millisecond, pollRare: 5 * time.Millisecond, vanish: 20 * time.Millisecond,
 	}
 }

@@ -19,8 +19,8 @@ type timing struct {
 	// idle is how long a server may send nothing before it has said that it has sent
 	// all present objects. One that takes longer does not know how to say it.
 	idle time.Duration
-	// hold is how long a change waits for what it refers to.
-	hold time.Duration
+	// dependency is how long a change waits for what it refers to.
+	dependency time.Duration
 	// pollMin and pollMax bound the time between two looks at what is served; pollRare
 	// is the most where only kinds are missing that most clusters do without.
 	pollMin, pollMax, pollRare time.Duration
@@ -33,7 +33,7 @@ func defaultTiming() timing {
 		retryMin: 200 * time.Millisecond, retryMax: 15 * time.Second,
 		grace: 5 * time.Second, settle: time.Second,
 		open: 90 * time.Second, lasting: 10 * time.Minute, idle: 15 * time.Second,
-		hold:    time.Second,
-		pollMin: 2 * time.Second, pollMax: 30 * time.Second, pollRare: time.Minute, vanish: time.Minute,
+		dependency: time.Second,
+		pollMin:    2 * time.Second, pollMax: 30 * time.Second, pollRare: time.Minute, vanish: time.Minute,
 	}
 }

@@ -5,6 +5,8 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/tierwall/tierwall/internal/store"
 )
 
 // protoObject is an object of Kubernetes' own kinds.
@@ -45,7 +47,8 @@ func trimNode(o protoObject) {
 	n.Status = corev1.NodeStatus{Addresses: n.Status.Addresses}
 }
 
-// trimService leaves which pods it selects, and their ports, and its own addresses.
+// trimService leaves which pods it selects, and their ports, and its own addresses, those
+// of its load balancer among them.
 func trimService(o protoObject) {
 	s := o.(*corev1.Service)
 	trimMeta(&s.ObjectMeta)
@@ -57,7 +60,16 @@ func trimService(o protoObject) {
 		p := &s.Spec.Ports[i]
 		*p = corev1.ServicePort{Protocol: p.Protocol, Port: p.Port, TargetPort: p.TargetPort}
 	}
+	ingress := s.Status.LoadBalancer.Ingress
 	s.Status = corev1.ServiceStatus{}
+	if s.Spec.Type != corev1.ServiceTypeLoadBalancer {
+		return
+	}
+	for i := range ingress {
+		if ip := ingress[i].IP; ip != "" {
+			s.Status.LoadBalancer.Ingress = append(s.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: ip})
+		}
+	}
 }
 
 // trimEndpointSlice leaves the addresses and ports. Whether an endpoint is ready,
@@ -74,12 +86,15 @@ func trimEndpointSlice(o protoObject) {
 }
 
 // trimPod leaves what tells which endpoint the pod is, since when and how long,
-// and who runs it.
+// who runs it, and which sources it may have beside its own.
 func trimPod(o protoObject) {
 	p := o.(*corev1.Pod)
 	meta := p.ObjectMeta
 	trimMeta(&p.ObjectMeta)
 	p.CreationTimestamp, p.DeletionTimestamp = meta.CreationTimestamp, meta.DeletionTimestamp
+	if v, ok := meta.Annotations[store.AllowedSourcesAnnotation]; ok {
+		p.Annotations = map[string]string{store.AllowedSourcesAnnotation: v}
+	}
 	for i := range meta.OwnerReferences {
 		if o := &meta.OwnerReferences[i]; o.Controller != nil && *o.Controller {
 			p.OwnerReferences = []metav1.OwnerReference{{Kind: o.Kind, Name: o.Name, Controller: o.Controller}}

@@ -7,7 +7,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	v3 "github.com/tierwall/tierwall/api/v3"
 	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/policy"
 )
 
 func TestFirstStateAndChanges(t *testing.T) {
@@ -122,7 +124,7 @@ func TestNoNews(t *testing.T) {
 func TestHold(t *testing.T) {
 	api := newFakeAPI(t)
 	times := quick()
-	times.hold = patience
+	times.dependency = patience
 	r := watchStore(t, api.config(), Options{}, times)
 	r.first()
 	api.put(global, globalPolicy("new", "p", "1"))
@@ -144,6 +146,25 @@ func TestHold(t *testing.T) {
 	if seen["p"] < seen["new"] || seen["a"] < seen["late"] {
 		t.Errorf("in the order %v", seen)
 	}
+}
+
+// TestHoldHosts checks that a host endpoint is not seen before a profile that it names, nor
+// held for one that is there without an object.
+func TestHoldHosts(t *testing.T) {
+	api := newFakeAPI(t)
+	times := quick()
+	times.dependency = patience
+	r := watchStore(t, api.config(), Options{}, times)
+	r.first()
+	host := func(name, profile string) *v3.HostEndpoint {
+		return &v3.HostEndpoint{ObjectMeta: meta("", name, "1"), Spec: v3.HostEndpointSpec{Node: "n", InterfaceName: "*", Profiles: []string{profile}}}
+	}
+	hosts, profiles := kindNamed("hostendpoints.projectcalico.org"), kindNamed("profiles.projectcalico.org")
+	api.put(hosts, host("held", "services"))
+	api.put(hosts, host("open", policy.DefaultAllowProfile))
+	r.has("HostEndpoint/open=1")
+	api.put(profiles, &v3.Profile{ObjectMeta: meta("", "services", "1")})
+	r.has("HostEndpoint/open=1", "Profile/services=1", "HostEndpoint/held=1")
 }
 
 func TestHoldEnds(t *testing.T) {

@@ -25,11 +25,9 @@ func translateWorkloadEndpoint(w *v3.WorkloadEndpoint) (*Endpoint, Problems) {
 	if e.Orchestrator == "" && spec.Pod != "" {
 		e.Orchestrator = orchestratorKubernetes
 	}
-	switch {
-	case len(spec.Profiles) > 0:
-		e.Profile = spec.Profiles[0]
-	case e.Orchestrator == orchestratorKubernetes:
-		e.Profile = NamespaceProfile(w.Namespace)
+	e.Profiles = ps.profileNames(spec.Profiles, w.Namespace)
+	if len(spec.Profiles) == 0 && e.Orchestrator == orchestratorKubernetes {
+		e.Profiles = []string{policy.NamespaceProfile(w.Namespace)}
 	}
 	for i, text := range spec.IPNetworks {
 		addr, err := parseAddr(text)

@@ -41,14 +41,7 @@ func translateHostEndpoint(h *v3.HostEndpoint) (*HostEndpoint, Problems) {
 	if spec.InterfaceName != policy.AllInterfaces {
 		ep.Precedence = 1 // an address that a named interface expects is not that of all
 	}
-	if len(spec.Profiles) > 0 {
-		ep.Profile = spec.Profiles[0]
-	}
-	for i, name := range spec.Profiles {
-		if !isDNSName(name) {
-			ps.add(at("spec.profiles", i), "%q is no name of a profile: expected lower case letters, digits, '-' and '.', starting and ending with a letter or digit", name)
-		}
-	}
+	ep.Profiles = ps.profileNames(spec.Profiles, "")
 	for i, text := range spec.ExpectedIPs {
 		a, err := parseAddr(text)
 		switch {

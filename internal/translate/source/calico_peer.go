@@ -40,17 +40,17 @@ func (r *calicoRule) peer(name string, in *v3.EntityRule, protocol *policy.Proto
 // be one; nil if there are none.
 func (r *calicoRule) peerSet(field string, in *v3.EntityRule) *policy.PeerSet {
 	var parts []*selector.Selector
-	var where string
+	var written policy.SelectedPeer
 	accounts := r.accounts(field+".serviceAccounts", in.ServiceAccounts)
 	switch {
 	case !blank(in.NamespaceSelector):
 		parts = append(parts, r.namespaces(field+".namespaceSelector", in.NamespaceSelector))
-		where = namespacesText(in.NamespaceSelector)
+		writeNamespaces(&written, in.NamespaceSelector)
 	case r.key.Namespace != "" && (!blank(in.Selector) || !blank(in.NotSelector) || accounts != nil):
 		// A namespaced policy means its own namespace, as soon as it speaks of
 		// labels at all.
 		parts = append(parts, selector.Equals(labelNamespace, r.key.Namespace))
-		where = "namespace " + r.key.Namespace
+		written.Namespace = r.key.Namespace
 	}
 	if !blank(in.Selector) {
 		parts = append(parts, r.selector(field+".selector", in.Selector))
@@ -59,42 +59,30 @@ func (r *calicoRule) peerSet(field string, in *v3.EntityRule) *policy.PeerSet {
 	if parts == nil {
 		return nil
 	}
-	return &policy.PeerSet{Selector: selector.And(parts...), AsWritten: r.text(in, where)}
-}
-
-// text says to a reader what the selectors demand; "" where the selector alone does.
-func (r *calicoRule) text(in *v3.EntityRule, where string) string {
-	var words []string
-	if text := strings.Trim(in.Selector, " \t"); text != "" {
-		if strings.ContainsAny(text, "&|") {
-			text = "(" + text + ")"
+	peers := &policy.PeerSet{Selector: selector.And(parts...)}
+	if a := in.ServiceAccounts; a != nil {
+		written.ServiceAccounts = strings.Join(a.Names, ", ")
+		if !blank(a.Selector) {
+			written.ServiceAccountSelector = a.Selector
 		}
-		words = append(words, text)
 	}
-	if where != "" {
-		words = append(words, where)
+	if written != (policy.SelectedPeer{}) || blank(in.Selector) { // else the selector says it alone
+		written.Selector = strings.Trim(in.Selector, " \t")
+		peers.AsWritten = written
 	}
-	if a := in.ServiceAccounts; a != nil && len(a.Names) > 0 {
-		words = append(words, "service accounts "+strings.Join(a.Names, ", "))
-	}
-	if a := in.ServiceAccounts; a != nil && !blank(a.Selector) {
-		words = append(words, "service accounts with "+a.Selector)
-	}
-	if len(words) == 1 && !blank(in.Selector) {
-		return ""
-	}
-	return strings.Join(words, " in ")
+	return peers
 }
 
-// namespacesText says to a reader which namespaces a selector means.
-func namespacesText(text string) string {
+// writeNamespaces notes which namespaces a selector means, for a reader.
+func writeNamespaces(p *policy.SelectedPeer, text string) {
 	switch s, err := selector.Parse(text); {
 	case err == nil && s.IsAll():
-		return "any namespace"
+		p.AnyNamespace = true
 	case err == nil && s.IsGlobal():
-		return "no namespace"
+		p.NoNamespace = true
+	default:
+		p.NamespaceSelector = strings.Trim(text, " \t")
 	}
-	return "namespaces with " + strings.Trim(text, " \t")
 }
 
 // namespaces translates a namespaceSelector. global() has a meaning here, but

@@ -17,7 +17,7 @@ import (
 func failClosedPeer(action policy.Action) (policy.Peer, policy.Action) {
 	if action == policy.Allow {
 		nobody := selector.Not(selector.All())
-		return policy.Peer{Set: &policy.PeerSet{Selector: nobody, EndpointsOnly: true, AsWritten: "a peer that cannot be used"}}, action
+		return policy.Peer{Set: &policy.PeerSet{Selector: nobody, EndpointsOnly: true, AsWritten: policy.UnusablePeer{}}}, action
 	}
 	return policy.Peer{}, policy.Deny
 }
@@ -92,11 +92,7 @@ func (c *clusterPolicy) networks(field string, texts []string) policy.Peer {
 // nodes translates a selector of nodes, which means their addresses.
 func (c *clusterPolicy) nodes(field string, in *metav1.LabelSelector) policy.Peer {
 	s := c.labels(field, in, func(key string) string { return key })
-	text := "nodes"
-	if labels := metav1.FormatLabelSelector(in); labels != "<none>" {
-		text = "nodes with " + labels
-	}
-	peers, set := nodesPeerSet(s, text)
+	peers, set := nodesPeerSet(s, policy.NodesPeer{Labels: labelsText(in)})
 	c.sets = append(c.sets, set)
 	return policy.Peer{Set: peers}
 }

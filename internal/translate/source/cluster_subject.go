@@ -1,10 +1,9 @@
 package source
 
 import (
-	"fmt"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/tierwall/tierwall/policy"
 	"github.com/tierwall/tierwall/selector"
 )
 
@@ -32,17 +31,10 @@ func (c *clusterPolicy) selects(field string, in *clusterSubject) []*selector.Se
 	return append(parts, IsPod())
 }
 
-// podsIn says to a reader which pods are meant.
-func podsIn(in *clusterSubject) string {
-	pods, namespaces := "pods", in.namespaces
+// podsIn returns which pods are meant, for a reader.
+func podsIn(in *clusterSubject) policy.PodsPeer {
 	if in.pods != nil {
-		if labels := metav1.FormatLabelSelector(&in.pods.podSelector); labels != "<none>" {
-			pods = "pods with " + labels
-		}
-		namespaces = &in.pods.namespaceSelector
+		return policy.PodsPeer{Labels: labelsText(&in.pods.podSelector), Namespaces: labelsText(&in.pods.namespaceSelector)}
 	}
-	if labels := metav1.FormatLabelSelector(namespaces); labels != "<none>" {
-		return fmt.Sprintf("%s in namespaces with %s", pods, labels)
-	}
-	return pods + " in any namespace"
+	return policy.PodsPeer{Namespaces: labelsText(in.namespaces)}
 }

@@ -54,17 +54,9 @@ func domainsPeerSet(ps *Problems, field string, texts []string, nets []netip.Pre
 		Domains:  domains,
 		Internal: true,
 	}
-	what := "domain "
-	if len(domains) > 1 {
-		what = "domains "
-	}
-	or := ""
-	if len(parts) > 0 {
-		or = " or " + strings.Join(parts, ", ")
-	}
 	return &policy.PeerSet{
 		Selector: selector.Equals(labelDomains, name), DNSLearned: true, Internal: true,
-		AsWritten: what + strings.Join(domains, ", ") + or,
+		AsWritten: policy.DomainsPeer{Domains: strings.Join(domains, ", "), Nets: strings.Join(parts, ", ")},
 	}, set
 }
 

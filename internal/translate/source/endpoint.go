@@ -21,7 +21,7 @@ type Endpoint struct {
 	HostAddrs       []netip.Addr // those of the node, as far as the endpoint tells
 	Addrs           []netip.Addr
 	Ports           []policy.NamedPort
-	Profile         string
+	Profiles        []string   // in the order in which they are asked, each once
 	Precedence      int32      // see precedence
 	Controller      policy.Key // what manages it; zero if nothing does
 	TemplateHash    string     // pod-template-hash, which ends the name of its ReplicaSet
@@ -41,9 +41,6 @@ func (e *Endpoint) addAddr(a netip.Addr) {
 		e.Addrs = append(e.Addrs, a)
 	}
 }
-
-// NamespaceProfile is the profile of pods: it allows what no policy decides.
-func NamespaceProfile(namespace string) string { return "kns." + namespace }
 
 // precedence says which of two pods has an address that both name: one that is
 // not about to end; of such two the one that its node has begun to run last,

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	networkingv1 "k8s.io/api/networking/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tierwall/tierwall/policy"
 	"github.com/tierwall/tierwall/selector"
@@ -118,26 +117,18 @@ func (k *kubernetesPolicy) peer(field string, in *networkingv1.NetworkPolicyPeer
 	parts = append(parts, IsPod())
 	peers := &policy.PeerSet{Selector: selector.And(parts...), EndpointsOnly: true}
 	if k.texts {
-		peers.AsWritten = k.text(in)
+		peers.AsWritten = k.asWritten(in)
 	}
 	return policy.Peer{Set: peers}
 }
 
-// text says to a reader which pods a peer means.
-func (k *kubernetesPolicy) text(in *networkingv1.NetworkPolicyPeer) string {
-	text := "pods"
-	if in.PodSelector != nil {
-		if labels := metav1.FormatLabelSelector(in.PodSelector); labels != "<none>" {
-			text += " with " + labels
-		}
-	}
+// asWritten returns which pods a peer means, for a reader.
+func (k *kubernetesPolicy) asWritten(in *networkingv1.NetworkPolicyPeer) policy.PodsPeer {
+	p := policy.PodsPeer{Labels: labelsText(in.PodSelector), Namespaces: labelsText(in.NamespaceSelector)}
 	if in.NamespaceSelector == nil {
-		return text + " in namespace " + k.namespace
+		p.Namespace = k.namespace
 	}
-	if labels := metav1.FormatLabelSelector(in.NamespaceSelector); labels != "<none>" {
-		return text + " in namespaces with " + labels
-	}
-	return text + " in any namespace"
+	return p
 }
 
 func (k *kubernetesPolicy) ipBlock(field string, in *networkingv1.IPBlock) policy.Peer {

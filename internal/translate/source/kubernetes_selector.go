@@ -15,6 +15,14 @@ func (k *kubernetesPolicy) pods(field string, s *metav1.LabelSelector) *selector
 	return selector.And(selector.Equals(labelNamespace, k.namespace), k.labels(field, s, OwnKey), IsPod())
 }
 
+// labelsText returns a label selector for a reader; "" for one that matches everything.
+func labelsText(s *metav1.LabelSelector) string {
+	if text := metav1.FormatLabelSelector(s); text != "<none>" {
+		return text
+	}
+	return ""
+}
+
 // labelOperators are the operators of matchExpressions.
 var labelOperators = []string{
 	string(metav1.LabelSelectorOpIn),

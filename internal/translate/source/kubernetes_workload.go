@@ -70,7 +70,7 @@ func podEndpoint(ps *Problems, namespace string, meta *metav1.ObjectMeta, spec *
 		Labels:         ownLabels(meta.Labels),
 		ServiceAccount: spec.ServiceAccountName,
 		Orchestrator:   orchestratorKubernetes,
-		Profile:        NamespaceProfile(namespace),
+		Profiles:       []string{policy.NamespaceProfile(namespace)},
 		TemplateHash:   meta.Labels[appsv1.DefaultDeploymentUniqueLabelKey],
 	}
 	if e.ServiceAccount == "" {

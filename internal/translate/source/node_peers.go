@@ -15,7 +15,7 @@ const LabelNodes = "rule:nodes"
 // nodesPeerSet returns what a rule selects that means the nodes with some labels, and
 // the set that it selects, which goes to Parsed.RuleSets. Its nets are filled in while
 // the rule is in force, and follow the nodes: the rule never changes.
-func nodesPeerSet(s *selector.Selector, text string) (*policy.PeerSet, *policy.Set) {
+func nodesPeerSet(s *selector.Selector, as policy.NodesPeer) (*policy.PeerSet, *policy.Set) {
 	name := s.String()
 	if most := 120; len(name) > most {
 		name = fmt.Sprintf("%s...#%x", name[:most], sha256.Sum256([]byte(name)))
@@ -25,5 +25,5 @@ func nodesPeerSet(s *selector.Selector, text string) (*policy.PeerSet, *policy.S
 		Labels:   selector.NewLabels(map[string]string{LabelNodes: s.String()}),
 		Internal: true,
 	}
-	return &policy.PeerSet{Selector: selector.Equals(LabelNodes, s.String()), Internal: true, AsWritten: text}, set
+	return &policy.PeerSet{Selector: selector.Equals(LabelNodes, s.String()), Internal: true, AsWritten: as}, set
 }

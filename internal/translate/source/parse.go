@@ -32,6 +32,8 @@ type Parsed struct {
 	Service         *Service
 	EndpointSlice   *EndpointSlice
 	HostEndpoint    *HostEndpoint
+	Profile         *Profile         // beside Policy, which has its rules
+	Reserved        *ReservedProfile // a profile that is there without the object
 }
 
 // TierName returns the tier that a policy belongs to; "" for what is no policy.
@@ -74,9 +76,11 @@ func Parse(r *store.Resource, offline bool) (Parsed, Problems) {
 	case *v3.StagedKubernetesNetworkPolicy:
 		out.Staged, ps = translateStagedKubernetes(key, o.Spec.StagedAction, &o.Spec.NetworkPolicySpec, offline)
 	case *v3.NetworkSet:
-		out.NetworkSet, ps = translateSet(o.Name, o.Labels, o.Spec.Nets, o.Spec.AllowedEgressDomains)
+		out.NetworkSet, ps = translateSet(&o.ObjectMeta, o.Spec.Nets, o.Spec.AllowedEgressDomains)
 	case *v3.GlobalNetworkSet:
-		out.NetworkSet, ps = translateSet(o.Name, o.Labels, o.Spec.Nets, o.Spec.AllowedEgressDomains)
+		out.NetworkSet, ps = translateSet(&o.ObjectMeta, o.Spec.Nets, o.Spec.AllowedEgressDomains)
+	case *v3.Profile:
+		ps = translateProfile(key, &o.Spec, &out)
 	case *v3.WorkloadEndpoint:
 		out.Endpoint, ps = translateWorkloadEndpoint(o)
 	case *v3.HostEndpoint:

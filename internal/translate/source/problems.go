@@ -13,7 +13,7 @@ type Problem struct {
 	field       string // as in "spec.ingress[2].ports[0]"
 	message     string // what is wrong and what would be right
 	missing     string // the field whose absence is at fault; empty if none is
-	failsClosed bool   // the object is in force all the same: see store.Finding.Closed
+	failsClosed bool   // the object is in force all the same: see store.Finding.FailClosed
 }
 
 // Problems collects what is wrong with one object. Checks go on past the first
@@ -56,7 +56,7 @@ func (ps Problems) Findings(r *store.Resource) []store.Finding {
 	out := make([]store.Finding, 0, len(ps))
 	for _, p := range ps {
 		f := r.At(p.field, "%s", p.message)
-		f.Closed = p.failsClosed
+		f.FailClosed = p.failsClosed
 		out = append(out, f)
 	}
 	slices.SortStableFunc(out, store.Finding.Compare)

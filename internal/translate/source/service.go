@@ -3,7 +3,6 @@ package source
 import (
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/tierwall/tierwall/policy"
 	"github.com/tierwall/tierwall/selector"
@@ -73,14 +72,11 @@ func ServiceLabel(key policy.Key, ports string) string {
 	return key.Namespace + "/" + key.Name + " " + ports
 }
 
-// serviceWord begins what is said of a service to a reader.
-const serviceWord = "service "
-
 // ServicePeerSet selects the sets of a service.
 func ServicePeerSet(label string, key policy.Key, ports string) *policy.PeerSet {
 	return &policy.PeerSet{
 		Selector: selector.Equals(label, ServiceLabel(key, ports)), Internal: true,
-		AsWritten: serviceWord + key.Namespace + "/" + key.Name,
+		AsWritten: policy.ServicePeer{Namespace: key.Namespace, Name: key.Name},
 	}
 }
 
@@ -95,24 +91,11 @@ func ServicesOf(p *Parsed) []policy.Key {
 	for _, rules := range p.Policy.Rules {
 		for i := range rules {
 			for _, e := range []*policy.PeerSet{rules[i].Source.Set, rules[i].Destination.Set} {
-				if key := ServiceOf(e); key != (policy.Key{}) && !slices.Contains(keys, key) {
+				if key, is := e.Service(); is && !slices.Contains(keys, key) {
 					keys = append(keys, key)
 				}
 			}
 		}
 	}
 	return keys
-}
-
-// ServiceOf returns the service that a peer set stands for; zero if it does not.
-func ServiceOf(e *policy.PeerSet) policy.Key {
-	if e == nil || !e.Internal {
-		return policy.Key{}
-	}
-	text, found := strings.CutPrefix(e.AsWritten, serviceWord)
-	namespace, name, two := strings.Cut(text, "/")
-	if !found || !two || !strings.HasPrefix(e.Selector.String(), `"service:`) {
-		return policy.Key{}
-	}
-	return policy.Key{Kind: policy.KindService, Namespace: namespace, Name: name}
 }

@@ -42,7 +42,7 @@ func (n *Node) fill(file, text string) (string, error) {
 	values := map[string]any{
 		"Node": n.name, "IP": n.IP().String(), "PKI": n.cluster.pki.dir, "Disk": n.disk(), "Group": "/" + n.group(),
 		"Sandbox": sandboxImage, "DNS": DNSServiceIP,
-		"Pods4": nets[0].String(), "Pods6": nets[1].String(), "DualStack": o.DualStack,
+		"Pods4": nets[0].String(), "Pods6": nets[1].String(), "DualStack": o.DualStack, "Bridge": o.Bridge,
 		"AllPods": o.nets(podsNet4, podsNet6), "ProxyMode": o.proxyMode(),
 	}
 	var b bytes.Buffer
@@ -65,7 +65,7 @@ func (n *Node) startRuntime(ctx context.Context) error {
 	if _, err := n.fill("cni/net.d/"+CNIConfigFile, cniConfig); err != nil {
 		return err
 	}
-	for _, plugin := range []string{"ptp", "host-local", "portmap", "loopback"} {
+	for _, plugin := range []string{"ptp", "bridge", "host-local", "portmap", "loopback"} {
 		program, err := os.ReadFile(n.cluster.parts.Program(plugin))
 		if err != nil {
 			return err

@@ -76,6 +76,16 @@ func writeSettings() error {
 	return nil
 }
 
+// filterBridges has what passes a bridge of the thread's network namespace meet the rules for IP.
+func filterBridges() error {
+	for _, file := range []string{"bridge-nf-call-iptables", "bridge-nf-call-ip6tables"} {
+		if err := os.WriteFile(filepath.Join("/proc/sys/net/bridge", file), []byte("1"), 0); err != nil {
+			return fmt.Errorf("pods on a bridge need br_netfilter: %w", err)
+		}
+	}
+	return nil
+}
+
 // inNetwork calls f with the host's interfaces and routes.
 func inNetwork(h *host, f func(ns netns.NsHandle, nl *netlink.Handle) error) error {
 	ns, err := netns.GetFromPid(h.pid)
@@ -109,7 +119,11 @@ func (c *Cluster) makeSwitch(cp *host) error {
 
 // plugIn connects a node to the switch, with routes to the pods of all nodes.
 func (c *Cluster) plugIn(n *Node, h *host) error {
-	if err := enter(h.pidfd, unix.CLONE_NEWNET, writeSettings); err != nil {
+	settings := writeSettings
+	if c.options.Bridge {
+		settings = func() error { return errors.Join(writeSettings(), filterBridges()) }
+	}
+	if err := enter(h.pidfd, unix.CLONE_NEWNET, settings); err != nil {
 		return err
 	}
 	return inNetwork(h, func(ns netns.NsHandle, nl *netlink.Handle) error {

@@ -26,6 +26,10 @@ type Options struct {
 
 	// ProxyMode is NFTables if it is empty.
 	ProxyMode ProxyMode
+
+	// Bridge makes a node's pods ports of one bridge, by the bridge plugin, with br_netfilter on.
+	// Else each has a route of its own, by the plugin ptp.
+	Bridge bool
 }
 
 func (o Options) proxyMode() ProxyMode {

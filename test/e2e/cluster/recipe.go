@@ -41,6 +41,7 @@ func buildCluster(r recipe) error {
 			"github.com/containerd/containerd/v2/cmd/ctr",
 			"github.com/containernetworking/plugins/plugins/ipam/host-local",
 			"github.com/containernetworking/plugins/plugins/main/loopback",
+			"github.com/containernetworking/plugins/plugins/main/bridge",
 			"github.com/containernetworking/plugins/plugins/main/ptp",
 			"github.com/containernetworking/plugins/plugins/meta/portmap",
 			kubernetesModule+"/test/images/agnhost")

@@ -29,11 +29,11 @@ func Model() *policy.Model {
 	pod := func(ns, name, v4 string, labels map[string]string) *policy.Endpoint {
 		labels["ns"] = ns
 		return &policy.Endpoint{
-			Key:     policy.Key{Kind: policy.KindPod, Namespace: ns, Name: name},
-			Node:    "node-1",
-			Addrs:   []netip.Addr{netip.MustParseAddr(v4)},
-			Labels:  selector.NewLabels(labels),
-			Profile: "kns." + ns,
+			Key:      policy.Key{Kind: policy.KindPod, Namespace: ns, Name: name},
+			Node:     "node-1",
+			Addrs:    []netip.Addr{netip.MustParseAddr(v4)},
+			Labels:   selector.NewLabels(labels),
+			Profiles: []string{"kns." + ns},
 		}
 	}
 	denotes := func(text string) policy.Peer {
@@ -45,11 +45,11 @@ func Model() *policy.Model {
 	db.Ports = []policy.NamedPort{{Name: "postgres", Protocol: policy.TCP, Port: 5432}, {Name: "metrics", Protocol: policy.TCP, Port: 9187}}
 	dup := func(kind string) *policy.Endpoint {
 		e := pod("data", "cache", "10.0.0.7", map[string]string{"app": "cache"})
-		e.Key.Kind, e.Synthetic = kind, true
+		e.Key.Kind, e.PlaceholderAddrs = kind, true
 		return e
 	}
 	vm := pod("vms", "vm-1", "10.0.0.9", map[string]string{"app": "vm"})
-	vm.Key.Kind, vm.Profile, vm.Node = policy.KindWorkloadEndpoint, "", "node-2"
+	vm.Key.Kind, vm.Profiles, vm.Node = policy.KindWorkloadEndpoint, nil, "node-2"
 	vm.Addrs = append(vm.Addrs, netip.MustParseAddr("10.0.0.10"))
 	replica := func(name, v4 string, labels map[string]string) *policy.Endpoint {
 		e := pod("api", name, v4, labels)

@@ -23,7 +23,7 @@ func readExpr(list nfnl.Attrs) (Expr, error) {
 	case "meta":
 		known = []uint16{unix.NFTA_META_KEY, unix.NFTA_META_DREG, unix.NFTA_META_SREG}
 		e = Expr{Kind: MetaLoad, Key: number(unix.NFTA_META_KEY), Register: number(unix.NFTA_META_DREG)}
-		ok = e.Key == MetaL4Proto || e.Key == MetaNFProto || e.Key == MetaIIF || e.Key == MetaProtocol ||
+		ok = e.Key == MetaL4Proto || e.Key == MetaNFProto || e.Key == MetaIIF || e.Key == MetaOIF || e.Key == MetaProtocol ||
 			e.Key == MetaIIFName || e.Key == MetaOIFName || e.Key == MetaMark
 		if a.Get(unix.NFTA_META_SREG) != nil {
 			e.Kind, e.Register = MetaStore, number(unix.NFTA_META_SREG)
@@ -44,7 +44,7 @@ func readExpr(list nfnl.Attrs) (Expr, error) {
 			Kind: PayloadLoad, Register: number(unix.NFTA_PAYLOAD_DREG), Key: number(unix.NFTA_PAYLOAD_BASE),
 			Offset: number(unix.NFTA_PAYLOAD_OFFSET), Length: number(unix.NFTA_PAYLOAD_LEN),
 		}
-		ok = e.Key == NetworkHeader || e.Key == TransportHeader
+		ok = e.Key == LinkHeader || e.Key == NetworkHeader || e.Key == TransportHeader
 	case "bitwise":
 		known = []uint16{
 			unix.NFTA_BITWISE_SREG, unix.NFTA_BITWISE_DREG, unix.NFTA_BITWISE_LEN,

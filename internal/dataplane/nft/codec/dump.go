@@ -57,6 +57,14 @@ func Dump(conn *nfnl.Conn, table TableID, v Visitor) error {
 }
 
 func dumpElements(conn *nfnl.Conn, table TableID, set string, v Visitor) error {
+	return eachElement(conn, table, set, func(a nfnl.Attrs) error {
+		e, err := readElement(a)
+		return v.VisitElement(set, e, err)
+	})
+}
+
+// eachElement hands out the elements of a set.
+func eachElement(conn *nfnl.Conn, table TableID, set string, visit func(nfnl.Attrs) error) error {
 	var w nfnl.Writer
 	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP, table.Family)
 	w.String(unix.NFTA_SET_ELEM_LIST_TABLE, table.Name)
@@ -64,8 +72,7 @@ func dumpElements(conn *nfnl.Conn, table TableID, set string, v Visitor) error {
 	w.End()
 	return each(conn, &w, func(a nfnl.Attrs) error {
 		for _, elem := range a.Get(unix.NFTA_SET_ELEM_LIST_ELEMENTS).Attrs().All() {
-			e, err := readElement(elem.Attrs())
-			if err := v.VisitElement(set, e, err); err != nil {
+			if err := visit(elem.Attrs()); err != nil {
 				return err
 			}
 		}

@@ -9,9 +9,9 @@ import (
 // ElementList is elements in the form in which messages carry them: a set of a
 // hundred thousand addresses stays small, and is written once.
 type ElementList struct {
-	w    nfnl.Writer
-	cuts []int // where one message's list ends and the next begins
-	n    int
+	w      nfnl.Writer
+	starts []int // where one message's list ends and the next begins
+	n      int
 }
 
 // maxList is how long a message's list of elements gets: an attribute's length
@@ -21,8 +21,8 @@ const maxList = 60000
 // Add appends an element.
 func (l *ElementList) Add(e Element) {
 	start := len(l.w.B)
-	if len(l.cuts) == 0 && start > maxList || len(l.cuts) > 0 && start-l.cuts[len(l.cuts)-1] > maxList {
-		l.cuts = append(l.cuts, start)
+	if len(l.starts) == 0 && start > maxList || len(l.starts) > 0 && start-l.starts[len(l.starts)-1] > maxList {
+		l.starts = append(l.starts, start)
 	}
 	l.n++
 	nest := l.w.Nest(unix.NFTA_LIST_ELEM)
@@ -47,10 +47,10 @@ func (l *ElementList) Write(w *nfnl.Writer, typ uint8, table TableID, set string
 		flags = unix.NLM_F_CREATE | unix.NLM_F_EXCL
 	}
 	from := 0
-	for i := range len(l.cuts) + 1 {
+	for i := range len(l.starts) + 1 {
 		to := len(l.w.B)
-		if i < len(l.cuts) {
-			to = l.cuts[i]
+		if i < len(l.starts) {
+			to = l.starts[i]
 		}
 		if from == to {
 			continue

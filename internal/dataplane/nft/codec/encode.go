@@ -19,7 +19,7 @@ var exprNames = map[Kind]string{
 	InRange: "range", Lookup: "lookup", VerdictMap: "lookup", Counter: "counter", Immediate: "immediate",
 	BitwiseOr: "bitwise", MetaStore: "meta", NoTrack: "notrack",
 	CTOriginal: "ct", QueueTo: "queue", QueueTarget: "target",
-	LimitRate: "limit", LogTo: "log", Refresh: "dynset",
+	LimitRate: "limit", LogTo: "log", Refresh: "dynset", CountIn: "dynset",
 }
 
 // WriteRule appends the message that adds a rule to the end of a chain.
@@ -51,7 +51,7 @@ func writeExpr(w *nfnl.Writer, e Expr, r Rule) {
 	case CTLoad:
 		w.Uint32(unix.NFTA_CT_KEY, e.Key)
 		w.Uint32(unix.NFTA_CT_DREG, e.Register)
-	case CTOriginal, QueueTo, QueueTarget, Refresh:
+	case CTOriginal, QueueTo, QueueTarget, Refresh, CountIn:
 		writeDNSExpr(w, e)
 	case PayloadLoad:
 		w.Uint32(unix.NFTA_PAYLOAD_DREG, e.Register)
@@ -153,7 +153,7 @@ func Clip(text string) string {
 	}
 	tail := fmt.Sprintf(" #%016x", hash(text))
 	n := maxComment - len(tail)
-	for !utf8.RuneStart(text[n]) {
+	for n > 0 && !utf8.RuneStart(text[n]) {
 		n--
 	}
 	return text[:n] + tail

@@ -32,6 +32,7 @@ const (
 	NoTrack     // the packet belongs to no connection
 	Refresh     // puts the register into the set for key milliseconds more
 	LogTo       // tells NFLOG group key of a packet's first length bytes, with prefix data
+	CountIn     // counts the packet at the register's element of the set, for key milliseconds more
 )
 
 // Expr is one expression of a rule. It is comparable, and only fields that its
@@ -77,6 +78,7 @@ const (
 
 	MetaProtocol = 1  // NFT_META_PROTOCOL
 	MetaIIF      = 4  // NFT_META_IIF
+	MetaOIF      = 5  // NFT_META_OIF
 	MetaMark     = 3  // NFT_META_MARK
 	MetaIIFName  = 6  // NFT_META_IIFNAME
 	MetaOIFName  = 7  // NFT_META_OIFNAME
@@ -91,6 +93,7 @@ const (
 
 	CTReply = 1 // IP_CT_DIR_REPLY
 
+	LinkHeader      = 0 // NFT_PAYLOAD_LL_HEADER
 	NetworkHeader   = 1 // NFT_PAYLOAD_NETWORK_HEADER
 	TransportHeader = 2 // NFT_PAYLOAD_TRANSPORT_HEADER
 
@@ -128,6 +131,7 @@ type DataType uint32
 const (
 	IPv4Addr    DataType = 7
 	ipv6Addr    DataType = 8
+	EtherAddr   DataType = 9
 	InetProto   DataType = 12
 	InetService DataType = 13
 	ICMPType    DataType = 14

@@ -23,6 +23,7 @@ const (
 	dynsetOperation = 3 // NFTA_DYNSET_OP
 	dynsetKey       = 4 // NFTA_DYNSET_SREG_KEY
 	dynsetTimeout   = 6 // NFTA_DYNSET_TIMEOUT
+	dynsetExpr      = 7 // NFTA_DYNSET_EXPR
 	dynsetPad       = 8 // NFTA_DYNSET_PAD
 	dynsetFlags     = 9 // NFTA_DYNSET_FLAGS
 	dynsetUpdate    = 1 // NFT_DYNSET_OP_UPDATE
@@ -32,7 +33,8 @@ const (
 	nfqueueInfo     = 8 // bytes of xt_NFQ_info_v3, padded
 )
 
-// writeDNSExpr writes the expressions that only the table of DNS answers uses.
+// writeDNSExpr writes the expressions that hand packets to queues, or put something of
+// them into sets.
 func writeDNSExpr(w *nfnl.Writer, e Expr) {
 	switch e.Kind {
 	case CTOriginal:
@@ -44,11 +46,20 @@ func writeDNSExpr(w *nfnl.Writer, e Expr) {
 		w.Uint16(unix.NFTA_QUEUE_NUM, uint16(e.Key))
 		w.Uint16(unix.NFTA_QUEUE_TOTAL, 1)
 		w.Uint16(unix.NFTA_QUEUE_FLAGS, uint16(e.Length))
-	case Refresh:
+	case Refresh, CountIn:
 		w.String(dynsetName, e.Set)
 		w.Uint32(dynsetOperation, dynsetUpdate)
 		w.Uint32(dynsetKey, e.Register)
 		w.Uint64(dynsetTimeout, uint64(e.Key))
+		if e.Kind == CountIn {
+			counter := w.Nest(dynsetExpr)
+			w.String(unix.NFTA_EXPR_NAME, exprNames[Counter])
+			data := w.Nest(unix.NFTA_EXPR_DATA)
+			w.Uint64(unix.NFTA_COUNTER_BYTES, 0)
+			w.Uint64(unix.NFTA_COUNTER_PACKETS, 0)
+			w.EndNest(data)
+			w.EndNest(counter)
+		}
 	case QueueTarget:
 		info := make([]byte, nfqueueInfo)
 		binary.NativeEndian.PutUint16(info, uint16(e.Key))
@@ -85,5 +96,12 @@ func readRefresh(a nfnl.Attrs) (Expr, error) {
 	if a.Get(dynsetOperation).Uint32() != dynsetUpdate || uint64(e.Key) != timeout || a.Get(dynsetFlags).Uint32() != 0 {
 		return Expr{}, fmt.Errorf("expression %q is used in a way that is none of ours", "dynset")
 	}
-	return e, only(a, `expression "dynset"`, dynsetName, dynsetID, dynsetOperation, dynsetKey, dynsetTimeout, dynsetPad, dynsetFlags)
+	known := []uint16{dynsetName, dynsetID, dynsetOperation, dynsetKey, dynsetTimeout, dynsetPad, dynsetFlags}
+	if counts := a.Get(dynsetExpr); counts != nil {
+		if name := counts.Attrs().Get(unix.NFTA_EXPR_NAME).String(); name != exprNames[Counter] {
+			return Expr{}, fmt.Errorf("expression %q with %q is none of ours", "dynset", name)
+		}
+		e.Kind, known = CountIn, append(known, dynsetExpr)
+	}
+	return e, only(a, `expression "dynset"`, known...)
 }

@@ -38,6 +38,17 @@ func BaseChains(conn *nfnl.Conn, table TableID) ([]string, error) {
 	return names, err
 }
 
+// EachCountedElement hands out the elements of a set that packets put there, with what
+// they have counted. It fails with ENOENT if there is no such set.
+func EachCountedElement(conn *nfnl.Conn, table TableID, set string, visit func(key string, n Counted)) error {
+	return eachElement(conn, table, set, func(a nfnl.Attrs) error {
+		key := string(a.Get(unix.NFTA_SET_ELEM_KEY).Attrs().Get(unix.NFTA_DATA_VALUE))
+		data := a.Get(unix.NFTA_SET_ELEM_EXPR).Attrs().Get(unix.NFTA_EXPR_DATA).Attrs()
+		visit(key, Counted{data.Get(unix.NFTA_COUNTER_PACKETS).Uint64(), data.Get(unix.NFTA_COUNTER_BYTES).Uint64()})
+		return nil
+	})
+}
+
 // findTable fails with ENOENT if there is no such table.
 func findTable(conn *nfnl.Conn, table TableID) error {
 	var w nfnl.Writer
@@ -69,11 +80,15 @@ func readCounter(rule nfnl.Attrs) Counted {
 
 // readComment finds the comment in a rule's user data.
 func readComment(data nfnl.Value) string {
-	for len(data) >= 2 && int(data[1]) <= len(data)-2 {
-		if data[0] == commentUserdata {
-			return data[2 : 2+data[1]].String()
+	for len(data) >= 2 {
+		end := 2 + int(data[1])
+		if end > len(data) {
+			break
 		}
-		data = data[2+data[1]:]
+		if data[0] == commentUserdata {
+			return data[2:end].String()
+		}
+		data = data[end:]
 	}
 	return ""
 }

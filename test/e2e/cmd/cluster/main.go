@@ -88,6 +88,7 @@ func up(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("up", flag.ExitOnError)
 	flags.IntVar(&o.Nodes, "nodes", 2, "number of nodes, 0 to 9")
 	flags.BoolVar(&o.DualStack, "dual-stack", false, "IPv6 beside IPv4")
+	flags.BoolVar(&o.Bridge, "bridge", false, "pods are ports of a bridge on their node")
 	flags.StringVar((*string)(&o.ProxyMode), "proxy-mode", "nftables", "mode of kube-proxy: nftables, iptables")
 	flags.Var(&images, "image", "archive of an image to import in all nodes")
 	_ = flags.Parse(args) // it exits

@@ -1,0 +1,62 @@
+package evaluate
+
+import (
+	"slices"
+
+	"github.com/tierwall/tierwall/policy"
+)
+
+// What a hook before connection tracking allows is not tracked, so that there is nothing
+// by which a node could tell that an answer is one: it comes by like any other first packet,
+// the ends changed places. It gets through if it is not tracked either, and else if policy
+// allows it as a connection of its own, which TCP and SCTP never are: their answers do
+// not begin one.
+
+// deniedAnswer returns what denies the answers of a connection at the node that does not
+// track it; nil if nothing does.
+func (c *connection) deniedAnswer(at *Visit) *policy.Answer {
+	back := newConnection(c.index, answerTo(c.Flow, at), c.traced)
+	var space [longestRoute]Visit
+	route := slices.DeleteFunc(back.route(space[:0]), func(v Visit) bool { return v.Node != at.Node })
+	tracked := true
+	for len(route) > 0 {
+		v := &route[0]
+		route = route[1:]
+		d, governed := back.visit(v)
+		if !governed {
+			continue
+		}
+		outOfState := tracked && !v.Hook.BeforeFilter() && (c.Protocol == policy.TCP || c.Protocol == policy.SCTP)
+		if outOfState {
+			d = policy.Decision{Verdict: policy.Deny}
+		}
+		if d.Verdict == policy.Deny {
+			a := &policy.Answer{Node: v.Node, Hook: v.Hook, OutOfState: outOfState, Decision: d}
+			if v.Endpoint != nil {
+				a.Endpoint = v.Endpoint.Key
+			}
+			return a
+		}
+		tracked = tracked && !(v.Hook.Raw() && d.Verdict == policy.Allow)
+		route = slices.DeleteFunc(route, func(later Visit) bool { return v.Skips(d.Verdict, &later) })
+	}
+	return nil
+}
+
+// answerTo returns the flow of the answers to a connection as a node sees it at a visit.
+func answerTo(f policy.Flow, at *Visit) policy.Flow {
+	back := policy.Flow{
+		Src: at.Dst, SrcPort: at.DstPort, Dst: f.Src, DstPort: f.SrcPort, Protocol: f.Protocol,
+		ICMPType: f.ICMPType, ICMPCode: f.ICMPCode, Router: f.Router, In: f.Out, Out: f.In,
+	}
+	if f.Router == "" && f.PreNATDst.IsValid() {
+		back.Router = at.Node // it is between the ends, as what was asked for is one of its addresses
+	}
+	switch {
+	case f.Protocol == policy.ICMP && f.ICMPType == 8:
+		back.ICMPType = 0
+	case f.Protocol == policy.ICMPv6 && f.ICMPType == 128:
+		back.ICMPType = 129
+	}
+	return back
+}

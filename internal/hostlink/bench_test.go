@@ -1,0 +1,76 @@
+package hostlink
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/tierwall/tierwall/internal/lab"
+)
+
+// BenchmarkFind looks for 50 pods on a host with few routes, and on one with a route to each of 5,000 nodes.
+func BenchmarkFind(b *testing.B) {
+	lab.Require(b)
+	l, err := lab.New(lab.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	var endpoints []Endpoint
+	for i := range 50 {
+		a := netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)})
+		if _, err := l.AddHost(lab.HostConfig{Name: fmt.Sprint("pod", i), Addrs: []netip.Addr{a}}); err != nil {
+			b.Fatal(err)
+		}
+		endpoints = append(endpoints, Endpoint{Key: key(fmt.Sprint("pod", i)), Addrs: []netip.Addr{a}})
+	}
+	if _, err := l.AddHost(lab.HostConfig{Name: "router", Addrs: addrs("192.0.2.1"), Interface: "up0"}); err != nil {
+		b.Fatal(err)
+	}
+	err = l.Node().Do(func() error {
+		f, err := Open()
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		find := func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				r, err := f.Find(endpoints)
+				if err != nil || len(r.Links) != len(endpoints) {
+					b.Fatal(len(r.Links), err)
+				}
+			}
+		}
+		b.Run("few routes", func(b *testing.B) { inNode(b, l, func() { find(b) }) })
+		up, err := f.handle.LinkByName("up0")
+		if err != nil {
+			return err
+		}
+		for i := range 5000 {
+			err := f.handle.RouteAdd(&netlink.Route{
+				LinkIndex: up.Attrs().Index, Gw: net.IPv4(192, 0, 2, 1), Flags: int(netlink.FLAG_ONLINK),
+				Dst: &net.IPNet{IP: net.IPv4(11, byte(i/256), byte(i%256), 0).To4(), Mask: net.CIDRMask(24, 32)},
+			})
+			if err != nil {
+				return err
+			}
+		}
+		b.Run("5000 routes", func(b *testing.B) { inNode(b, l, func() { find(b) }) })
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// inNode runs f on the node: a benchmark is a goroutine of its own.
+func inNode(b *testing.B, l *lab.Lab, f func()) {
+	b.Helper()
+	if err := l.Node().Do(func() error { f(); return nil }); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -1,0 +1,190 @@
+package hostlink
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// routing is what the routes of all of the host's tables say of its interfaces. They are
+// read once for a search: a host may have very many.
+type routing struct {
+	// alone are the interfaces that unicast routes to one address lead to, without a gateway.
+	alone map[netip.Addr][]int
+	// beyond is the route of each interface that leads to more than single addresses: the
+	// one that says most.
+	beyond map[int]beyond
+	// gateways are the routers that each interface leads to.
+	gateways map[int][]netip.Addr
+	// single are the addresses, but link-local ones, that such routes of an interface lead to.
+	single map[int][]netip.Addr
+	// local are the addresses that this host delivers to itself, and localNets the ranges.
+	local     []netip.Addr
+	localNets []netip.Prefix
+}
+
+// beyond is a route that leads to more than a pod. Nobody but root and, by router
+// advertisements, whoever is at the other end can make one.
+type beyond struct {
+	to      netip.Prefix
+	gateway bool
+	// advertised says that the other end may have made it.
+	advertised bool
+}
+
+// String completes "interface veth1 ...".
+func (b beyond) String() string {
+	by := ""
+	if b.advertised {
+		by = " by router advertisement"
+	}
+	switch {
+	case b.to.Bits() == 0:
+		return "has a default route" + by + ", so that it leads to the world"
+	case b.gateway:
+		return fmt.Sprintf("leads to a gateway for %s%s", b.to, by)
+	}
+	return fmt.Sprintf("leads to the whole of %s%s", b.to, by)
+}
+
+// compareBeyond orders routes by how much they say: root's own first, then by how much they lead to.
+func compareBeyond(a, b beyond) int {
+	rank := func(r beyond) int {
+		n := 0
+		if r.advertised {
+			n = 4
+		}
+		switch {
+		case r.to.Bits() == 0:
+			return n
+		case r.gateway:
+			return n + 1
+		}
+		return n + 2
+	}
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.to.Bits(), b.to.Bits()), a.to.Addr().Compare(b.to.Addr()))
+}
+
+// linkLocal are nets that every interface may have, whatever it leads to.
+var linkLocal = []netip.Prefix{netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("fe80::/10")}
+
+func (s *search) readRoutes() error {
+	s.routing = routing{
+		alone: map[netip.Addr][]int{}, single: map[int][]netip.Addr{},
+		beyond: map[int]beyond{}, gateways: map[int][]netip.Addr{},
+	}
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+		routes, err := s.handle.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+		if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return fmt.Errorf("list routes: %w", err)
+		}
+		for i := range routes {
+			s.routing.add(&routes[i])
+		}
+	}
+	r := &s.routing
+	slices.SortFunc(r.local, netip.Addr.Compare)
+	slices.SortFunc(r.localNets, func(a, b netip.Prefix) int { return cmp.Or(a.Addr().Compare(b.Addr()), a.Bits()-b.Bits()) })
+	r.local, r.localNets = slices.Compact(r.local), slices.Compact(r.localNets)
+	return nil
+}
+
+func (r *routing) add(route *netlink.Route) {
+	to, ok := prefixOf(route.Dst)
+	if !ok {
+		return
+	}
+	switch route.Type {
+	case unix.RTN_LOCAL:
+		r.addLocal(route, to)
+	case unix.RTN_UNICAST:
+		r.addUnicast(route, to)
+	}
+}
+
+// addLocal takes in what the host delivers to itself. IPv4 link-local addresses count: unlike those
+// of IPv6, which every interface has, they are given by hand, and clients know them
+// (169.254.20.10 is that of a DNS cache on the node).
+func (r *routing) addLocal(route *netlink.Route, to netip.Prefix) {
+	switch a := to.Addr(); {
+	case a.IsLoopback(), a.Is6() && a.IsLinkLocalUnicast():
+	case to.IsSingleIP():
+		r.local = append(r.local, a) // of any table: each VRF has its own
+	case route.Table == unix.RT_TABLE_LOCAL: // those of other tables are for packets with a mark (TPROXY)
+		r.localNets = append(r.localNets, to)
+	}
+}
+
+func (r *routing) addUnicast(route *netlink.Route, to netip.Prefix) {
+	type hop struct {
+		link int
+		gw   net.IP
+		via  bool
+	}
+	hops := []hop{{route.LinkIndex, route.Gw, route.Via != nil}}
+	for _, h := range route.MultiPath {
+		hops = append(hops, hop{h.LinkIndex, h.Gw, h.Via != nil})
+	}
+	linkLocal := slices.ContainsFunc(linkLocal, func(p netip.Prefix) bool { return p.Bits() <= to.Bits() && p.Contains(to.Addr()) })
+	for _, h := range hops {
+		switch gateway := len(h.gw) > 0 || h.via; {
+		case h.link == 0:
+		case gateway || !to.IsSingleIP() && !linkLocal:
+			b := beyond{to, gateway, isAdvertised(route)}
+			if was, found := r.beyond[h.link]; !found || compareBeyond(b, was) < 0 {
+				r.beyond[h.link] = b
+			}
+			if a, ok := netip.AddrFromSlice(h.gw); ok && !slices.Contains(r.gateways[h.link], a.Unmap()) {
+				r.gateways[h.link] = append(r.gateways[h.link], a.Unmap())
+			}
+		case to.IsSingleIP() && len(route.MultiPath) == 0 && !slices.Contains(r.alone[to.Addr()], h.link):
+			r.alone[to.Addr()] = append(r.alone[to.Addr()], h.link)
+			if !linkLocal {
+				r.single[h.link] = append(r.single[h.link], to.Addr())
+			}
+		}
+	}
+}
+
+// isAdvertised reports whether the other end of a link may have had the kernel make a route:
+// by router advertisements, which also make the routes of their prefixes, or a redirect.
+func isAdvertised(r *netlink.Route) bool {
+	switch r.Protocol {
+	case unix.RTPROT_RA, unix.RTPROT_REDIRECT, unix.RTPROT_KERNEL:
+		return r.Family == unix.AF_INET6
+	}
+	return false
+}
+
+func prefixOf(dst *net.IPNet) (netip.Prefix, bool) {
+	if dst == nil {
+		return netip.Prefix{}, false
+	}
+	a, ok := netip.AddrFromSlice(dst.IP)
+	a = a.Unmap()
+	ones, bits := dst.Mask.Size()
+	if !ok || bits != a.BitLen() {
+		return netip.Prefix{}, false
+	}
+	return netip.PrefixFrom(a, ones), true
+}
+
+// elsewhere looks for a route to this address alone in all tables: the host's own packets may go another way than
+// those that come from the pod's network (AWS, pods with security groups). If there is none, the reason stays.
+func (s *search) elsewhere(a netip.Addr, reason string) (netlink.Link, miss) {
+	links := slices.DeleteFunc(slices.Clone(s.routing.alone[a]), func(i int) bool { return s.links[i] == nil || s.bridge(i) != nil })
+	switch len(links) {
+	case 0:
+		return nil, miss{NoWay, reason, ""}
+	case 1:
+		return s.links[links[0]], miss{}
+	}
+	first, second := s.links[links[0]].Attrs().Name, s.links[links[1]].Attrs().Name
+	return nil, miss{Unfit, fmt.Sprintf("tables of routes lead to %s by interfaces %s and %s", a, first, second), first}
+}
