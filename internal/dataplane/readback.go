@@ -12,6 +12,7 @@ import (
 //
 //	HostDecider        what host endpoints decide at one hook
 //	HookDecider        what all base chains at one hook do to a packet
+//	LinkDecider        what guards do to a frame on its link
 //	AttachmentLister   at which attachments host endpoints govern
 //	BoundaryLister     where verdicts may change
 //	DNSQueueComparer   what the rules for answers of DNS servers differ in

@@ -32,6 +32,10 @@ type Difference struct {
 	By        *policy.Decider `json:"by,omitempty"` // who decides, by the reference
 	// Host is the host endpoint and its hook where it is one that disagrees.
 	Host string `json:"host,omitempty"`
+	// Link is where a frame of a link was asked about; Guards are those by which the kernel drops it,
+	// and which should: empty if none.
+	Link   string             `json:"link,omitempty"`
+	Guards [2]dataplane.Guard `json:"guards,omitzero"`
 	// Structure says what is not as it should be where that is no verdict on a
 	// connection; nothing else is set then.
 	Structure string `json:"structure,omitempty"`
@@ -41,6 +45,10 @@ type Difference struct {
 func (d Difference) String() string {
 	if d.Structure != "" {
 		return d.Structure
+	}
+	if d.Link != "" {
+		return fmt.Sprintf("%s %s: the kernel %s, and should have it %s", FlowText(d.Flow), d.Link, guardText(d.Kernel, d.Guards[0], "lets it pass", "drops it"),
+			guardText(d.Reference, d.Guards[1], "pass", "dropped"))
 	}
 	by := ""
 	if d.By != nil {
@@ -54,6 +62,17 @@ func (d Difference) String() string {
 		where = "at host endpoint " + d.Host
 	}
 	return fmt.Sprintf("%s %s: the kernel says %s, policy says %s%s", FlowText(d.Flow), where, d.Kernel, d.Reference, by)
+}
+
+// guardText says what becomes of a frame.
+func guardText(verdict policy.Action, guard dataplane.Guard, pass, drop string) string {
+	switch {
+	case verdict != policy.Deny:
+		return pass
+	case guard == "":
+		return drop + " by policy"
+	}
+	return fmt.Sprintf("%s by guard %s", drop, guard)
 }
 
 // Connection returns the flow in words.

@@ -21,6 +21,8 @@ type Input struct {
 	// Mark is the bit of the packet mark that hooks of host endpoints use; 0:
 	// dataplane.DefaultMark.
 	Mark uint32
+	// Links says where local endpoints are, and which guards are on; nil: links are not asked about.
+	Links *Links
 	// Structure is what is wrong elsewhere, one line each: differences too.
 	Structure []string
 	// Progress is called now and then with the number of decisions made and

@@ -54,6 +54,9 @@ func Run(ctx context.Context, in Input) (*Report, error) {
 	if err := v.hosts(ctx); err != nil {
 		return nil, err
 	}
+	if err := v.askLinks(ctx); err != nil {
+		return nil, err
+	}
 	v.report.Decisions = v.total
 	if in.Progress != nil {
 		in.Progress(v.total, v.total)

@@ -76,7 +76,7 @@ func (allowedSources) fields(bridge bool) []allowedField {
 		}
 		fields = append(fields,
 			allowedField{"allowed-arp", only(0, isEther(etherARP)), func(int) codec.Expr { return arpSource }, returnsOf, dataplane.GuardSource},
-			allowedField{"allowed-target", only(1, isAdvert), func(int) codec.Expr { return advertTarget }, returnsOf, dataplane.GuardSource})
+			allowedField{"allowed-target", only(1, isEther(etherIPv6)), func(int) codec.Expr { return advertTarget }, returnsOf, dataplane.GuardSource})
 	}
 	return fields
 }

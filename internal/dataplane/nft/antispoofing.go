@@ -168,14 +168,10 @@ func stepSources(out *codec.Batch, was, is map[sourceEntry]bool) {
 	}
 }
 
-// fromPodNeighbours match packets of local endpoints that go by a link-local source: from their
-// interfaces, or from their bridges.
-func fromPodNeighbours() [][]codec.Expr {
-	var list [][]codec.Expr
-	for _, set := range []string{linksSet, bridgesSet} {
-		list = append(list, join(isFamily(1), linkLocal(address(1, source)), interfaceIn(codec.MetaIIF, set)))
-	}
-	return list
+// fromNeighbour matches packets of local endpoints that go by a link-local source: from their
+// interfaces (linksSet), or from their bridges (bridgesSet).
+func fromNeighbour(set string) []codec.Expr {
+	return join(isFamily(1), linkLocal(address(1, source)), interfaceIn(codec.MetaIIF, set))
 }
 
 // fromLink matches packets from an interface of a local endpoint.

@@ -48,10 +48,17 @@ const (
 )
 
 const (
-	etherIPv4 = 0x0800
-	etherARP  = 0x0806
-	etherIPv6 = 0x86dd
+	etherIPv4 = dataplane.EtherIPv4
+	etherARP  = dataplane.EtherARP
+	etherIPv6 = dataplane.EtherIPv6
 )
+
+// bridgeBases are the base chains of the table.
+var bridgeBases = []codec.ChainSpec{
+	{Name: bridgeChain, Base: true, Hook: hookPrerouting, Priority: bridgePriority},
+	{Name: bridgeInputChain, Base: true, Hook: hookInput, Priority: bridgePriority},
+	{Name: forwardPortsChain, Base: true, Hook: codec.HookForward, Priority: bridgePriority},
+}
 
 // bridgeContent is all that the table holds.
 type bridgeContent struct {
@@ -72,7 +79,7 @@ func (c *bridgeContent) emit(out sink) error {
 	for family := range familyDigit {
 		outside = append(outside, when(join(isEtherIP(family), []codec.Expr{address(family, source), inSet(boundName(family))}), droppedBy(dataplane.GuardUplinkSource)))
 	}
-	out.AddBaseChain(codec.ChainSpec{Name: bridgeChain, Base: true, Hook: hookPrerouting, Priority: bridgePriority},
+	out.AddBaseChain(bridgeBases[0],
 		append([]codec.Rule{when(fromLink(), goTo(sourceChain))}, g.when(dataplane.GuardUplinkSource, outside...)...))
 	g.chain(sourceChain, g.when(dataplane.GuardFrame, always(jumpTo(framesChain))),
 		g.when(dataplane.GuardMAC, when(interfaceIn(codec.MetaIIF, macLinksSet), jumpTo(macChain))), c.portRules())
@@ -116,8 +123,11 @@ func frameRules() []codec.Rule {
 }
 
 var (
+	arpSender    = payload(codec.NetworkHeader, 8, 6)
 	arpSource    = payload(codec.NetworkHeader, 14, 4)
 	advertTarget = payload(codec.TransportHeader, 8, 16)
+	toldOption   = payload(codec.TransportHeader, 24, 1) // the first option of neighbour discovery
+	toldAddress  = payload(codec.TransportHeader, 26, 6)
 	isAdvert     = join(isEther(etherIPv6), isICMPv6(is(136)))
 	// isProbe is the question whether an address is free, of whoever is about to take it: who
 	// asks for another's has it taken for a duplicate.
@@ -165,14 +175,14 @@ func (c *bridgeContent) advertRules() []codec.Rule {
 func emitMACs(g guardChains) {
 	own := func(field codec.Expr) []codec.Expr { return interfaceAnd(codec.MetaIIF, field, macsSet) }
 	toFrame, dropped := goTo(macChain+"-frame"), droppedBy(dataplane.GuardMAC)
-	told := join(isEther(etherIPv6), isICMPv6(between(135, 136)), []codec.Expr{payload(codec.TransportHeader, 24, 1), between(1, 2)})
+	told := join(isEther(etherIPv6), isICMPv6(between(135, 136)), []codec.Expr{toldOption, between(1, 2)})
 	g.chain(macChain, []codec.Rule{
-		when(join(isEther(etherARP), own(payload(codec.NetworkHeader, 8, 6))), toFrame),
+		when(join(isEther(etherARP), own(arpSender)), toFrame),
 		when(isEther(etherARP), dropped),
 		when(told, goTo(macChain+"-told")),
 		always(toFrame),
 	})
-	g.chain(macChain+"-told", []codec.Rule{when(own(payload(codec.TransportHeader, 26, 6)), toFrame), always(dropped)})
+	g.chain(macChain+"-told", []codec.Rule{when(own(toldAddress), toFrame), always(dropped)})
 	g.chain(macChain+"-frame", []codec.Rule{when(own(payload(codec.LinkHeader, 6, 6)), returns), always(dropped)})
 }
 

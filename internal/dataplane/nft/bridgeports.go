@@ -46,7 +46,7 @@ const (
 
 // emitForward hands out what is asked between ports.
 func (c *bridgeContent) emitForward(g guardChains) {
-	g.out.AddBaseChain(codec.ChainSpec{Name: forwardPortsChain, Base: true, Hook: codec.HookForward, Priority: bridgePriority}, []codec.Rule{
+	g.out.AddBaseChain(bridgeBases[2], []codec.Rule{
 		when(interfaceIn(codec.MetaOIF, linksSet), jumpTo(toPortChain)),
 		when(fromLink(), jumpTo(fromPortChain)),
 	})
@@ -71,17 +71,25 @@ func (c *bridgeContent) emitForward(g guardChains) {
 	dhcp := withoutAddress(0, isEther(etherIPv4))[0].Exprs
 	dhcp = join(dhcp[:len(dhcp)-1], interfaceIn(codec.MetaIIF, noDHCPSet))
 	last := []codec.Rule{denied(dhcp, noDHCPComment)}
-	if len(c.allowed) == 0 { // else a port may lead to more addresses than its endpoint's
+	if len(c.allowed) == 0 && c.guards.Has(dataplane.GuardDestination) { // else a port may lead to more addresses than its endpoint's
 		between := join(interfaceIn(codec.MetaIIF, egressPortsSet), interfaceIn(codec.MetaOIF, linksSet))
-		last = append(last, g.when(dataplane.GuardDestination, when(between, jumpTo(addressedChain)))...)
+		last = append(last, when(between, jumpTo(addressedChain)))
+		c.emitAddressed(g, own, other)
 	}
 	g.chain(fromPortChain, bridgeControl(), g.when(dataplane.GuardLinkLocal, locals...), last)
-	var groups []codec.Rule
-	for family := range familyDigit {
-		groups = append(groups, when(join(isEtherIP(family), multicast(family)), returns))
+}
+
+// emitAddressed hands out what is asked of frames between ports whose sender policy governs.
+func (c *bridgeContent) emitAddressed(g guardChains, own, other []codec.Rule) {
+	var anyway []codec.Rule
+	if !c.guards.Has(dataplane.GuardLinkLocal) {
+		anyway = append(anyway, when(join(isEther(etherIPv6), linkLocal(address(1, destination))), returns))
 	}
-	everybody := when(join(isEtherIP(0), []codec.Expr{address(0, destination), is(0xff, 0xff, 0xff, 0xff)}), returns)
-	g.chain(addressedChain, own, []codec.Rule{local}, groups, []codec.Rule{everybody}, g.when(dataplane.GuardDestination, other...))
+	for family := range familyDigit {
+		anyway = append(anyway, when(join(isEtherIP(family), multicast(family)), returns))
+	}
+	anyway = append(anyway, when(join(isEtherIP(0), []codec.Expr{address(0, destination), is(0xff, 0xff, 0xff, 0xff)}), returns))
+	g.chain(addressedChain, own, anyway, other)
 }
 
 // emitInput hands out what is asked of frames for the host itself.
@@ -94,7 +102,7 @@ func (c *bridgeContent) emitInput(g guardChains) {
 		is(0x01, 0x80, 0xc2, 0, 0, 0),
 	}
 	local := when(join(isEther(etherIPv6), linkLocal(address(1, source)), interfaceIn(codec.MetaIIF, closedSet)), goTo("guard-link-local"))
-	g.out.AddBaseChain(codec.ChainSpec{Name: bridgeInputChain, Base: true, Hook: hookInput, Priority: bridgePriority},
+	g.out.AddBaseChain(bridgeBases[1],
 		append([]codec.Rule{when(join(reserved, fromLink()), jumpTo(sourceChain))}, g.when(dataplane.GuardLinkLocal, local)...))
 	g.chain("guard-link-local", bridgeControl(), []codec.Rule{always(droppedBy(dataplane.GuardLinkLocal))})
 }

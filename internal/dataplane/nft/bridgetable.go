@@ -19,6 +19,11 @@ type bridgeTable struct {
 	unable error
 }
 
+// bridgeID returns the table of the bridge family that stands beside one for IP.
+func bridgeID(t codec.TableID) codec.TableID {
+	return codec.TableID{Family: unix.NFPROTO_BRIDGE, Name: t.Name}
+}
+
 // isEmpty reports whether nothing is to be checked.
 func (c *bridgeContent) isEmpty() bool { return len(c.entries) == 0 }
 

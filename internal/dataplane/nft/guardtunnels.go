@@ -109,10 +109,7 @@ func (l *layout) emitTunnels(g guardChains) {
 		pod := []codec.Expr{address(family, source), inSet(hereName(family))}
 		from = append(from, when(join(isFamily(family), pod), droppedBy(dataplane.GuardEncapsulation)))
 	}
-	for _, match := range fromPodNeighbours() {
-		from = append(from, when(match, droppedBy(dataplane.GuardEncapsulation)))
-	}
-	g.chain("guard-encapsulator", from)
+	g.chain("guard-encapsulator", append(from, when(fromNeighbour(bridgesSet), droppedBy(dataplane.GuardEncapsulation))))
 }
 
 // inputGuards are the rules about what is for the host itself.

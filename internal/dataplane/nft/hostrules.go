@@ -35,9 +35,7 @@ func (r *hostRender) baseRules(h policy.Hook) []codec.Rule {
 		}
 	}
 	if h == policy.HookInput { // as what comes from pods by their own addresses: see familyRules
-		for _, match := range fromPodNeighbours() {
-			rules = append(rules, when(match, goTo(neighbourChain)))
-		}
+		rules = append(rules, when(fromNeighbour(linksSet), goTo(neighbourChain)), when(fromNeighbour(bridgesSet), goTo(neighbourChain)))
 	}
 	if r.hooks.skips() && !h.BeforeFilter() || h == policy.HookPreDNAT && r.hooks[policy.HookRawIn] {
 		rules = append(rules, r.skipRules(h)...)

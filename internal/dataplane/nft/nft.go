@@ -31,7 +31,7 @@ func New(o Options) (*Dataplane, error) {
 	}
 	b := &Dataplane{layout: newLayout(dataplane.NewState()), writer: w, table: o.table(), later: o.CutLater}
 	b.logging, b.host.settings, b.guards = o.Logging, withDefaults(o.Host), o.Guards
-	b.bridge = bridgeTable{writer: w, table: codec.TableID{Family: unix.NFPROTO_BRIDGE, Name: b.table.Name}}
+	b.bridge = bridgeTable{writer: w, table: bridgeID(b.table)}
 	if !o.KeepConnections {
 		if b.live, err = conntrack.Open(o.NetNS); err != nil {
 			return nil, errors.Join(err, conn.Close())

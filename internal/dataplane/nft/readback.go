@@ -22,9 +22,11 @@ var ErrNoTable = errors.New("no table is in force")
 // the kernel's own chains, rules and sets; it knows nothing of the deltas that
 // they were made from, and may be of another process.
 type Kernel struct {
-	bases  []codec.ChainSpec // by priority
+	ours   func(name string) (codec.ChainSpec, bool) // the base chain of a name that there may be
+	bases  []codec.ChainSpec                         // by priority
 	chains map[string][]codec.Rule
 	sets   map[string]*kernelSet
+	bridge *Kernel // the table of the bridge family; nil: there is none, or this is it
 }
 
 // kernelSet is a set with its elements.
@@ -42,15 +44,28 @@ func Read(ctx context.Context, o Options) (*Kernel, error) {
 		return nil, err
 	}
 	defer func() { _ = conn.Close() }()
-	return read(ctx, conn, o.table())
+	return readAll(ctx, conn, o.table())
 }
 
 // ReadBack reads the table that is in force.
 func (b *Dataplane) ReadBack(ctx context.Context) (*Kernel, error) {
-	return read(ctx, b.conn, b.table)
+	return readAll(ctx, b.conn, b.table)
 }
 
-func read(ctx context.Context, conn *nfnl.Conn, table codec.TableID) (*Kernel, error) {
+// readAll reads a table, and that of the bridge family with the same name, if there is one.
+func readAll(ctx context.Context, conn *nfnl.Conn, table codec.TableID) (*Kernel, error) {
+	k, err := read(ctx, conn, table, ourBase)
+	if err != nil {
+		return nil, err
+	}
+	k.bridge, err = read(ctx, conn, bridgeID(table), bridgeBase)
+	if errors.Is(err, ErrNoTable) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) {
+		return k, nil
+	}
+	return k, err
+}
+
+func read(ctx context.Context, conn *nfnl.Conn, table codec.TableID, ours func(string) (codec.ChainSpec, bool)) (*Kernel, error) {
 	var k *Kernel
 	err := codec.Retry(func() error {
 		if err := ctx.Err(); err != nil {
@@ -60,7 +75,7 @@ func read(ctx context.Context, conn *nfnl.Conn, table codec.TableID) (*Kernel, e
 		if err != nil {
 			return err
 		}
-		k = &Kernel{chains: map[string][]codec.Rule{}, sets: map[string]*kernelSet{}}
+		k = &Kernel{ours: ours, chains: map[string][]codec.Rule{}, sets: map[string]*kernelSet{}}
 		if err := codec.Dump(conn, table, k); err != nil {
 			return err
 		}
@@ -91,7 +106,7 @@ func (k *Kernel) VisitChain(c codec.ChainSpec, err error) error {
 		k.chains[c.Name] = nil
 	}
 	if c.Base {
-		if !isOurHook(c) {
+		if want, ok := k.ours(c.Name); !ok || want.Hook != c.Hook {
 			return fmt.Errorf("%w: chain %s hooks into %d, where it should not", codec.ErrForeign, c.Name, c.Hook)
 		}
 		k.bases = append(k.bases, c)
@@ -189,12 +204,6 @@ func boolInt(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// isOurHook reports whether a base chain may be where it is.
-func isOurHook(c codec.ChainSpec) bool {
-	want, ok := ourBase(c.Name)
-	return ok && c.Hook == want.Hook
 }
 
 // find looks a key up that is at the beginning of a register.

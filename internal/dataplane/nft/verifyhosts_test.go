@@ -218,12 +218,7 @@ func findMutations(t *testing.T, toHost policy.Action) {
 			continue
 		}
 		if x.copied != nil {
-			c := &Kernel{bases: slices.Clone(k.bases), chains: maps.Clone(k.chains), sets: map[string]*kernelSet{}}
-			for name, s := range k.sets {
-				v := *s
-				v.elements, v.intervals = maps.Clone(s.elements), slices.Clone(s.intervals)
-				c.sets[name] = &v
-			}
+			c := k.clone()
 			if x.copied(c); verified(t, b, m, c).Differences == 0 {
 				t.Errorf("not found: %s", x.text)
 			}

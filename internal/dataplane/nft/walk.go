@@ -46,12 +46,16 @@ func (k *Kernel) DecideToNode(f policy.Flow) dataplane.Verdict {
 type packet struct {
 	family    int
 	protocol  byte
+	link      [14]byte
 	network   [40]byte
-	transport [20]byte
+	transport []byte // as much as is known of it
 }
 
+// transportLen is how much of a transport header rules may read of a flow's packet.
+const transportLen = 20
+
 func newPacket(f policy.Flow) *packet {
-	p := &packet{family: familyOf(f.Src), protocol: byte(f.Protocol)}
+	p := &packet{family: familyOf(f.Src), protocol: byte(f.Protocol), transport: make([]byte, transportLen)}
 	src, dst := address(p.family, source), address(p.family, destination)
 	copy(p.network[src.Offset:], f.Src.AsSlice())
 	copy(p.network[dst.Offset:], f.Dst.AsSlice())
@@ -127,7 +131,8 @@ func (w *walk) chain(name string, depth int) outcome {
 // back in any case: the kernel ends with a packet that egress drops, but what
 // ingress would have said is asked as well.
 func (w *walk) jump(name string, depth int) outcome {
-	if strings.HasPrefix(name, "unknown-") || strings.HasPrefix(name, guardPrefix) || w.real == nil && strings.HasPrefix(name, "host-") {
+	guards := w.real != nil && w.real.guards
+	if !guards && (strings.HasPrefix(name, "unknown-") || strings.HasPrefix(name, guardPrefix)) || w.real == nil && strings.HasPrefix(name, "host-") {
 		return goOn // not what policy of the two ends says
 	}
 	if w.real != nil {
@@ -262,8 +267,11 @@ func (w *walk) register(n uint32) []byte {
 // load copies from the packet; false where the header is shorter.
 func (w *walk) load(e codec.Expr, register []byte) bool {
 	header := w.packet.network[:]
-	if e.Key == codec.TransportHeader {
-		header = w.packet.transport[:]
+	switch e.Key {
+	case codec.LinkHeader:
+		header = w.packet.link[:]
+	case codec.TransportHeader:
+		header = w.packet.transport
 	}
 	end := uint64(e.Offset) + uint64(e.Length)
 	if end > uint64(len(header)) || int(e.Length) > len(register) {
@@ -276,13 +284,15 @@ func (w *walk) load(e codec.Expr, register []byte) bool {
 
 // realPacket is what a packet has that is walked all the way from its base chains.
 type realPacket struct {
-	in, out   string
-	link      uint32
-	state     byte
-	mark      uint32
-	untracked bool
-	skips     []string        // chains that are not entered
-	guard     dataplane.Guard // that has dropped it
+	in, out     string
+	link, leave uint32 // the numbers of in and out
+	carries     uint16 // type of what a frame carries; 0: it is no frame's
+	state       byte
+	mark        uint32
+	untracked   bool
+	guards      bool            // they are asked as well
+	skips       []string        // chains that are not entered
+	guard       dataplane.Guard // that has dropped it
 }
 
 // load returns the bytes of a key of the packet's meta data; false if it is none of them.
@@ -291,6 +301,10 @@ func (r *realPacket) load(key uint32, register []byte) bool {
 	switch key {
 	case codec.MetaIIF:
 		codec.PutNativeUint32(register, r.link)
+	case codec.MetaOIF:
+		codec.PutNativeUint32(register, r.leave)
+	case codec.MetaProtocol:
+		binary.BigEndian.PutUint16(register, r.carries)
 	case codec.MetaIIFName:
 		copy(register, ifKey(r.in))
 	case codec.MetaOIFName:

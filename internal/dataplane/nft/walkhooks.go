@@ -83,11 +83,22 @@ func skippedChains(h policy.Hook, alone bool) []string {
 
 // Misplaced says which base chains are not where they should be, or not there.
 func (k *Kernel) Misplaced() []string {
+	list := k.misplaced(standing)
+	if k.bridge != nil {
+		for _, text := range k.bridge.misplaced(bridgeBases) {
+			list = append(list, "on bridges: "+text)
+		}
+	}
+	return list
+}
+
+// misplaced is that of one table, in which some base chains always stand.
+func (k *Kernel) misplaced(standing []codec.ChainSpec) []string {
 	var out []string
 	there := map[string]bool{}
 	for _, c := range k.bases {
 		there[c.Name] = true
-		switch want, ok := ourBase(c.Name); {
+		switch want, ok := k.ours(c.Name); {
 		case !ok:
 			out = append(out, fmt.Sprintf("base chain %s is none of ours", c.Name))
 		case c.Hook != want.Hook || c.Priority != want.Priority:
@@ -123,6 +134,15 @@ func ourBase(name string) (codec.ChainSpec, bool) {
 		}
 	}
 	return codec.ChainSpec{}, false
+}
+
+// bridgeBase returns a base chain of the table of the bridge family.
+func bridgeBase(name string) (codec.ChainSpec, bool) {
+	i := slices.IndexFunc(bridgeBases, func(c codec.ChainSpec) bool { return c.Name == name })
+	if i < 0 {
+		return codec.ChainSpec{}, false
+	}
+	return bridgeBases[i], true
 }
 
 // Links returns the interfaces whose packets' sources are checked.
