@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/tierwall/tierwall/policy"
@@ -17,6 +19,7 @@ import (
 // concurrent use.
 type Finder struct {
 	handle *netlink.Handle
+	socket *nl.SocketHandle // for what is decoded here
 	pins   map[policy.Key]pin
 }
 
@@ -26,11 +29,19 @@ func Open() (*Finder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find pods' interfaces: %w", err)
 	}
-	return &Finder{handle: h, pins: map[policy.Key]pin{}}, nil
+	s, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
+	if err != nil {
+		h.Close()
+		return nil, fmt.Errorf("find pods' interfaces: %w", err)
+	}
+	return &Finder{handle: h, socket: &nl.SocketHandle{Socket: s}, pins: map[policy.Key]pin{}}, nil
 }
 
 // Close frees the sockets.
-func (f *Finder) Close() { f.handle.Close() }
+func (f *Finder) Close() {
+	f.handle.Close()
+	f.socket.Close()
+}
 
 // Find finds the interfaces of all local pods: the list is complete, and what is
 // known of pods that are no longer on it is forgotten. It reads the host's interfaces and
@@ -73,6 +84,7 @@ func (f *Finder) Find(endpoints []Endpoint) (Result, error) {
 
 // search is one Find.
 type search struct {
+	finder  *Finder
 	handle  *netlink.Handle
 	pins    map[policy.Key]pin
 	links   map[int]netlink.Link
@@ -89,7 +101,7 @@ func (f *Finder) newSearch() (*search, error) {
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}
-	s := &search{handle: f.handle, pins: f.pins, links: map[int]netlink.Link{}, owners: map[int][]Endpoint{}, bridges: map[int]bool{}}
+	s := &search{finder: f, handle: f.handle, pins: f.pins, links: map[int]netlink.Link{}, owners: map[int][]Endpoint{}, bridges: map[int]bool{}}
 	for _, l := range links {
 		s.links[l.Attrs().Index] = l
 	}
