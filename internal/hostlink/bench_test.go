@@ -11,7 +11,8 @@ import (
 	"github.com/tierwall/tierwall/internal/lab"
 )
 
-// BenchmarkFind looks for 50 pods on a host with few routes, and on one with a route to each of 5,000 nodes.
+// BenchmarkFind looks for 50 pods on a host with few routes, and on one with a route to each of 10,000 nodes,
+// all by one gateway, or each by the node itself.
 func BenchmarkFind(b *testing.B) {
 	lab.Require(b)
 	l, err := lab.New(lab.Config{})
@@ -50,16 +51,26 @@ func BenchmarkFind(b *testing.B) {
 		if err != nil {
 			return err
 		}
-		for i := range 5000 {
-			err := f.handle.RouteAdd(&netlink.Route{
-				LinkIndex: up.Attrs().Index, Gw: net.IPv4(192, 0, 2, 1), Flags: int(netlink.FLAG_ONLINK),
-				Dst: &net.IPNet{IP: net.IPv4(11, byte(i/256), byte(i%256), 0).To4(), Mask: net.CIDRMask(24, 32)},
-			})
-			if err != nil {
-				return err
+		routes := func(gateway func(i int) net.IP) error {
+			for i := range 10_000 {
+				err := f.handle.RouteReplace(&netlink.Route{
+					LinkIndex: up.Attrs().Index, Gw: gateway(i), Flags: int(netlink.FLAG_ONLINK),
+					Dst: &net.IPNet{IP: net.IPv4(11, byte(i/256), byte(i%256), 0).To4(), Mask: net.CIDRMask(24, 32)},
+				})
+				if err != nil {
+					return err
+				}
 			}
+			return nil
 		}
-		b.Run("5000 routes", func(b *testing.B) { inNode(b, l, func() { find(b) }) })
+		if err := routes(func(int) net.IP { return net.IPv4(192, 0, 2, 1) }); err != nil {
+			return err
+		}
+		b.Run("10000 routes", func(b *testing.B) { inNode(b, l, func() { find(b) }) })
+		if err := routes(func(i int) net.IP { return net.IPv4(10, 1, byte(i/256), byte(i%256)) }); err != nil {
+			return err
+		}
+		b.Run("10000 gateways", func(b *testing.B) { inNode(b, l, func() { find(b) }) })
 		return nil
 	})
 	if err != nil {

@@ -84,15 +84,14 @@ func (s *search) readStations() (*stations, error) {
 			}
 		}
 	}
-	list, err := s.handle.NeighList(0, unix.AF_BRIDGE)
-	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-		return nil, fmt.Errorf("list what bridges forward: %w", err)
-	}
-	for _, n := range list {
+	err := s.finder.eachForward(func(e *forward) {
 		// Permanent entries are the hardware addresses of the ports themselves.
-		if n.MasterIndex != 0 && n.State&unix.NUD_PERMANENT == 0 {
-			st.forwarding[station{n.MasterIndex, string(n.HardwareAddr)}] = n.LinkIndex
+		if e.bridge != 0 && e.state&unix.NUD_PERMANENT == 0 {
+			st.forwarding[station{e.bridge, string(e.mac)}] = e.link
 		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list what bridges forward: %w", err)
 	}
 	s.stations = st
 	return st, nil

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/tierwall/tierwall/policy"
@@ -17,7 +19,9 @@ import (
 // concurrent use.
 type Finder struct {
 	handle *netlink.Handle
+	socket *nl.SocketHandle // for what is decoded here
 	pins   map[policy.Key]pin
+	vxlan  vxlanEnds
 }
 
 // Open makes a Finder for the caller's network namespace. Close it after use.
@@ -26,11 +30,19 @@ func Open() (*Finder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find pods' interfaces: %w", err)
 	}
-	return &Finder{handle: h, pins: map[policy.Key]pin{}}, nil
+	s, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
+	if err != nil {
+		h.Close()
+		return nil, fmt.Errorf("find pods' interfaces: %w", err)
+	}
+	return &Finder{handle: h, socket: &nl.SocketHandle{Socket: s}, pins: map[policy.Key]pin{}}, nil
 }
 
 // Close frees the sockets.
-func (f *Finder) Close() { f.handle.Close() }
+func (f *Finder) Close() {
+	f.handle.Close()
+	f.socket.Close()
+}
 
 // Find finds the interfaces of all local pods: the list is complete, and what is
 // known of pods that are no longer on it is forgotten. It reads the host's interfaces and
@@ -73,6 +85,7 @@ func (f *Finder) Find(endpoints []Endpoint) (Result, error) {
 
 // search is one Find.
 type search struct {
+	finder  *Finder
 	handle  *netlink.Handle
 	pins    map[policy.Key]pin
 	links   map[int]netlink.Link
@@ -89,7 +102,7 @@ func (f *Finder) newSearch() (*search, error) {
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}
-	s := &search{handle: f.handle, pins: f.pins, links: map[int]netlink.Link{}, owners: map[int][]Endpoint{}, bridges: map[int]bool{}}
+	s := &search{finder: f, handle: f.handle, pins: f.pins, links: map[int]netlink.Link{}, owners: map[int][]Endpoint{}, bridges: map[int]bool{}}
 	for _, l := range links {
 		s.links[l.Attrs().Index] = l
 	}
@@ -225,7 +238,14 @@ func (s *search) result() (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	r := Result{Tunnels: tunnels, LocalAddrs: s.routing.local, LocalNets: s.routing.localNets}
+	ends, err := s.tunnelEnds()
+	if err != nil {
+		return Result{}, err
+	}
+	r := Result{
+		Tunnels: tunnels, TunnelEnds: ends,
+		LocalAddrs: s.routing.local, ServiceAddrs: s.routing.services, LocalNets: s.routing.localNets,
+	}
 	for index, owners := range s.owners {
 		if len(owners) > 1 {
 			s.missShared(index, owners)
