@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/tierwall/tierwall/internal/agent/antispoof"
+	"github.com/tierwall/tierwall/internal/agent/component"
 	"github.com/tierwall/tierwall/internal/agent/dnslearner"
 	"github.com/tierwall/tierwall/internal/agent/enforceable"
 	"github.com/tierwall/tierwall/internal/agent/hostendpoint"
@@ -87,8 +89,20 @@ func Verify(ctx context.Context, cfg Config, readBack func(context.Context) (dat
 	if err != nil {
 		return nil, findings, err
 	}
+	ending := endingPods(listing.Resources)
+	local, err := localEndpoints(&cfg, known.Endpoints, func(ep *policy.Endpoint) bool { return isLocal(ep) && !ending[ep.Key] })
+	if err != nil {
+		return nil, findings, err
+	}
+	found, err := findLinks(local)
+	if err != nil {
+		return nil, findings, err
+	}
 	report, err := verify.Run(ctx, verify.Input{
 		Model: known, Tables: tables, Kernel: readBackTables, IsLocal: isLocal, Mark: cfg.Host.Mark, Structure: dnsRules, Progress: progress,
+		Links: &verify.Links{Settings: cfg.Guards, Known: antispoof.Known(component.Env{Node: cfg.Node, Log: cfg.Log}, antispoof.Config{
+			Check: cfg.CheckSources, AllowSources: cfg.AllowSources, DenyUnknown: cfg.DenyUnknown,
+		}, listing.Resources, &found)},
 	})
 	if err == nil && report.Decisions == 0 {
 		nodes := map[string]bool{}
@@ -102,8 +116,7 @@ func Verify(ctx context.Context, cfg Config, readBack func(context.Context) (dat
 		return nil, findings, err
 	}
 	out := &Verified{Report: report}
-	ending := endingPods(listing.Resources)
-	out.NotEnforceable, err = notEnforceable(&cfg, known.Endpoints, func(ep *policy.Endpoint) bool { return isLocal(ep) && !ending[ep.Key] })
+	out.NotEnforceable, err = notEnforceable(local, found)
 	return out, findings, err
 }
 

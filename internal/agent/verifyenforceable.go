@@ -17,20 +17,13 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
-// notEnforceable says for which of the endpoints that are asked for policy is not in force although the kernel holds it: as
-// the agent does, but that a pod to which no interface leads counts at once.
-func notEnforceable(cfg *Config, endpoints []*policy.Endpoint, asked func(*policy.Endpoint) bool) ([]enforceable.Finding, error) {
+// localEndpoints are those of this node that are asked for, as interfaces are found for them.
+func localEndpoints(cfg *Config, endpoints []*policy.Endpoint, asked func(*policy.Endpoint) bool) ([]hostlink.Endpoint, error) {
 	told, err := toldByPlugin(runDir(cfg.RunDir))
 	if err != nil {
 		return nil, err
 	}
-	finder, err := hostlink.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer finder.Close()
 	var list []hostlink.Endpoint
-	var keys []policy.Key
 	for _, ep := range endpoints {
 		if ep.Host != nil || len(ep.Addrs) == 0 || !asked(ep) {
 			continue
@@ -40,15 +33,31 @@ func notEnforceable(cfg *Config, endpoints []*policy.Endpoint, asked func(*polic
 			e.Interface, e.Index = r.HostInterface, r.HostIndex
 			e.MAC, _ = net.ParseMAC(r.MAC)
 		}
-		list, keys = append(list, e), append(keys, ep.Key)
+		list = append(list, e)
 	}
-	links, err := finder.Find(list)
+	return list, nil
+}
+
+// findLinks looks for the interfaces of endpoints on this host.
+func findLinks(list []hostlink.Endpoint) (found hostlink.Result, err error) {
+	finder, err := hostlink.Open()
 	if err != nil {
-		return nil, err
+		return found, err
 	}
+	defer finder.Close()
+	return finder.Find(list)
+}
+
+// notEnforceable says for which of the endpoints policy is not in force although the kernel holds it: as
+// the agent does, but that a pod to which no interface leads counts at once.
+func notEnforceable(list []hostlink.Endpoint, links hostlink.Result) ([]enforceable.Finding, error) {
 	programs, err := enforceable.Inspect()
 	if err != nil {
 		return nil, err
+	}
+	keys := make([]policy.Key, 0, len(list))
+	for _, e := range list {
+		keys = append(keys, e.Key)
 	}
 	slices.SortFunc(keys, policy.Key.Compare)
 	return enforceable.Judge(enforceable.Host{Links: links, Programs: programs}, keys), nil

@@ -57,7 +57,15 @@ func TestVerifyNotEnforceable(t *testing.T) {
 	find := func() (findings []enforceable.Finding) {
 		t.Helper()
 		if err := l.Node().Do(func() (err error) {
-			findings, err = notEnforceable(&Config{RunDir: run}, endpoints, func(ep *policy.Endpoint) bool { return ep.Node == "here" && !ending[ep.Key] })
+			list, err := localEndpoints(&Config{RunDir: run}, endpoints, func(ep *policy.Endpoint) bool { return ep.Node == "here" && !ending[ep.Key] })
+			if err != nil {
+				return err
+			}
+			found, err := findLinks(list)
+			if err != nil {
+				return err
+			}
+			findings, err = notEnforceable(list, found)
 			return err
 		}); err != nil {
 			t.Fatal(err)

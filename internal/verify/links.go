@@ -41,7 +41,16 @@ type linkVerifier struct {
 	nodes    map[netip.Addr]bool
 	denies   map[dataplane.ProgramID]bool
 	asked    atomic.Int64
+	shown    map[differenceKind]int // under mu
 }
+
+// differenceKind is what many frames differ in alike, of which the report spells out a few.
+type differenceKind struct {
+	at        dataplane.LinkHook
+	got, want dataplane.Guard
+}
+
+const alike = 2
 
 // link is the interface of a local endpoint with what policy says of it.
 type link struct {
@@ -82,7 +91,7 @@ func (v *verifier) askLinks(ctx context.Context) error {
 func newLinkVerifier(v *verifier, kernel dataplane.LinkDecider) *linkVerifier {
 	l := &linkVerifier{
 		verifier: v, kernel: kernel, links: map[int]*link{}, bound: map[netip.Addr]*link{}, known: v.Links.Known, settings: v.Links.Settings,
-		toHost: v.Model.Host.EndpointToHost, tunnels: map[uint16]bool{}, nodes: map[netip.Addr]bool{}, denies: map[dataplane.ProgramID]bool{},
+		toHost: v.Model.Host.EndpointToHost, tunnels: map[uint16]bool{}, nodes: map[netip.Addr]bool{}, denies: map[dataplane.ProgramID]bool{}, shown: map[differenceKind]int{},
 	}
 	for _, p := range slices.Concat(dataplane.UsualTunnelPorts, l.known.TunnelPorts) {
 		l.tunnels[p] = true
@@ -142,6 +151,11 @@ func (l *linkVerifier) ask(h dataplane.LinkHook, f dataplane.Frame) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	kind := differenceKind{h, got.Guard, want.Guard}
+	if l.shown[kind]++; l.shown[kind] > alike {
+		l.report.Differences++
+		return
+	}
 	l.report.differ(Difference{
 		Flow: f.Flow, Direction: policy.Egress, Kernel: verdictOf(got.Drop), Reference: verdictOf(want.Drop),
 		Link: frameText(h, f), Guards: [2]dataplane.Guard{got.Guard, want.Guard},

@@ -176,15 +176,13 @@ func (c *Component) BeforeStep(ctx context.Context, s component.Step) error {
 		return nil
 	}
 	next := dataplane.AntiSpoofing{}
+	if c.cfg.Links != nil {
+		links := c.find()
+		found := c.Result()
+		next = c.known(links, &found)
+	}
 	if c.cfg.DenyUnknown {
 		next.PodNets = c.podNets
-	}
-	if c.cfg.Links != nil {
-		next.Links = c.find()
-		next.NodeAddrs, next.TunnelPorts = c.tunnelEnds()
-	}
-	if !c.cfg.Check {
-		next.Links = nil
 	}
 	if !c.env.Kernel.HasAntiSpoofing() || next.Equal(c.applied) {
 		return nil
@@ -211,11 +209,10 @@ func (c *Component) find() []dataplane.Link {
 	}
 	before := c.state
 	c.state = state{found, map[policy.Key]hostlink.Link{}, map[policy.Key]string{}}
-	var links []dataplane.Link
 	for _, l := range found.Links {
 		c.state.found[l.Key] = l
-		links = append(links, dataplane.Link{Index: l.Index, Port: l.Bridge != "", Bridge: l.BridgeIndex, Addrs: l.Addrs, MAC: l.MAC, Sources: c.sources[l.Key]})
 	}
+	links := c.sources.linksOf(&found)
 	for _, u := range found.Unknown {
 		c.state.unknown[u.Key] = u.Reason
 		if before.unknown[u.Key] != u.Reason {

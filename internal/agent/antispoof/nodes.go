@@ -60,9 +60,8 @@ func (n *nodeAddrs) add(b *store.Batch) (news bool) {
 
 // tunnelEnds returns who unpacks packets: nodes, at all addresses that are known, whoever this
 // host's own tunnels lead to, and whoever a broadcast of its nets reaches; and at which further UDP ports.
-func (c *Component) tunnelEnds() (addrs []netip.Addr, ports []uint16) {
-	found := c.Result()
-	addrs = slices.Concat(c.nodes.sorted, found.LocalAddrs, found.TunnelEnds, broadcasts())
+func tunnelEnds(nodes *nodeAddrs, found *hostlink.Result) (addrs []netip.Addr, ports []uint16) {
+	addrs = slices.Concat(nodes.sorted, found.LocalAddrs, found.TunnelEnds, broadcasts())
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	return slices.Compact(addrs), hostlink.UDPPorts(found.Tunnels)
 }

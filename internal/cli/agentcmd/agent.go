@@ -42,11 +42,11 @@ type options struct {
 	metricsAddr string
 	runDir      string
 
-	checkInterval                     time.Duration
-	checkSources, denyUnknown, report bool
-	logGroup                          uint16
-	logRate                           uint32
-	resumeGroup                       uint16
+	checkInterval time.Duration
+	report        bool
+	logGroup      uint16
+	logRate       uint32
+	resumeGroup   uint16
 
 	modes modes
 }
@@ -114,8 +114,6 @@ func (o *options) register(cmd *cobra.Command) {
 	f.DurationVar(&o.checkInterval, "check-interval", 30*time.Second, "time between two comparisons of what the kernel holds with what it should")
 	f.StringVar(&o.runDir, "run-dir", defaultRunDir, "directory of the lock file and of the last valid versions")
 	_ = cmd.MarkFlagDirname("run-dir")
-	f.BoolVar(&o.checkSources, "check-sources", true, "drop what comes from a pod with a source address that is not the pod's")
-	f.BoolVar(&o.denyUnknown, "deny-unknown-pods", false, "deny traffic of addresses in the node's spec.podCIDRs that no pod is known at; only where the network takes all pods' addresses from there")
 	o.guards.register(cmd)
 	o.host.register(cmd)
 	f.BoolVar(&o.report, "report", true, "with --store kube, write the NodePolicyReport of the node")
@@ -188,9 +186,8 @@ func (o *options) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer links.Close()
-	cfg.AllowSources = o.guards.allowSources
-	cfg.Links, cfg.CheckSources, cfg.Inspect = links, o.checkSources, enforceable.Inspect
-	if cfg.Guards = o.guards.settings; o.checkSources && cfg.Guards.Has(dataplane.GuardMAC) {
+	cfg.Links, cfg.Inspect = links, enforceable.Inspect
+	if cfg.CheckSources && cfg.Guards.Has(dataplane.GuardMAC) {
 		cfg.KeepReservedGroups = hostlink.KeepReservedGroups
 	}
 	packets, logging := packetlog.Open(o.logGroup, o.logRate, log)
@@ -237,8 +234,9 @@ func (o *options) config(log *slog.Logger) (agent.Config, error) {
 	cfg := agent.Config{
 		Node: o.source.node, MetricsAddr: o.metricsAddr, RunDir: o.runDir, CheckInterval: o.checkInterval,
 		ExternalChanges: agent.WatchExternalChanges, Log: log, Version: version.Get().Version,
-		DenyUnknown: o.denyUnknown, Host: o.host.settings,
+		Host: o.host.settings,
 	}
+	o.guards.apply(&cfg)
 	if cfg.MetricsAddr == "off" {
 		cfg.MetricsAddr = ""
 	}

@@ -37,7 +37,7 @@ func (m *modes) run(cmd *cobra.Command, o *options) error {
 	case m.status:
 		return m.instead(cmd, "status", &statusOptions{o.metricsAddr, m.format})
 	case m.verify:
-		return m.instead(cmd, "verify", &verifyOptions{o.source, o.host, o.dns, o.runDir, o.log, m.format})
+		return m.instead(cmd, "verify", &verifyOptions{o.source, o.host, o.guards, o.dns, o.runDir, o.log, m.format})
 	}
 	return m.instead(cmd, "remove", &removeOptions{o.runDir, o.cni.cniPlace, o.log})
 }

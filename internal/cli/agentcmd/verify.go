@@ -19,6 +19,7 @@ import (
 type verifyOptions struct {
 	source sourceFlags
 	host   hostFlags
+	guards guardFlags
 	dns    dnsFlags
 	runDir string
 	log    flags.Log
@@ -32,7 +33,9 @@ func newVerifyCommand() *cobra.Command {
 		Short: "Compare the kernel's decisions with the store's policy",
 		Long: `Reads back what the kernel of this host enforces, and compares what it decides with
 what the policies in the store say: for all local addresses, against every class of
-peers, all protocols and ports. It changes nothing, and an agent may run meanwhile.
+peers, all protocols and ports; at the hooks of the host itself; and what guards do to
+frames of all kinds, as they come by each pod's link. It changes nothing, and an agent
+may run meanwhile.
 
 Give it the flags that the agent has. What of a change is under way differs until the
 agent has it in force.
@@ -61,6 +64,7 @@ cannot be enforced for here, 2 if it fails.`,
 	}
 	o.source.register(cmd)
 	o.host.register(cmd)
+	o.guards.register(cmd)
 	o.dns.register(cmd)
 	cmd.Flags().StringVar(&o.runDir, "run-dir", defaultRunDir, "directory of the agent's files, which holds the last valid versions")
 	_ = cmd.MarkFlagDirname("run-dir")
@@ -72,6 +76,9 @@ cannot be enforced for here, 2 if it fails.`,
 // complete fills in what follows from other flags and from the host.
 func (o *verifyOptions) complete(cmd *cobra.Command) error {
 	if err := o.host.complete(cmd, o.source.isKube()); err != nil {
+		return err
+	}
+	if err := o.guards.complete(cmd); err != nil {
 		return err
 	}
 	return o.source.complete()
@@ -108,6 +115,7 @@ func (o *verifyOptions) run(cmd *cobra.Command) error {
 	cfg := agent.Config{
 		Source: source, Node: o.source.node, RunDir: o.runDir, Host: o.host.settings, DNS: dns, Log: log, Version: version.Get().Version,
 	}
+	o.guards.apply(&cfg)
 	report, findings, err := agent.Verify(cmd.Context(), cfg, agent.ReadBack, verifyProgress(cmd.ErrOrStderr()))
 	for _, f := range findings {
 		if !f.Note {
@@ -179,6 +187,7 @@ func printVerifiedJSON(out io.Writer, report *agent.Verified) error {
 		Connection string `json:"connection,omitempty"`
 		Direction  string `json:"direction,omitempty"`
 		Host       string `json:"host,omitempty"` // endpoint and hook, where it is one that disagrees
+		Link       string `json:"link,omitempty"` // place and frame, where guards of a link disagree
 		Kernel     string `json:"kernel,omitempty"`
 		Policy     string `json:"policy,omitempty"`
 		Structure  string `json:"structure,omitempty"` // nothing else is set then
@@ -202,7 +211,7 @@ func printVerifiedJSON(out io.Writer, report *agent.Verified) error {
 			continue
 		}
 		shown.First = append(shown.First, difference{
-			Connection: d.Connection(), Direction: d.Direction.String(), Host: d.Host, Kernel: d.Kernel.String(), Policy: d.Reference.String(),
+			Connection: d.Connection(), Direction: d.Direction.String(), Host: d.Host, Link: d.Link, Kernel: d.Kernel.String(), Policy: d.Reference.String(),
 		})
 	}
 	return output.PrintJSON(out, shown)

@@ -6,7 +6,7 @@
 // nothing above:
 //
 //	checking, reading   check, checkdns, comparison: the kernel's tables against what they should be
-//	                    readback, walk…, boundaries: a table as it was read, and packets on their way through it
+//	                    readback, walk…, boundaries: the tables as they were read, and packets and frames on their way through them
 //	what callers ask    nft, links, dnsqueue, counters, cut: the methods of Dataplane
 //	steps               step, stepbefore, stepafter, stepcells, stepslots, stephosts, stepswitch:
 //	                    the difference that a delta makes
