@@ -158,7 +158,7 @@ func (n *node) vxlan(name string, id int, change ...func(*netlink.Vxlan)) (index
 	n.ip(func(h *netlink.Handle) error {
 		v := &netlink.Vxlan{VxlanId: id, Port: 4789, Learning: true}
 		v.LinkAttrs = netlink.NewLinkAttrs()
-		v.LinkAttrs.Name = name
+		v.Name = name
 		for _, f := range change {
 			f(v)
 		}

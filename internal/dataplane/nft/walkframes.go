@@ -45,7 +45,7 @@ func (k *Kernel) AtLink(h dataplane.LinkHook, f dataplane.Frame) dataplane.LinkO
 
 // framePacket returns what expressions can load from a frame.
 func framePacket(f dataplane.Frame) *packet {
-	f.Flow.Src, f.Flow.Dst = f.Flow.Src.Unmap(), f.Flow.Dst.Unmap()
+	f.Src, f.Dst = f.Src.Unmap(), f.Dst.Unmap()
 	p := newPacket(f.Flow)
 	copy(p.link[0:], f.To)
 	copy(p.link[6:], f.From)
