@@ -182,8 +182,11 @@ func (w *walk) deny(chain string) {
 
 func deciderOf(chain, prefix string) (dataplane.DeciderID, bool) {
 	digits, ok := strings.CutPrefix(chain, prefix)
+	if !ok {
+		return 0, false
+	}
 	n, err := strconv.ParseUint(digits, 10, 32)
-	return dataplane.DeciderID(n), ok && err == nil
+	return dataplane.DeciderID(n), err == nil
 }
 
 // rule evaluates one rule; zero is no verdict.
