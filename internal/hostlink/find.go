@@ -21,6 +21,7 @@ type Finder struct {
 	handle *netlink.Handle
 	socket *nl.SocketHandle // for what is decoded here
 	pins   map[policy.Key]pin
+	vxlan  vxlanEnds
 }
 
 // Open makes a Finder for the caller's network namespace. Close it after use.
@@ -237,7 +238,14 @@ func (s *search) result() (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	r := Result{Tunnels: tunnels, LocalAddrs: s.routing.local, LocalNets: s.routing.localNets}
+	ends, err := s.tunnelEnds()
+	if err != nil {
+		return Result{}, err
+	}
+	r := Result{
+		Tunnels: tunnels, TunnelEnds: ends,
+		LocalAddrs: s.routing.local, ServiceAddrs: s.routing.services, LocalNets: s.routing.localNets,
+	}
 	for index, owners := range s.owners {
 		if len(owners) > 1 {
 			s.missShared(index, owners)

@@ -122,9 +122,15 @@ type Result struct {
 	Interfaces []Interface
 	// Tunnels are the host's overlay interfaces, ordered by name.
 	Tunnels []Tunnel
+	// TunnelEnds are the addresses, in order, that the host sends packed up packets to, for all that
+	// the kernel knows: at most maxTunnelEnds.
+	TunnelEnds []netip.Addr
 	// LocalAddrs are the addresses that the host delivers to itself, in order: of all interfaces,
 	// virtual ones, 169.254.20.10 of a DNS cache, without loopback's own and IPv6 link-local ones. LocalNets are the
 	// ranges that it does so with as a whole.
 	LocalAddrs []netip.Addr
 	LocalNets  []netip.Prefix
+	// ServiceAddrs are those of LocalAddrs that are services' and not the host's: kube-proxy in IPVS mode
+	// has them on an interface of its own.
+	ServiceAddrs []netip.Addr
 }

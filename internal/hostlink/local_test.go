@@ -2,6 +2,7 @@ package hostlink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -29,6 +30,14 @@ func TestLocalAddrs(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		attrs.Name = serviceLink
+		if err := h.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
+			return err
+		}
+		services, err := h.LinkByName(serviceLink)
+		if err != nil {
+			return err
+		}
 		lo, err := h.LinkByName("lo")
 		if err != nil {
 			return err
@@ -36,7 +45,7 @@ func TestLocalAddrs(t *testing.T) {
 		for _, a := range []struct {
 			link netlink.Link
 			text string
-		}{{dns, "169.254.20.10/32"}, {dns, "10.96.0.10/32"}, {dns, "192.0.2.9/24"}, {lo, "198.51.100.7/32"}, {lo, "2001:db8::7/128"}, {lo, "127.0.0.5/32"}} {
+		}{{dns, "169.254.20.10/32"}, {dns, "10.96.0.10/32"}, {services, "10.96.0.1/32"}, {dns, "192.0.2.9/24"}, {lo, "198.51.100.7/32"}, {lo, "2001:db8::7/128"}, {lo, "127.0.0.5/32"}} {
 			addr, err := netlink.ParseAddr(a.text)
 			if err == nil {
 				err = h.AddrAdd(a.link, addr)
@@ -55,16 +64,19 @@ func TestLocalAddrs(t *testing.T) {
 				return fmt.Errorf("route to %v: %w", r.Dst, err)
 			}
 		}
-		return h.LinkSetUp(dns)
+		return errors.Join(h.LinkSetUp(dns), h.LinkSetUp(services))
 	})
-	want := addrs("10.96.0.10", "10.244.1.1", "169.254.20.10", "172.31.255.1", "192.0.2.9", "198.51.100.7", "2001:db8::7", "fd00:244::1", "fd00:7769:7265::1")
+	want := addrs("10.96.0.1", "10.96.0.10", "10.244.1.1", "169.254.20.10", "172.31.255.1", "192.0.2.9", "198.51.100.7", "2001:db8::7", "fd00:244::1", "fd00:7769:7265::1")
 	r := n.find()
 	// The kernel makes the route of an IPv6 address a moment after the address.
 	for end := time.Now().Add(20 * time.Second); len(r.LocalAddrs) < len(want) && time.Now().Before(end); r = n.find() {
 		time.Sleep(time.Millisecond)
 	}
-	if diff := cmp.Diff(want, r.LocalAddrs, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, r.LocalAddrs, compareAddrs); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(addrs("10.96.0.1"), r.ServiceAddrs, compareAddrs); diff != "" {
+		t.Errorf("services (-want +got):\n%s", diff)
 	}
 	if len(r.LocalNets) != 1 || r.LocalNets[0] != netip.MustParsePrefix("203.0.113.0/24") {
 		t.Errorf("nets: %v", r.LocalNets)

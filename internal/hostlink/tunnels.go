@@ -104,6 +104,18 @@ func inner(proto uint8) []policy.Protocol {
 	return []policy.Protocol{policy.Protocol(proto)}
 }
 
+// UDPPorts returns the UDP ports of tunnels, in order.
+func UDPPorts(tunnels []Tunnel) []uint16 {
+	var ports []uint16
+	for _, t := range tunnels {
+		if t.Protocol == policy.UDP && t.Port != 0 {
+			ports = append(ports, t.Port)
+		}
+	}
+	slices.Sort(ports)
+	return slices.Compact(ports)
+}
+
 // fouPorts returns the UDP ports at which the kernel unpacks.
 func (s *search) fouPorts() ([]Tunnel, error) {
 	var list []Tunnel

@@ -8,11 +8,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/hostlink"
 	"github.com/tierwall/tierwall/internal/store"
-	"github.com/tierwall/tierwall/policy"
 )
 
-// nodeAddrs are the addresses of nodes, as nodes and the pods on them tell. In a cluster an
+// nodeAddrs are the addresses of nodes, as nodes and the pods on them tell; other ends of tunnels are found by hostlink. In a cluster an
 // agent does not watch other nodes, for their heartbeats; but their pods, which it watches
 // anyway, say what their node's address is. An address that was once a node's stays: it
 // is only where packets in packets may not go.
@@ -58,19 +58,13 @@ func (n *nodeAddrs) add(b *store.Batch) (news bool) {
 	return news
 }
 
-// tunnelEnds returns who unpacks packets: nodes, at all addresses that are known, and whoever
-// a broadcast of this host's nets reaches; and at which further UDP ports.
+// tunnelEnds returns who unpacks packets: nodes, at all addresses that are known, whoever this
+// host's own tunnels lead to, and whoever a broadcast of its nets reaches; and at which further UDP ports.
 func (c *Component) tunnelEnds() (addrs []netip.Addr, ports []uint16) {
 	found := c.Result()
-	addrs = slices.Concat(c.nodes.sorted, found.LocalAddrs, broadcasts())
+	addrs = slices.Concat(c.nodes.sorted, found.LocalAddrs, found.TunnelEnds, broadcasts())
 	slices.SortFunc(addrs, netip.Addr.Compare)
-	for _, t := range found.Tunnels {
-		if t.Protocol == policy.UDP && t.Port != 0 {
-			ports = append(ports, t.Port)
-		}
-	}
-	slices.Sort(ports)
-	return slices.Compact(addrs), slices.Compact(ports)
+	return slices.Compact(addrs), hostlink.UDPPorts(found.Tunnels)
 }
 
 // broadcasts returns the broadcast addresses of the host's nets. That they cannot be read is
