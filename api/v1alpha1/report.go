@@ -11,11 +11,14 @@ const (
 	// MaxNotEnforceable bounds the reasons, and MaxNames the endpoints that each names.
 	MaxNotEnforceable = 64
 	MaxNames          = 20
+	// MaxLocalAddresses bounds the addresses of the node, and MaxTunnelPorts the ports.
+	MaxLocalAddresses = 256
+	MaxTunnelPorts    = 64
 )
 
-// NodePolicyReport says what an agent enforces on its node. It is named after
-// the node and owned by it, so that it goes when the node goes. Agents write it,
-// the controller sums it up in the status of the policies.
+// NodePolicyReport says what an agent enforces on its node, and which addresses the node has. It is
+// named after the node and owned by it, so that it goes when the node goes. Agents write it,
+// the controller sums it up in the status of the policies, and commands take the addresses from it.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,shortName=npr,categories=tierwall
@@ -75,6 +78,27 @@ type Report struct {
 	// +kubebuilder:validation:MaxItems=100
 	// +optional
 	Invalid []InvalidObject `json:"invalid,omitempty"`
+	// LocalAddresses are the addresses that the node's kernel delivers to itself, in order: those of its status,
+	// of bridges and other virtual interfaces, of a DNS cache on the node. What says nothing of this node is left
+	// out: loopback addresses (127.0.0.0/8, ::1), IPv6 link-local ones (fe80::/10), which every interface has, and those
+	// of services, which kube-proxy puts on each node in IPVS mode.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=45
+	// +optional
+	LocalAddresses []string `json:"localAddresses,omitempty"`
+	// TunnelPorts are the UDP ports at which interfaces of the node unpack what they are sent, in order, beside
+	// the usual ones of VXLAN and Geneve: 4789, 4790, 6081, 8472.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:Minimum=1
+	// +kubebuilder:validation:items:Maximum=65535
+	// +optional
+	TunnelPorts []int32 `json:"tunnelPorts,omitempty"`
+	// LocalTruncated says that there are more addresses or ports than LocalAddresses and TunnelPorts can hold.
+	// +optional
+	LocalTruncated bool `json:"localTruncated,omitempty"`
 }
 
 // NotEnforceable is a reason for which policy is not in force for some endpoints of the node.

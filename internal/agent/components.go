@@ -40,7 +40,7 @@ func (a *agent) newComponents(env component.Env) error {
 		authorizer, // after who emits changes of the model
 		conncut.New(env),
 		nodereport.New(env, nodereport.Config{
-			Write: a.cfg.Report, Version: a.cfg.Version, Applied: a.progress.lastApplied, NotEnforceable: a.enforceable, CutOff: a.antispoof.CutOff, Nodes: pods.Nodes,
+			Write: a.cfg.Report, Version: a.cfg.Version, Applied: a.progress.lastApplied, NotEnforceable: a.enforceable, CutOff: a.antispoof.CutOff, Host: a.antispoof.Result, Nodes: pods.Nodes,
 		}),
 		packetlog.New(env, a.cfg.PacketLog),
 		resume.New(env, a.cfg.Resume),

@@ -3,9 +3,12 @@ package agent
 import (
 	"context"
 	"errors"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,6 +17,7 @@ import (
 
 	"github.com/tierwall/tierwall/api/v1alpha1"
 	"github.com/tierwall/tierwall/internal/agent/agenttest"
+	"github.com/tierwall/tierwall/internal/hostlink"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/policy"
 )
@@ -99,4 +103,39 @@ func TestReports(t *testing.T) {
 	}
 	w.mu.Unlock()
 	r.eventually("written", func() bool { return r.status().Report.Error == "" })
+}
+
+// TestReportOfTheHost: the report has the node's addresses and ports of tunnels, and is written again when these
+// have changed, not each time that they are looked at.
+func TestReportOfTheHost(t *testing.T) {
+	w, written := &wires{}, &reports{}
+	r, c := newClusterRig(t, func(cfg *Config, _ *faults) {
+		cfg.Links, cfg.Report, cfg.CheckInterval = w, written.write, 10*time.Millisecond
+	})
+	found := hostlink.Result{
+		LocalAddrs: []netip.Addr{netip.MustParseAddr("10.244.1.1"), netip.MustParseAddr("169.254.20.10")},
+		Tunnels:    []hostlink.Tunnel{{Name: "overlay", Protocol: policy.UDP, Port: 7777}, {Name: "vxlan", Protocol: policy.UDP, Port: 4789}},
+	}
+	w.result = found
+	c <- store.Batch{Updated: objects(t, agenttest.Cluster, agenttest.AllowPort("5432"))}
+	r.eventually("a report", func() bool { return len(written.last().Report.LocalAddresses) > 0 })
+	got := written.last().Report
+	if !slices.Equal(got.LocalAddresses, []string{"10.244.1.1", "169.254.20.10"}) || !slices.Equal(got.TunnelPorts, []int32{7777}) || got.LocalTruncated {
+		t.Errorf("report: %+v", got)
+	}
+	reported := func() int {
+		written.mu.Lock()
+		defer written.mu.Unlock()
+		return len(written.list)
+	}
+	n := reported()
+	for range 3 {
+		w.set(t, r, found, nil) // nothing new
+	}
+	found.LocalAddrs = found.LocalAddrs[1:]
+	w.set(t, r, found, nil)
+	r.eventually("the next report", func() bool { return len(written.last().Report.LocalAddresses) == 1 })
+	if more := reported() - n; more != 1 {
+		t.Errorf("%d reports, want one", more)
+	}
 }

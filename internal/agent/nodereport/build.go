@@ -2,6 +2,7 @@ package nodereport
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -11,6 +12,8 @@ import (
 	"github.com/tierwall/tierwall/api/v1alpha1"
 	"github.com/tierwall/tierwall/internal/agent/enforceable"
 	"github.com/tierwall/tierwall/internal/agent/model"
+	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/hostlink"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/translate"
 	"github.com/tierwall/tierwall/policy"
@@ -35,6 +38,7 @@ func (c *Component) build() *v1alpha1.NodePolicyReport {
 	affected := c.cfg.NotEnforceable.Affected()
 	c.env.Model.Read(func(v model.View) { fill(r, v, affected) })
 	fillNotEnforceable(r, c.cfg.NotEnforceable.Findings(), len(affected))
+	fillLocal(r, c.cfg.Host())
 	r.Error = clip(strings.Join(append(errorsOf(c.env.NotReady(), r), c.cfg.CutOff()...), "; "), v1alpha1.MaxMessage)
 	return out
 }
@@ -95,6 +99,28 @@ func fill(r *v1alpha1.Report, v model.View, affected map[policy.Key]enforceable.
 		r.Invalid = append(r.Invalid, v1alpha1.InvalidObject{
 			Kind: s.Key.Kind, Namespace: s.Key.Namespace, Name: s.Key.Name, Message: clip(messages(s.Findings), v1alpha1.MaxMessage),
 		})
+	}
+}
+
+// fillLocal adds what was found of the host: its addresses, and where it unpacks packets.
+func fillLocal(r *v1alpha1.Report, found hostlink.Result) {
+	for _, a := range found.LocalAddrs { // in order
+		switch _, service := slices.BinarySearchFunc(found.ServiceAddrs, a, netip.Addr.Compare); {
+		case service, a.IsLoopback(), a.Is6() && a.IsLinkLocalUnicast():
+		case len(r.LocalAddresses) == v1alpha1.MaxLocalAddresses:
+			r.LocalTruncated = true
+		default:
+			r.LocalAddresses = append(r.LocalAddresses, a.String())
+		}
+	}
+	for _, port := range hostlink.UDPPorts(found.Tunnels) {
+		switch {
+		case slices.Contains(dataplane.UsualTunnelPorts, port):
+		case len(r.TunnelPorts) == v1alpha1.MaxTunnelPorts:
+			r.LocalTruncated = true
+		default:
+			r.TunnelPorts = append(r.TunnelPorts, int32(port))
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package nodereport
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,6 +37,8 @@ func ToCluster(cfg *rest.Config) (func(context.Context, *v1alpha1.NodePolicyRepo
 		switch {
 		case apierrors.IsNotFound(err):
 			return fmt.Errorf("NodePolicyReport %s: the cluster has no such kind: install the CustomResourceDefinition nodepolicyreports.policy.tierwall.dev (%w)", report.Name, err)
+		case err != nil && strings.Contains(err.Error(), "field not declared in schema"):
+			return fmt.Errorf("NodePolicyReport %s: the CustomResourceDefinition nodepolicyreports.policy.tierwall.dev is that of another version: install this one's (%w)", report.Name, err)
 		case apierrors.IsForbidden(err):
 			return fmt.Errorf("NodePolicyReport %s: the agent needs the verbs create and patch for nodepolicyreports.policy.tierwall.dev: %w", report.Name, err)
 		case err != nil:

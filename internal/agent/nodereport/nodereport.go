@@ -1,5 +1,5 @@
 // Package nodereport writes what is enforced on this node to the cluster, for the
-// controller to sum up.
+// controller to sum up, and which addresses the node has, for who asks about connections to it.
 package nodereport
 
 import (
@@ -16,6 +16,7 @@ import (
 	"github.com/tierwall/tierwall/internal/agent/component"
 	"github.com/tierwall/tierwall/internal/agent/enforceable"
 	"github.com/tierwall/tierwall/internal/backoff"
+	"github.com/tierwall/tierwall/internal/hostlink"
 	"github.com/tierwall/tierwall/internal/lasterror"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/policy"
@@ -33,6 +34,8 @@ type Config struct {
 	NotEnforceable NotEnforceable
 	// CutOff says what is probably cut off by mistake, because an interface is taken for a pod's and leads to more.
 	CutOff func() []string
+	// Host returns what was last found of this host's interfaces.
+	Host func() hostlink.Result
 	// Nodes returns how many nodes the cluster has.
 	Nodes func() int
 }
