@@ -45,6 +45,8 @@ const (
 	KindCiliumNetworkPolicy            = "CiliumNetworkPolicy"
 	KindCiliumClusterwideNetworkPolicy = "CiliumClusterwideNetworkPolicy"
 
+	KindNodePolicyReport = "NodePolicyReport" // what an agent says of its node
+
 	// Those of no manifest: they name parts of the model, and what decides.
 	KindDomains        = "Domains"        // the domains of a rule
 	KindLearned        = "Learned"        // addresses learned for the domains of a set
@@ -86,6 +88,7 @@ const (
 	RoleNamespace      // what scopes names, and adds labels
 	RoleAccount        // service accounts, which add labels
 	RoleProfile        // what decides where no policy does
+	RoleReport         // what agents say
 	RoleOther          // what others enforce, and what decides without being an object
 )
 
@@ -110,6 +113,7 @@ const (
 	groupCalico  = "projectcalico.org"
 	groupCluster = "policy.networking.k8s.io"
 	groupCilium  = "cilium.io"
+	groupReports = "policy.tierwall.dev"
 )
 
 // kinds are in the order in which they are best read: what is referred to comes before
@@ -148,6 +152,8 @@ var kinds = []KindInfo{
 	{Key: KindCiliumNetworkPolicy, Name: "CiliumNetworkPolicy", Group: groupCilium, Version: "v2", Resource: "ciliumnetworkpolicies", Namespaced: true, Role: RoleOther},
 	{Key: KindCiliumClusterwideNetworkPolicy, Name: "CiliumClusterwideNetworkPolicy", Group: groupCilium, Version: "v2", Resource: "ciliumclusterwidenetworkpolicies", ShortNames: []string{"ccnp"}, Role: RoleOther},
 
+	{Key: KindNodePolicyReport, Name: "NodePolicyReport", Group: groupReports, Version: "v1alpha1", Resource: "nodepolicyreports", ShortNames: []string{"npr"}, Role: RoleReport},
+
 	{Key: KindDomains, Role: RoleSet},
 	{Key: KindLearned, Namespaced: true, Role: RoleSet},
 	{Key: KindNodes, Role: RoleSet},
@@ -184,8 +190,10 @@ func LookupKind(key string) (info KindInfo, found bool) {
 func (k KindInfo) IsWritten() bool { return k.Name != "" }
 
 // IsStored reports whether a store may hold objects of the kind. Policies that others
-// enforce are read for an analysis, and stored nowhere.
-func (k KindInfo) IsStored() bool { return k.IsWritten() && k.Role != RoleOther }
+// enforce, and what agents report, are read for an analysis, and stored nowhere.
+func (k KindInfo) IsStored() bool {
+	return k.IsWritten() && k.Role != RoleOther && k.Role != RoleReport
+}
 
 // APIVersion returns what manifests write: "v1", "projectcalico.org/v3".
 func (k KindInfo) APIVersion() string {

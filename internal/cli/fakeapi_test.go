@@ -22,7 +22,8 @@ import (
 // apiserver is the script command `apiserver FILE`: it serves the objects of a
 // file as an API server would, and writes a kubeconfig for it: context "here" in
 // namespace shop, context "nobody" of a user who may read nothing, context "part"
-// of one who may read what is in shop, and what is in no namespace but nodes.
+// of one who may read what is in shop, and what is in no namespace but nodes and what
+// agents report of them, context "plain" of one who may read all but the latter.
 func apiserver(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: apiserver FILE")
@@ -42,11 +43,12 @@ func apiserver(ts *testscript.TestScript, neg bool, args []string) {
 kind: Config
 current-context: here
 clusters: [{name: fake, cluster: {server: %q, certificate-authority-data: %q}}]
-users: [{name: me, user: {token: mine}}, {name: nobody, user: {token: none}}, {name: part, user: {token: part}}]
+users: [{name: me, user: {token: mine}}, {name: nobody, user: {token: none}}, {name: part, user: {token: part}}, {name: plain, user: {token: plain}}]
 contexts:
 - {name: here, context: {cluster: fake, user: me, namespace: shop}}
 - {name: nobody, context: {cluster: fake, user: nobody}}
 - {name: part, context: {cluster: fake, user: part}}
+- {name: plain, context: {cluster: fake, user: plain, namespace: shop}}
 `, server.URL, base64.StdEncoding.EncodeToString(authority))
 	file := ts.MkAbs("kubeconfig")
 	ts.Check(writeFile(file, config))
@@ -58,17 +60,17 @@ type fakeAPI struct{ objects []map[string]any }
 
 func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if token != "mine" && (token != "part" || !ofShop(r.URL.Path)) {
+	if !mayRead(token, r.URL.Path) {
 		answer(w, http.StatusForbidden, map[string]any{
 			"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": http.StatusForbidden,
-			"message": `User "` + cmp.Or(map[string]string{"part": "part"}[token], "nobody") + `" cannot list it`,
+			"message": `User "` + cmp.Or(map[string]string{"part": "part", "plain": "plain"}[token], "nobody") + `" cannot list it`,
 		})
 		return
 	}
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	switch r.URL.Path {
 	case "/apis":
-		answer(w, http.StatusOK, map[string]any{"kind": "APIGroupList", "groups": []any{map[string]any{"name": "projectcalico.org"}}})
+		answer(w, http.StatusOK, map[string]any{"kind": "APIGroupList", "groups": []any{map[string]any{"name": "projectcalico.org"}, map[string]any{"name": "policy.tierwall.dev"}}})
 	case "/apis/projectcalico.org/v3":
 		var resources []any
 		for _, k := range policy.StoredKinds() {
@@ -82,10 +84,23 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// ofShop reports whether a path is of namespace shop, or of what is in none; nodes aside.
+// mayRead reports whether the user of a token may read what is at a path.
+func mayRead(token, path string) bool {
+	switch token {
+	case "mine":
+		return true
+	case "plain":
+		return !strings.HasSuffix(path, "/nodepolicyreports")
+	case "part":
+		return ofShop(path)
+	}
+	return false
+}
+
+// ofShop reports whether a path is of namespace shop, or of what is in none; nodes and reports aside.
 func ofShop(path string) bool {
-	return strings.Contains(path+"/", "/namespaces/shop/") || !slices.ContainsFunc(policy.StoredKinds(), func(k policy.KindInfo) bool {
-		return (k.Namespaced || k.Name == "Namespace" || k.Name == "Node") && strings.HasSuffix(path, "/"+k.Resource)
+	return strings.Contains(path+"/", "/namespaces/shop/") || !slices.ContainsFunc(policy.Kinds(), func(k policy.KindInfo) bool {
+		return (k.Namespaced || k.Name == "Namespace" || k.Name == "Node" || k.Name == "NodePolicyReport") && strings.HasSuffix(path, "/"+k.Resource)
 	})
 }
 
@@ -103,10 +118,10 @@ func (f *fakeAPI) list(w http.ResponseWriter, r *http.Request, parts []string) {
 	items := []any{}
 	for _, o := range f.objects {
 		meta := o["metadata"].(map[string]any)
-		of := slices.IndexFunc(policy.StoredKinds(), func(k policy.KindInfo) bool {
+		of := slices.IndexFunc(policy.Kinds(), func(k policy.KindInfo) bool {
 			return k.APIVersion() == o["apiVersion"] && k.Name == o["kind"]
 		})
-		if o["apiVersion"] != version || policy.StoredKinds()[of].Resource != rest[0] || namespace != "" && meta["namespace"] != namespace {
+		if o["apiVersion"] != version || policy.Kinds()[of].Resource != rest[0] || namespace != "" && meta["namespace"] != namespace {
 			continue
 		}
 		if len(rest) == 2 && meta["name"] == rest[1] {

@@ -160,14 +160,14 @@ type SourceCounter struct {
 
 // Drops returns the guard that drops what a workload sends, as far as a connection by its
 // addresses, protocol, ports and types tells. toNode says that it is for a node, the end of a
-// tunnel, a group or everybody.
-func (s GuardSettings) Drops(f policy.Flow, toNode bool) (Guard, bool) {
+// tunnel, a group or everybody; tunnelPorts are UDP ports at which the sender's node unpacks packets, beside the usual ones.
+func (s GuardSettings) Drops(f policy.Flow, toNode bool, tunnelPorts []uint16) (Guard, bool) {
 	router := f.Protocol == policy.ICMP && (f.ICMPType == 5 || f.ICMPType == 9) || f.Protocol == policy.ICMPv6 && (f.ICMPType == 134 || f.ICMPType == 137)
 	if router && s.Has(GuardRouter) {
 		return GuardRouter, true
 	}
 	if toNode || s.Encapsulation == EncapsulationAll {
-		return GuardEncapsulation, s.Has(GuardEncapsulation) && isEncapsulation(f)
+		return GuardEncapsulation, s.Has(GuardEncapsulation) && isEncapsulation(f, tunnelPorts)
 	}
 	return "", false
 }
@@ -179,8 +179,8 @@ var (
 	TunnelProtocols  = []policy.Protocol{4, 41, 47}
 )
 
-// isEncapsulation reports whether a flow is of packets within packets, by the usual ports.
-func isEncapsulation(f policy.Flow) bool {
+// isEncapsulation reports whether a flow is of packets within packets, by the usual ports and further ones.
+func isEncapsulation(f policy.Flow, ports []uint16) bool {
 	udp := f.Protocol == policy.UDP || f.Protocol == policy.UDPLite
-	return udp && slices.Contains(UsualTunnelPorts, f.DstPort) || slices.Contains(TunnelProtocols, f.Protocol)
+	return udp && (slices.Contains(UsualTunnelPorts, f.DstPort) || slices.Contains(ports, f.DstPort)) || slices.Contains(TunnelProtocols, f.Protocol)
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tierwall/tierwall/policy"
 )
 
 // TestGuardSettings reads what an administrator writes of guards: what is wrong says what
@@ -52,5 +54,36 @@ func TestGuardSettings(t *testing.T) {
 		if x.Drops == "" || x.Switch == "" {
 			t.Errorf("%s: nothing is said of it", x.Guard)
 		}
+	}
+}
+
+// TestDrops: which guard drops a connection, as far as its addresses, protocol and ports tell.
+func TestDrops(t *testing.T) {
+	udp := func(port uint16) policy.Flow { return policy.Flow{Protocol: policy.UDP, DstPort: port} }
+	ports := []uint16{7777}
+	for name, tt := range map[string]struct {
+		flow   policy.Flow
+		toNode bool
+		scope  EncapsulationScope
+		want   Guard
+	}{
+		"a usual port":                {flow: udp(8472), toNode: true, want: GuardEncapsulation},
+		"a port of the node":          {flow: udp(7777), toNode: true, want: GuardEncapsulation},
+		"the same, by UDP-Lite":       {flow: policy.Flow{Protocol: policy.UDPLite, DstPort: 7777}, toNode: true, want: GuardEncapsulation},
+		"the same, by TCP":            {flow: policy.Flow{Protocol: policy.TCP, DstPort: 7777}, toNode: true},
+		"another port":                {flow: udp(7778), toNode: true},
+		"to elsewhere":                {flow: udp(7777)},
+		"to elsewhere, and all of it": {flow: udp(7777), scope: EncapsulationAll, want: GuardEncapsulation},
+		"allowed":                     {flow: udp(7777), toNode: true, scope: EncapsulationAllowed},
+		"IP in IP":                    {flow: policy.Flow{Protocol: 4}, toNode: true, want: GuardEncapsulation},
+		"a redirect":                  {flow: policy.Flow{Protocol: policy.ICMP, ICMPType: 5}, want: GuardRouter},
+	} {
+		got, drops := GuardSettings{Encapsulation: tt.scope}.Drops(tt.flow, tt.toNode, ports)
+		if drops != (tt.want != "") || drops && got != tt.want {
+			t.Errorf("%s: %s, %v, want %q", name, got, drops, tt.want)
+		}
+	}
+	if _, drops := (GuardSettings{}).Drops(udp(7777), true, nil); drops {
+		t.Error("a port that is nobody's is one of tunnels")
 	}
 }

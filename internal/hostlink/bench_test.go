@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/tierwall/tierwall/internal/lab"
 )
 
-// BenchmarkFind looks for 50 pods on a host with few routes, and on one with a route to each of 10,000 nodes,
-// all by one gateway, or each by the node itself.
+// BenchmarkFind looks for 50 pods, whose hardware addresses the CNI plugin told, on a host with few routes, and on one with a route to each of 10,000 nodes,
+// all by one gateway, or each by the node itself, which is also where a VXLAN interface leads to.
 func BenchmarkFind(b *testing.B) {
 	lab.Require(b)
 	l, err := lab.New(lab.Config{})
@@ -26,7 +27,7 @@ func BenchmarkFind(b *testing.B) {
 		if _, err := l.AddHost(lab.HostConfig{Name: fmt.Sprint("pod", i), Addrs: []netip.Addr{a}}); err != nil {
 			b.Fatal(err)
 		}
-		endpoints = append(endpoints, Endpoint{Key: key(fmt.Sprint("pod", i)), Addrs: []netip.Addr{a}})
+		endpoints = append(endpoints, Endpoint{Key: key(fmt.Sprint("pod", i)), Addrs: []netip.Addr{a}, MAC: net.HardwareAddr{2, 0, 0, 0, 0, byte(i)}})
 	}
 	if _, err := l.AddHost(lab.HostConfig{Name: "router", Addrs: addrs("192.0.2.1"), Interface: "up0"}); err != nil {
 		b.Fatal(err)
@@ -71,11 +72,35 @@ func BenchmarkFind(b *testing.B) {
 			return err
 		}
 		b.Run("10000 gateways", func(b *testing.B) { inNode(b, l, func() { find(b) }) })
+		if err := manyEnds(f, 10_000); err != nil {
+			return err
+		}
+		b.Run("10000 ends, read", func(b *testing.B) { inNode(b, l, func() { find(b) }) })
+		f.vxlan.watch(true)
+		b.Run("10000 ends, known", func(b *testing.B) { inNode(b, l, func() { find(b) }) })
 		return nil
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
+}
+
+// manyEnds has a VXLAN interface with so many ends.
+func manyEnds(f *Finder, n int) error {
+	v := &netlink.Vxlan{LinkAttrs: netlink.LinkAttrs{Name: "flannel.1"}, VxlanId: 1, Port: 8472}
+	if err := f.handle.LinkAdd(v); err != nil {
+		return err
+	}
+	for i := range n {
+		err := f.handle.NeighAppend(&netlink.Neigh{
+			LinkIndex: v.Index, Family: unix.AF_BRIDGE, State: netlink.NUD_PERMANENT, Flags: netlink.NTF_SELF,
+			HardwareAddr: net.HardwareAddr{2, 0, 0, 0, byte(i >> 8), byte(i)}, IP: net.IPv4(10, 1, byte(i>>8), byte(i)),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // inNode runs f on the node: a benchmark is a goroutine of its own.

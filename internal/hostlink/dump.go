@@ -167,7 +167,7 @@ func (t lwtunnel) end() (end netip.Addr) {
 	return end
 }
 
-// forward is an entry of a forwarding table: where frames to a hardware address go.
+// forward is an entry of a forwarding table: where frames to a hardware address go. It is valid until the next one is read.
 type forward struct {
 	link  int // the port of a bridge, or the VXLAN interface
 	state uint16
@@ -184,19 +184,20 @@ const sizeofNdMsg = 12
 
 // eachForward calls each with every entry of all bridges and VXLAN interfaces.
 func (f *Finder) eachForward(each func(*forward)) error {
+	var e forward
 	return f.dump(unix.RTM_GETNEIGH, &netlink.Ndmsg{Family: unix.AF_BRIDGE}, func(m []byte) {
-		if e, ok := readForward(m); ok {
+		if e.read(m) {
 			each(&e)
 		}
 	})
 }
 
-// readForward reads an entry; false if the message is of something else.
-func readForward(m []byte) (e forward, ok bool) {
+// read reads an entry; false if the message is of something else.
+func (e *forward) read(m []byte) bool {
 	if len(m) < sizeofNdMsg || m[0] != unix.AF_BRIDGE {
-		return forward{}, false
+		return false
 	}
-	e = forward{link: number(m[4:]), state: binary.NativeEndian.Uint16(m[8:]), flags: m[10]}
+	*e = forward{link: number(m[4:]), state: binary.NativeEndian.Uint16(m[8:]), flags: m[10]}
 	attributes(m[sizeofNdMsg:], func(typ uint16, value []byte) {
 		switch typ {
 		case unix.NDA_DST:
@@ -207,7 +208,7 @@ func readForward(m []byte) (e forward, ok bool) {
 			e.bridge = number(value)
 		}
 	})
-	return e, true
+	return true
 }
 
 // isLearned reports whether packets made the entry, and no administrator or routing daemon.

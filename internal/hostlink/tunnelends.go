@@ -101,8 +101,8 @@ func usesGateways(l netlink.Link) bool {
 }
 
 // vxlanEnds are the ends in the forwarding tables of VXLAN interfaces. To read these is to read what
-// all bridges and VXLAN interfaces have learned, which may be long; a pod that starts changes nothing there. So they are
-// read again when Watch has seen a new end, and beside that now and then.
+// all bridges and VXLAN interfaces have learned, which may be long (10,000 entries take 8 ms: BenchmarkFind); a pod that
+// starts changes nothing there. So they are read again when Watch has seen a new end, and beside that now and then.
 type vxlanEnds struct {
 	mu             sync.Mutex
 	fixed, learned []netip.Addr

@@ -69,8 +69,8 @@ func (f *Finder) isNewEnd(m netlink.Message) bool {
 	if uint16(m.Header.Type) != unix.RTM_NEWNEIGH {
 		return false
 	}
-	e, ok := readForward(m.Data)
-	return ok && f.vxlan.isNews(&e)
+	var e forward
+	return e.read(m.Data) && f.vxlan.isNews(&e)
 }
 
 // isFoundNeighbour passes over the steps on the way to finding one.

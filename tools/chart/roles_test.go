@@ -50,6 +50,9 @@ func TestRolesKnowAllKinds(t *testing.T) {
 		need("tierwall-controller", judged && k.Status != policy.EventsOnly, k.Resource+"/status", "patch")
 		need("tierwall:viewer", judged, k.Resource, "get", "list", "watch")
 		need("tierwall:security-admin", judged, k.Resource, "get", "list", "watch", "create", "update", "patch", "delete")
+		for _, role := range []string{"tierwall:viewer", "tierwall:platform-admin", "tierwall:security-admin"} {
+			need(role, k.Role == policy.RoleReport, k.Resource, "get", "list") // explain and reach do
+		}
 		if role := all["ClusterRole /tierwall-agent"]; k.Stages != "" && may(role, "list", k.Group, k.Resource) {
 			t.Errorf("the agent may read %s, and has no use for it", k.Resource)
 		}

@@ -143,10 +143,10 @@ func (o *options) validate(cmd *cobra.Command) error {
 
 // complete says how the manifests are to be read.
 func (o *options) complete() {
-	o.input.NarrowIfForbidden = true
+	o.input.NarrowIfForbidden, o.input.NodeReports = true, true
 	o.input.Learn = func(m *policy.Model, resources []store.Resource) {
 		o.resolve.Learn(m, resources)
-		o.nodes.Add(m)
+		o.nodes.Add(m, resources)
 	}
 	o.input.PlaceholderIPv6 = o.flow.family == 6 || ends.IsIPv6(o.from) || ends.IsIPv6(o.to)
 }
@@ -167,7 +167,8 @@ func (o *options) run(cmd *cobra.Command) error {
 	x.notes = append(x.notes, x.serviceNotes(in.Findings)...)
 	x.notes = append(x.notes, narrowedNotes(in, x)...)
 	x.notes = append(x.notes, x.domainNotes(&o.resolve)...)
-	if g, drops := x.guardOf(o.guards.settings); drops {
+	x.notes = append(x.notes, x.nodeNotes(in, &o.nodes)...)
+	if g, drops := x.guardOf(o.guards.settings, &o.nodes); drops {
 		x.guard = &g
 	}
 	verdict := x.result.Verdict

@@ -35,14 +35,15 @@ func (o *guardFlags) parse(cmd *cobra.Command) (err error) {
 	return nil
 }
 
-// guardOf returns the guard that drops the connection before policy is asked; false if none does.
-func (x *explanation) guardOf(s dataplane.GuardSettings) (dataplane.GuardInfo, bool) {
+// guardOf returns the guard that drops the connection before policy is asked; false if none does. known has where nodes
+// unpack packets.
+func (x *explanation) guardOf(s dataplane.GuardSettings, known *flags.NodeAddresses) (dataplane.GuardInfo, bool) {
 	if x.src.Endpoint == nil || x.src.Endpoint.Host != nil || x.flow.Src == x.flow.Dst {
 		return dataplane.GuardInfo{}, false
 	}
 	toNode := x.flow.Dst.IsMulticast() || x.flow.Dst.String() == "255.255.255.255" ||
 		slices.ContainsFunc(x.model.Nodes, func(n *policy.Node) bool { return slices.Contains(n.Addrs, x.flow.Dst) })
-	g, drops := s.Drops(x.flow, toNode)
+	g, drops := s.Drops(x.flow, toNode, known.TunnelPorts(x.src.Endpoint.Node))
 	info, _ := g.Info()
 	return info, drops
 }

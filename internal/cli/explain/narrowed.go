@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/tierwall/tierwall/internal/cli/ends"
+	"github.com/tierwall/tierwall/internal/cli/flags"
 	"github.com/tierwall/tierwall/internal/cli/input"
 )
 
@@ -19,6 +20,22 @@ func narrowedNotes(in *input.Input, x *explanation) []string {
 		if e.Endpoint == nil && !e.IsNode {
 			notes = append(notes, fmt.Sprintf("%s is taken for an address of the outside world: if a pod of another namespace or a node has it, the verdict may be another", e.Addr))
 		}
+	}
+	return notes
+}
+
+// nodeNotes says what is not known of nodes, where the connection may be between a workload and one.
+func (x *explanation) nodeNotes(in *input.Input, known *flags.NodeAddresses) []string {
+	isWorkload := func(e ends.End) bool { return e.Endpoint != nil && e.Endpoint.Host == nil }
+	if isWorkload(x.src) == isWorkload(x.dst) {
+		return nil
+	}
+	var notes []string
+	if !x.src.IsNode && !x.dst.IsNode { // as far as is known
+		notes = known.Notes()
+	}
+	if note := in.UnreportedNote(); note != "" {
+		notes = append(notes, note)
 	}
 	return notes
 }

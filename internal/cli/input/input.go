@@ -36,7 +36,9 @@ type Flags struct {
 	// NarrowIfForbidden says that the command can do with one namespace of a cluster, that of -n,
 	// where the user may read no other, and tells what it does not know then.
 	NarrowIfForbidden bool
-	// Learn adds to a model, made of resources, what is known of names of DNS; nil: nothing.
+	// NodeReports has what agents report of their nodes among the resources.
+	NodeReports bool
+	// Learn adds to a model, made of resources, what is known beside: names of DNS, addresses of nodes; nil: nothing.
 	Learn func(*policy.Model, []store.Resource)
 }
 
@@ -72,6 +74,7 @@ type Input struct {
 	Rejected   []store.Rejected      // objects beside those
 	Translated []store.Resource      // with what Cilium's policies among the resources were converted to
 	Findings   []store.Finding       // errors and notes, sorted by place
+	Unreported error                 // why what agents report of their nodes could not be read
 	Narrowed   []string              // kinds that were read in the namespace to look at only, since the user may read no more
 }
 

@@ -48,6 +48,7 @@ func (f *Flags) List(cmd *cobra.Command) (*Input, store.Listing, error) {
 			}
 			in.Namespace = namespace
 		}
+		f.Store.KubeOptions.NodeReports, f.Store.KubeOptions.Unreported = f.NodeReports, func(err error) { in.Unreported = err }
 		if f.OneNamespace {
 			f.Store.KubeOptions.Namespace = in.Namespace
 		}

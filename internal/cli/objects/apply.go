@@ -70,6 +70,14 @@ func (o *applyOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	read := files.LoadAll(o.paths, files.Options{Namespace: o.orDefault(), Stdin: cmd.InOrStdin()})
+	for _, r := range read.Resources {
+		if isReport(r) {
+			f := r.At("", "passed over: agents write it")
+			f.Note = true
+			read.Findings = append(read.Findings, f)
+		}
+	}
+	read.Resources = slices.DeleteFunc(read.Resources, isReport)
 	for _, f := range read.Findings {
 		if f.Note {
 			if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "note: %s\n", f); err != nil {
@@ -84,6 +92,9 @@ func (o *applyOptions) run(cmd *cobra.Command) error {
 		return planApply(read.Resources, snapshot, o.dryRun)
 	})
 }
+
+// isReport reports whether an object is what an agent says of its node, which is for clusters.
+func isReport(r store.Resource) bool { return r.Key.Kind == policy.KindNodePolicyReport }
 
 // acceptable refuses manifests that are wrong, or make something else wrong.
 func acceptable(read *files.Loaded, snapshot *etcd.Snapshot) error {

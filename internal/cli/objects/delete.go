@@ -96,7 +96,7 @@ func (o *deleteOptions) refs(cmd *cobra.Command, args []string) ([]reference, er
 		return nil, input.InvalidError(read.Findings, "nothing was deleted")
 	}
 	var refs []reference
-	for _, r := range read.Resources {
+	for _, r := range slices.DeleteFunc(read.Resources, isReport) {
 		refs = append(refs, reference{[]policy.Key{r.Key}, store.ObjectName(r.Key)})
 	}
 	return refs, nil

@@ -124,9 +124,10 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err := errors.Join(o.toHost.Parse(), o.nodes.Parse()); err != nil {
 		return command.UsageError(cmd, err)
 	}
+	o.input.NodeReports = true
 	o.input.Learn = func(m *policy.Model, resources []store.Resource) {
 		o.resolve.Learn(m, resources)
-		o.nodes.Add(m)
+		o.nodes.Add(m, resources)
 	}
 	in, err := o.input.Load(cmd)
 	if err != nil {
@@ -159,7 +160,10 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err != nil {
 		return command.ExitWith(command.ExitFailed, err)
 	}
-	notes := slices.Concat(unlisted(in.Unmanaged), analyzed, named)
+	notes := slices.Concat(unlisted(in.Unmanaged), analyzed, named, o.nodes.Notes())
+	if note := in.UnreportedNote(); note != "" {
+		notes = append(notes, note)
+	}
 	if len(in.Model.Endpoints) == 0 {
 		notes = []string{ends.NoEndpoints(in.Source, in.Unmanaged)}
 	}

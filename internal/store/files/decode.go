@@ -31,7 +31,7 @@ type decoder struct {
 	problems []fieldProblem
 	unread   []string // see store.Rejected
 	path     []pathPart
-	lenient  int // greater than 0 in status, which servers write and may extend
+	lenient  int // greater than 0 in what servers write and may extend: see writtenByServers
 	// left is how many nodes may still be visited in the whole file, repeated ones
 	// again: aliases can make a short text stand for an endless one.
 	left    *int
@@ -207,7 +207,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, f *field) {
 			continue
 		}
 		f.inside = append(f.inside, field{name: name, line: int32(key.Line + d.base)})
-		if inStatus := name == "status" && len(d.path) == 1; inStatus {
+		if len(d.path) == 1 && writtenByServers(v.Type(), name) {
 			d.lenient++
 			d.decode(value, v.FieldByIndex(known.index), &f.inside[len(f.inside)-1])
 			d.lenient--

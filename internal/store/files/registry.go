@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
+	reports "github.com/tierwall/tierwall/api/v1alpha1"
 	v3 "github.com/tierwall/tierwall/api/v3"
 	"github.com/tierwall/tierwall/internal/cilium"
 	"github.com/tierwall/tierwall/policy"
@@ -51,6 +52,14 @@ var types = map[string]reflect.Type{
 
 	policy.KindCiliumNetworkPolicy:            reflect.TypeFor[cilium.NetworkPolicy](),
 	policy.KindCiliumClusterwideNetworkPolicy: reflect.TypeFor[cilium.ClusterwideNetworkPolicy](),
+
+	policy.KindNodePolicyReport: reflect.TypeFor[reports.NodePolicyReport](),
+}
+
+// writtenByServers reports whether a field of an object is what servers write and may extend,
+// so that one in it that is not known is no mistake.
+func writtenByServers(t reflect.Type, field string) bool {
+	return field == "status" || field == "report" && t == reflect.TypeFor[reports.NodePolicyReport]()
 }
 
 // kind is one kind of objects that is read.

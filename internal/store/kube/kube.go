@@ -52,6 +52,11 @@ type Options struct {
 	// Service is the name of services that are read in any case, such as the cluster's
 	// DNS; empty: there are none.
 	Service string
+	// NodeReports has List read what agents report of their nodes, of which it keeps addresses and ports. Where the
+	// server has no such reports there are none; Unreported is told why they cannot be read otherwise, and the list is complete
+	// without them. Watch knows neither.
+	NodeReports bool
+	Unreported  func(error)
 	// PolicyOnly reads tiers, policies and sets, of all APIs, and neither what they
 	// apply to nor where that is; of services, which there are.
 	PolicyOnly bool

@@ -36,6 +36,9 @@ func (s *source) List(ctx context.Context) (store.Listing, error) {
 	if err := s.listServices(ctx, kinds, &out); err != nil {
 		return store.Listing{}, err
 	}
+	if s.opts.NodeReports {
+		out.Resources = append(out.Resources, s.nodeReports(ctx, &o)...)
+	}
 	slices.SortFunc(out.Resources, func(a, b store.Resource) int { return a.Key.Compare(b.Key) })
 	slices.SortFunc(out.Rejected, func(a, b store.Rejected) int { return a.Key.Compare(b.Key) })
 	slices.SortFunc(out.Findings, store.Finding.Compare)

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/network-policy-api/apis/v1alpha1"
 	"sigs.k8s.io/network-policy-api/apis/v1alpha2"
 
+	reports "github.com/tierwall/tierwall/api/v1alpha1"
 	v3 "github.com/tierwall/tierwall/api/v3"
 	"github.com/tierwall/tierwall/internal/cilium"
 	"github.com/tierwall/tierwall/internal/store"
@@ -103,6 +104,8 @@ func Parse(r *store.Resource, offline bool) (Parsed, Problems) {
 		if !offline {
 			ps.add("kind", "%s is enforced by Cilium, and not here: leave it out; tierwall convert makes of it policies that are", key.Kind)
 		}
+	case *reports.NodePolicyReport:
+		// What it says of its node is no policy: commands take it from the object.
 	default:
 		out.Endpoint, ps = parseWorkload(r)
 	}
