@@ -7,7 +7,7 @@
 //
 //	checking, reading   check, checkdns, comparison: the kernel's tables against what they should be
 //	                    readback, walk…, boundaries: the tables as they were read, and packets and frames on their way through them
-//	what callers ask    nft, links, dnsqueue, counters, cut: the methods of Dataplane
+//	what callers ask    nft, links, dnsqueue, counters, cut, resume: the methods of Dataplane
 //	steps               step, stepbefore, stepafter, stepcells, stepslots, stephosts, stepswitch:
 //	                    the difference that a delta makes
 //	what is in force    dataplane; bridgetable and dnstable, the tables beside the one
