@@ -5,7 +5,7 @@ import "github.com/tierwall/tierwall/policy"
 // visit asks who is met at one stop; governed says that somebody decides there.
 func (c *connection) visit(v *Visit) (d policy.Decision, governed bool) {
 	switch {
-	case v.Hook == 0 && v.ToOwnNode && c.IsNeighbourDiscovery():
+	case v.ToOwnNode && policy.HookInput.Exempts(c.Flow):
 		return policy.Decision{Verdict: policy.Allow}, false
 	case v.Hook == 0:
 		return c.decide(v.Stop, v.Endpoint), true
@@ -40,7 +40,7 @@ func (c *connection) failsafe(h policy.Hook) (policy.Decision, bool) {
 			return open(f)
 		}
 	}
-	if c.IsNeighbourDiscovery() && !h.Forward() {
+	if h.Exempts(c.Flow) {
 		return open(policy.NeighbourDiscovery)
 	}
 	return policy.Decision{}, false

@@ -188,9 +188,17 @@ func (f Flow) IsControlTraffic() bool {
 }
 
 // IsNeighbourDiscovery reports whether the flow is of the ICMPv6 types without
-// which no IPv6 address can be reached at all. Host endpoints never stop them.
+// which no IPv6 address can be reached at all. Where a host itself sends and receives, host
+// endpoints never stop them: see [Hook.Exempts].
 func (f Flow) IsNeighbourDiscovery() bool {
 	return f.Protocol == ICMPv6 && 133 <= f.ICMPType && f.ICMPType <= 136
+}
+
+// Exempts reports whether nobody's policy stops a flow at the hook: control traffic, and beside
+// it, where the host itself sends and receives, what routers say. What a workload's own policy
+// says of its own node is asked at HookInput.
+func (h Hook) Exempts(f Flow) bool {
+	return f.IsControlTraffic() || f.IsNeighbourDiscovery() && !h.Forward()
 }
 
 // CompareHosts orders the host endpoints of one interface: the first acts.

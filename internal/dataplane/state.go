@@ -111,11 +111,8 @@ func (s *State) Decide(f policy.Flow) (egress, ingress Verdict) {
 // DecideToNode decides what a local endpoint sends to the node that it is on.
 func (s *State) DecideToNode(f policy.Flow) Verdict {
 	f.Src, f.Dst = f.Src.Unmap(), f.Dst.Unmap()
-	if f.IsControlTraffic() {
+	if policy.HookInput.Exempts(f) {
 		return Verdict{Allow: true}
-	}
-	if f.IsNeighbourDiscovery() {
-		return Verdict{Allow: true} // see Flow.IsNeighbourDiscovery
 	}
 	return s.decide(s.locals[f.Src].ToNode, f.Dst, f)
 }

@@ -25,14 +25,13 @@ func (c cutter) DecideToNode(f policy.Flow) dataplane.Verdict { return c.state.D
 // that routes lead to its ends by, or the policy of a local endpoint what it sends to the
 // host. What is decided without tracking has no connection.
 func (c cutter) DeniesHost(f policy.Flow, seen conntrack.HostView) bool {
-	if f.IsNeighbourDiscovery() {
-		return false
-	}
 	hooks := c.host.content.hooks
 	from, to := c.location(f.Src, seen.OwnSrc), c.location(f.Dst, seen.OwnDst)
 	var allowed policy.Hook // at which a rule has allowed it
 	for _, s := range evaluate.NodePath(from, to) {
 		switch {
+		case s.Hook.Exempts(f):
+			continue
 		case s.ToOwnNode && s.Hook == 0:
 			if !c.state.DecideToNode(f).Allow {
 				return true
