@@ -19,19 +19,22 @@ type BridgeConfig struct {
 	// Gateways are the node's addresses on the bridge, each with the length of the
 	// net that the hosts are in: "10.244.1.1/24".
 	Gateways []netip.Prefix
+	// Node is the router that it is of; nil for the lab's node.
+	Node *Host
 }
 
 // AddBridge makes a bridge of the node, for hosts that name it.
 func (l *Lab) AddBridge(cfg BridgeConfig) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	cfg.Node = l.nodeOf(cfg.Node)
 	switch {
 	case l.closed:
 		return fmt.Errorf("lab: add bridge %s: the lab is closed", cfg.Name)
-	case l.bridge(cfg.Name) != nil:
+	case l.bridge(cfg.Node, cfg.Name) != nil:
 		return fmt.Errorf("lab: add bridge %s: there is one of that name", cfg.Name)
 	}
-	if err := configure(l.node.ns, func(nl *netlink.Handle) error { return makeBridge(nl, cfg) }); err != nil {
+	if err := configure(cfg.Node.ns, func(nl *netlink.Handle) error { return makeBridge(nl, cfg) }); err != nil {
 		return fmt.Errorf("lab: add bridge %s: %w", cfg.Name, err)
 	}
 	l.bridges = append(l.bridges, cfg)
@@ -53,9 +56,9 @@ func makeBridge(nl *netlink.Handle, cfg BridgeConfig) error {
 	return nl.LinkSetUp(br)
 }
 
-// bridge returns a bridge's description; nil if there is none of that name.
-func (l *Lab) bridge(name string) *BridgeConfig {
-	i := slices.IndexFunc(l.bridges, func(b BridgeConfig) bool { return b.Name == name })
+// bridge returns the description of a router's bridge; nil if there is none of that name.
+func (l *Lab) bridge(node *Host, name string) *BridgeConfig {
+	i := slices.IndexFunc(l.bridges, func(b BridgeConfig) bool { return b.Node == node && b.Name == name })
 	if i < 0 {
 		return nil
 	}

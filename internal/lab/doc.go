@@ -20,6 +20,11 @@
 // The node finds the hosts by ARP and neighbour discovery, as a real one does.
 // Hosts can be on a bridge instead, as Flannel has them: see [Lab.AddBridge].
 //
+// A host can be a router and the node of others. A cluster of several nodes is
+// such hosts on a bridge of the lab's own node, which is the network between
+// them, each with pods that name it as their node; [Host.Route] has them find
+// each other's pods.
+//
 // Connections come from ports 49152-65535 unless a port is asked for.
 //
 // # Nothing stays behind

@@ -17,9 +17,11 @@ import (
 // Host is one network namespace of a lab: the node, a pod, the outside world.
 // Its methods may be called concurrently.
 type Host struct {
-	lab   *Lab
-	name  string
-	iface string // the node's side of the link; empty for the node
+	lab    *Lab
+	name   string
+	iface  string // the node's side of the link; empty for the node
+	node   *Host  // that the link leads to; nil for the lab's node
+	router bool
 	// bridge is what the link is plugged into; nil: nothing.
 	bridge *BridgeConfig
 	addrs  []netip.Addr
@@ -174,5 +176,3 @@ func (h *Host) close() error {
 	}
 	return errors.Join(errs...)
 }
-
-func (h *Host) node() *Host { return h.lab.node }

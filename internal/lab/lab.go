@@ -37,6 +37,10 @@ type HostConfig struct {
 	// Bridge is the bridge of the node that the host is plugged into; empty for a
 	// link of its own. Nets must be empty then.
 	Bridge string
+	// Router has the host route, so that it can be the node of others.
+	Router bool
+	// Node is the router that the host's link leads to; nil for the lab's node.
+	Node *Host
 }
 
 // Lab is a node with its hosts. Its methods may be called concurrently.
@@ -47,8 +51,8 @@ type Lab struct {
 	hosts   []*Host // in the order added, without the node
 	links   int     // node-side interfaces made so far
 	closed  bool
-	publish []string // files that Publish made
-	bridges []BridgeConfig
+	publish []string       // files that Publish made
+	bridges []BridgeConfig // with the node that each is of
 }
 
 // New makes a lab that has a node and no hosts yet. Close it after use.
@@ -63,7 +67,7 @@ func New(cfg Config) (*Lab, error) {
 		}
 	}
 	l := &Lab{}
-	l.node = &Host{lab: l, name: cfg.Name, addrs: slices.Clone(cfg.Addrs), ns: netns.None()}
+	l.node = &Host{lab: l, name: cfg.Name, addrs: slices.Clone(cfg.Addrs), ns: netns.None(), router: true}
 	if err := l.node.setUpNode(); err != nil {
 		_ = l.Close()
 		return nil, fmt.Errorf("lab: set up node %s: %w", cfg.Name, err)
@@ -87,7 +91,8 @@ func (l *Lab) AddHost(cfg HostConfig) (*Host, error) {
 		cfg.Interface = fmt.Sprintf("tw%d", l.links)
 	}
 	h := &Host{
-		lab: l, name: cfg.Name, iface: cfg.Interface, ns: netns.None(), bridge: l.bridge(cfg.Bridge),
+		lab: l, name: cfg.Name, iface: cfg.Interface, ns: netns.None(), router: cfg.Router,
+		node: l.nodeOf(cfg.Node), bridge: l.bridge(l.nodeOf(cfg.Node), cfg.Bridge),
 		addrs: slices.Clone(cfg.Addrs), nets: slices.Clone(cfg.Nets),
 	}
 	if err := h.setUpHost(); err != nil {
@@ -109,7 +114,11 @@ func (l *Lab) check(cfg HostConfig) error {
 	if len(cfg.Addrs) == 0 {
 		return errors.New("it has no address")
 	}
-	if cfg.Bridge != "" && l.bridge(cfg.Bridge) == nil {
+	node := l.nodeOf(cfg.Node)
+	if !node.router || node != l.node && !slices.Contains(l.hosts, node) {
+		return fmt.Errorf("%s is no router of this lab", node.name)
+	}
+	if cfg.Bridge != "" && l.bridge(node, cfg.Bridge) == nil {
 		return fmt.Errorf("there is no bridge %s", cfg.Bridge)
 	}
 	if cfg.Bridge != "" && len(cfg.Nets) > 0 {
@@ -137,7 +146,7 @@ func (l *Lab) check(cfg HostConfig) error {
 		if h.name == cfg.Name {
 			return errors.New("there is already a host of that name")
 		}
-		if cfg.Interface != "" && h.iface == cfg.Interface {
+		if cfg.Interface != "" && h.iface == cfg.Interface && h.node == node {
 			return fmt.Errorf("interface %s leads to host %s already", cfg.Interface, h.name)
 		}
 		for _, a := range cfg.Addrs {
@@ -159,11 +168,19 @@ func (l *Lab) Remove(h *Host) error {
 		return fmt.Errorf("lab: remove host %s: it is not in this lab", h.name)
 	}
 	l.hosts = slices.Delete(l.hosts, i, i+1)
-	return errors.Join(h.node().removeLink(h.iface), h.close())
+	return errors.Join(h.node.removeLink(h.iface), h.close())
 }
 
 // Node returns the router.
 func (l *Lab) Node() *Host { return l.node }
+
+// nodeOf returns the router that a description means.
+func (l *Lab) nodeOf(described *Host) *Host {
+	if described == nil {
+		return l.node
+	}
+	return described
+}
 
 // Hosts lists the hosts in the order in which they were added, without the node.
 func (l *Lab) Hosts() []*Host {

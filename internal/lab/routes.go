@@ -68,7 +68,7 @@ func (h *Host) routeIn(nl *netlink.Handle, link netlink.Link) error {
 	index := link.Attrs().Index
 	for _, a := range h.addrs {
 		r := &netlink.Route{
-			LinkIndex: index, Dst: ipNet(single(a)), Src: h.node().source(a), Scope: unix.RT_SCOPE_LINK,
+			LinkIndex: index, Dst: ipNet(single(a)), Src: h.node.source(a), Scope: unix.RT_SCOPE_LINK,
 		}
 		if a.Is6() {
 			r.Scope = unix.RT_SCOPE_UNIVERSE // IPv6 knows no other
@@ -80,7 +80,7 @@ func (h *Host) routeIn(nl *netlink.Handle, link netlink.Link) error {
 	for _, n := range h.nets {
 		via := h.first(n.Addr().Is4())
 		err := nl.RouteAdd(&netlink.Route{
-			LinkIndex: index, Dst: ipNet(n), Gw: via.AsSlice(), Src: h.node().source(via),
+			LinkIndex: index, Dst: ipNet(n), Gw: via.AsSlice(), Src: h.node.source(via),
 			Flags: int(netlink.FLAG_ONLINK),
 		})
 		if err != nil {
@@ -94,4 +94,16 @@ func (h *Host) routeIn(nl *netlink.Handle, link netlink.Link) error {
 // of that family.
 func (h *Host) source(to netip.Addr) net.IP {
 	return h.first(to.Is4()).AsSlice()
+}
+
+// Route has the host send what is for a net to a gateway on its link, or, of a router that
+// has several, on the one that leads there.
+func (h *Host) Route(to netip.Prefix, gateway netip.Addr) error {
+	err := configure(h.ns, func(nl *netlink.Handle) error {
+		return nl.RouteReplace(&netlink.Route{Dst: ipNet(to), Gw: gateway.AsSlice()})
+	})
+	if err != nil {
+		return fmt.Errorf("lab: route %s of %s to %s: %w", to, h.name, gateway, err)
+	}
+	return nil
 }

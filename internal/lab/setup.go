@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,10 +49,7 @@ var commonSettings = []setting{
 	{"ipv6/conf/default/router_solicitations", "0"},
 }
 
-var routerSettings = []setting{
-	{"ipv4/ip_forward", "1"},
-	{"ipv6/conf/all/forwarding", "1"},
-}
+var asRouter = append(slices.Clone(commonSettings), setting{"ipv4/ip_forward", "1"}, setting{"ipv6/conf/all/forwarding", "1"})
 
 // setting is a file below /proc/sys/net, as the thread's namespace shows it,
 // and what to write.
@@ -153,7 +151,7 @@ func addLocalRange(nl *netlink.Handle, lo netlink.Link, n netip.Prefix) error {
 }
 
 func (h *Host) setUpNode() error {
-	if err := h.setUp(append(commonSettings[:len(commonSettings):len(commonSettings)], routerSettings...)...); err != nil {
+	if err := h.setUp(asRouter...); err != nil {
 		return err
 	}
 	return configure(h.ns, func(nl *netlink.Handle) error {
@@ -169,11 +167,14 @@ func (h *Host) setUpNode() error {
 }
 
 func (h *Host) setUpHost() error {
-	if err := h.setUp(commonSettings...); err != nil {
+	settings := commonSettings
+	if h.router {
+		settings = asRouter
+	}
+	if err := h.setUp(settings...); err != nil {
 		return err
 	}
-	node := h.lab.node
-	return configure(node.ns, func(nodeSide *netlink.Handle) error {
+	return configure(h.node.ns, func(nodeSide *netlink.Handle) error {
 		return configure(h.ns, func(hostSide *netlink.Handle) error {
 			return h.join(nodeSide, hostSide)
 		})
