@@ -125,6 +125,8 @@ type Result struct {
 	// TunnelEnds are the addresses, in order, that the host sends packed up packets to, for all that
 	// the kernel knows: at most maxTunnelEnds.
 	TunnelEnds []netip.Addr
+	// Routed are the nets that this host reaches by gateways, in order; at most maxRoutedNets.
+	Routed []RoutedNet
 	// LocalAddrs are the addresses that the host delivers to itself, in order: of all interfaces,
 	// virtual ones, 169.254.20.10 of a DNS cache, without loopback's own and IPv6 link-local ones. LocalNets are the
 	// ranges that it does so with as a whole.
@@ -133,4 +135,30 @@ type Result struct {
 	// ServiceAddrs are those of LocalAddrs that are services' and not the host's: kube-proxy in IPVS mode
 	// has them on an interface of its own.
 	ServiceAddrs []netip.Addr
+}
+
+// RoutedNet is a net, but not all there is, that a gateway leads to.
+type RoutedNet struct {
+	Net     netip.Prefix
+	Gateway netip.Addr
+	// Overlay says that the way there is by a tunnel of this host, so that a node of the same overlay is at its end.
+	Overlay bool
+}
+
+// maxRoutedNets bounds how many are told.
+const maxRoutedNets = 1 << 14
+
+// Ends returns addresses that whoever the gateway is takes packets at: its own, and in the net behind
+// it that of the net, the first one, which bridges and gateways of pods have, and the broadcast of IPv4.
+func (r RoutedNet) Ends() []netip.Addr {
+	net := r.Net.Masked().Addr()
+	ends := []netip.Addr{r.Gateway, net, net.Next()}
+	if net.Is4() {
+		b := net.As4()
+		for i := range b {
+			b[i] |= byte(uint32(1<<32-1) >> r.Net.Bits() >> (24 - 8*i))
+		}
+		ends = append(ends, netip.AddrFrom4(b))
+	}
+	return ends
 }

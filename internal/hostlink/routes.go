@@ -31,6 +31,14 @@ type routing struct {
 	serviceLink     int // 0: there is none
 	// ends are where lightweight tunnels end.
 	ends []netip.Addr
+	// routed are the nets that gateways lead to.
+	routed []routedNet
+}
+
+// routedNet is a route to a net by a gateway.
+type routedNet struct {
+	RoutedNet
+	link int
 }
 
 // serviceLink is what kube-proxy in IPVS mode calls the interface that has the addresses of services.
@@ -155,6 +163,9 @@ func (r *routing) addUnicast(route *route) {
 			}
 			if h.gateway.IsValid() {
 				r.gateways[h.link] = append(r.gateways[h.link], h.gateway)
+				if to.Bits() > 0 && !to.IsSingleIP() && len(r.routed) < maxRoutedNets {
+					r.routed = append(r.routed, routedNet{RoutedNet{Net: to, Gateway: h.gateway}, h.link})
+				}
 			}
 		case to.IsSingleIP() && len(route.hops) == 1 && !slices.Contains(r.alone[to.Addr()], h.link):
 			r.alone[to.Addr()] = append(r.alone[to.Addr()], h.link)

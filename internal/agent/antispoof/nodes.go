@@ -61,9 +61,22 @@ func (n *nodeAddrs) add(b *store.Batch) (news bool) {
 // tunnelEnds returns who unpacks packets: nodes, at all addresses that are known, whoever this
 // host's own tunnels lead to, and whoever a broadcast of its nets reaches; and at which further UDP ports.
 func tunnelEnds(nodes *nodeAddrs, found *hostlink.Result) (addrs []netip.Addr, ports []uint16) {
-	addrs = slices.Concat(nodes.sorted, found.LocalAddrs, found.TunnelEnds, broadcasts())
+	addrs = slices.Concat(nodes.sorted, found.LocalAddrs, found.TunnelEnds, broadcasts(), behindNodes(nodes, found))
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	return slices.Compact(addrs), hostlink.UDPPorts(found.Tunnels)
+}
+
+// behindNodes returns addresses of other nodes that no object names: those of bridges, overlays and
+// broadcasts in the nets that lie behind a node, which routes tell.
+func behindNodes(nodes *nodeAddrs, found *hostlink.Result) []netip.Addr {
+	var list []netip.Addr
+	for _, r := range found.Routed {
+		_, end := slices.BinarySearchFunc(found.TunnelEnds, r.Gateway, netip.Addr.Compare)
+		if r.Overlay || end || nodes.known[r.Gateway] {
+			list = append(list, r.Ends()...)
+		}
+	}
+	return list
 }
 
 // broadcasts returns the broadcast addresses of the host's nets. That they cannot be read is
