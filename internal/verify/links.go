@@ -57,7 +57,7 @@ type link struct {
 	dataplane.Link
 	// Of its addresses, policy may deny something in a direction, or towards the node; denial of
 	// DHCP is its egress policy's.
-	egress, ingress, toNode, dhcp bool
+	egress, ingress, toNode, dhcp, dhcpToNode bool
 }
 
 // askLinks asks about all links.
@@ -113,6 +113,7 @@ func newLinkVerifier(v *verifier, kernel dataplane.LinkDecider) *linkVerifier {
 			x.egress = x.egress || l.deniesAny(local.Egress)
 			x.ingress = x.ingress || l.deniesAny(local.Ingress)
 			x.toNode = x.toNode || l.deniesAny(local.ToNode)
+			x.dhcpToNode = x.dhcpToNode || a.Is4() && actionOf(v.Tables.DecideToNode(discover(a))) == policy.Deny
 			x.dhcp = x.dhcp || a.Is4() && action(v.Tables, discover(a), policy.Egress) == policy.Deny
 		}
 	}

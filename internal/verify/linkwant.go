@@ -157,10 +157,13 @@ func (l *linkVerifier) routedFromOutside(f dataplane.Frame) dataplane.LinkOutcom
 // withoutAddress reports whether a packet is of a host that has no address yet.
 func withoutAddress(f dataplane.Frame) bool {
 	if f.Src == netip.IPv4Unspecified() {
-		return f.Protocol == policy.UDP && f.SrcPort == 68 && f.DstPort == 67 && f.Dst == everybody
+		return isDHCP(f)
 	}
 	return f.Src == netip.IPv6Unspecified() && f.Protocol == policy.ICMPv6 && slices.Contains([]uint8{131, 132, 133, 135, 143}, f.ICMPType)
 }
+
+// isDHCP reports whether a packet asks for an address.
+func isDHCP(f dataplane.Frame) bool { return f.Flow == discover(netip.IPv4Unspecified()) }
 
 // router says what becomes of those who say that they are routers.
 func (l *linkVerifier) router(f dataplane.Frame) dataplane.LinkOutcome {
@@ -208,7 +211,7 @@ func (l *linkVerifier) betweenPorts(from, to *link, f dataplane.Frame) dataplane
 			return o
 		}
 	}
-	if from.dhcp && f.Src == netip.IPv4Unspecified() && withoutAddress(f) {
+	if from.dhcp && isDHCP(f) {
 		return byPolicy
 	}
 	if from.egress && to != nil && !f.Dst.IsMulticast() && f.Dst != everybody && !l.sourcesOnBridges() {
@@ -242,6 +245,9 @@ func (l *linkVerifier) bridgeToHost(from *link, f dataplane.Frame) dataplane.Lin
 		if o := l.fromPort(from, f); o.Drop {
 			return o
 		}
+	}
+	if from.dhcpToNode && isDHCP(f) {
+		return byPolicy
 	}
 	return l.linkLocalToHost(from, f)
 }

@@ -202,7 +202,7 @@ func interfaceAnd(key uint32, field codec.Expr, set string) []codec.Expr {
 func (l *layout) emitAntiSpoofing(out sink) {
 	emitEntries(out, knownSets(), l.sources)
 	emitEntries(out, tunnelSets(), l.tunnels)
-	emitEntries(out, []codec.SetSpec{{Name: closedSet, KeyType: codec.IfIndex, KeyLen: 4}}, l.closed)
+	emitEntries(out, []codec.SetSpec{{Name: closedSet, KeyType: codec.IfIndex, KeyLen: 4}, {Name: noDHCPNodeSet, KeyType: codec.IfIndex, KeyLen: 4}}, l.closed)
 	rules := []codec.Rule{when(interfaceIn(codec.MetaIIF, portsSet), droppedBy(dataplane.GuardSource))}
 	for family := range familyDigit {
 		rules = append(rules, when(join(isFamily(family), ownSource(family, address(family, source))), goTo(workloadChain(family))))

@@ -100,7 +100,7 @@ func (c *bridgeContent) emit(out sink) error {
 // bridgeSets are the sets of the table.
 func bridgeSets() []codec.SetSpec {
 	sets := append(linkSets(), addrSet(boundName(0), 0), addrSet(boundName(1), 1))
-	for _, name := range []string{macLinksSet, closedSet, egressPortsSet, ingressPortsSet, noDHCPSet} {
+	for _, name := range []string{macLinksSet, closedSet, egressPortsSet, ingressPortsSet, noDHCPSet, noDHCPNodeSet} {
 		sets = append(sets, codec.SetSpec{Name: name, KeyType: codec.IfIndex, KeyLen: 4})
 	}
 	return append(sets, codec.SetSpec{Name: macsSet, KeyType: codec.IfIndex<<codec.ConcatBits | codec.EtherAddr, KeyLen: 12})

@@ -40,6 +40,7 @@ const (
 	egressPortsSet  = "egress-ports"
 	ingressPortsSet = "ingress-ports"
 	noDHCPSet       = "no-dhcp"
+	noDHCPNodeSet   = "no-dhcp-to-node" // the same for the node itself; in the table for IP of interfaces that are no ports
 
 	noDHCPComment = "DHCP, which its egress policy denies"
 )
@@ -68,9 +69,7 @@ func (c *bridgeContent) emitForward(g guardChains) {
 	for _, s := range []side{source, destination} {
 		locals = append(locals, when(join(isEther(etherIPv6), linkLocal(address(1, s)), interfaceIn(codec.MetaIIF, egressPortsSet)), droppedBy(dataplane.GuardLinkLocal)))
 	}
-	dhcp := withoutAddress(0, isEther(etherIPv4))[0].Exprs
-	dhcp = join(dhcp[:len(dhcp)-1], interfaceIn(codec.MetaIIF, noDHCPSet))
-	last := []codec.Rule{denied(dhcp, noDHCPComment)}
+	last := []codec.Rule{noDHCP(isEther(etherIPv4), noDHCPSet)}
 	if len(c.allowed) == 0 && c.guards.Has(dataplane.GuardDestination) { // else a port may lead to more addresses than its endpoint's
 		between := join(interfaceIn(codec.MetaIIF, egressPortsSet), interfaceIn(codec.MetaOIF, linksSet))
 		last = append(last, when(between, jumpTo(addressedChain)))
@@ -92,6 +91,12 @@ func (c *bridgeContent) emitAddressed(g guardChains, own, other []codec.Rule) {
 	g.chain(addressedChain, own, anyway, other)
 }
 
+// noDHCP drops what asks for an address, from interfaces of a set.
+func noDHCP(match []codec.Expr, set string) codec.Rule {
+	dhcp := withoutAddress(0, match)[0].Exprs
+	return denied(join(dhcp[:len(dhcp)-1], interfaceIn(codec.MetaIIF, set)), noDHCPComment)
+}
+
 // emitInput hands out what is asked of frames for the host itself.
 func (c *bridgeContent) emitInput(g guardChains) {
 	// Such groups are for bridges themselves: they are not forwarded, and do not meet the
@@ -103,7 +108,7 @@ func (c *bridgeContent) emitInput(g guardChains) {
 	}
 	local := when(join(isEther(etherIPv6), linkLocal(address(1, source)), interfaceIn(codec.MetaIIF, closedSet)), goTo("guard-link-local"))
 	g.out.AddBaseChain(bridgeBases[1],
-		append([]codec.Rule{when(join(reserved, fromLink()), jumpTo(sourceChain))}, g.when(dataplane.GuardLinkLocal, local)...))
+		append([]codec.Rule{when(join(reserved, fromLink()), jumpTo(sourceChain)), noDHCP(isEther(etherIPv4), noDHCPNodeSet)}, g.when(dataplane.GuardLinkLocal, local)...))
 	g.chain("guard-link-local", bridgeControl(), []codec.Rule{always(droppedBy(dataplane.GuardLinkLocal))})
 }
 
@@ -133,8 +138,20 @@ func (l *layout) portEntries(entries map[sourceEntry]bool, x dataplane.Link, d d
 			entries[sourceEntry{noDHCPSet, key}] = true
 		}
 	}
+	l.nodeEntries(entries, x, d)
+}
+
+// nodeEntries returns the elements that say what an endpoint may not send to the node itself from
+// addresses that policy does not know.
+func (l *layout) nodeEntries(entries map[sourceEntry]bool, x dataplane.Link, d denials) {
+	key := linkKey(x.Index)
 	if l.closesHost(x, d) {
 		entries[sourceEntry{closedSet, key}] = true
+	}
+	for _, a := range x.Addrs {
+		if a.Is4() && !l.state.DecideToNode(discover(a)).Allow {
+			entries[sourceEntry{noDHCPNodeSet, key}] = true
+		}
 	}
 }
 
@@ -186,6 +203,11 @@ var everybody4 = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // allowsDHCP reports whether an endpoint's egress policy lets it ask for its address.
 func (l *layout) allowsDHCP(a netip.Addr) bool {
-	egress, _ := l.state.Decide(policy.Flow{Src: a, Dst: everybody4, Protocol: policy.UDP, SrcPort: 68, DstPort: 67})
+	egress, _ := l.state.Decide(discover(a))
 	return egress.Allow
+}
+
+// discover is how an endpoint asks for its address, as policy sees it.
+func discover(a netip.Addr) policy.Flow {
+	return policy.Flow{Src: a, Dst: everybody4, Protocol: policy.UDP, SrcPort: 68, DstPort: 67}
 }

@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"testing"
@@ -181,6 +182,40 @@ func TestDHCPIsPolicys(t *testing.T) {
 		}
 	}
 	g.wants(dataplane.GuardSource, 0)
+}
+
+// TestDHCPToTheNode has a pod ask its own node for an address: Calico's egress policy decides, and
+// Kubernetes' own denies nothing there.
+func TestDHCPToTheNode(t *testing.T) {
+	onBoth(t, nil, func(g *guardLab) {
+		server, err := g.lab.Node().ListenPacket("udp4", "0.0.0.0:67")
+		g.must(err)
+		defer func() { _ = server.Close() }()
+		send := func(text string) {
+			g.must(g.a.SendFrames(lab.IPFrame(nil, lab.UDPPacket(netip.MustParseAddrPort("0.0.0.0:68"), netip.AddrPortFrom(everybody4, 67), text))))
+		}
+		kubernetes := governs("pod == 'a'", []policy.Direction{policy.Egress}, allowTo(policy.TCP, 80))
+		kubernetes.Key.Kind = policy.KindKubernetesNetworkPolicy
+		for i, x := range []struct {
+			policy  *policy.Policy
+			arrives bool
+		}{
+			{governs("pod == 'a'", []policy.Direction{policy.Egress}, allowTo(policy.TCP, 80)), false},
+			{governs("pod == 'a'", []policy.Direction{policy.Egress}, allowTo(policy.UDP, 67)), true},
+			{kubernetes, true},
+			{governs("pod == 'a'", []policy.Direction{policy.Ingress}), true},
+		} {
+			g.policies(x.policy)
+			text := fmt.Sprint("discover ", i)
+			send(text)
+			g.policies() // what comes now is let by, so that it tells what was dropped before
+			send("last " + text)
+			if x.arrives {
+				g.expectText(server, text)
+			}
+			g.expectText(server, "last "+text)
+		}
+	})
 }
 
 // TestLinkLocalToAGovernedNode has the pod's own egress policy about its node close what it

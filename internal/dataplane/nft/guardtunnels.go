@@ -114,7 +114,7 @@ func (l *layout) emitTunnels(g guardChains) {
 
 // inputGuards are the rules about what is for the host itself.
 func (l *layout) inputGuards(g guardChains) []codec.Rule {
-	var rules []codec.Rule
+	rules := []codec.Rule{noDHCP(isFamily(0), noDHCPNodeSet)}
 	if l.guards.Has(dataplane.GuardEncapsulation) {
 		rules = append(rules, isEncapsulated(jumpTo("guard-encapsulator"))...)
 	}
@@ -141,12 +141,12 @@ func (l *layout) closesHost(x dataplane.Link, d denials) bool {
 	return false
 }
 
-// closedEntries returns the interfaces, but ports, of which that is true.
+// closedEntries returns the elements that close the node to interfaces that are no ports.
 func (l *layout) closedEntries() map[sourceEntry]bool {
 	entries, d := map[sourceEntry]bool{}, newDenials(l.state)
 	for _, x := range l.known.Links {
-		if !x.Port && x.Index > 0 && l.closesHost(x, d) {
-			entries[sourceEntry{closedSet, linkKey(x.Index)}] = true
+		if !x.Port && x.Index > 0 {
+			l.nodeEntries(entries, x, d)
 		}
 	}
 	return entries
