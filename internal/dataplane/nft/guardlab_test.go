@@ -22,6 +22,8 @@ import (
 type guardLab struct {
 	*testing.T
 	lab            *lab.Lab
+	node           *lab.Host
+	name           string // of the node, in the model
 	a, b, c, world *lab.Host
 	bridge         bool
 	options        Options
@@ -44,8 +46,9 @@ var (
 
 // newGuardLab makes it; set changes the options.
 func newGuardLab(t *testing.T, bridge bool, set func(*Options)) *guardLab {
+	l := newLab(t)
 	g := &guardLab{
-		T: t, lab: newLab(t), bridge: bridge, mac: map[*lab.Host]net.HardwareAddr{}, dropped: map[dataplane.Guard]uint64{},
+		T: t, lab: l, node: l.Node(), name: "node-a", bridge: bridge, mac: map[*lab.Host]net.HardwareAddr{}, dropped: map[dataplane.Guard]uint64{},
 		captures: map[*lab.Host]*lab.Capture{}, model: &policy.Model{},
 	}
 	if bridge {
@@ -75,7 +78,7 @@ func newGuardLab(t *testing.T, bridge bool, set func(*Options)) *guardLab {
 		}
 		g.known.Links = append(g.known.Links, link)
 		g.model.Endpoints = append(g.model.Endpoints, &policy.Endpoint{
-			Key: policy.Key{Kind: policy.KindPod, Namespace: "ns", Name: cfg.Name}, Node: "node-a", Profiles: []string{"kns.ns"},
+			Key: policy.Key{Kind: policy.KindPod, Namespace: "ns", Name: cfg.Name}, Node: g.name, Profiles: []string{"kns.ns"},
 			Addrs: cfg.Addrs, Labels: selector.Labels{{Key: "pod", Value: cfg.Name}},
 		})
 	}
@@ -105,7 +108,7 @@ func (g *guardLab) must(err error) {
 func (g *guardLab) netfilterBridges(on bool) {
 	text := map[bool]string{true: "1", false: "0"}[on]
 	for _, file := range []string{"iptables", "ip6tables"} {
-		err := g.lab.Node().Do(func() error { return os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-"+file, []byte(text), 0) })
+		err := g.node.Do(func() error { return os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-"+file, []byte(text), 0) })
 		if os.IsNotExist(err) && os.Getenv("CI") != "true" {
 			g.Skip("SKIPPED: this kernel has no br_netfilter")
 		}
@@ -115,7 +118,7 @@ func (g *guardLab) netfilterBridges(on bool) {
 
 func (g *guardLab) nodeInterface(name string) (i *net.Interface) {
 	g.Helper()
-	g.must(g.lab.Node().Do(func() (err error) {
+	g.must(g.node.Do(func() (err error) {
 		i, err = net.InterfaceByName(name)
 		return err
 	}))
@@ -128,7 +131,7 @@ func (g *guardLab) start() {
 	b, err := New(g.options)
 	g.must(err)
 	g.Cleanup(func() { _ = b.Close() })
-	g.dataplane, g.engine = b, onNodeA()
+	g.dataplane, g.engine = b, onNode(g.name)
 	g.must(b.SetAntiSpoofing(context.Background(), g.known))
 	g.engine.Apply(modeltest.Changes(nil, g.model)...)
 	apply(g.T, b, g.engine.Flush())
@@ -232,6 +235,14 @@ func (g *guardLab) countAnew() {
 	for _, c := range counters {
 		g.dropped[c.Guard] = c.Packets
 	}
+}
+
+// hasDropped returns how many packets a guard has dropped since it was last asked.
+func (g *guardLab) hasDropped(guard dataplane.Guard) uint64 {
+	g.Helper()
+	before := g.dropped[guard]
+	g.countAnew()
+	return g.dropped[guard] - before
 }
 
 // wants checks that a guard has dropped so many packets more, and no other any.

@@ -17,10 +17,13 @@ func hostOptions(ns string, m *policy.Model) Options {
 	return Options{NetNS: ns, KeepConnections: true, Host: dataplane.HostSettings{HostSettings: m.Host}}
 }
 
-// onNodeA returns what an engine of node-a makes.
-func onNodeA() *engine.Engine {
-	return engine.New(func(ep *policy.Endpoint) bool { return ep.Node == "node-a" })
+// onNode returns the engine of a node.
+func onNode(name string) *engine.Engine {
+	return engine.New(func(ep *policy.Endpoint) bool { return ep.Node == name })
 }
+
+// onNodeA returns the engine of node-a.
+func onNodeA() *engine.Engine { return onNode("node-a") }
 
 // TestKernelAgreesWithStateOfHosts takes steps from one model with host endpoints
 // to others, and after each holds all that the kernel has against what it should

@@ -41,7 +41,10 @@ func newLab(t testing.TB) *lab.Lab {
 }
 
 // nodeNS returns the file that stands for the node's network namespace.
-func nodeNS(l *lab.Lab) string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), l.Node().FD()) }
+func nodeNS(l *lab.Lab) string { return namespaceOf(l.Node()) }
+
+// namespaceOf returns the file that stands for a host's network namespace.
+func namespaceOf(h *lab.Host) string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), h.FD()) }
 
 // newNamespace returns a network namespace of the test's own.
 func newNamespace(t testing.TB) string {
@@ -83,11 +86,17 @@ func addHost(t testing.TB, l *lab.Lab, name string, addrs ...string) *lab.Host {
 // stockNFT runs the nft program in the node, and skips the test where there is none.
 func stockNFT(t testing.TB, l *lab.Lab, script string) string {
 	t.Helper()
+	return stockNFTIn(t, l.Node(), script)
+}
+
+// stockNFTIn runs it in a host.
+func stockNFTIn(t testing.TB, h *lab.Host, script string) string {
+	t.Helper()
 	cmd := exec.Command(lab.RequireProgram(t, "nft"), "-f", "-")
 	cmd.Stdin = strings.NewReader(script)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := l.Node().Do(cmd.Start); err != nil {
+	if err := h.Do(cmd.Start); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
