@@ -47,22 +47,26 @@ func packed(src, dst netip.Addr, text string) map[string][]byte {
 	return forms
 }
 
+// fragmentsCut numbers the packets that were cut, so that no fragment is taken for another's.
+var fragmentsCut uint16
+
 // fragments cuts a packet in two, the first of which has only so much of its payload.
 func fragments(p []byte, first int) [][]byte {
+	fragmentsCut++
+	id := binary.BigEndian.AppendUint16(nil, fragmentsCut)
 	if p[0]>>4 == 6 {
 		src, dst := netip.AddrFrom16([16]byte(p[8:24])), netip.AddrFrom16([16]byte(p[24:40]))
 		part := func(offset, more int, body []byte) []byte {
-			return lab.Packet(src, dst, 44, append([]byte{p[6], 0, byte(offset >> 8), byte(offset | more), 0, 0, 0, 77}, body...))
+			return lab.Packet(src, dst, 44, append([]byte{p[6], 0, byte(offset >> 8), byte(offset | more), 0, 0, id[0], id[1]}, body...))
 		}
 		return [][]byte{part(0, 1, p[40:40+first]), part(first, 0, p[40+first:])}
 	}
 	src, dst := netip.AddrFrom4([4]byte(p[12:16])), netip.AddrFrom4([4]byte(p[16:20]))
 	part := func(offset, more int, body []byte) []byte {
 		f := lab.Packet(src, dst, p[9], body)
-		binary.BigEndian.PutUint16(f[4:], 77)
+		copy(f[4:], id)
 		binary.BigEndian.PutUint16(f[6:], uint16(offset/8|more<<13))
-		f[10], f[11] = 0, 0 // the kernel fills it in
-		return f
+		return lab.WithOptions(f, nil) // with its checksum
 	}
 	return [][]byte{part(0, 1, p[20:20+first]), part(first, 0, p[20+first:])}
 }
