@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -185,31 +186,42 @@ func TestPathMTU(t *testing.T) {
 			g.must(err)
 			defer func() { _ = listener.Close() }()
 			for _, to := range []string{w.String(), service} {
-				got := make(chan int64, 1)
-				go func() {
-					c, err := listener.Accept()
-					if err != nil {
-						got <- -1
-						return
-					}
-					n, _ := io.Copy(io.Discard, c)
-					_ = c.Close()
-					got <- n
-				}()
-				c, err := g.a.DialContext(context.Background(), "tcp", to)
-				g.must(err)
-				g.must(c.SetDeadline(time.Now().Add(30 * time.Second)))
-				_, err = c.Write(make([]byte, size))
-				if closeErr := c.Close(); err != nil || closeErr != nil {
-					g.Errorf("%s: %v, %v", to, err, closeErr)
-				}
-				if n := <-got; n != size {
-					g.Errorf("%s: %d of %d bytes arrive", to, n, size)
-				}
+				g.carries(g.a, to, listener, size)
 			}
 		}
 		g.wants(dataplane.GuardICMPError, 0)
 	})
+}
+
+// carries checks that so many bytes get from a host to a listener and back, by an address.
+func (g *guardLab) carries(from *lab.Host, to string, listener net.Listener, size int) {
+	g.Helper()
+	got := make(chan int64, 1)
+	go func() {
+		c, err := listener.Accept()
+		if err != nil {
+			got <- -1
+			return
+		}
+		defer func() { _ = c.Close() }()
+		_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+		n, _ := io.CopyN(io.Discard, c, int64(size))
+		got <- n
+		_, _ = c.Write(make([]byte, size))
+	}()
+	c, err := from.DialContext(context.Background(), "tcp", to)
+	g.must(err)
+	defer func() { _ = c.Close() }()
+	g.must(c.SetDeadline(time.Now().Add(30 * time.Second)))
+	if _, err = c.Write(make([]byte, size)); err != nil {
+		g.Errorf("%s: %v", to, err)
+	}
+	if n := <-got; n != int64(size) {
+		g.Errorf("%s: %d of %d bytes arrive", to, n, size)
+	}
+	if n, err := io.CopyN(io.Discard, c, int64(size)); err != nil {
+		g.Errorf("%s: %d of %d bytes come back: %v", to, n, size, err)
+	}
 }
 
 // TestErrorsOfRouters has a router of the world tell a pod of its connection, for a

@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -185,7 +186,7 @@ func (n *twoNodes) begin() {
 	}
 	for _, g := range n.nodes() {
 		g.model = m
-		g.options = Options{NetNS: namespaceOf(g.node), Host: dataplane.HostSettings{HostSettings: m.Host}}
+		g.options = Options{NetNS: namespaceOf(g.node), Logger: slog.New(slog.DiscardHandler), Host: dataplane.HostSettings{HostSettings: m.Host}}
 		g.known = n.knownTo(g)
 		g.start()
 	}
