@@ -1,7 +1,6 @@
 package hostlink
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -245,14 +244,8 @@ func (s *search) result() (Result, error) {
 	}
 	r := Result{
 		Tunnels: tunnels, TunnelEnds: ends,
-		LocalAddrs: s.routing.local, ServiceAddrs: s.routing.services, LocalNets: s.routing.localNets,
+		Routed: s.routing.routed, LocalAddrs: s.routing.local, ServiceAddrs: s.routing.services, LocalNets: s.routing.localNets,
 	}
-	for _, n := range s.routing.routed {
-		l := s.links[n.link]
-		n.Overlay = l != nil && len(tunnelsOf(l)) > 0
-		r.Routed = append(r.Routed, n.RoutedNet)
-	}
-	slices.SortFunc(r.Routed, func(a, b RoutedNet) int { return cmp.Or(a.Net.Compare(b.Net), a.Gateway.Compare(b.Gateway)) })
 	for index, owners := range s.owners {
 		if len(owners) > 1 {
 			s.missShared(index, owners)

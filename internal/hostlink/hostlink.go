@@ -125,7 +125,7 @@ type Result struct {
 	// TunnelEnds are the addresses, in order, that the host sends packed up packets to, for all that
 	// the kernel knows: at most maxTunnelEnds.
 	TunnelEnds []netip.Addr
-	// Routed are the nets that this host reaches by gateways, in order; at most maxRoutedNets.
+	// Routed are the nets that this host reaches by gateways or overlays, in order; at most maxRoutedNets.
 	Routed []RoutedNet
 	// LocalAddrs are the addresses that the host delivers to itself, in order: of all interfaces,
 	// virtual ones, 169.254.20.10 of a DNS cache, without loopback's own and IPv6 link-local ones. LocalNets are the
@@ -137,10 +137,10 @@ type Result struct {
 	ServiceAddrs []netip.Addr
 }
 
-// RoutedNet is a net, but not all there is, that a gateway leads to.
+// RoutedNet is a net, but not all there is, that a gateway or an overlay leads to.
 type RoutedNet struct {
 	Net     netip.Prefix
-	Gateway netip.Addr
+	Gateway netip.Addr // the zero Addr: the overlay needs none
 	// Overlay says that the way there is by a tunnel of this host, so that a node of the same overlay is at its end.
 	Overlay bool
 }
@@ -152,8 +152,14 @@ const maxRoutedNets = 1 << 14
 // it that of the net, the first one, which bridges and gateways of pods have, and the broadcast of IPv4.
 func (r RoutedNet) Ends() []netip.Addr {
 	net := r.Net.Masked().Addr()
-	ends := []netip.Addr{r.Gateway, net, net.Next()}
-	if net.Is4() {
+	ends := []netip.Addr{net}
+	if r.Gateway.IsValid() {
+		ends = append(ends, r.Gateway)
+	}
+	if r.Net.IsSingleIP() {
+		return ends
+	}
+	if ends = append(ends, net.Next()); net.Is4() {
 		b := net.As4()
 		for i := range b {
 			b[i] |= byte(uint32(1<<32-1) >> r.Net.Bits() >> (24 - 8*i))

@@ -31,14 +31,9 @@ type routing struct {
 	serviceLink     int // 0: there is none
 	// ends are where lightweight tunnels end.
 	ends []netip.Addr
-	// routed are the nets that gateways lead to.
-	routed []routedNet
-}
-
-// routedNet is a route to a net by a gateway.
-type routedNet struct {
-	RoutedNet
-	link int
+	// routed are the nets that gateways and overlays lead to, and overlays the interfaces that are such.
+	routed   []RoutedNet
+	overlays map[int]bool
 }
 
 // serviceLink is what kube-proxy in IPVS mode calls the interface that has the addresses of services.
@@ -92,10 +87,13 @@ var linkLocal = []netip.Prefix{netip.MustParsePrefix("169.254.0.0/16"), netip.Mu
 func (s *search) readRoutes() error {
 	s.routing = routing{
 		alone: map[netip.Addr][]int{}, single: map[int][]netip.Addr{},
-		beyond: map[int]beyond{}, gateways: map[int][]netip.Addr{},
+		beyond: map[int]beyond{}, gateways: map[int][]netip.Addr{}, overlays: map[int]bool{},
 	}
 	r := &s.routing
 	for index, l := range s.links {
+		if isOverlay(l) {
+			r.overlays[index] = true
+		}
 		if l.Attrs().Name == serviceLink {
 			r.serviceLink = index
 		}
@@ -108,6 +106,7 @@ func (s *search) readRoutes() error {
 	for _, list := range []*[]netip.Addr{&r.local, &r.services, &r.ends} {
 		*list = sortedAddrs(*list)
 	}
+	slices.SortFunc(r.routed, func(a, b RoutedNet) int { return cmp.Or(a.Net.Compare(b.Net), a.Gateway.Compare(b.Gateway)) })
 	for link, list := range r.gateways {
 		r.gateways[link] = sortedAddrs(list)
 	}
@@ -154,6 +153,7 @@ func (r *routing) addUnicast(route *route) {
 		if h.end.IsValid() {
 			r.ends = append(r.ends, h.end)
 		}
+		r.addRouted(to, h, linkLocal)
 		switch gateway := h.gateway.IsValid() || h.via; {
 		case h.link == 0:
 		case gateway || !to.IsSingleIP() && !linkLocal:
@@ -163,9 +163,6 @@ func (r *routing) addUnicast(route *route) {
 			}
 			if h.gateway.IsValid() {
 				r.gateways[h.link] = append(r.gateways[h.link], h.gateway)
-				if to.Bits() > 0 && !to.IsSingleIP() && len(r.routed) < maxRoutedNets {
-					r.routed = append(r.routed, routedNet{RoutedNet{Net: to, Gateway: h.gateway}, h.link})
-				}
 			}
 		case to.IsSingleIP() && len(route.hops) == 1 && !slices.Contains(r.alone[to.Addr()], h.link):
 			r.alone[to.Addr()] = append(r.alone[to.Addr()], h.link)
@@ -173,6 +170,17 @@ func (r *routing) addUnicast(route *route) {
 				r.single[h.link] = append(r.single[h.link], to.Addr())
 			}
 		}
+	}
+}
+
+// addRouted takes in what lies behind a gateway or an overlay. A single address behind a gateway may be a
+// pod's; behind an interface that is an overlay's and needs none, it is that of the other end.
+func (r *routing) addRouted(to netip.Prefix, h hop, linkLocal bool) {
+	n := RoutedNet{Net: to, Gateway: h.gateway, Overlay: r.overlays[h.link]}
+	switch {
+	case h.link == 0 || to.Bits() == 0 || linkLocal || len(r.routed) >= maxRoutedNets:
+	case h.gateway.IsValid() && !to.IsSingleIP(), !h.gateway.IsValid() && n.Overlay:
+		r.routed = append(r.routed, n)
 	}
 }
 

@@ -96,6 +96,18 @@ func tunnelsOf(l netlink.Link) []Tunnel {
 	return nil
 }
 
+// isOverlay reports whether an interface leads to other hosts by packets within packets, those that know who
+// sent a packet and those of programs (TUN) included.
+func isOverlay(l netlink.Link) bool {
+	switch t := l.(type) {
+	case *netlink.Wireguard:
+		return true
+	case *netlink.Tuntap:
+		return t.Mode == netlink.TUNTAP_MODE_TUN
+	}
+	return l.Type() == "ipsec" || l.Type() == "xfrm" || len(tunnelsOf(l)) > 0
+}
+
 // inner returns the protocols that a tunnel of IP in IP takes; 0 is all.
 func inner(proto uint8) []policy.Protocol {
 	if proto == 0 {

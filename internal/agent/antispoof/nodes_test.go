@@ -24,10 +24,13 @@ func TestBehindNodes(t *testing.T) {
 		routed hostlink.RoutedNet
 		want   []netip.Addr
 	}{
-		"by a node":                {routed("10.244.2.0/24", "192.0.2.2", false), addrs("192.0.2.2", "10.244.2.0", "10.244.2.1", "10.244.2.255")},
-		"by the end of a tunnel":   {routed("10.244.3.0/26", "192.0.2.3", false), addrs("192.0.2.3", "10.244.3.0", "10.244.3.1", "10.244.3.63")},
-		"by an overlay":            {routed("10.244.2.0/23", "10.244.2.0", true), addrs("10.244.2.0", "10.244.2.0", "10.244.2.1", "10.244.3.255")},
-		"by an overlay, IPv6":      {routed("fd00:2::/64", "fd00::2", true), addrs("fd00::2", "fd00:2::", "fd00:2::1")},
+		"by a node":              {routed("10.244.2.0/24", "192.0.2.2", false), addrs("10.244.2.0", "192.0.2.2", "10.244.2.1", "10.244.2.255")},
+		"by the end of a tunnel": {routed("10.244.3.0/26", "192.0.2.3", false), addrs("10.244.3.0", "192.0.2.3", "10.244.3.1", "10.244.3.63")},
+		"by an overlay":          {routed("10.244.2.0/23", "10.244.2.0", true), addrs("10.244.2.0", "10.244.2.0", "10.244.2.1", "10.244.3.255")},
+		"by an overlay, IPv6":    {routed("fd00:2::/64", "fd00::2", true), addrs("fd00:2::", "fd00::2", "fd00:2::1")},
+		"by an overlay without gateways": {
+			hostlink.RoutedNet{Net: netip.MustParsePrefix("10.244.2.0/24"), Overlay: true}, addrs("10.244.2.0", "10.244.2.1", "10.244.2.255"),
+		},
 		"by a router of the world": {routed("198.51.100.0/24", "192.0.2.254", false), nil},
 	} {
 		found := hostlink.Result{Routed: []hostlink.RoutedNet{tt.routed}, TunnelEnds: addrs("192.0.2.3")}

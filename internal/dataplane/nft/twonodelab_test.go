@@ -4,17 +4,20 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
 
+	"github.com/tierwall/tierwall/internal/agent/antispoof"
+	"github.com/tierwall/tierwall/internal/agent/component"
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/hostlink"
 	"github.com/tierwall/tierwall/internal/lab"
+	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/policy"
 	"github.com/tierwall/tierwall/selector"
 )
@@ -214,23 +217,18 @@ func (n *twoNodes) knownTo(g *guardLab) (known dataplane.AntiSpoofing) {
 	if len(found.Links) != len(pods) {
 		n.Fatalf("interfaces of pods were not found: %+v", found.Unknown)
 	}
-	for _, l := range found.Links {
-		known.Links = append(known.Links, dataplane.Link{Index: l.Index, Port: l.Bridge != "", Bridge: l.BridgeIndex, Addrs: l.Addrs, MAC: l.MAC})
-	}
-	known.NodeAddrs = slices.Concat(n.one.node.Addrs(), n.two.node.Addrs(), found.LocalAddrs, addrs("192.168.50.255"))
-	for _, t := range found.Tunnels {
-		if t.Protocol == policy.UDP {
-			known.TunnelPorts = append(known.TunnelPorts, t.Port)
-		} else if t.Up {
-			known.TunnelProtocols = append(known.TunnelProtocols, t.Protocol)
+	var objects []store.Resource
+	for _, x := range n.nodes() {
+		node := &corev1.Node{}
+		for _, a := range x.node.Addrs() {
+			node.Status.Addresses = append(node.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: a.String()})
 		}
+		objects = append(objects, store.Resource{Object: node})
 	}
-	if _, ok := n.shape.overlay.(*byHand); ok { // as of interfaces of IP in IP, which it stands for
-		known.TunnelProtocols = append(known.TunnelProtocols, 4, 41)
-	}
-	slices.Sort(known.TunnelPorts)
-	slices.Sort(known.TunnelProtocols)
-	known.TunnelPorts, known.TunnelProtocols = slices.Compact(known.TunnelPorts), slices.Compact(known.TunnelProtocols)
+	n.must(g.node.Do(func() error {
+		known = antispoof.Known(component.Env{Node: g.name, Log: slog.New(slog.DiscardHandler)}, antispoof.Config{Check: true}, objects, &found)
+		return nil
+	}))
 	return known
 }
 
