@@ -120,9 +120,7 @@ type EncapsulationScope uint8
 
 // The scopes.
 const (
-	// EncapsulationToNodes drops what goes to nodes and ends of tunnels, who would unpack it; and,
-	// wherever it goes, what is in the form of the host's own overlay: not all addresses of
-	// other nodes are known.
+	// EncapsulationToNodes drops what goes to nodes and ends of tunnels, who would unpack it.
 	EncapsulationToNodes EncapsulationScope = iota
 	// EncapsulationAll drops all of it.
 	EncapsulationAll
