@@ -92,15 +92,7 @@ Exit code: 0 at an orderly end, 2 if it fails.`,
   # Enforce nothing any more
   sudo tierwall agent remove`,
 		Args: command.NoUnknownCommand,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.complete(cmd); err != nil {
-				return err
-			}
-			if err := o.validate(cmd); err != nil {
-				return err
-			}
-			return o.run(cmd)
-		},
+		RunE: command.Steps(o.complete, o.validate, o.run),
 	}
 	o.register(cmd)
 	cmd.AddCommand(newStatusCommand(), newVerifyCommand(), newRemoveCommand())
