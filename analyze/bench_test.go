@@ -46,10 +46,13 @@ func BenchmarkReachEverything(b *testing.B) {
 }
 
 // All pairs of a cluster with a host endpoint on each of 20 nodes, and policy there
-// for what the hosts themselves receive and, in the second case, for what is routed.
+// for what the hosts themselves receive and, in the second case, for what is routed; in
+// the third what comes in is not tracked.
 func BenchmarkReachHosts(b *testing.B) {
-	for _, forward := range []bool{false, true} {
-		b.Run(fmt.Sprintf("workloads=300/forward=%v", forward), func(b *testing.B) {
+	for name, options := range map[string]policy.HostOptions{
+		"forward=false": {}, "forward=true": {ApplyOnForward: true}, "untracked": {ApplyOnForward: true, DoNotTrack: true},
+	} {
+		b.Run("workloads=300/"+name, func(b *testing.B) {
 			b.ReportAllocs()
 			m := modeltest.Cluster(1, modeltest.ClusterSize{Namespaces: 30, Workloads: 10, Replicas: 2})
 			for i, ep := range m.Endpoints {
@@ -66,7 +69,7 @@ func BenchmarkReachHosts(b *testing.B) {
 				})
 			}
 			p := ingress("role == 'host'", "10.0.0.0/9")
-			p.Host.ApplyOnForward = forward
+			p.Host = options
 			m.Policies = append(m.Policies, p)
 			pairs := 0
 			for b.Loop() {

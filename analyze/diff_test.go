@@ -74,19 +74,20 @@ func TestDiffSaysWhatEvaluateSays(t *testing.T) {
 					if f.Protocol.HasPorts() {
 						f.SrcPort = 49152
 					}
-					if f.IsControlTraffic() {
+					if isControl(f) {
 						continue // never judged, so that it need not be listed
 					}
-					now, then := firstPacket(judges[0].Evaluate(f)), firstPacket(judges[1].Evaluate(f))
+					results := [2]policy.Result{judges[0].Evaluate(f), judges[1].Evaluate(f)}
 					if len(found) == 0 {
-						if now != then {
+						if now, then := results[0].Verdict, results[1].Verdict; now != then {
 							t.Fatalf("%+v: %v becomes %v and is not listed", f, now, then)
 						}
 						continue
 					}
-					for i, verdict := range [2]policy.Action{now, then} {
-						if listed := answers[i].allows(found[0].Src, found[0].Dst, f); listed != (verdict == policy.Allow) {
-							t.Fatalf("%+v, %d: %v is listed as %v", f, i, verdict, found[0])
+					for i, want := range results {
+						if listed := answers[i].allows(found[0].Src, found[0].Dst, f); listed != (want.Verdict == policy.Allow) {
+							t.Fatalf("%+v, %d: %v is listed as %v; evaluate says egress by %v, ingress by %v, hosts %+v, answers %+v",
+								f, i, want.Verdict, found[0], want.Egress.By, want.Ingress.By, want.Hosts, want.Answer)
 						}
 					}
 				}

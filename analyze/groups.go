@@ -12,8 +12,7 @@ import (
 
 // reach is a computation of Reach under way.
 type reach struct {
-	*tables
-	hosts        *hosts               // nil without host endpoints
+	reading
 	ranges       [2][]addrRange       // by family
 	points       [2][]enforcement     // by family
 	groups       []endpointGroup      // workloads, then hosts

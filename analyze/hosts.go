@@ -26,10 +26,8 @@ type hosts struct {
 	points   map[dataplane.AttachmentKey]dataplane.HostAttachment
 	links    []linkPoint // those that workloads meet at their links, from 1
 	linkOf   map[dataplane.AttachmentKey]int32
-	toNode   bool                  // some workload's policy decides what it sends to its own node
-	routed   map[string]bool       // nodes that say something of what comes for workloads, or leaves them
-	safe     map[policy.Hook]L4Set // always open there
-	after    map[afterKey]int32
+	toNode   bool            // some workload's policy decides what it sends to its own node
+	routed   map[string]bool // nodes that say something of what comes for workloads, or leaves them
 }
 
 // newHosts returns nil for a model without host endpoints.
@@ -37,8 +35,8 @@ func newHosts(m *policy.Model, points []dataplane.HostAttachment) *hosts {
 	h := &hosts{
 		settings: &m.Host, numbers: map[string]int32{}, on: map[string]evaluate.HostIndex{},
 		nodes: map[netip.Addr]string{}, own: map[string][]netip.Addr{}, holders: map[netip.Addr]*policy.Endpoint{},
-		points: map[dataplane.AttachmentKey]dataplane.HostAttachment{}, safe: map[policy.Hook]L4Set{}, after: map[afterKey]int32{},
-		links: make([]linkPoint, 1), linkOf: map[dataplane.AttachmentKey]int32{}, routed: map[string]bool{},
+		points: map[dataplane.AttachmentKey]dataplane.HostAttachment{},
+		links:  make([]linkPoint, 1), linkOf: map[dataplane.AttachmentKey]int32{}, routed: map[string]bool{},
 	}
 	byNode := map[string][]*policy.Endpoint{}
 	for _, ep := range m.Endpoints {
@@ -77,37 +75,7 @@ func newHosts(m *policy.Model, points []dataplane.HostAttachment) *hosts {
 			h.routed[p.Node] = h.routed[p.Node] || p.Governs()
 		}
 	}
-	for _, hook := range policy.Hooks {
-		h.safe[hook] = failsafes(h.settings, hook)
-	}
 	return h
-}
-
-// failsafes returns what is open at a hook whatever policy says.
-func failsafes(s *policy.HostSettings, hook policy.Hook) L4Set {
-	var all L4Set
-	if hook.Forward() {
-		return all
-	}
-	var codes [256][]span
-	for t := 133; t <= 136; t++ { // neighbour discovery
-		codes[t] = []span{{0, 255}}
-	}
-	all.setTypes(policy.ICMPv6, &codes)
-	for _, f := range s.Failsafes(hook.Direction()) {
-		on := onPorts(f.Protocol, span{int(f.Port), int(f.Port)})
-		all = all.Union(on)
-	}
-	if !hook.Raw() {
-		return all
-	}
-	for _, f := range s.Failsafes(1 - hook.Direction()) {
-		if f.Port == lowestEphemeral { // a reply to one
-			on := onPorts(f.Protocol)
-			all = all.Union(on)
-		}
-	}
-	return all
 }
 
 // Holder and NodeAt make hosts an [evaluate.Locator].
@@ -253,6 +221,16 @@ func (h *hosts) atLink(ep *policy.Endpoint, a netip.Addr, hook policy.Hook) (dat
 		return dataplane.AttachmentKey{}, false
 	}
 	return dataplane.AttachmentKey{Node: ep.Node, Hook: hook, Interface: host.Key.Name, Family: policy.FamilyOf(a)}, true
+}
+
+// hasRaw reports whether some policy decides before connection tracking.
+func (h *hosts) hasRaw() bool {
+	for key, point := range h.points {
+		if key.Hook.Raw() && point.Governs() {
+			return true
+		}
+	}
+	return false
 }
 
 // asksBeforeDNAT reports whether workloads meet policy before DNAT.

@@ -53,9 +53,9 @@ type icmpRun struct {
 	codes []span
 }
 
-// splitAt returns the lowest ephemeral source port at which a row does not allow
-// what it allows at the lowest of all; 0 if there is none.
-func (d *deciders) splitAt(row dataplane.Row) uint16 {
+// splitAt returns the lowest ephemeral source port at which a row does not say what it says
+// at the lowest of all; 0 if there is none. same reports whether it does at a port.
+func splitAt(row dataplane.Row, same func(port uint16) bool) uint16 {
 	var starts []uint16
 	for _, r := range row {
 		if r.Src.First > lowestEphemeral && r.FirstProtocol == r.LastProtocol && r.FirstProtocol.HasPorts() {
@@ -66,9 +66,8 @@ func (d *deciders) splitAt(row dataplane.Row) uint16 {
 		return 0
 	}
 	slices.Sort(starts)
-	lowest := d.allowedBy(row, lowestEphemeral)
 	for _, port := range slices.Compact(starts) {
-		if !d.allowedBy(row, port).Equal(lowest) {
+		if !same(port) {
 			return port
 		}
 	}

@@ -9,9 +9,9 @@ import (
 )
 
 // Note is what a reader has to know beside the pairs: a [HostsNote],
-// [HostNotListedNote], [SeveralHostEndpointsNote], [DomainsNotListedNote],
-// [EphemeralPortsNote] or [UntrackedNote]. String is its sentence. In JSON it is an object of its
-// fields, with "kind", which tells notes apart, and "text", the sentence.
+// [HostNotListedNote], [SeveralHostEndpointsNote], [DomainsNotListedNote] or
+// [EphemeralPortsNote]. String is its sentence. In JSON it is an object of its fields, with
+// "kind", which tells notes apart, and "text", the sentence.
 type Note interface {
 	String() string
 	MarshalJSON() ([]byte, error)
@@ -124,22 +124,6 @@ func (n EphemeralPortsNote) MarshalJSON() ([]byte, error) {
 		Other uint16 `json:"other"`
 		Text  string `json:"text"`
 	}{"ephemeralPorts", n.Port, n.Other, n.String()})
-}
-
-// UntrackedNote says that some pairs hold for first packets only.
-type UntrackedNote struct{}
-
-// String returns the sentence.
-func (UntrackedNote) String() string {
-	return "connections that a policy with doNotTrack allows are listed by their first packets; explain says whether their answers get through as well"
-}
-
-// MarshalJSON returns {"kind": "untracked", "text"}.
-func (n UntrackedNote) MarshalJSON() ([]byte, error) {
-	return marshal(struct {
-		Kind string `json:"kind"`
-		Text string `json:"text"`
-	}{"untracked", n.String()})
 }
 
 // mergeNotes returns the notes of both lists, each once.

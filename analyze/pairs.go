@@ -44,14 +44,14 @@ func (r *reach) to(v *view, p, q *enforcement) int32 {
 		return set
 	}
 	saidToSource := func(program int32) int32 { return v.byProgram[program] }
-	in, _ := r.atLink(p.linkIn, q, saidToSource)
-	set = r.both(set, r.sending(p, q, in, saidToSource))
-	out, _ := r.atLink(q.linkOut, p, func(program int32) int32 { return r.cellOf(program, q.class) })
+	in, _ := r.atLink(p.linkIn, q.class, saidToSource)
+	set = r.both(set, r.sending(p, q.class, in, saidToSource))
+	out, _ := r.atLink(q.linkOut, p.class, func(program int32) int32 { return r.cellOf(program, q.class) })
 	if within(p, q) {
 		return r.both(set, out)
 	}
-	set = r.both(set, r.leaving(p, [3]int32{v.byHook[0][q.class], v.byHook[1][q.class], v.byHook[2][q.class]}))
-	return r.both(set, r.coming(q, [4]int32{v.byProgram[q.in[0]], v.byProgram[q.in[1]], v.byProgram[q.in[2]], v.byProgram[q.in[3]]}, out))
+	set = r.both(set, r.leaving(p, q.class, [3]int32{v.byHook[0][q.class], v.byHook[1][q.class], v.byHook[2][q.class]}))
+	return r.both(set, r.coming(q, p.class, [4]int32{v.byProgram[q.in[0]], v.byProgram[q.in[1]], v.byProgram[q.in[2]], v.byProgram[q.in[3]]}, out))
 }
 
 // from returns what the enforcement of a view, the destination, receives from another.
@@ -61,14 +61,14 @@ func (r *reach) from(v *view, p, q *enforcement) int32 {
 		return set
 	}
 	saidToSource := func(program int32) int32 { return r.cellOf(program, q.class) }
-	in, _ := r.atLink(q.linkIn, p, saidToSource)
-	set = r.both(set, r.sending(q, p, in, saidToSource))
-	out, _ := r.atLink(p.linkOut, q, func(program int32) int32 { return v.byProgram[program] })
+	in, _ := r.atLink(q.linkIn, p.class, saidToSource)
+	set = r.both(set, r.sending(q, p.class, in, saidToSource))
+	out, _ := r.atLink(p.linkOut, q.class, func(program int32) int32 { return v.byProgram[program] })
 	if within(p, q) {
 		return r.both(set, out)
 	}
-	set = r.both(set, r.leaving(q, [3]int32{v.byProgram[q.out[0]], v.byProgram[q.out[1]], v.byProgram[q.out[2]]}))
-	return r.both(set, r.coming(p, [4]int32{v.byHook[0][q.class], v.byHook[1][q.class], v.byHook[2][q.class], v.byHook[3][q.class]}, out))
+	set = r.both(set, r.leaving(q, p.class, [3]int32{v.byProgram[q.out[0]], v.byProgram[q.out[1]], v.byProgram[q.out[2]]}))
+	return r.both(set, r.coming(p, q.class, [4]int32{v.byHook[0][q.class], v.byHook[1][q.class], v.byHook[2][q.class], v.byHook[3][q.class]}, out))
 }
 
 // within reports whether two workloads are on one node: only what is said at their links

@@ -54,6 +54,10 @@ type preFilterRow struct {
 	passes  L4Set // goes on, but for the requests that decided holds
 }
 
+func (r *preFilterRow) equal(o *preFilterRow) bool {
+	return r.decided.Equal(o.decided) && r.passes.Equal(o.passes)
+}
+
 func (r *preFilterRow) hash() uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)
@@ -81,12 +85,12 @@ func newPreFilterTables(d *dataplane.Delta, by *deciders) preFilterTables {
 		}
 	}
 	delete(t.programs, 0)
-	numbers := newInterner((*preFilterRow).hash, func(a, b *preFilterRow) bool { return a.decided.Equal(b.decided) && a.passes.Equal(b.passes) })
+	numbers := newInterner((*preFilterRow).hash, (*preFilterRow).equal)
 	note := func(p dataplane.ProgramID, row dataplane.RowID) {
 		if _, known := t.rows[row]; known || !t.programs[p] {
 			return
 		}
-		t.rows[row] = numbers.number(by.preFilter(d.AddRows[row]))
+		t.rows[row] = numbers.number(by.preFilter(d.AddRows[row], lowestEphemeral))
 	}
 	for _, p := range d.SetPrograms {
 		note(p.ID, p.Base)
@@ -98,11 +102,11 @@ func newPreFilterTables(d *dataplane.Delta, by *deciders) preFilterTables {
 	return t
 }
 
-// preFilter reads a row of a hook before the filter, for connections from the lowest ephemeral port.
-func (d *deciders) preFilter(row dataplane.Row) preFilterRow {
+// preFilter reads a row of a hook before the filter, for connections from a source port.
+func (d *deciders) preFilter(row dataplane.Row, srcPort uint16) preFilterRow {
 	passes := func(r dataplane.Region) bool { return r.Allow && d.byID[r.Decider].By == policy.Decider{} }
-	r := preFilterRow{passes: holding(row, lowestEphemeral, passes)}
-	r.decided.open = holding(row, lowestEphemeral, func(r dataplane.Region) bool { return r.Allow && !passes(r) })
-	d.narrow(&r.decided, row, lowestEphemeral)
+	r := preFilterRow{passes: holding(row, srcPort, passes)}
+	r.decided.open = holding(row, srcPort, func(r dataplane.Region) bool { return r.Allow && !passes(r) })
+	d.narrow(&r.decided, row, srcPort)
 	return r
 }

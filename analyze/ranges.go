@@ -71,16 +71,13 @@ func (r *reach) addRange(family int, x addrRange) {
 	*list = append(*list, x)
 }
 
-// alike reports whether every program answers two classes the same, and whether
-// hosts ask their workloads the same about both.
+// alike reports whether every program answers two classes the same, also where it decides
+// about answers, and whether hosts ask their workloads the same about both.
 func (r *reach) alike(a, b int32) bool {
 	if a == b {
 		return true
 	}
-	x, y := make([]int32, len(r.programs)), make([]int32, len(r.programs))
-	r.askers(a, x)
-	r.askers(b, y)
-	return slices.Equal(x, y) && r.hosts.alike(a, b)
+	return r.tables.alike(a, b) && r.hosts.alike(a, b) && (r.untracked == nil || r.untracked.alike(a, b))
 }
 
 // classNet is a net whose addresses are of a class, unless a longer net holds them.

@@ -66,8 +66,8 @@ func (p Pair) MarshalJSON() ([]byte, error) {
 // lowest ephemeral port, 49152, and a note says so where rules tell ephemeral ports
 // apart. Connections between a node and the pods on it are listed only where policy decides
 // what the pods send; else they are always allowed, or with Model.Host.EndpointToHost Deny those
-// that pods begin never are. Of connections that a host does not track it says what becomes
-// of their first packet. An endpoint without addresses reaches nothing.
+// that pods begin never are. A connection that a host does not track is allowed if its answers
+// are as well. An endpoint without addresses reaches nothing.
 func Reach(m *policy.Model, opts ReachOptions) (*Reachability, error) { return reachOf(m, opts, nil) }
 
 // reachOf is Reach. If domains are given, what is allowed to them is listed for all,
@@ -90,12 +90,12 @@ func reachOf(m *policy.Model, opts ReachOptions, domains []string) (*Reachabilit
 	}
 	e.Apply(changes...)
 	delta := e.Flush()
-	r := &reach{tables: newTables(delta, &http), placeholders: placeholders, allDomains: opts.AllDomains || domains != nil, allToOwnNode: opts.toOwnNode, seen: map[enforcement]bool{}}
-	var points []dataplane.HostAttachment
-	if delta != nil {
-		points = delta.SetHosts
+	if delta == nil {
+		delta = &dataplane.Delta{}
 	}
-	r.hosts = newHosts(m, points)
+	hosts := newHosts(m, delta.SetHosts)
+	r := &reach{reading: newReading(newTables(delta, &http), hosts, false), placeholders: placeholders, allDomains: opts.AllDomains || domains != nil, allToOwnNode: opts.toOwnNode, seen: map[enforcement]bool{}}
+	r.untracked = newAnswers(delta, hosts, &http)
 	r.setClasses()
 	r.setLinks(m)
 	r.addRanges(m.Endpoints)
@@ -107,13 +107,25 @@ func reachOf(m *policy.Model, opts ReachOptions, domains []string) (*Reachabilit
 // notes returns what a reader has to know beside the pairs.
 func (r *reach) notes(m *policy.Model) []Note {
 	notes := append(r.hosts.notes(m), r.placeholders.notes()...)
-	if slices.ContainsFunc(m.Policies, func(p *policy.Policy) bool { return p.Host.DoNotTrack }) {
-		notes = append(notes, UntrackedNote{})
-	}
-	if r.splitAt != 0 {
-		notes = append(notes, EphemeralPortsNote{Port: lowestEphemeral, Other: r.splitAt})
+	if other := r.otherEphemeral(m); other != 0 {
+		notes = append(notes, EphemeralPortsNote{Port: lowestEphemeral, Other: other})
 	}
 	return notes
+}
+
+// otherEphemeral returns the lowest ephemeral port that policy may treat differently from the
+// lowest of all; 0 if there is none.
+func (r *reach) otherEphemeral(m *policy.Model) uint16 {
+	port := r.splitAt()
+	if r.untracked == nil {
+		return port
+	}
+	for _, f := range slices.Concat(m.Host.FailsafeIn, m.Host.FailsafeOut) {
+		if f.Port >= lowestEphemeral {
+			port = lowerSplit(port, max(f.Port, lowestEphemeral+1))
+		}
+	}
+	return lowerSplit(port, r.untracked.splitAt)
 }
 
 // objects returns the model as changes from an empty one.

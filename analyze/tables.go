@@ -21,7 +21,6 @@ type tables struct {
 	byID      map[dataplane.ProgramID]int32
 	addrs     map[netip.Addr]dataplane.ClassID
 	nets      map[netip.Prefix]dataplane.ClassID
-	splitAt   uint16 // an ephemeral port that some row treats differently; 0: none
 }
 
 // nothing and everything are the numbers of two sets.
@@ -29,8 +28,9 @@ const nothing, everything = 0, 1
 
 // program is what the policies of one direction say to some endpoints.
 type program struct {
-	base  int32  // the set that it allows to classes without a cell; a row before the filter's number
-	cells []cell // its other is a class
+	base    int32  // the set that it allows to classes without a cell; a row before the filter's number
+	cells   []cell // its other is a class
+	splitAt uint16 // an ephemeral port that some row treats differently; 0: none
 }
 
 // cell is a set allowed where a program and a class meet.
@@ -38,11 +38,8 @@ type cell struct {
 	other, set int32
 }
 
-// newTables reads the first delta of an engine; nil is that of an empty model.
+// newTables reads the first delta of an engine.
 func newTables(d *dataplane.Delta, http *httpRules) *tables {
-	if d == nil {
-		d = &dataplane.Delta{}
-	}
 	t := &tables{
 		grants:  newGrants(),
 		inter:   map[uint64]int32{},
@@ -55,14 +52,23 @@ func newTables(d *dataplane.Delta, http *httpRules) *tables {
 	t.number(Grant{})
 	t.number(everythingAllowed())
 	deciders := newDeciders(d.AddDeciders, http)
+	t.preFilter = newPreFilterTables(d, deciders)
 	rows := make(map[dataplane.RowID]int32, len(d.AddRows))
+	splits := map[dataplane.RowID]uint16{}
 	for _, id := range slices.Sorted(maps.Keys(d.AddRows)) {
-		rows[id] = t.number(deciders.allowedBy(d.AddRows[id], lowestEphemeral))
-		if port := deciders.splitAt(d.AddRows[id]); port != 0 && (t.splitAt == 0 || port < t.splitAt) {
-			t.splitAt = port
+		row := d.AddRows[id]
+		rows[id] = t.number(deciders.allowedBy(row, lowestEphemeral))
+		same := func(port uint16) bool { return deciders.allowedBy(row, port).Equal(t.grants.values[rows[id]]) }
+		if n, preFilter := t.preFilter.rows[id]; preFilter { // there what passes is not what is allowed
+			same = func(port uint16) bool {
+				r := deciders.preFilter(row, port)
+				return r.equal(&t.preFilter.list[n])
+			}
+		}
+		if port := splitAt(row, same); port != 0 {
+			splits[id] = port
 		}
 	}
-	t.preFilter = newPreFilterTables(d, deciders)
 	for i, id := range d.AddClasses {
 		t.classes[id] = int32(i)
 	}
@@ -75,11 +81,12 @@ func newTables(d *dataplane.Delta, http *httpRules) *tables {
 	}
 	for _, p := range d.SetPrograms {
 		t.byID[p.ID] = int32(len(t.programs))
-		t.programs = append(t.programs, program{base: number(p.ID, p.Base)})
+		t.programs = append(t.programs, program{base: number(p.ID, p.Base), splitAt: splits[p.Base]})
 	}
 	t.cells = make([][]cell, len(d.AddClasses))
 	for _, c := range d.SetCells {
 		p, class, set := t.byID[c.Program], t.classes[c.Class], number(c.Program, c.Row)
+		t.programs[p].splitAt = lowerSplit(t.programs[p].splitAt, splits[c.Row])
 		if set != t.programs[p].base {
 			t.programs[p].cells = append(t.programs[p].cells, cell{class, set})
 			t.cells[class] = append(t.cells[class], cell{p, set})
@@ -89,6 +96,31 @@ func newTables(d *dataplane.Delta, http *httpRules) *tables {
 		t.locals[l.Addr] = l
 	}
 	return t
+}
+
+// lowerSplit returns the lower of two ports, where 0 is none.
+func lowerSplit(a, b uint16) uint16 {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
+}
+
+// splitAt returns the lowest ephemeral port that some row treats differently; 0 if none does.
+func (t *tables) splitAt() uint16 {
+	var port uint16
+	for i := range t.programs {
+		port = lowerSplit(port, t.programs[i].splitAt)
+	}
+	return port
+}
+
+// alike reports whether every program says the same to two classes.
+func (t *tables) alike(a, b int32) bool {
+	x, y := make([]int32, len(t.programs)), make([]int32, len(t.programs))
+	t.askers(a, x)
+	t.askers(b, y)
+	return slices.Equal(x, y)
 }
 
 // number returns the number of a set.

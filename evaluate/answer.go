@@ -9,8 +9,19 @@ import (
 // What a hook before connection tracking allows is not tracked, so that there is nothing
 // by which a node could tell that an answer is one: it comes by like any other first packet,
 // the ends changed places. It gets through if it is not tracked either, and else if policy
-// allows it as a connection of its own, which TCP and SCTP never are: their answers do
-// not begin one.
+// allows it as a connection of its own. TCP and SCTP answers do not begin one: they get
+// through where policy governs nothing only. Where several nodes do not track a connection, that is so at each.
+
+// isUntracked reports whether a hook before connection tracking, with its decision, lets the
+// connection by without tracking: that is for its packets, whatever request they carry.
+func (c *connection) isUntracked(at *Visit, d policy.Decision) bool {
+	if c.HTTP != nil {
+		packets := *c
+		packets.HTTP = nil
+		d, _ = packets.visit(at)
+	}
+	return d.Verdict == policy.Allow
+}
 
 // deniedAnswer returns what denies the answers of a connection at the node that does not
 // track it; nil if nothing does.
@@ -26,7 +37,7 @@ func (c *connection) deniedAnswer(at *Visit) *policy.Answer {
 		if !governed {
 			continue
 		}
-		outOfState := tracked && !v.Hook.BeforeFilter() && (c.Protocol == policy.TCP || c.Protocol == policy.SCTP)
+		outOfState := tracked && (c.Protocol == policy.TCP || c.Protocol == policy.SCTP) && back.isStrict(v)
 		if outOfState {
 			d = policy.Decision{Verdict: policy.Deny}
 		}
@@ -43,20 +54,28 @@ func (c *connection) deniedAnswer(at *Visit) *policy.Answer {
 	return nil
 }
 
+// isStrict reports whether no TCP or SCTP packet passes a visit that belongs to no connection:
+// after connection tracking, where something governs. A workload's packets meet its policy
+// of either direction for that.
+func (c *connection) isStrict(v *Visit) bool {
+	switch {
+	case v.Hook.BeforeFilter() || v.Endpoint == nil:
+		return false
+	case v.Hook == 0:
+		return c.decide(egress, v.Endpoint).By != nil || c.decide(ingress, v.Endpoint).By != nil
+	}
+	d, governed := c.decideHost(v.Hook, v.Endpoint)
+	return governed && (d.By != nil || !v.Hook.Profiles())
+}
+
 // answerTo returns the flow of the answers to a connection as a node sees it at a visit.
 func answerTo(f policy.Flow, at *Visit) policy.Flow {
 	back := policy.Flow{
 		Src: at.Dst, SrcPort: at.DstPort, Dst: f.Src, DstPort: f.SrcPort, Protocol: f.Protocol,
-		ICMPType: f.ICMPType, ICMPCode: f.ICMPCode, Router: f.Router, In: f.Out, Out: f.In,
+		ICMPType: f.Protocol.ICMPAnswer(f.ICMPType), ICMPCode: f.ICMPCode, Router: f.Router, In: f.Out, Out: f.In,
 	}
 	if f.Router == "" && f.PreNATDst.IsValid() {
 		back.Router = at.Node // it is between the ends, as what was asked for is one of its addresses
-	}
-	switch {
-	case f.Protocol == policy.ICMP && f.ICMPType == 8:
-		back.ICMPType = 0
-	case f.Protocol == policy.ICMPv6 && f.ICMPType == 128:
-		back.ICMPType = 129
 	}
 	return back
 }

@@ -34,7 +34,7 @@ func evaluate(index Index, f policy.Flow, traced bool) policy.Result {
 		Ingress: policy.Decision{Verdict: policy.Allow},
 	}
 	var space [longestRoute]Visit
-	var untracked *Visit
+	var untracked []*Visit // one of a node at the most
 	for route := c.route(space[:0]); len(route) > 0; {
 		v := &route[0]
 		route = route[1:]
@@ -53,13 +53,16 @@ func evaluate(index Index, f policy.Flow, traced bool) policy.Result {
 		if d.Verdict == policy.Deny {
 			res.Verdict = policy.Deny // others say all the same what they do
 		}
-		if untracked == nil && v.Hook.Raw() && d.Verdict == policy.Allow {
-			untracked = v
+		if v.Hook.Raw() && c.isUntracked(v, d) {
+			untracked = append(untracked, v)
 		}
 		route = slices.DeleteFunc(route, func(later Visit) bool { return v.Skips(d.Verdict, &later) })
 	}
-	if untracked != nil && res.Verdict == policy.Allow {
-		if res.Answer = c.deniedAnswer(untracked); res.Answer != nil {
+	for _, v := range untracked {
+		if res.Verdict == policy.Deny {
+			break
+		}
+		if res.Answer = c.deniedAnswer(v); res.Answer != nil {
 			res.Verdict = policy.Deny
 		}
 	}

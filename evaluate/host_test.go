@@ -99,6 +99,23 @@ func TestHostEndpoints(t *testing.T) {
 		{"denied before DNAT", world, n1, 30001, nil, "Deny; ; eth0 untracked-in Pass, eth0 pre-dnat Deny early 1"},
 		{"allowed without tracking, and the answers too", world, n1, 53, rawFrom(53), "Allow; ; eth0 untracked-in Allow raw 0"},
 		{"allowed without tracking, but not the answers", world, n1, 53, nil, "Deny; ; eth0 untracked-in Allow raw 0; answers at eth0 output out of state"},
+		{"allowed without tracking, and nothing governs the answers", world, n1, 53, func(m *policy.Model, _ *policy.Flow) {
+			v, raw := *m.Endpoints[1], *m.Policies[3]
+			v.Profiles, raw.Types = []string{policy.DefaultAllowProfile}, [2]bool{policy.Ingress: true}
+			m.Endpoints[1], m.Policies = &v, []*policy.Policy{&raw}
+		}, "Allow; ; eth0 untracked-in Allow raw 0"},
+		{"without tracking on two nodes: both must let the answers through", n1, n2, 53, func(m *policy.Model, f *policy.Flow) {
+			rawFrom(53)(m, f)
+			m.Policies[3].Rules[policy.Egress] = m.Policies[3].Rules[policy.Egress][:2]
+			m.Endpoints[0] = hostOn(m.Endpoints[0], "n2")
+		}, "Deny; ; eth0 untracked-out Allow raw 0, all untracked-in Allow raw 0; answers at all output out of state"},
+		{"without tracking is a packet, whatever request the connection carries", world, n1, 53, func(m *policy.Model, f *policy.Flow) {
+			raw := *m.Policies[3]
+			raw.Rules[policy.Ingress] = slices.Clone(raw.Rules[policy.Ingress])
+			raw.Rules[policy.Ingress][0].HTTP = &policy.HTTPMatch{Methods: []string{"GET"}}
+			m.Policies = []*policy.Policy{of(m.Policies[0], 53), &raw}
+			f.HTTP = &policy.HTTPRequest{Method: "POST", Path: "/"}
+		}, "Deny; ingress plain 0; eth0 untracked-in Pass; answers at eth0 output out of state"},
 		{"denied without tracking", world, n1, 54, nil, "Deny; ; eth0 untracked-in Deny raw 1"},
 		{"what the host sends", n1, world, 80, nil, "Allow; egress plain 0; eth0 untracked-out Pass"},
 		{"what it asks for, it asks for without tracking: translated is that later", n1, podC, 80, func(_ *policy.Model, f *policy.Flow) {
@@ -209,6 +226,16 @@ func TestHostEndpoints(t *testing.T) {
 func hostOn(ep *policy.Endpoint, node string) *policy.Endpoint {
 	v := *ep
 	v.Node = node
+	return &v
+}
+
+// of returns a version of a policy that allows a TCP port, and nothing else.
+func of(p *policy.Policy, port uint16) *policy.Policy {
+	v := *p
+	to := policy.Peer{Ports: &policy.Ports{Ranges: []policy.PortRange{{First: port, Last: port}}}}
+	for dir := range v.Rules {
+		v.Rules[dir] = []policy.Rule{{Action: policy.Allow, Protocol: new(policy.TCP), Destination: to}}
+	}
 	return &v
 }
 

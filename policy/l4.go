@@ -59,6 +59,18 @@ func (p Protocol) HasPorts() bool { return p == TCP || p == UDP || p == SCTP }
 // IsICMP reports whether the protocol has ICMP types and codes.
 func (p Protocol) IsICMP() bool { return p == ICMP || p == ICMPv6 }
 
+// ICMPAnswer returns the ICMP type of what answers a message of a type: an echo reply an
+// echo request, and all else a message of the same type. Without ICMP types it is the same.
+func (p Protocol) ICMPAnswer(icmpType uint8) uint8 {
+	switch {
+	case p == ICMP && icmpType == 8:
+		return 0
+	case p == ICMPv6 && icmpType == 128:
+		return 129
+	}
+	return icmpType
+}
+
 // PortRange is a range of ports, both ends included.
 type PortRange struct {
 	First, Last uint16

@@ -58,3 +58,17 @@ func TestParseProtocol(t *testing.T) {
 		}
 	}
 }
+
+// What a message of ICMP is answered by: a request by a reply, each family its own.
+func TestICMPAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		protocol        policy.Protocol
+		message, answer uint8
+	}{
+		{policy.ICMP, 8, 0}, {policy.ICMP, 0, 0}, {policy.ICMP, 128, 128}, {policy.ICMPv6, 128, 129}, {policy.ICMPv6, 129, 129}, {policy.ICMPv6, 8, 8}, {policy.TCP, 0, 0},
+	} {
+		if got := tt.protocol.ICMPAnswer(tt.message); got != tt.answer {
+			t.Errorf("%v type %d is answered by type %d, want %d", tt.protocol, tt.message, got, tt.answer)
+		}
+	}
+}

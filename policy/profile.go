@@ -17,6 +17,13 @@ const prefixNamespaceProfile = "kns."
 // allows everything.
 func NamespaceProfile(namespace string) string { return prefixNamespaceProfile + namespace }
 
+// NamespaceOfProfile returns the namespace whose pods have a profile of the name by
+// themselves; false for other names.
+func NamespaceOfProfile(name string) (namespace string, is bool) {
+	namespace, is = strings.CutPrefix(name, prefixNamespaceProfile)
+	return namespace, is && namespace != ""
+}
+
 // IsReservedProfile reports whether a name means a profile that is there by itself, so that
 // no object of the name does: that of pods of a namespace or service account, or
 // DefaultAllowProfile.
@@ -28,8 +35,9 @@ func IsReservedProfile(name string) bool {
 func ProfileKey(name string) Key { return Key{Kind: KindProfile, Name: name} }
 
 // AllowedBy reports whether a profile that the endpoint names allows everything by itself:
-// that of the endpoint's own namespace, or DefaultAllowProfile. All others are looked up.
+// that of the endpoint's own namespace, or DefaultAllowProfile. All others are looked up; that
+// of another namespace is in the model, with rules that allow everything, if the namespace exists.
 func (e *Endpoint) AllowedBy(profile string) bool {
-	namespace, is := strings.CutPrefix(profile, prefixNamespaceProfile)
-	return is && namespace != "" && namespace == e.Key.Namespace || profile == DefaultAllowProfile
+	namespace, is := NamespaceOfProfile(profile)
+	return is && namespace == e.Key.Namespace || profile == DefaultAllowProfile
 }

@@ -112,6 +112,53 @@ func (s *stage) probeOne(t *testing.T, f policy.Flow, allow bool) {
 	}
 }
 
+// connection is one to an address of the cluster.
+type connection struct {
+	to       string
+	protocol policy.Protocol
+	port     uint16
+	allow    bool
+}
+
+// fromOffice has connections decided that the office begins: by evaluate, and with packets.
+func (s *stage) fromOffice(t *testing.T, list ...connection) {
+	t.Helper()
+	m := s.translator.Model()
+	m.Host = s.host
+	reference := evaluate.New(m)
+	for family := range 2 {
+		for _, c := range list {
+			f := policy.Flow{Src: addresses["office"][family], Dst: addresses[c.to][family], Protocol: c.protocol, SrcPort: firstEphemeral, DstPort: c.port}
+			if got := reference.Evaluate(f); (got.Verdict == policy.Allow) != c.allow {
+				t.Errorf("evaluate says %v: %+v", got.Verdict, got)
+			}
+			s.probeOne(t, f, c.allow)
+		}
+	}
+}
+
+// TestDoNotTrackWhereNothingGoverns has answers pass that belong to no connection, where no
+// policy could be got round so.
+func TestDoNotTrackWhereNothingGoverns(t *testing.T) {
+	s := newHostStage(t, policy.Allow)
+	s.play(t, hepWith("[projectcalico-default-allow]")+gnp("untracked", `
+		selector: role == 'host'
+		applyOnForward: true
+		doNotTrack: true
+		types: [Ingress]
+		ingress: [{action: Allow, protocol: TCP, destination: {ports: [80]}}]`)+np("shop/db", `
+		selector: app == 'db'
+		types: [Ingress]
+		ingress: [{action: Allow}]`))
+	s.fromOffice(t,
+		connection{ownNode, policy.TCP, 80, true},
+		connection{"web", policy.TCP, 80, true},
+		connection{"db", policy.TCP, 80, false},
+		connection{"db", policy.TCP, 81, true},
+	)
+	s.compareHosts(t)
+}
+
 // TestDoNotTrack has policy let packets by without a connection.
 func TestDoNotTrack(t *testing.T) {
 	s := newHostStage(t, policy.Allow)
@@ -131,33 +178,15 @@ func TestDoNotTrack(t *testing.T) {
 		types: [Ingress]
 		ingress:
 		- {action: Allow, protocol: UDP, destination: {ports: ["5302:5303"]}}`))
-	m := s.translator.Model()
-	m.Host = s.host
-	reference := evaluate.New(m)
-	office, node := addresses["office"], addresses[ownNode]
-	for family := range 2 {
-		udp := func(port uint16) policy.Flow {
-			return policy.Flow{Src: office[family], Dst: node[family], Protocol: policy.UDP, DstPort: port}
-		}
-		for _, c := range []struct {
-			flow  policy.Flow
-			allow bool
-		}{
-			{udp(5300), true},  // both directions are allowed
-			{udp(5301), false}, // the request passes; its answer is a packet like any other, and nothing allows it
-			{udp(5302), false},
-			{udp(5303), true}, // no rule here: policy with tracking decides
-			{policy.Flow{Src: office[family], Dst: node[family], Protocol: policy.TCP, DstPort: 22}, true},
-			{policy.Flow{Src: office[family], Dst: node[family], Protocol: policy.TCP, DstPort: 5304}, false}, // its answers belong to no connection
-		} {
-			asked := c.flow
-			asked.SrcPort = firstEphemeral
-			if got := reference.Evaluate(asked); (got.Verdict == policy.Allow) != c.allow {
-				t.Errorf("evaluate says %v: %+v", got.Verdict, got)
-			}
-			s.probeOne(t, c.flow, c.allow)
-		}
-	}
+	s.fromOffice(t,
+		connection{ownNode, policy.UDP, 5300, true},  // both directions are allowed
+		connection{ownNode, policy.UDP, 5301, false}, // the request passes; its answer is a packet like any other, and nothing allows it
+		connection{ownNode, policy.UDP, 5302, false},
+		connection{ownNode, policy.UDP, 5303, true}, // no rule here: policy with tracking decides
+		connection{ownNode, policy.TCP, 22, true},
+		connection{ownNode, policy.TCP, 5304, false}, // its answers belong to no connection
+	)
+	office := addresses["office"]
 	tracked := map[uint16]bool{}
 	if err := s.lab.Node().Do(func() error {
 		for _, family := range []netlink.InetFamily{unix.AF_INET, unix.AF_INET6} {

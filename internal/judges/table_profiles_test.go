@@ -35,8 +35,23 @@ var profileRows = []row{
 			web -> vault TCP 80 Allow`,
 	},
 	{
-		name:    "that of another namespace is no profile of it",
-		objects: vmWith("[kns.shop, projectcalico-default-allow]"),
+		name: "that of another namespace allows everything, and gives its labels",
+		objects: vmWith("[kns.dmz]") + labelled("zone: dmz", object("v1", "Namespace", "dmz", "")) + np("shop/web", `
+			selector: app == 'web'
+			types: [Ingress]
+			ingress:
+			- {action: Allow, protocol: TCP, source: {namespaceSelector: zone == 'dmz'}}
+			- {action: Allow, protocol: UDP, source: {namespaceSelector: team == 'blue'}}`),
+		flows: `
+			web -> vm  TCP 80 Allow
+			vm  -> db  TCP 80 Allow
+			vm  -> web TCP 80 Allow
+			vm  -> web UDP 80 Allow # it is in its own namespace all the same
+			api -> web TCP 80 Deny`,
+	},
+	{
+		name:    "that of a namespace that does not exist denies",
+		objects: vmWith("[kns.dmz, projectcalico-default-allow]"),
 		flows: `
 			web -> vm  TCP 80 Deny
 			vm  -> web TCP 80 Deny`,
@@ -149,6 +164,13 @@ var hostProfileRows = []hostRow{
 	{row: row{
 		name:    "a host endpoint with the profile that allows everything",
 		objects: hepWith("[projectcalico-default-allow]"),
+		flows: `
+			office -> node-1 TCP 80 Allow
+			node-1 -> office UDP 99 Allow`,
+	}},
+	{row: row{
+		name:    "a host endpoint with the profile of a namespace",
+		objects: hepWith("[kns.shop]"),
 		flows: `
 			office -> node-1 TCP 80 Allow
 			node-1 -> office UDP 99 Allow`,

@@ -70,18 +70,48 @@ func drawHost(t *rapid.T, name string) *policy.Endpoint {
 	return ep
 }
 
+// drawUntrackedRule draws a rule that lets much by: a connection that is not tracked gets
+// through only if a rule of each direction matches.
+func drawUntrackedRule(t *rapid.T) policy.Rule {
+	r := policy.Rule{Action: one(t, []policy.Action{policy.Allow, policy.Allow, policy.Allow, policy.Deny}, "action")}
+	if chance(t, 70, "has protocol") {
+		r.Protocol = ref(one(t, []policy.Protocol{policy.UDP, policy.TCP, policy.SCTP, policy.ICMP, policy.ICMPv6, 47}, "protocol"))
+	}
+	for _, side := range [2]*policy.Peer{&r.Source, &r.Destination} {
+		switch below(t, 6, "side") {
+		case 0:
+			*side = drawPeer(t, true, 60)
+		case 1, 2:
+			side.Ports = drawPorts(t)
+		}
+	}
+	if r.Protocol != nil && r.Protocol.IsICMP() && coin.Draw(t, "has ICMP") {
+		r.ICMP = drawICMP(t)
+	}
+	if r.Action == policy.Allow && chance(t, 10, "http") {
+		r.HTTP = drawHTTP(t)
+	}
+	return r
+}
+
 // withHostOptions draws a version of a policy that host endpoints know more of.
 func withHostOptions(t *rapid.T, p *policy.Policy) *policy.Policy {
 	v := *p
 	if chance(t, 50, "all of them") {
 		v.Selector = selector.All()
 	}
-	switch below(t, 5, "host options") {
+	switch below(t, 6, "host options") {
 	case 0:
 		v.Host = policy.HostOptions{ApplyOnForward: true, PreDNAT: true}
 		v.Types, v.Rules[policy.Egress] = [2]bool{policy.Ingress: true}, nil
-	case 1:
+	case 1, 4:
 		v.Host = policy.HostOptions{ApplyOnForward: true, DoNotTrack: true}
+		if chance(t, 60, "answers") {
+			v.Types = [2]bool{true, true}
+			for dir := range v.Rules {
+				v.Rules[dir] = some(t, 1, 3, "rules", func() policy.Rule { return drawUntrackedRule(t) })
+			}
+		}
 	case 2, 3:
 		v.Host = policy.HostOptions{ApplyOnForward: true}
 	}

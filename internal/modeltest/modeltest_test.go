@@ -37,6 +37,35 @@ func TestRandomModelsReachEveryOutcome(t *testing.T) {
 	t.Log(seen)
 }
 
+// The same of connections that a host does not track.
+func TestRandomModelsReachEveryAnswer(t *testing.T) {
+	seen := map[string]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		m := modeltest.ModelsWithHosts().Draw(t, "model")
+		flows := modeltest.Flows(m)
+		e := evaluate.New(m)
+		for range 300 {
+			res := e.Evaluate(flows.Draw(t, "flow"))
+			untracked := slices.ContainsFunc(res.Hosts, func(h policy.HostDecision) bool { return h.Hook.Raw() && h.Verdict == policy.Allow })
+			switch a := res.Answer; {
+			case !untracked || res.Verdict == policy.Deny && a == nil:
+			case a == nil:
+				seen["answered"]++
+			case a.OutOfState:
+				seen["out of state"]++
+			default:
+				seen["denied"]++
+			}
+		}
+	})
+	for _, want := range []string{"answered", "out of state", "denied"} {
+		if seen[want] == 0 {
+			t.Errorf("no connection without tracking was %s; seen %v", want, seen)
+		}
+	}
+	t.Log(seen)
+}
+
 func outcome(d policy.Decision) string {
 	switch {
 	case d.By == nil:

@@ -8,7 +8,7 @@ import (
 )
 
 // profileNames are the names of the profiles that models may have.
-var profileNames = []string{"p", "q"}
+var profileNames = []string{"p", "q", policy.NamespaceProfile("blue")}
 
 // drawProfile draws a profile.
 func drawProfile(t *rapid.T, key policy.Key) *policy.Policy {

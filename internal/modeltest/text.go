@@ -32,6 +32,9 @@ func (x Text) String() string {
 	for _, n := range x.Model.Nodes {
 		fmt.Fprintf(&b, "  node %s %v\n", n.Name, n.Addrs)
 	}
+	if h := x.Model.Host; h.EndpointToHost != 0 || h.FailsafeIn != nil || h.FailsafeOut != nil {
+		fmt.Fprintf(&b, "  failsafes in %v out %v, endpoints to their host %v\n", h.FailsafeIn, h.FailsafeOut, h.EndpointToHost)
+	}
 	return b.String()
 }
 
@@ -57,7 +60,7 @@ func writeObject(b *strings.Builder, o policy.Object) {
 	case *policy.Tier:
 		fmt.Fprintf(b, "  tier %s order %v, ends in %v\n", o.Name, o.Order, o.DefaultAction)
 	case *policy.Policy:
-		fmt.Fprintf(b, "  policy %v in tier %s order %v, for %s\n", o.Key, o.Tier, o.Order, o.Selector)
+		fmt.Fprintf(b, "  policy %v in tier %s order %v, for %s%s\n", o.Key, o.Tier, o.Order, o.Selector, hostOptionsText(o.Host))
 		for _, dir := range policy.Directions {
 			if !o.Types[dir] {
 				continue
@@ -68,10 +71,22 @@ func writeObject(b *strings.Builder, o policy.Object) {
 			}
 		}
 	case *policy.Endpoint:
-		fmt.Fprintf(b, "  endpoint %v at %v, labels {%s} ports %v profiles %q node %q\n", o.Key, o.Addrs, labelsText(o.Labels), o.Ports, o.Profiles, o.Node)
+		fmt.Fprintf(b, "  endpoint %v at %v, labels {%s} ports %v profiles %q node %q interface %q\n", o.Key, o.Addrs, labelsText(o.Labels), o.Ports, o.Profiles, o.Node, o.Interface)
 	case *policy.Set:
 		fmt.Fprintf(b, "  set %v labels {%s} nets %v\n", o.Key, labelsText(o.Labels), o.Nets)
 	}
+}
+
+func hostOptionsText(o policy.HostOptions) string {
+	switch {
+	case o.PreDNAT:
+		return ", before DNAT"
+	case o.DoNotTrack:
+		return ", without tracking"
+	case o.ApplyOnForward:
+		return ", on forward"
+	}
+	return ""
 }
 
 func labelsText(ls selector.Labels) string {

@@ -28,7 +28,7 @@ var (
 	}
 	// portEdges are where ranges begin and end.
 	portEdges = []uint16{0, 1, 53, 79, 80, 81, 443, 1023, 1024, 8000, 9000, 49151, 49152, 50000, 65534, 65535}
-	icmpEdges = []uint8{0, 3, 8, 128, 255}
+	icmpEdges = []uint8{0, 3, 8, 128, 129, 255}
 
 	// baseAddrs lie where prefixes are likely to hold several of them. Endpoints
 	// hold some of them, others stand for the outside world.

@@ -47,6 +47,8 @@ func (t *Translator) Apply(b store.Batch, to Sink) {
 		t.reject(rejected)
 	}
 	t.services.recompute()
+	t.endpoints.makeNamespaces(b.Updated)
+	t.profiles.noteNamespaces()
 	// Tiers first: whether policies are in force depends on them.
 	for _, tiers := range []bool{true, false} {
 		for _, o := range t.step.drainDirty(tiers) {
@@ -61,6 +63,7 @@ func (t *Translator) Apply(b store.Batch, to Sink) {
 		}
 	}
 	t.endpoints.emitDependents()
+	t.profiles.recomputeOfNamespaces()
 	t.nodes.recomputeSets(&t.rules, t.impliedNodes())
 	t.rules.flush(t.step.change)
 	t.reportObjects()
@@ -111,7 +114,7 @@ func (t *Translator) rejectKey(key policy.Key, findings []store.Finding) {
 	o.setErrors(func(e *objectErrors) { e.rejected = findings })
 	// What the store rejected and now no longer mentions is gone, unless a version
 	// of it is known.
-	o.present = findings != nil || o.valid || o.errors != nil && o.errors.invalid != nil
+	t.setPresent(o, findings != nil || o.valid || o.errors != nil && o.errors.invalid != nil)
 	if !was || findings == nil {
 		t.tiers.touchPoliciesOf(o)
 		t.profiles.changed(o, false)

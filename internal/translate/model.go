@@ -11,14 +11,15 @@ import (
 
 // Each returns the whole model as changes from nothing, as Model has it but without
 // nodes and, for an analysis, placeholders: tiers, policies, sets and endpoints, each
-// kind in the order of keys but for endpoints, which come in none. No list of them
-// is made.
+// kind in the order of keys but for endpoints, which come in none, and the profiles of
+// namespaces, which come after the objects. No list of them is made.
 func (t *Translator) Each(yield func(policy.Change)) {
 	t.eachObject(func(o *object) {
 		if out := t.modelObject(o.compiled); out != nil {
 			yield(policy.Change{Key: o.key, Object: out})
 		}
 	})
+	t.profiles.ofNamespaces.each(func(p *policy.Policy) { yield(policy.Change{Key: p.Key, Object: p}) })
 	t.services.eachSet(func(s *policy.Set) { yield(policy.Change{Key: s.Key, Object: s}) })
 	t.rules.each(func(s *policy.Set) { yield(policy.Change{Key: s.Key, Object: s}) })
 	t.endpoints.each(func(id uint32, r *record) {
@@ -73,6 +74,7 @@ func (t *Translator) Model() *policy.Model {
 	if t.opts.Offline {
 		m.Endpoints = append(m.Endpoints, t.representatives()...)
 	}
+	slices.SortFunc(m.Policies, func(a, b *policy.Policy) int { return a.Key.Compare(b.Key) })
 	slices.SortFunc(m.Sets, func(a, b *policy.Set) int { return a.Key.Compare(b.Key) })
 	slices.SortFunc(m.Endpoints, func(a, b *policy.Endpoint) int { return a.Key.Compare(b.Key) })
 	if t.opts.Offline {
@@ -142,9 +144,6 @@ func (t *Translator) representatives() []*policy.Endpoint {
 // representative makes the endpoint that stands for the pods of a workload.
 func (t *Translator) representative(key policy.Key, e *source.Endpoint) *policy.Endpoint {
 	n := t.namespaces.byName[key.Namespace]
-	if n == nil { // nothing else is in it
-		n = &namespace{name: key.Namespace, labels: source.NamespaceLabels(key.Namespace, nil)}
-	}
 	ep := &policy.Endpoint{
 		Key: key, Node: e.Node, Interface: e.Interface, Addrs: e.Addrs, Ports: e.Ports, Profiles: e.Profiles,
 		Labels: t.namespaces.labelsOf(n, e.ServiceAccount, e.Orchestrator, e.Labels),

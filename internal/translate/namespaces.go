@@ -14,9 +14,9 @@ const (
 	kindServiceAccount = "ServiceAccount"
 )
 
-// namespaceTable holds the namespaces that have an object or are referred to, and what
-// the service accounts in them add to the labels of their pods. What changes in one is
-// noted in the step.
+// namespaceTable holds the namespaces that there are: those that have an object, and those
+// that something is in, valid or not; and what the service accounts in them add to the labels
+// of their pods. What changes in one, and that one comes or goes, is noted in the step.
 type namespaceTable struct {
 	step    *step
 	byName  map[string]*namespace
@@ -38,6 +38,8 @@ type namespace struct {
 	sets     map[*object]struct{} // the network sets in it
 
 	endpoints int // how many records of pods and WorkloadEndpoints are in it
+	wrong     int // of how many of these, records or none, something is wrong
+	objects   int // how many other objects are in it
 }
 
 // accountKey names a service account.
@@ -57,9 +59,23 @@ func (t *namespaceTable) get(name string) *namespace {
 		n = &namespace{name: name, labels: source.NamespaceLabels(name, nil), profiles: []string{policy.NamespaceProfile(name)}}
 		n.id = t.number(n)
 		t.byName[name] = n
+		t.step.cameOrWent[name] = struct{}{}
 	}
 	return n
 }
+
+// exists reports whether there is a namespace of the name.
+func (t *namespaceTable) exists(name string) bool { return t.byName[name] != nil }
+
+// count changes how much there is in a namespace: one of its counters, by d.
+func (t *namespaceTable) count(name string, counter func(*namespace) *int, d int) {
+	n := t.get(name)
+	*counter(n) += d
+	t.dropIfUnused(n)
+}
+
+func objectsIn(n *namespace) *int { return &n.objects }
+func wrongIn(n *namespace) *int   { return &n.wrong }
 
 // number gives a namespace a number.
 func (t *namespaceTable) number(n *namespace) uint32 {
@@ -76,11 +92,12 @@ func (t *namespaceTable) number(n *namespace) uint32 {
 // at returns the namespace of a number.
 func (t *namespaceTable) at(id uint32) *namespace { return t.numbers[id] }
 
-// dropIfUnused forgets a namespace that nothing refers to.
+// dropIfUnused forgets a namespace that nothing is in.
 func (t *namespaceTable) dropIfUnused(n *namespace) {
-	if !n.object && len(n.accounts)+len(n.sets)+n.endpoints == 0 {
+	if !n.object && len(n.accounts)+len(n.sets)+n.endpoints+n.wrong+n.objects == 0 {
 		delete(t.byName, n.name)
 		delete(t.step.namespaces, n)
+		t.step.cameOrWent[n.name] = struct{}{}
 		t.numbers[n.id] = nil
 		t.free = append(t.free, n.id)
 	}

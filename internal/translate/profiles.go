@@ -27,13 +27,19 @@ type profile struct {
 // profileIndex holds the profiles, and which host endpoints name them. Who names them among
 // pods and WorkloadEndpoints is in endpointTable.profileLists.
 type profileIndex struct {
-	step   *step
-	byName map[string]*object
-	hosts  objectsBy // by the profiles that they name
+	step       *step
+	namespaces *namespaceTable
+	byName     map[string]*object
+	hosts      objectsBy // by the profiles that they name
+
+	ofNamespaces namespaceProfiles
 }
 
-func newProfileIndex(s *step) *profileIndex {
-	return &profileIndex{step: s, byName: map[string]*object{}, hosts: objectsBy{}}
+func newProfileIndex(s *step, namespaces *namespaceTable) *profileIndex {
+	return &profileIndex{
+		step: s, namespaces: namespaces, byName: map[string]*object{}, hosts: objectsBy{},
+		ofNamespaces: namespaceProfiles{map[string]int{}, map[string]struct{}{}},
+	}
 }
 
 // find returns a profile in its version in force, nil if there is none.
@@ -56,11 +62,13 @@ func (t *profileIndex) replace(o *object, was, now any) {
 	if h, ok := was.(*source.HostEndpoint); ok {
 		for _, name := range h.Profiles {
 			t.hosts.remove(name, o)
+			t.nameNamespace(name, -1)
 		}
 	}
 	if h, ok := now.(*source.HostEndpoint); ok {
 		for _, name := range h.Profiles {
 			t.hosts.add(name, o)
+			t.nameNamespace(name, 1)
 		}
 	}
 }
@@ -79,9 +87,14 @@ func (t *profileIndex) changed(o *object, labels bool) {
 	if o.key.Kind != policy.KindProfile {
 		return
 	}
-	t.step.profiles[o.key.Name] = t.step.profiles[o.key.Name] || labels
+	t.touch(o.key.Name, labels)
+}
+
+// touch is changed for the profile of a name.
+func (t *profileIndex) touch(profile string, labels bool) {
+	t.step.profiles[profile] = t.step.profiles[profile] || labels
 	for name, hosts := range t.hosts {
-		if name != o.key.Name && !t.mayMean(name) {
+		if name != profile && !t.mayMean(name) {
 			continue
 		}
 		for h := range hosts {
@@ -93,6 +106,9 @@ func (t *profileIndex) changed(o *object, labels bool) {
 // mayMean reports whether a name that endpoints have is no profile, so that what is said of
 // it depends on which there are.
 func (t *profileIndex) mayMean(name string) bool {
+	if namespace, is := policy.NamespaceOfProfile(name); is {
+		return !t.namespaces.exists(namespace)
+	}
 	return !policy.IsReservedProfile(name) && t.find(name) == nil
 }
 
@@ -103,6 +119,9 @@ func (t *profileIndex) labels(names []string) []selector.Labels {
 		if p := t.find(name); p != nil && len(p.labels) > 0 {
 			out = append(out, p.labels)
 		}
+		if namespace, is := policy.NamespaceOfProfile(name); is && t.namespaces.exists(namespace) {
+			out = append(out, source.NamespaceProfileLabels(t.namespaces.byName[namespace].labels))
+		}
 	}
 	return out
 }
@@ -111,6 +130,9 @@ func (t *profileIndex) labels(names []string) []selector.Labels {
 // that is not there, and so denies.
 func (t *profileIndex) isMissing(name, namespace string) bool {
 	ep := policy.Endpoint{Key: policy.Key{Namespace: namespace}}
+	if of, is := policy.NamespaceOfProfile(name); is && t.namespaces.exists(of) {
+		return false
+	}
 	return !ep.AllowedBy(name) && t.find(name) == nil
 }
 
@@ -139,6 +161,14 @@ func (t *profileIndex) whyMissing(name, namespace string) string {
 	if namespace != "" {
 		names = append(names, policy.NamespaceProfile(namespace))
 		own += " or " + policy.NamespaceProfile(namespace)
+	}
+	if of, is := policy.NamespaceOfProfile(name); is {
+		for other := range t.namespaces.byName {
+			names = append(names, policy.NamespaceProfile(other))
+		}
+		slices.Sort(names)
+		return "profile " + strconv.Quote(name) + " is that of namespace " + of + ", which does not exist" + denies + "create the namespace, or " + own +
+			suggest.DidYouMean(name, slices.Compact(names))
 	}
 	if policy.IsReservedProfile(name) {
 		return "profile " + strconv.Quote(name) + " is that of pods elsewhere, and none of this endpoint" + denies + own + suggest.DidYouMean(name, names)
@@ -231,12 +261,18 @@ func (t *endpointTable) retainProfiles(names []string) uint32 {
 	id, isNew := t.profileTexts.RetainBytes(b)
 	if isNew {
 		t.profileLists[id] = strings.Split(t.profileTexts.At(id), ",")
+		for _, name := range t.profileLists[id] {
+			t.profiles.nameNamespace(name, 1)
+		}
 	}
 	return id
 }
 
 func (t *endpointTable) releaseProfiles(id uint32) {
 	if t.profileTexts.Release(id) {
+		for _, name := range t.profileLists[id] {
+			t.profiles.nameNamespace(name, -1)
+		}
 		delete(t.profileLists, id)
 	}
 }

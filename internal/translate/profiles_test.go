@@ -35,6 +35,50 @@ metadata: {name: two}
 spec: {labelsToApply: {both: two}}`
 )
 
+const policyInShop = `{apiVersion: projectcalico.org/v3, kind: NetworkPolicy, metadata: {name: p, namespace: shop}}`
+
+// The profile of another namespace allows everything, and gives its labels but for those that
+// say in which namespace the endpoint is; the endpoint's own namespace comes first.
+func TestProfilesOfOtherNamespaces(t *testing.T) {
+	const namespaces = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: web, labels: {team: web}}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {team: shop, zone: dmz}}`
+	m := load(t, strings.Join([]string{
+		namespaces, strings.Replace(vmNaming, "[one, two]", "[kns.shop]", 1), strings.Replace(hostNaming, "[two, one]", "[kns.shop, kns.web]", 1),
+		`{apiVersion: v1, kind: Pod, metadata: {name: pod, namespace: shop}, spec: {containers: []}, status: {podIP: 10.0.0.9}}`,
+	}, "\n---\n"))
+	for _, tt := range []struct {
+		kind string
+		want map[string]string
+	}{
+		{policy.KindWorkloadEndpoint, map[string]string{"projectcalico.org/namespace": "web", "pcns.team": "web", "pcns.zone": "dmz", "pcns.projectcalico.org/name": "web"}},
+		{policy.KindHostEndpoint, map[string]string{"projectcalico.org/namespace": "", "pcns.team": "shop", "pcns.zone": "dmz", "pcns.projectcalico.org/name": "shop"}},
+		{policy.KindPod, map[string]string{"projectcalico.org/namespace": "shop", "pcns.team": "shop", "pcns.zone": "dmz"}},
+	} {
+		i := slices.IndexFunc(m.Endpoints, func(ep *policy.Endpoint) bool { return ep.Key.Kind == tt.kind })
+		for key, want := range tt.want {
+			if got, _ := m.Endpoints[i].Labels.Get(key); got != want {
+				t.Errorf("%s: label %s is %q, want %q", tt.kind, key, got, want)
+			}
+		}
+	}
+	var names []string
+	for _, p := range m.Policies {
+		names = append(names, p.Key.String())
+		for _, dir := range policy.Directions {
+			if rules := p.Rules[dir]; len(rules) != 1 || rules[0].Action != policy.Allow {
+				t.Errorf("%v has the rules %v", p.Key, rules)
+			}
+		}
+	}
+	diff(t, "profiles in the model", []string{"Profile/kns.shop", "Profile/kns.web"}, names)
+}
+
 // An endpoint's own labels come before those of its profiles, and of these the first
 // profile's. No label of theirs is taken for that of a namespace.
 func TestLabelsOfProfiles(t *testing.T) {
@@ -67,8 +111,13 @@ func TestMissingProfiles(t *testing.T) {
 			`5: spec.profiles: profile "two" does not exist, so that what no policy decides is denied: create the profile, or name one that does, such as projectcalico-default-allow or kns.web`},
 		{"nearly of the name", strings.Replace(hostNaming, "[two, one]", "[one2]", 1) + "\n---" + profileOne,
 			`5: spec.profiles: profile "one2" does not exist, so that what no policy decides is denied: create the profile, or name one that does, such as projectcalico-default-allow; did you mean "one"?`},
-		{"that of another namespace", strings.Replace(vmNaming, "[one, two]", "[kns.wbe]", 1),
-			`5: spec.profiles: profile "kns.wbe" is that of pods elsewhere, and none of this endpoint, so that what no policy decides is denied: name one that does, such as projectcalico-default-allow or kns.web; did you mean "kns.web"?`},
+		{"that of a namespace that there is not", strings.Replace(vmNaming, "[one, two]", "[kns.wbe]", 1),
+			`5: spec.profiles: profile "kns.wbe" is that of namespace wbe, which does not exist, so that what no policy decides is denied: create the namespace, or name one that does, such as projectcalico-default-allow or kns.web; did you mean "kns.web"?`},
+		{"of a host, that of a namespace that there is not", strings.Replace(hostNaming, "[two, one]", "[kns.shpo]", 1) + "\n---\n" + policyInShop,
+			`5: spec.profiles: profile "kns.shpo" is that of namespace shpo, which does not exist, so that what no policy decides is denied: create the namespace, or name one that does, such as projectcalico-default-allow; did you mean "kns.shop"?`},
+		{"that of pods elsewhere", strings.Replace(vmNaming, "[one, two]", "[ksa.shop.default]", 1) + "\n---\n" + policyInShop,
+			`5: spec.profiles: profile "ksa.shop.default" is that of pods elsewhere, and none of this endpoint, so that what no policy decides is denied: name one that does, such as projectcalico-default-allow or kns.web`},
+		{"that of a namespace that something is in", strings.Replace(vmNaming, "[one, two]", "[kns.shop]", 1) + "\n---\n" + policyInShop, ""},
 		{"its own namespace's", strings.Replace(vmNaming, "[one, two]", "[kns.web, ksa.web.default, projectcalico-default-allow]", 1), ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -150,4 +199,35 @@ func TestProfilesThatChange(t *testing.T) {
 	if len(result.Changes) != 3 || len(result.Statuses) != 3 {
 		t.Errorf("it goes: %d changes and %d statuses, want 3 of each", len(result.Changes), len(result.Statuses))
 	}
+}
+
+// A namespace that comes, changes its labels or goes changes those elsewhere that name its
+// profile.
+func TestNamespacesOfProfilesThatChange(t *testing.T) {
+	tr := translate.New(translate.Options{})
+	tr.ApplySorted(store.Batch{Updated: read(t, strings.Replace(vmNaming, "[one, two]", "[kns.shop]", 1))})
+	vm, profile := policy.Key{Kind: policy.KindWorkloadEndpoint, Namespace: "web", Name: "vm"}, policy.ProfileKey("kns.shop")
+	step := func(name string, b store.Batch, missing bool, changed ...policy.Key) {
+		t.Helper()
+		var keys []policy.Key
+		for _, c := range tr.ApplySorted(b).Changes {
+			if c.Key.Kind != policy.KindPod {
+				keys = append(keys, c.Key)
+			}
+		}
+		diff(t, name+": changes", changed, keys)
+		if s := tr.Status(vm); s.State != translate.InForce || (len(s.Findings) > 0) != missing {
+			t.Errorf("%s: %v", name, s)
+		}
+	}
+	const namespace = `{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: a}}}`
+	pod := read(t, `{apiVersion: v1, kind: Pod, metadata: {name: pod, namespace: shop}, spec: {containers: []}, status: {podIP: 10.0.0.9}}`)
+	step("it is not there", store.Batch{}, true)
+	step("it comes", store.Batch{Updated: read(t, namespace)}, false, profile, vm)
+	step("its labels change", store.Batch{Updated: read(t, strings.Replace(namespace, "team: a", "team: b", 1))}, false, vm)
+	step("a pod comes", store.Batch{Updated: pod}, false)
+	step("it goes, but for the pod", store.Batch{Deleted: []policy.Key{{Kind: "Namespace", Name: "shop"}}}, false, vm)
+	step("it goes", store.Batch{Deleted: []policy.Key{pod[0].Key}}, true, profile, vm)
+	step("a pod brings it", store.Batch{Updated: pod}, false, profile, vm)
+	step("nobody names it any more", store.Batch{Updated: read(t, strings.Replace(vmNaming, "[one, two]", "[kns.web]", 1))}, false, profile, vm)
 }

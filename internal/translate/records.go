@@ -34,7 +34,7 @@ func (t *endpointTable) update(r *store.Resource, rejected []store.Finding) {
 // remove forgets a pod or WorkloadEndpoint.
 func (t *endpointTable) remove(key policy.Key) {
 	before, was := t.status(key)
-	delete(t.errors, key)
+	t.setErrors(key, nil)
 	if h := t.step.readded[key]; h != nil {
 		h.before = before
 		t.drop(key, was)
@@ -56,10 +56,15 @@ func (t *endpointTable) reject(key policy.Key, findings []store.Finding) {
 }
 
 func (t *endpointTable) setErrors(key policy.Key, errs *objectErrors) {
-	if errs.isEmpty() {
+	_, was := t.errors[key]
+	switch now := !errs.isEmpty(); {
+	case now:
+		if t.errors[key] = errs; !was {
+			t.namespaces.count(key.Namespace, wrongIn, 1)
+		}
+	case was:
 		delete(t.errors, key)
-	} else {
-		t.errors[key] = errs
+		t.namespaces.count(key.Namespace, wrongIn, -1)
 	}
 }
 

@@ -21,6 +21,10 @@ type step struct {
 	owners     map[uint32]struct{}     // controllers
 	workloads  map[*namespace]struct{} // in which workloads changed
 
+	cameOrWent map[string]struct{} // namespaces
+	// namespaceProfiles are profiles of namespaces that somebody began or ceased to name.
+	namespaceProfiles map[string]struct{}
+
 	profiles map[string]bool // by name, that changed: whether their labels did
 	// profileLists are lists of profiles with one that changed, or is missing: whether
 	// labels changed.
@@ -40,6 +44,7 @@ func newStep(sink Sink) step {
 		sink: sink, before: map[*object]Status{}, dirty: map[*object]struct{}{}, readded: map[policy.Key]*readded{},
 		namespaces: map[*namespace]struct{}{}, accounts: map[accountKey]struct{}{},
 		owners: map[uint32]struct{}{}, workloads: map[*namespace]struct{}{},
+		cameOrWent: map[string]struct{}{}, namespaceProfiles: map[string]struct{}{},
 		profiles: map[string]bool{}, profileLists: map[uint32]bool{},
 		labels: map[joinKey]selector.Labels{},
 	}
@@ -85,6 +90,8 @@ func (s *step) end() {
 	clear(s.accounts)
 	clear(s.owners)
 	clear(s.workloads)
+	clear(s.cameOrWent)
+	clear(s.namespaceProfiles)
 	clear(s.profiles)
 	clear(s.profileLists)
 	clear(s.labels)

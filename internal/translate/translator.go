@@ -28,12 +28,12 @@ type Translator struct {
 	policies   *compact.Policies
 	statuses   *statusTable
 	tiers      tierIndex
-	profiles   *profileIndex
 	hosts      hostIndex
 	nodes      nodeTable
 	rules      ruleSets // what rules refer to that is no object
 	services   serviceTable
 	namespaces *namespaceTable
+	profiles   *profileIndex
 	endpoints  *endpointTable
 
 	rejected map[policy.Key]struct{} // objects of all kinds with findings of the store
@@ -48,13 +48,13 @@ func New(opts Options) *Translator {
 		policies:   compact.NewPolicies(),
 		statuses:   newStatusTable(&s),
 		tiers:      newTierIndex(&s),
-		profiles:   newProfileIndex(&s),
 		hosts:      newHostIndex(&s),
 		nodes:      newNodeTable(),
 		rules:      newRuleSets(),
 		namespaces: newNamespaceTable(&s),
 		rejected:   map[policy.Key]struct{}{},
 	}
+	t.profiles = newProfileIndex(&s, t.namespaces)
 	t.services = newServiceTable(&s, t.policies)
 	t.endpoints = newEndpointTable(opts.Offline, &s, t.objects, t.namespaces, t.profiles, t.statuses)
 	for _, tier := range policy.FixedTiers() {
@@ -79,6 +79,18 @@ func (t *Translator) object(key policy.Key) *object {
 		}
 	}
 	return o
+}
+
+// setPresent notes whether the source has an object.
+func (t *Translator) setPresent(o *object, present bool) {
+	if was := o.present; was != present && o.key.Namespace != "" {
+		d := 1
+		if was {
+			d = -1
+		}
+		t.namespaces.count(o.key.Namespace, objectsIn, d)
+	}
+	o.present = present
 }
 
 // touch returns what is known of a key, to be changed.

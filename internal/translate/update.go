@@ -21,7 +21,8 @@ type actsElsewhere struct{}
 // update parses the new version of an object.
 func (t *Translator) update(r *store.Resource) {
 	o := t.touch(r.Key)
-	o.present, o.origin = true, r.Origin
+	t.setPresent(o, true)
+	o.origin = r.Origin
 	p, ps := source.Parse(r, t.opts.Offline)
 	o.setErrors(func(e *objectErrors) { e.rejected, e.invalid = nil, ps.Findings(r) })
 	if ps.Invalid() && !t.opts.Offline {
@@ -52,7 +53,8 @@ func (t *Translator) remove(key policy.Key) {
 	t.rules.setParsed(o, nil)
 	t.services.use(o, nil)
 	t.replace(o, nil, "")
-	o.present, o.valid, o.origin, o.errors = false, false, nil, nil
+	t.setPresent(o, false)
+	o.valid, o.origin, o.errors = false, nil, nil
 }
 
 // keep returns what is kept of a parsed object: *policy.Tier, compact.Packed,

@@ -61,6 +61,9 @@ func (s *summary) apply(c policy.Change) (local bool) {
 	case *policy.Tier:
 		s.tiers[o.Name] = o.DefaultAction
 	case *policy.Policy:
+		if c.Key.Kind == policy.KindProfile && policy.IsReservedProfile(c.Key.Name) {
+			break // it is there by itself, and no object to report
+		}
 		s.policies[c.Key] = summarize(o, s.policies[c.Key].generation)
 	case *policy.Endpoint:
 		if o.Node == s.node && len(o.Addrs) > 0 {

@@ -57,11 +57,12 @@ func NewCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "agent --store files:DIR|kube|etcd:URL",
 		Short: "Enforce policy on this host",
-		Long: `Enforces policy on this host, for the Pods and WorkloadEndpoints of its node, in
-kernel tables of its own that leave all others alone. It follows the store: what
-changes there is in force at once, connections that a change denies are ended,
-all others live on. Packets that come from a pod with a source address that is
-not the pod's are dropped.
+		Long: `Enforces policy on this host, for the Pods and WorkloadEndpoints of its node and,
+where a HostEndpoint says so, for the host itself, in kernel tables of its own that
+leave all others alone. It follows the store: what changes there is in force at once,
+connections that a change denies are ended, all others live on. Packets that policy
+could not judge, such as those from a pod with a source address that is not the
+pod's, are dropped before it (docs/semantics.md, "Guards").
 
 An object that is invalid keeps its last valid version in force and is reported:
 in the log, at http://` + agenthttp.DefaultAddr + `/status, in the metrics, and, with
@@ -92,15 +93,7 @@ Exit code: 0 at an orderly end, 2 if it fails.`,
   # Enforce nothing any more
   sudo tierwall agent remove`,
 		Args: command.NoUnknownCommand,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.complete(cmd); err != nil {
-				return err
-			}
-			if err := o.validate(cmd); err != nil {
-				return err
-			}
-			return o.run(cmd)
-		},
+		RunE: command.Steps(o.complete, o.validate, o.run),
 	}
 	o.register(cmd)
 	cmd.AddCommand(newStatusCommand(), newVerifyCommand(), newRemoveCommand())
@@ -111,7 +104,7 @@ func (o *options) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	o.source.register(cmd)
 	f.StringVar(&o.metricsAddr, "metrics-addr", agenthttp.DefaultAddr, "loopback address and port of metrics, health and status; off for none")
-	f.DurationVar(&o.checkInterval, "check-interval", 30*time.Second, "time between two comparisons of what the kernel holds with what it should")
+	f.DurationVar(&o.checkInterval, "check-interval", 30*time.Second, "how often the kernel's tables are compared with what they should hold, and repaired")
 	f.StringVar(&o.runDir, "run-dir", defaultRunDir, "directory of the lock file and of the last valid versions")
 	_ = cmd.MarkFlagDirname("run-dir")
 	o.guards.register(cmd)
@@ -120,9 +113,9 @@ func (o *options) register(cmd *cobra.Command) {
 	o.cni.register(cmd)
 	o.dns.register(cmd)
 	o.authz.register(cmd)
-	f.Uint16Var(&o.logGroup, "log-group", packetlog.DefaultGroup, "NFLOG group through which packets that rules with action Log match are logged; 0 for none")
-	f.Uint16Var(&o.resumeGroup, "resume-group", resume.DefaultGroup, "NFLOG group by which live TCP connections are found that the kernel does not track, after the first start or a flush; those that policy allows go on; 0: all of them end")
-	f.Uint32Var(&o.logRate, "log-rate", nft.DefaultLogRate, "how many of them a second, for one rule and what is decided after it")
+	f.Uint16Var(&o.logGroup, "log-group", packetlog.DefaultGroup, "NFLOG group for packets that rules with action Log match; 0: none are logged")
+	f.Uint16Var(&o.resumeGroup, "resume-group", resume.DefaultGroup, "NFLOG group for packets of live TCP connections that the kernel does not track, after the first start or conntrack -F: those that policy allows go on; 0: all end")
+	f.Uint32Var(&o.logRate, "log-rate", nft.DefaultLogRate, "packets to log a second, at most, for one rule and what is decided after it")
 	o.log.Register(cmd)
 	o.modes.register(cmd)
 }

@@ -20,10 +20,10 @@ type authzFlags struct {
 func (o *authzFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.address, "ext-authz", "", "answer proxies about HTTP requests (Envoy's ext_authz, gRPC) at unix:PATH or ADDRESS:PORT")
-	f.StringVar(&o.group, "ext-authz-group", "", "group, by name or number, that may open the unix socket beside root")
-	f.StringVar(&o.cert, "ext-authz-cert", "", "certificate for TLS (PEM); with the next two, needed unless the address is a socket or loopback")
-	f.StringVar(&o.key, "ext-authz-key", "", "and its key (PEM)")
-	f.StringVar(&o.clientCA, "ext-authz-client-ca", "", "authorities of the proxies' certificates (PEM): others are not answered")
+	f.StringVar(&o.group, "ext-authz-group", "", "group, by name or number, that may open the unix socket, as root may")
+	f.StringVar(&o.cert, "ext-authz-cert", "", "certificate for TLS (PEM); needed, with --ext-authz-key and --ext-authz-client-ca, unless --ext-authz is a unix socket or a loopback address")
+	f.StringVar(&o.key, "ext-authz-key", "", "private key of --ext-authz-cert (PEM)")
+	f.StringVar(&o.clientCA, "ext-authz-client-ca", "", "certificate authorities (PEM): only proxies with a certificate of theirs are answered")
 }
 
 // config returns what the flags say; nil without any.

@@ -30,11 +30,11 @@ type cniPlace struct {
 func (o *cniFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.socket, "cni-socket", "", "answer the CNI plugin at this unix socket, such as "+cni.DefaultSocket)
-	f.StringVar(&o.confDir, "cni-conf-dir", "", "install the CNI plugin into the configuration there, such as "+cni.DefaultConfDir)
-	f.StringVar(&o.binDir, "cni-bin-dir", "", "and its program there, such as "+cni.DefaultBinDir)
+	f.StringVar(&o.confDir, "cni-conf-dir", "", "install the CNI plugin into the configuration there, such as "+cni.DefaultConfDir+"; with --cni-bin-dir")
+	f.StringVar(&o.binDir, "cni-bin-dir", "", "install the CNI plugin's program there, such as "+cni.DefaultBinDir+"; with --cni-conf-dir")
 	o.completeDirs(cmd)
-	f.DurationVar(&o.timeout, "cni-timeout", wire.DefaultTimeout, "how long a new pod is held up at most")
-	f.StringVar(&o.failurePolicy, "cni-failure-policy", wire.Closed, "what happens to a pod whose policy is not in force by then: closed (it does not start, and is tried again) or open")
+	f.DurationVar(&o.timeout, "cni-timeout", wire.DefaultTimeout, "how long a new pod is held up, at most, until its policy is in force")
+	f.StringVar(&o.failurePolicy, "cni-failure-policy", wire.Closed, "what happens to a pod whose policy is not in force after --cni-timeout: closed (it does not start, and is tried again) or open (it starts)")
 	f.StringSliceVar(&o.exempt, "cni-exempt-namespace", nil, "namespace whose pods are not held up; may be repeated")
 	flags.Complete(cmd, "cni-failure-policy", wire.Closed, wire.Open)
 }

@@ -24,7 +24,7 @@ const noLearning = "off"
 
 func (f *dnsFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.servers, "dns-servers", nil,
-		"addresses of the DNS servers whose answers are trusted for rules with domains (default: those that /etc/resolv.conf names, the cluster's DNS service, and a cache on this node such as 169.254.20.10); "+noLearning+": nobody's")
+		"DNS servers whose answers count for rules with domains, by address (default: those in /etc/resolv.conf, the cluster's DNS service, and a cache on this node such as 169.254.20.10); "+noLearning+": none")
 	cmd.Flags().StringVar(&f.service, "dns-service", dnslearner.DefaultService.Namespace+"/"+dnslearner.DefaultService.Name,
 		"NAMESPACE/NAME of the cluster's DNS service")
 	f.internal.Register(cmd.Flags())

@@ -28,10 +28,10 @@ type hostFlags struct {
 func (o *hostFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	in, out := policy.DefaultFailsafes()
-	f.StringSliceVar(&o.failsafeIn, "failsafe-in", failsafeTexts(in), "ports of this host that no policy of host endpoints closes; none for none")
-	f.StringSliceVar(&o.failsafeOut, "failsafe-out", failsafeTexts(out), "ports elsewhere that no policy of host endpoints keeps this host from; none for none")
-	f.StringVar(&o.toHost, "endpoint-to-host", "", "what becomes of connections of pods to their own host that the pods' policies allow: Accept, Drop, or Return, which leaves it to other rules of the host (default: Accept with --store kube, else Drop)")
-	f.StringVar(&o.mark, "host-mark", fmt.Sprintf("%#x", dataplane.DefaultMark), "bit of the packet mark that policy with preDNAT or doNotTrack uses; no other program may")
+	f.StringSliceVar(&o.failsafeIn, "failsafe-in", failsafeTexts(in), "ports of this host that stay open whatever policy of host endpoints says; none: no port")
+	f.StringSliceVar(&o.failsafeOut, "failsafe-out", failsafeTexts(out), "ports that this host may connect to whatever policy of host endpoints says; none: no port")
+	f.StringVar(&o.toHost, "endpoint-to-host", "", "what becomes of connections from pods to their own host that the pods' policies allow: Accept, Drop, or Return, which leaves them to other rules of the host (default: Accept with --store kube, else Drop)")
+	f.StringVar(&o.mark, "host-mark", fmt.Sprintf("%#x", dataplane.DefaultMark), "bit of the packet mark that policy with preDNAT or doNotTrack uses; no other program may set it")
 	flags.CompleteEndpointToHost(cmd)
 }
 

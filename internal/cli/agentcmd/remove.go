@@ -37,12 +37,7 @@ Exit code: 0 if all is removed, 2 if it fails.`,
   sudo tierwall agent remove --cni-socket /run/tierwall/cni.sock \
     --cni-conf-dir /etc/cni/net.d --cni-bin-dir /opt/cni/bin`,
 		Args: command.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.validate(cmd); err != nil {
-				return err
-			}
-			return o.run(cmd)
-		},
+		RunE: command.Steps(o.validate, o.run),
 	}
 	cmd.Flags().StringVar(&o.runDir, "run-dir", defaultRunDir, "directory of the agent's files")
 	_ = cmd.MarkFlagDirname("run-dir")

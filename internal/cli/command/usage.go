@@ -45,6 +45,19 @@ func UsageError(cmd *cobra.Command, err error) error {
 	return ExitWith(ExitFailed, fmt.Errorf("%w\nRun '%s --help' for usage", err, cmd.CommandPath()))
 }
 
+// Steps is the RunE of a command without arguments: its steps one after the other, until one
+// fails.
+func Steps(steps ...func(*cobra.Command) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		for _, step := range steps {
+			if err := step(cmd); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
 // NoArgs is the Args of commands that take flags only.
 func NoArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {

@@ -53,12 +53,7 @@ wrong with the files, and nothing was written; --keep-going leaves invalid objec
   # Into a file; fail if anything gets lost
   tierwall convert -f cilium/ --node-cidr 10.0.0.0/24 --strict > policies.yaml`,
 		Args: command.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.validate(cmd); err != nil {
-				return err
-			}
-			return o.run(cmd)
-		},
+		RunE: command.Steps(o.validate, o.run),
 	}
 	o.input.Register(cmd)
 	cmd.Flags().StringVar(&o.from, "from", "cilium", "whose policies to convert: cilium")

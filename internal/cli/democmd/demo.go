@@ -47,12 +47,7 @@ Exit code: 0 all agree, 1 some differ, 2 the demo could not run.`,
   # What there is
   tierwall demo --list`,
 		Args: command.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.validate(cmd); err != nil {
-				return err
-			}
-			return o.run(cmd)
-		},
+		RunE: command.Steps(o.validate, o.run),
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&o.scenarios, "scenario", nil, "play this scenario only; may be repeated (default: all)")

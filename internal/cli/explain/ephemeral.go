@@ -65,19 +65,31 @@ func ephemeralStarts(m *policy.Model) []uint16 {
 		}
 	}
 	named := false
+	add := func(of *policy.Peer) {
+		for _, ports := range [2]*policy.Ports{of.Ports, of.NotPorts} {
+			if ports == nil {
+				continue
+			}
+			named = named || len(ports.Names) > 0
+			for _, r := range ports.Ranges {
+				addBounds(r)
+			}
+		}
+	}
+	// Answers that are not tracked are asked about too: these go to the ephemeral port.
+	untracked := slices.ContainsFunc(m.Policies, func(p *policy.Policy) bool { return p.Host.DoNotTrack })
 	for _, p := range m.Policies {
 		for _, rules := range p.Rules {
 			for i := range rules {
-				for _, ports := range []*policy.Ports{rules[i].Source.Ports, rules[i].Source.NotPorts} {
-					if ports == nil {
-						continue
-					}
-					named = named || len(ports.Names) > 0
-					for _, r := range ports.Ranges {
-						addBounds(r)
-					}
+				if add(&rules[i].Source); untracked {
+					add(&rules[i].Destination)
 				}
 			}
+		}
+	}
+	if untracked {
+		for _, f := range slices.Concat(m.Host.FailsafeIn, m.Host.FailsafeOut) {
+			addBounds(policy.PortRange{First: f.Port, Last: f.Port})
 		}
 	}
 	for _, ep := range m.Endpoints {
@@ -91,11 +103,12 @@ func ephemeralStarts(m *policy.Model) []uint16 {
 	return slices.Compact(starts)
 }
 
-// sameAnswer reports whether two results are the same to a reader: the verdict
-// and what decided it at both ends.
+// sameAnswer reports whether two results are the same to a reader: the verdict, what
+// decided it at both ends, and what denies answers.
 func sameAnswer(a, b policy.Result) bool {
 	return a.Verdict == b.Verdict && sameDecision(a.Egress, b.Egress) && sameDecision(a.Ingress, b.Ingress) &&
-		slices.EqualFunc(a.Hosts, b.Hosts, func(x, y policy.HostDecision) bool { return sameDecision(x.Decision, y.Decision) })
+		slices.EqualFunc(a.Hosts, b.Hosts, func(x, y policy.HostDecision) bool { return sameDecision(x.Decision, y.Decision) }) &&
+		(a.Answer == nil) == (b.Answer == nil) && (a.Answer == nil || sameDecision(a.Answer.Decision, b.Answer.Decision))
 }
 
 func sameDecision(a, b policy.Decision) bool {

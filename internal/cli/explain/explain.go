@@ -55,7 +55,8 @@ An end of the connection is one of
 
 Where host endpoints are on the way, what these say is part of the answer, with
 the failsafes that agents have if no flag says otherwise. The hosts of the two ends
-are always asked; --through names one that routes a connection of others on.
+are always asked; --through names one that routes a connection of others on. Of a
+connection that a host does not track (doNotTrack) the answers are judged as well.
 
 A connection comes from an ephemeral port (49152-65535) unless --source-port says
 which one. Rules that tell ephemeral ports apart are reported.
@@ -83,6 +84,10 @@ Exit code 0: allowed. 1: denied. 2: no answer, because something is wrong. With
   # May it GET that path?
   tierwall explain -f policies/ --from web/frontend-1 --to web/api --port 8080 \
     --http-method GET --http-path /items
+
+  # May this client use the NodePort 30080?
+  tierwall explain -f hosts/ --from 198.51.100.1 --to shop/web --port 8080 \
+    --before-dnat 192.0.2.1:30080
 
   # May it pass through the gateway node-1, in by eth0 and out by eth1?
   tierwall explain -f hosts/ --from 203.0.113.7 --to 198.51.100.9 --port 443 \

@@ -10,6 +10,7 @@ import (
 	"github.com/tierwall/tierwall/evaluate"
 	"github.com/tierwall/tierwall/internal/cli/ends/endstest"
 	"github.com/tierwall/tierwall/internal/cli/output"
+	"github.com/tierwall/tierwall/internal/modeltest"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -256,22 +257,40 @@ func TestEphemeralSpans(t *testing.T) {
 		flow := policy.Flow{
 			Src: netip.MustParseAddr("10.0.0.1"), Dst: netip.MustParseAddr("10.0.0.2"), Protocol: policy.TCP, DstPort: 5432,
 		}
-		evaluator := evaluate.New(m)
-		next := firstEphemeral
-		for _, span := range ephemeralSpans(evaluator, m, flow) {
-			if int(span.First) != next {
-				t.Fatalf("span begins at %d, want %d", span.First, next)
+		checkSpans(t, m, flow)
+	})
+}
+
+// TestEphemeralSpansOfAnswers is TestEphemeralSpans where hosts do not track, so that
+// answers are asked about.
+func TestEphemeralSpansOfAnswers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := modeltest.ModelsWithHosts().Draw(t, "model")
+		flows := modeltest.Flows(m)
+		for range 40 {
+			if flow := flows.Draw(t, "flow"); flow.Protocol.HasPorts() {
+				checkSpans(t, m, flow)
 			}
-			for _, port := range []uint16{span.First, span.Last, rapid.Uint16Range(span.First, span.Last).Draw(t, "port")} {
-				flow.SrcPort = port
-				if got := evaluator.Evaluate(flow); !sameAnswer(got, span.result) {
-					t.Fatalf("port %d of %s: %+v, want %+v", port, span.PortRange, got, span.result)
-				}
-			}
-			next = int(span.Last) + 1
-		}
-		if next != lastEphemeral+1 {
-			t.Fatalf("spans end before %d", next)
 		}
 	})
+}
+
+func checkSpans(t *rapid.T, m *policy.Model, flow policy.Flow) {
+	evaluator := evaluate.New(m)
+	next := firstEphemeral
+	for _, span := range ephemeralSpans(evaluator, m, flow) {
+		if int(span.First) != next {
+			t.Fatalf("span begins at %d, want %d", span.First, next)
+		}
+		for _, port := range []uint16{span.First, span.Last, rapid.Uint16Range(span.First, span.Last).Draw(t, "port")} {
+			flow.SrcPort = port
+			if got := evaluator.Evaluate(flow); !sameAnswer(got, span.result) {
+				t.Fatalf("port %d of %s: %+v, want %+v", port, span.PortRange, got, span.result)
+			}
+		}
+		next = int(span.Last) + 1
+	}
+	if next != lastEphemeral+1 {
+		t.Fatalf("spans end before %d", next)
+	}
 }

@@ -22,7 +22,7 @@ type httpFlow struct {
 
 func (o *httpFlow) register(f *pflag.FlagSet) {
 	f.StringVar(&o.method, "http-method", "", "judge an HTTP request in the connection, of this method (GET where only the path is given)")
-	f.StringVar(&o.path, "http-path", "", "and of this path, as in /api/items (/ where only the method is given)")
+	f.StringVar(&o.path, "http-path", "", "judge an HTTP request in the connection, for this path (/ where only the method is given), such as /api/items")
 }
 
 // httpMethods are the usual ones.

@@ -184,6 +184,9 @@ func (p *explainPrinter) profile(d policy.Decision) {
 		return
 	}
 	for _, pt := range d.Profiles {
+		if policy.IsReservedProfile(pt.Key.Name) {
+			continue // it has no rules that somebody wrote
+		}
 		p.printf("     %s %s\n", p.Bold("profile "+pt.Key.Name), p.Dim(p.place(pt.Key)))
 		p.rules(pt.Rules, "on to the next profile")
 	}
@@ -192,10 +195,10 @@ func (p *explainPrinter) profile(d policy.Decision) {
 	}
 }
 
-// decidedByRule reports whether a rule of a profile decided.
+// decidedByRule reports whether a rule of a profile decided that somebody wrote.
 func decidedByRule(d policy.Decision) bool {
 	n := len(d.Profiles)
-	return n > 0 && d.By != nil && d.By.Kind == policy.KindProfile && d.By.Name == d.Profiles[n-1].Key.Name
+	return n > 0 && d.By != nil && d.By.Kind == policy.KindProfile && d.By.Name == d.Profiles[n-1].Key.Name && !policy.IsReservedProfile(d.By.Name)
 }
 
 // profileText says what of profiles decided, where it was no rule of one.

@@ -18,7 +18,7 @@ var logFormats = []string{"text", "json"}
 // Register adds the flags.
 func (o *Log) Register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.format, "log-format", "text", "text or json")
-	cmd.Flags().BoolVar(&o.debug, "debug", false, "log more")
+	cmd.Flags().BoolVar(&o.debug, "debug", false, "log at level debug, too")
 	Complete(cmd, "log-format", logFormats...)
 }
 

@@ -63,12 +63,7 @@ Exit code 0: written. 2: failed.`,
   kubectl get ns,pods,netpol -A -o yaml > cluster.yaml
   tierwall explain -f cluster.yaml -f deny.yaml --from shop/web-1 --to shop/db-0 --port 5432`,
 		Args: command.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.validate(cmd); err != nil {
-				return err
-			}
-			return o.run(cmd)
-		},
+		RunE: command.Steps(o.validate, o.run),
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.namespaceSelector, "namespace-selector", "", "deny only in namespaces whose labels match (default: all)")

@@ -63,8 +63,9 @@ Connections of which rules let only some HTTP requests through are followed by
 these: "TCP 8080 (GET /items/...)".
 
 Pairs of which nothing is allowed are left out. So is what is always the same: a
-pod to itself (without --pods, a workload to itself), and a node and its pods,
-but for what pods begin to their own host with --endpoint-to-host Return.
+pod to itself (without --pods, a workload to itself), and a node and its pods, but
+for what pods send to their own host where policy decides about it. A connection
+that a host does not track (doNotTrack) is listed if its answers get through, too.
 Connections come from ephemeral source ports (49152-65535); where rules tell
 those apart, the answer is that of the lowest, and a note says so.
 
@@ -92,6 +93,9 @@ Exit code 0: here is the answer. 2: no answer, because something is wrong.`,
 
   # Of a live cluster: what reaches, and is reached from, the namespace shop
   tierwall reach --store kube -n shop
+
+  # What would the staged policies change?
+  tierwall reach -f policies/ --pending
 
   # For a script, every pod
   tierwall reach --store kube -A --pods -o json`,

@@ -22,10 +22,14 @@ func lint(in *input.Input) []store.Finding {
 	for _, p := range in.Model.Policies {
 		policies[p.Key] = p
 	}
+	named := namedProfiles(in)
 	for i := range in.Resources {
 		r := &in.Resources[i]
 		if ep, ok := r.Object.(*v3.HostEndpoint); ok && in.ErrorCount() == 0 && isCutOff(in, r.Key) {
 			note(r, "", "no policy applies to it: all that host %s itself receives and sends is denied, but for the failsafes (docs/hosts.md)", ep.Spec.Node)
+		}
+		if r.Key.Kind == policy.KindProfile && !named[r.Key.Name] && !policy.IsReservedProfile(r.Key.Name) && in.Namespace == "" {
+			note(r, "", "it has no effect: no WorkloadEndpoint or HostEndpoint names it in spec.profiles")
 		}
 		p := policies[r.Key]
 		if p == nil || r.Key.Kind != policy.KindNetworkPolicy && r.Key.Kind != policy.KindGlobalNetworkPolicy {
@@ -48,6 +52,24 @@ func lint(in *input.Input) []store.Finding {
 		}
 	}
 	return out
+}
+
+// namedProfiles returns the profiles that endpoints name.
+func namedProfiles(in *input.Input) map[string]bool {
+	named := map[string]bool{}
+	for i := range in.Resources {
+		var names []string
+		switch o := in.Resources[i].Object.(type) {
+		case *v3.WorkloadEndpoint:
+			names = o.Spec.Profiles
+		case *v3.HostEndpoint:
+			names = o.Spec.Profiles
+		}
+		for _, name := range names {
+			named[name] = true
+		}
+	}
+	return named
 }
 
 func typeName(dir policy.Direction) v3.PolicyType {

@@ -39,7 +39,7 @@ has its version in place of a line.
 Of a cluster the namespace of -n or of kubectl's context is checked, and what is in
 none; -A checks all.
 
-Exit code 0: valid. 1: findings. 2: wrong usage.`,
+Exit code 0: valid, notes aside. 1: errors. 2: no answer, because something is wrong.`,
 		Example: `  # A file, a directory (read recursively), several of both
   tierwall validate -f policies/ -f base.yaml
 

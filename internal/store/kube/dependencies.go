@@ -25,7 +25,9 @@ func (co *coalescer) dependencyWait(c *change, now time.Time) time.Duration {
 	}
 	if h, ok := c.Object.(*v3.HostEndpoint); ok {
 		for _, name := range h.Spec.Profiles {
-			if !policy.IsReservedProfile(name) {
+			if namespace, is := policy.NamespaceOfProfile(name); is {
+				wait = max(wait, co.waitFor("Namespace", namespace, true, c, now))
+			} else if !policy.IsReservedProfile(name) {
 				wait = max(wait, co.waitFor(policy.KindProfile, name, true, c, now))
 			}
 		}

@@ -148,8 +148,8 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// TestHoldHosts checks that a host endpoint is not seen before a profile that it names, nor
-// held for one that is there without an object.
+// TestHoldHosts checks that a host endpoint is not seen before a profile that it names, or the
+// namespace whose profile that is, nor held for one that is there without an object.
 func TestHoldHosts(t *testing.T) {
 	api := newFakeAPI(t)
 	times := quick()
@@ -165,6 +165,11 @@ func TestHoldHosts(t *testing.T) {
 	r.has("HostEndpoint/open=1")
 	api.put(profiles, &v3.Profile{ObjectMeta: meta("", "services", "1")})
 	r.has("HostEndpoint/open=1", "Profile/services=1", "HostEndpoint/held=1")
+	api.put(hosts, host("of-namespace", policy.NamespaceProfile("late")))
+	api.put(hosts, host("open2", policy.DefaultAllowProfile))
+	r.has("HostEndpoint/open=1", "Profile/services=1", "HostEndpoint/held=1", "HostEndpoint/open2=1")
+	api.put(namespaces, namespace("late", "1"))
+	r.has("HostEndpoint/open=1", "Profile/services=1", "HostEndpoint/held=1", "HostEndpoint/open2=1", "Namespace/late=1", "HostEndpoint/of-namespace=1")
 }
 
 func TestHoldEnds(t *testing.T) {

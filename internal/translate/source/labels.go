@@ -66,6 +66,12 @@ func NamespaceLabels(name string, own map[string]string) selector.Labels {
 	return selector.NewLabels(m)
 }
 
+// NamespaceProfileLabels returns what the profile of a namespace adds to the labels of who
+// names it, by what the namespace adds to those of what is in it.
+func NamespaceProfileLabels(ofNamespace selector.Labels) selector.Labels {
+	return slices.DeleteFunc(slices.Clone(ofNamespace), func(l selector.Label) bool { return l.Key == labelNamespace })
+}
+
 // ImpliedAccountLabels is how many labels a service account adds that has none.
 const ImpliedAccountLabels = 2
 
