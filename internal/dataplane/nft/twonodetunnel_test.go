@@ -148,15 +148,14 @@ func TestTunnelsFromOutside(t *testing.T) {
 				if dst.IsMulticast() || dst == everybody4 || what == "of the overlay" || what == "of the bridge" || what == "any router's" || what == "everybody of the bridge" {
 					continue // to which the outsider has no way
 				}
+				if _, ok := n.shape.overlay.(*byHand); ok && what == "everybody between nodes" {
+					continue // the first node would unpack it as well, and pass it on
+				}
 				for _, pair := range [][2]*lab.Host{{n.d, n.c}, {n.c, n.c}, {n.c, n.d}, {n.d, n.d}} {
 					text := fmt.Sprintf("from %s to %s by way of %v (%s).", pair[0].Name(), pair[1].Name(), dst, what)
 					p := n.shape.overlay.pack([2]netip.Addr{addrOf(n.outsider, family), dst}, n.two, packedFor(pair[0], pair[1], family, text))
 					if n.reaches(pair[1], family, text, func() error { return n.outsider.SendPackets(p) }) {
 						n.Errorf("%s arrives", text)
-					}
-					if what == "everybody between nodes" { // the other node may pass it on
-						eventually(n.T, text+" is dropped", func() bool { return n.two.hasDropped(dataplane.GuardUplinkSource) > 0 })
-						continue
 					}
 					n.two.wants(dataplane.GuardUplinkSource, 1)
 				}

@@ -85,7 +85,7 @@ func TestPathMTUAcrossNodes(t *testing.T) {
 				defer func() { _ = listener.Close() }()
 				heard, err := n.a.Capture()
 				n.must(err)
-				n.one.carries(n.a, asked.String(), listener, size)
+				n.one.carries(n.a, asked.String(), listener, size, size)
 				if !saysTooBig(heard, asked.Addr()) {
 					n.Errorf("nobody says to the pod that what it sends to %v is too big: the test says nothing", asked)
 				}
