@@ -13,7 +13,6 @@ type Index struct {
 	slots []uint32                 // at most three quarters full; 0 is empty
 	bits  uint8                    // of a slot that are the number
 	used  int
-	miss  int // the slot at which the last search ended without an item
 }
 
 const (
@@ -51,7 +50,7 @@ func (x *Index) after(i int) int {
 	return i
 }
 
-// Find returns the item with that hash for which same reports true, or 0.
+// Find returns the item with that hash for which same reports true, or 0. Several may search at once.
 func (x *Index) Find(h uint64, same func(item uint32) bool) uint32 {
 	i, mark := x.home(h), x.mark(h)
 	for ; x.slots[i] != 0; i = x.after(i) {
@@ -60,18 +59,7 @@ func (x *Index) Find(h uint64, same func(item uint32) bool) uint32 {
 			return item
 		}
 	}
-	x.miss = i
 	return 0
-}
-
-// AddMissed puts an item in for which Find, with the same hash, has just found none.
-func (x *Index) AddMissed(h uint64, item uint32) {
-	if x.isFull() || !x.fits(item) {
-		x.Add(h, item)
-		return
-	}
-	x.used++
-	x.slots[x.miss] = x.mark(h) | item
 }
 
 // Add puts an item in that the index does not hold.

@@ -45,7 +45,7 @@ func (x *Interner) At(id uint32) string {
 	return x.entries.At(id).text
 }
 
-// Find returns the number of a string; 0 if no one uses it.
+// Find returns the number of a string; 0 if no one uses it. Several may search at once.
 func (x *Interner) Find(text string) uint32 {
 	if text == "" {
 		return 0
@@ -54,14 +54,10 @@ func (x *Interner) Find(text string) uint32 {
 		return x.recent
 	}
 	h := shortHash(text)
-	id := x.index.Find(spread(h), func(id uint32) bool {
+	return x.index.Find(spread(h), func(id uint32) bool {
 		e := x.entries.At(id)
 		return e.hash == h && e.text == text
 	})
-	if id != 0 {
-		x.recent = id
-	}
-	return id
 }
 
 // FindBytes is Find of a string that is put together in a buffer.
@@ -73,14 +69,10 @@ func (x *Interner) FindBytes(text []byte) uint32 {
 		return x.recent
 	}
 	h := uint32(maphash.Bytes(seed, text)) // that of shortHash
-	id := x.index.Find(spread(h), func(id uint32) bool {
+	return x.index.Find(spread(h), func(id uint32) bool {
 		e := x.entries.At(id)
 		return e.hash == h && e.text == string(text)
 	})
-	if id != 0 {
-		x.recent = id
-	}
-	return id
 }
 
 // Retain returns the number of a string and counts one use more. What it keeps is
@@ -93,6 +85,7 @@ func (x *Interner) Retain(text string) uint32 {
 	if id == 0 {
 		id = x.add(strings.Clone(text))
 	}
+	x.recent = id
 	x.entries.At(id).refs++
 	return id
 }
@@ -116,7 +109,7 @@ func (x *Interner) add(text string) uint32 {
 	id := x.entries.Add()
 	h := shortHash(text)
 	*x.entries.At(id) = internedString{text: text, hash: h}
-	x.index.AddMissed(spread(h), id)
+	x.index.Add(spread(h), id)
 	x.recent = id
 	return id
 }

@@ -65,7 +65,7 @@ func (s *Policies) retainSelector(sel *selector.Selector) uint32 {
 	if id == 0 {
 		id = s.selectors.Add()
 		*s.selectors.At(id) = selectorEntry{selector: sel.Compact(), hash: h}
-		s.byText.AddMissed(spread(h), id)
+		s.byText.Add(spread(h), id)
 	}
 	s.selectors.At(id).refs++
 	s.recentSelector = id
@@ -108,7 +108,7 @@ func (s *Policies) retainPeerSet(set *policy.PeerSet) uint32 {
 		}
 		id = s.peerSets.Add()
 		*s.peerSets.At(id) = peerSetEntry{set: kept, selector: sel}
-		s.byPeerSet.AddMissed(h, id)
+		s.byPeerSet.Add(h, id)
 	}
 	s.peerSets.At(id).refs++
 	s.recentPeerSet = id

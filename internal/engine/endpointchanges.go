@@ -21,7 +21,7 @@ func (e *compiler) setEndpoint(key policy.Key, ep *policy.Endpoint) {
 	if isNew {
 		id = t.entries.Add()
 		*t.at(id) = endpointEntry{key: h}
-		t.byKey.AddMissed(h.sum(), id)
+		t.byKey.Add(h.sum(), id)
 	}
 	en := t.at(id)
 	addrs := endpointAddrs(ep)

@@ -50,7 +50,7 @@ func (t *labelTable) retain(l selector.Label, hash uint64) uint32 {
 	if id == 0 {
 		id = t.entries.Add()
 		*t.entries.At(id) = labelEntry{Label: l, hash: h}
-		t.index.AddMissed(spread(h), id)
+		t.index.Add(spread(h), id)
 	}
 	t.entries.At(id).refs++
 	return id

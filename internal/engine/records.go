@@ -96,7 +96,7 @@ func (t *recordTable[K]) of(k K) uint32 {
 	if r == 0 {
 		r = t.recs.Add()
 		*t.recs.At(r) = record[K]{addr: k}
-		t.byAddr.AddMissed(h, r)
+		t.byAddr.Add(h, r)
 		block := blockOf(k)
 		first, ok := t.blocks[block]
 		if !ok {

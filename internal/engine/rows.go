@@ -37,7 +37,7 @@ func (e *compiler) retainRow(row dataplane.Row) dataplane.RowID {
 	}
 	t.last++
 	t.byID[t.last] = &rowEntry{row: row, refs: 1, isNew: true}
-	t.byContent.AddMissed(h, uint32(t.last))
+	t.byContent.Add(h, uint32(t.last))
 	e.pending.rows[t.last] = struct{}{}
 	for _, d := range ruleRefs(row) {
 		e.ruleRefs.byID[d].refs++

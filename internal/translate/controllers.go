@@ -97,7 +97,7 @@ func (t *endpointTable) retainController(n *namespace, key policy.Key, hash stri
 		want.ownerKind, want.ownerName = words.Retain(owner.Kind), t.retainOwner(key.Name, owner.Name)
 		id = tab.entries.Add()
 		*tab.at(id) = want
-		tab.index.AddMissed(want.sum(), id)
+		tab.index.Add(want.sum(), id)
 	}
 	tab.at(id).refs++
 	return id
