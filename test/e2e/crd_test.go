@@ -76,6 +76,7 @@ func crdNames(t *testing.T, c *cluster.Cluster) {
 		"hostendpoints hep,heps projectcalico.org/v3 false HostEndpoint",
 		"networkpolicies caliconetworkpolicy projectcalico.org/v3 true NetworkPolicy",
 		"networksets netset,netsets projectcalico.org/v3 true NetworkSet",
+		"profiles projectcalico.org/v3 false Profile",
 		"stagedglobalnetworkpolicies sgnp projectcalico.org/v3 false StagedGlobalNetworkPolicy",
 		"stagedkubernetesnetworkpolicies sknp projectcalico.org/v3 true StagedKubernetesNetworkPolicy",
 		"stagednetworkpolicies scnp,snp projectcalico.org/v3 true StagedNetworkPolicy",

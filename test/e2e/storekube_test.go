@@ -209,7 +209,7 @@ rules:
 - {apiGroups: [""], resources: [namespaces, serviceaccounts, nodes, pods], verbs: [list, watch]}
 - {apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [list, watch]}
 - apiGroups: [projectcalico.org]
-  resources: [networkpolicies, globalnetworkpolicies, networksets, globalnetworksets, hostendpoints, stagednetworkpolicies, stagedglobalnetworkpolicies, stagedkubernetesnetworkpolicies]
+  resources: [networkpolicies, globalnetworkpolicies, networksets, globalnetworksets, hostendpoints, profiles, stagednetworkpolicies, stagedglobalnetworkpolicies, stagedkubernetesnetworkpolicies]
   verbs: [list, watch]
 `
 	apply(t, c, role+`---
