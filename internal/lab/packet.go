@@ -32,6 +32,13 @@ func HopLimit(packet []byte, n byte) []byte {
 	return packet
 }
 
+// TTL sets how many routers an IPv4 packet without options may pass.
+func TTL(packet []byte, n byte) []byte {
+	packet[8], packet[10], packet[11] = n, 0, 0
+	binary.BigEndian.PutUint16(packet[10:], checksum(packet[:20]))
+	return packet
+}
+
 // WithOptions puts IPv4 options into a packet that has none, whose length is a multiple of four.
 func WithOptions(packet, options []byte) []byte {
 	p := append(append(append([]byte{}, packet[:20]...), options...), packet[20:]...)

@@ -156,19 +156,24 @@ func (h *hookVerifier) open(hook policy.Hook, s site, f policy.Flow) {
 			}
 		}
 	}
-	group, igmp := netip.MustParseAddr("224.0.0.22"), policy.Protocol(2)
-	if !f.Src.Is6() {
-		for _, dst := range []netip.Addr{f.Dst, group} {
-			h.ask(hook, h.packet(hook, s, policy.Flow{Src: f.Src, Dst: dst, Protocol: igmp}), s)
-		}
-		return
+	for _, x := range control(f) {
+		h.ask(hook, h.packet(hook, s, x), s)
 	}
-	group = netip.MustParseAddr("ff02::16")
-	for _, typ := range []uint8{129, 130, 131, 132, 133, 134, 135, 136, 137, 142, 143, 144} {
+}
+
+// control returns what looks like control traffic, from the source of a flow to its destination and to a group:
+// neighbour discovery, MLD and IGMP, and what is just beside them.
+func control(f policy.Flow) (list []policy.Flow) {
+	group, protocol, types := netip.MustParseAddr("224.0.0.22"), policy.Protocol(2), []uint8{0x11, 0x12, 0x16, 0x17, 0x22} // RFC 3376, 4 and 7
+	if f.Src.Is6() {
+		group, protocol, types = netip.MustParseAddr("ff02::16"), policy.ICMPv6, []uint8{129, 130, 131, 132, 133, 134, 135, 136, 137, 142, 143, 144}
+	}
+	for _, typ := range types {
 		for _, dst := range []netip.Addr{f.Dst, group} {
-			h.ask(hook, h.packet(hook, s, policy.Flow{Src: f.Src, Dst: dst, Protocol: policy.ICMPv6, ICMPType: typ}), s)
+			list = append(list, policy.Flow{Src: f.Src, Dst: dst, Protocol: protocol, ICMPType: typ})
 		}
 	}
+	return list
 }
 
 // ephemeralPort is a source port that rules seldom name.
@@ -210,6 +215,9 @@ func (h *hookVerifier) exempt(hook policy.Hook, s site, f policy.Flow) {
 		}
 	}
 	h.bound = false
+	if hook.Forward() || hook == policy.HookInput {
+		h.governedPods(hook, s, own, to)
+	}
 	if hook != policy.HookRawIn {
 		return
 	}
@@ -219,6 +227,36 @@ func (h *hookVerifier) exempt(hook policy.Hook, s site, f policy.Flow) {
 		h.ask(hook, p, s)
 		p.State = dataplane.PacketEstablished
 		h.ask(hook, p, s)
+	}
+}
+
+// governedPods asks about one of the node's pods of each kind of policy in all states of a connection, and about
+// what policy never judges: where no host endpoint governs, that is all that these rules are for.
+func (h *hookVerifier) governedPods(hook policy.Hook, s site, own netip.Addr, to func(netip.Addr) policy.Flow) {
+	asked := map[[3]dataplane.ProgramID]bool{}
+	for _, l := range h.Tables.Locals() {
+		kind := [3]dataplane.ProgramID{l.Egress, l.Ingress, l.ToNode}
+		if l.Addr.Is4() != own.Is4() || l.Addr == own || asked[kind] || kind == [3]dataplane.ProgramID{} {
+			continue
+		}
+		asked[kind] = true
+		there, back := to(l.Addr), to(l.Addr)
+		if back.Src, back.Dst = back.Dst, back.Src; hook == policy.HookInput {
+			back = there
+		}
+		var list []policy.Flow
+		for _, f := range []policy.Flow{there, back} {
+			for _, p := range []policy.Protocol{policy.TCP, policy.UDP, policy.SCTP} {
+				f.Protocol = p
+				list = append(list, f)
+			}
+		}
+		h.states(hook, s, list)
+		for _, f := range slices.Concat(control(there), control(back)) {
+			p := h.packet(hook, s, f)
+			p.Alone = false
+			h.ask(hook, p, s)
+		}
 	}
 }
 

@@ -131,7 +131,10 @@ func distinct(list []netip.Addr) []netip.Addr {
 // protocols returns what may stand in packets of a family, without addresses.
 func (l *linkVerifier) protocols(own netip.Addr) []policy.Flow {
 	list := []policy.Flow{
-		{Protocol: policy.TCP, SrcPort: ephemeralPort, DstPort: 80}, {Protocol: policy.UDP, SrcPort: 68, DstPort: 67}, {Protocol: 2},
+		{Protocol: policy.TCP, SrcPort: ephemeralPort, DstPort: 80}, {Protocol: policy.UDP, SrcPort: 68, DstPort: 67},
+	}
+	for _, t := range []uint8{0x11, 0x12, 0x16, 0x17, 0x22} { // IGMP
+		list = append(list, policy.Flow{Protocol: 2, ICMPType: t})
 	}
 	for _, protocol := range []policy.Protocol{policy.UDP, policy.UDPLite} {
 		for _, p := range slices.Concat(dataplane.UsualTunnelPorts, l.known.TunnelPorts, []uint16{ephemeralPort}) {

@@ -143,7 +143,7 @@ func (l *linkVerifier) deniesAny(id dataplane.ProgramID) bool {
 func (l *linkVerifier) ask(h dataplane.LinkHook, f dataplane.Frame) {
 	l.asked.Add(1)
 	got, want := l.kernel.AtLink(h, f), l.want(h, f)
-	if !h.Bridge() {
+	if !h.Bridge() && want != byPolicy {
 		// Of IP the verdicts of policy are asked about elsewhere.
 		got.Drop, want.Drop = got.Guard != "", want.Guard != ""
 	}

@@ -51,6 +51,9 @@ func (l *linkVerifier) want(h dataplane.LinkHook, f dataplane.Frame) dataplane.L
 	if from != nil && from.Port {
 		from = nil // the bridge was asked about it
 	}
+	if from != nil && from.dhcpToNode && isDHCP(f) {
+		return byPolicy
+	}
 	return l.first(l.encapsulated(f, true), l.linkLocalToHost(from, f))
 }
 

@@ -65,7 +65,10 @@ func PrintTable(w io.Writer, header []string, rows [][]string) error {
 
 // PrintFields writes names with their values, one on a line.
 func PrintFields(w io.Writer, fields [][2]string) error {
-	const width = 17
+	width := 17
+	for _, f := range fields {
+		width = max(width, utf8.RuneCountInString(f[0])+1)
+	}
 	for _, f := range fields {
 		if _, err := fmt.Fprintf(w, "%s%s\n", Pad(f[0], width), f[1]); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 
@@ -63,6 +64,23 @@ func TestControlTrafficEndsAtTheLink(t *testing.T) {
 		g.notSent(p, text)
 	}
 	g.notSent(lab.Packet(g.a.Addr4(), g.world.Addr4(), 2, append([]byte{0x22, 0, 0, 0, 0, 0, 0, 0}, text...)), text)
+}
+
+// TestOnlyIGMPIsControl has a pod of a bridge whose egress is denied send to groups what has the number of
+// IGMP: messages of IGMP arrive, as long as no router would pass them on, and nothing else does.
+func TestOnlyIGMPIsControl(t *testing.T) {
+	g := newGuardLab(t, true, nil)
+	g.policies(governs("pod == 'a'", []policy.Direction{policy.Egress}, allowTo(policy.UDP, markerPort)))
+	for _, x := range []struct {
+		typ, ttl byte
+		arrives  bool
+	}{{0x16, 1, true}, {0x22, 1, true}, {0x17, 1, true}, {0x11, 1, true}, {0x99, 1, false}, {0, 1, false}, {0x13, 1, false}, {0x22, 64, false}, {0x16, 2, false}} {
+		text := fmt.Sprintf("type %#x, TTL %d.", x.typ, x.ttl)
+		p := lab.TTL(lab.Packet(g.a.Addr4(), netip.MustParseAddr("224.0.0.251"), 2, append([]byte{x.typ, 0, 0, 0, 224, 0, 0, 251}, text...)), x.ttl)
+		if got := g.reaches(g.a, g.b, text, p, nil); got != x.arrives {
+			g.Errorf("%s: arrives %v", text, got)
+		}
+	}
 }
 
 // notSent checks that a packet of pod a does not come to the world.

@@ -189,14 +189,20 @@ func controlRules(v codec.Verdict, match func(family int) []codec.Expr) []codec.
 	}, groupRules(v, match)...)
 }
 
-// groupRules give a verdict on what says who listens to which groups.
+// groupRules give a verdict on what says who listens to which groups: MLD and IGMP, reports and
+// queries, which go no further than their link (RFC 3810, 5; RFC 3376, 4).
 func groupRules(v codec.Verdict, match func(family int) []codec.Expr) []codec.Rule {
-	group := join(match(1), multicast(1))
-	return []codec.Rule{
-		when(join(group, isICMPv6(between(130, 132))), v), when(join(group, isICMPv6(is(143))), v),
-		when(join(match(0), multicast(0), isProtocol(protocolIGMP)), v),
+	mld := join(match(1), multicast(1), []codec.Expr{payload(codec.NetworkHeader, 7, 1), is(1)})
+	igmp := join(match(0), multicast(0), []codec.Expr{payload(codec.NetworkHeader, 8, 1), is(1)}, isProtocol(protocolIGMP), []codec.Expr{payload(codec.TransportHeader, 0, 1)})
+	rules := []codec.Rule{when(join(mld, isICMPv6(between(130, 132))), v), when(join(mld, isICMPv6(is(143))), v)}
+	for _, typ := range igmpTypes {
+		rules = append(rules, when(join(igmp, []codec.Expr{between(typ[0], typ[1])}), v))
 	}
+	return rules
 }
+
+// igmpTypes are the messages of IGMP of all versions, as ranges.
+var igmpTypes = [][2]byte{{0x11, 0x12}, {0x16, 0x17}, {0x22, 0x22}}
 
 // isICMPv6 matches a type.
 func isICMPv6(typ codec.Expr) []codec.Expr {

@@ -30,9 +30,12 @@ const (
 func linkModel(toHost policy.Action) (*policy.Model, dataplane.AntiSpoofing) {
 	m := &policy.Model{Host: policy.HostSettings{EndpointToHost: toHost}}
 	m.Tiers = append(m.Tiers, &policy.Tier{Name: "default", Order: 1_000_000, DefaultAction: policy.Deny})
+	tcp := policy.TCP
+	web := policy.Rule{Action: policy.Allow, Protocol: &tcp, Destination: policy.Peer{Ports: &policy.Ports{Ranges: []policy.PortRange{{First: 80, Last: 80}}}}}
 	add := func(name, sel string, types [2]bool) {
 		m.Policies = append(m.Policies, &policy.Policy{
 			Key: policy.Key{Kind: policy.KindGlobalNetworkPolicy, Name: name}, Tier: "default", Selector: selector.MustParse(sel), Types: types,
+			Rules: [2][]policy.Rule{{web}, {web}},
 		})
 	}
 	add("closed-in", "has(in)", [2]bool{policy.Ingress: true})
@@ -224,7 +227,8 @@ func linkMutations(k *Kernel) []mutation {
 		set  func(name string) bool
 	}{
 		{"IP", func(k *Kernel) *Kernel { return k }, func(chain string) bool {
-			return chain == rawChain || chain == guardInputChain || chain == sourceChain || strings.HasPrefix(chain, guardPrefix) || strings.HasPrefix(chain, "allowed-") ||
+			return slices.Contains([]string{rawChain, guardInputChain, sourceChain, forwardChain, inputChain, strictChain, controlChain}, chain) ||
+				strings.HasPrefix(chain, "to-node-") || strings.HasPrefix(chain, guardPrefix) || strings.HasPrefix(chain, "allowed-") ||
 				strings.HasPrefix(chain, droppedPrefix) || strings.HasPrefix(chain, "unknown-")
 		}, func(name string) bool {
 			_, known := codecSet(slices.Concat(knownSets(), tunnelSets()), name)

@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"strconv"
@@ -69,10 +70,23 @@ func newPacket(f policy.Flow) *packet {
 	if f.Protocol == policy.TCP {
 		p.transport[13] = 2 // SYN
 	}
-	if p.family == 1 && f.IsControlTraffic() {
-		p.network[7] = 255 // it has come over no router
+	if f.IsControlTraffic() {
+		p.asOnItsLink(f)
 	}
 	return p
+}
+
+// asOnItsLink has a packet of control traffic be as whoever sends it makes it: so that it has come
+// over no router, or goes over none.
+func (p *packet) asOnItsLink(f policy.Flow) {
+	switch {
+	case p.family == 0:
+		p.network[8], p.transport[0] = 1, cmp.Or(f.ICMPType, igmpTypes[1][0])
+	case f.ICMPType == 133 || f.ICMPType == 135 || f.ICMPType == 136:
+		p.network[7] = 255
+	default:
+		p.network[7] = 1
+	}
 }
 
 // walk is one packet's way through the chains.
