@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+
+	"github.com/tierwall/tierwall/policy"
 )
 
 // AntiSpoofing is what is known of where local endpoints are, beside what their tables
@@ -20,6 +22,11 @@ type AntiSpoofing struct {
 	NodeAddrs []netip.Addr
 	// TunnelPorts are UDP ports of overlay interfaces, beside the usual ones.
 	TunnelPorts []uint16
+	// OverlayPorts of UDP and OverlayProtocols are the forms in which packets of overlays come to
+	// this host at OverlayAddrs, and at no other of its addresses.
+	OverlayPorts     []uint16
+	OverlayProtocols []policy.Protocol
+	OverlayAddrs     []netip.Addr
 }
 
 // Link is an interface that leads to one local endpoint and to nothing else.
@@ -46,5 +53,6 @@ func (l Link) Equal(o Link) bool {
 // Equal reports whether the same is known.
 func (a AntiSpoofing) Equal(o AntiSpoofing) bool {
 	return slices.EqualFunc(a.Links, o.Links, Link.Equal) && slices.Equal(a.PodNets, o.PodNets) &&
-		slices.Equal(a.NodeAddrs, o.NodeAddrs) && slices.Equal(a.TunnelPorts, o.TunnelPorts)
+		slices.Equal(a.NodeAddrs, o.NodeAddrs) && slices.Equal(a.TunnelPorts, o.TunnelPorts) &&
+		slices.Equal(a.OverlayPorts, o.OverlayPorts) && slices.Equal(a.OverlayProtocols, o.OverlayProtocols) && slices.Equal(a.OverlayAddrs, o.OverlayAddrs)
 }

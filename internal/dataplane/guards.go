@@ -25,6 +25,7 @@ const (
 	GuardLinkLocal     Guard = "link-local"
 	GuardDestination   Guard = "destination"
 	GuardEncapsulation Guard = "encapsulation"
+	GuardOverlay       Guard = "overlay"
 	GuardICMPError     Guard = "icmp-error"
 )
 
@@ -46,6 +47,7 @@ var Guards = []GuardInfo{
 	{GuardRouter, "a pod that says it is a router", disableFlag(GuardRouter)},
 	{GuardICMPError, "an ICMP error about a connection of others", disableFlag(GuardICMPError)},
 	{GuardEncapsulation, "an encapsulated packet from a pod to a node", "--encapsulation-from-workloads=Allow"},
+	{GuardOverlay, "a packet of an overlay, at an address that is not its end", disableFlag(GuardOverlay)},
 	{GuardLinkLocal, "a link-local address, which policy cannot judge", disableFlag(GuardLinkLocal)},
 	{GuardDestination, "not for an address of the pod, whose policy cannot judge it", disableFlag(GuardDestination)},
 	{GuardUnknown, "no endpoint is known at this address of the node", "--deny-unknown-pods=false"},

@@ -243,7 +243,7 @@ func (s *search) result() (Result, error) {
 		return Result{}, err
 	}
 	r := Result{
-		Tunnels: tunnels, TunnelEnds: ends,
+		Tunnels: tunnels, TunnelEnds: ends, Overlay: s.overlay(tunnels),
 		Routed: s.routing.routed, LocalAddrs: s.routing.local, ServiceAddrs: s.routing.services, LocalNets: s.routing.localNets,
 	}
 	for index, owners := range s.owners {

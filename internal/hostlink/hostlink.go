@@ -125,6 +125,8 @@ type Result struct {
 	// TunnelEnds are the addresses, in order, that the host sends packed up packets to, for all that
 	// the kernel knows: at most maxTunnelEnds.
 	TunnelEnds []netip.Addr
+	// Overlay is in which forms, and at which addresses, packets of overlays come to this host.
+	Overlay Overlay
 	// Routed are the nets that this host reaches by gateways or overlays, in order; at most maxRoutedNets.
 	Routed []RoutedNet
 	// LocalAddrs are the addresses that the host delivers to itself, in order: of all interfaces,

@@ -76,6 +76,9 @@ func (l *linkVerifier) addresses(x *link, own netip.Addr, others []*link) (srcs,
 	if i := slices.IndexFunc(l.known.NodeAddrs, sameFamily); i >= 0 {
 		dsts = append(dsts, l.known.NodeAddrs[i])
 	}
+	if i := slices.IndexFunc(l.known.OverlayAddrs, sameFamily); i >= 0 {
+		dsts = append(dsts, l.known.OverlayAddrs[i])
+	}
 	for _, p := range l.known.PodNets {
 		if sameFamily(p.Addr()) {
 			srcs, dsts = append(srcs, p.Addr()), append(dsts, p.Addr())

@@ -54,7 +54,7 @@ func (l *linkVerifier) want(h dataplane.LinkHook, f dataplane.Frame) dataplane.L
 	if from != nil && from.dhcpToNode && isDHCP(f) {
 		return byPolicy
 	}
-	return l.first(l.encapsulated(f, true), l.linkLocalToHost(from, f))
+	return l.first(l.encapsulated(f, true), l.besideOverlay(f), l.linkLocalToHost(from, f))
 }
 
 // first returns the first of what is done that drops.
@@ -281,6 +281,15 @@ func (l *linkVerifier) encapsulated(f dataplane.Frame, toHost bool) dataplane.Li
 		return pass
 	}
 	return l.guard(dataplane.GuardEncapsulation)
+}
+
+// besideOverlay says what becomes of packets of the host's overlay at an address that is not its end.
+func (l *linkVerifier) besideOverlay(f dataplane.Frame) dataplane.LinkOutcome {
+	udp := f.Protocol == policy.UDP || f.Protocol == policy.UDPLite
+	if !(udp && slices.Contains(l.known.OverlayPorts, f.DstPort)) && !slices.Contains(l.known.OverlayProtocols, f.Protocol) || slices.Contains(l.known.OverlayAddrs, f.Dst) {
+		return pass
+	}
+	return l.guard(dataplane.GuardOverlay)
 }
 
 // fromEndpoint reports whether a packet comes from a local endpoint, by its link or its source.

@@ -2,6 +2,7 @@ package antispoof
 
 import (
 	"net/netip"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -17,6 +18,16 @@ func (c *Component) known(links []dataplane.Link, found *hostlink.Result) (k dat
 		k.Links = links
 	}
 	k.NodeAddrs, k.TunnelPorts = tunnelEnds(&c.nodes, found)
+	k.OverlayPorts, k.OverlayProtocols = found.Overlay.Ports, found.Overlay.Protocols
+	// Others may send to any address of this node that objects name, too.
+	k.OverlayAddrs = slices.Clone(found.Overlay.Addrs)
+	for _, a := range found.LocalAddrs {
+		if c.nodes.known[a] {
+			k.OverlayAddrs = append(k.OverlayAddrs, a)
+		}
+	}
+	slices.SortFunc(k.OverlayAddrs, netip.Addr.Compare)
+	k.OverlayAddrs = slices.Compact(k.OverlayAddrs)
 	return k
 }
 

@@ -88,7 +88,7 @@ func (g guardChains) when(guard dataplane.Guard, rules ...codec.Rule) []codec.Ru
 func (l *layout) emitGuards(out sink) {
 	g := guardChains{out, l.guards}
 	emitDropped(out, dataplane.GuardSource, dataplane.GuardUplinkSource, dataplane.GuardRouter, dataplane.GuardICMPError,
-		dataplane.GuardEncapsulation, dataplane.GuardLinkLocal)
+		dataplane.GuardEncapsulation, dataplane.GuardOverlay, dataplane.GuardLinkLocal)
 	notLoopback := when([]codec.Expr{ifName(policy.HookInput), is([]byte(ifKey("lo"))...)}, returns)
 	raw := []codec.Rule{notLoopback, when(fromLink(), goTo(sourceChain))}
 	for family := range familyDigit {

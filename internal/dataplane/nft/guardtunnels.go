@@ -16,6 +16,13 @@ import (
 //	chain guard-encapsulated   to a node, a group or everybody: goto guard-encapsulator
 //	chain guard-encapsulator   from a local endpoint: goto dropped-encapsulation
 //
+// No node knows all addresses of the others. So what is for this host, whoever sends it, and in a form of
+// its overlay, is dropped where that is at another address than the overlay's end:
+//
+//	chain guard-input          of @overlay-ports, @overlay-protocols: jump guard-overlay
+//	chain guard-overlay        ip daddr @overlay4 return
+//	                           goto dropped-overlay
+//
 // What is for the host itself is to a node, whatever its address is; destinations are
 // those after translation, so that a service does not help. Fragments are whole again
 // here, and the protocol is the one behind all extension headers.
@@ -24,12 +31,16 @@ const (
 	encapsulatingSet   = "encapsulating"
 	tunnelPortsSet     = "tunnel-ports"
 	tunnelProtocolsSet = "tunnel-protocols"
+	// overlayPortsSet and overlayProtocolsSet are the forms that come at known addresses only.
+	overlayPortsSet     = "overlay-ports"
+	overlayProtocolsSet = "overlay-protocols"
 )
 
 // udpProtocols have ports that may be those of tunnels: UDP and UDP-Lite.
 var udpProtocols = []byte{17, 136}
 
-func nodesName(family int) string { return "nodes" + familyDigit[family] }
+func nodesName(family int) string   { return "nodes" + familyDigit[family] }
+func overlayName(family int) string { return "overlay" + familyDigit[family] }
 
 // tunnelEntries returns the elements that say what tunnels are, and where they end.
 func tunnelEntries(known *dataplane.AntiSpoofing) map[sourceEntry]bool {
@@ -37,12 +48,21 @@ func tunnelEntries(known *dataplane.AntiSpoofing) map[sourceEntry]bool {
 	for _, a := range known.NodeAddrs {
 		entries[sourceEntry{nodesName(familyOf(a)), addrKey(a)}] = true
 	}
-	for _, list := range [][]uint16{dataplane.UsualTunnelPorts, known.TunnelPorts} {
+	for _, a := range known.OverlayAddrs {
+		entries[sourceEntry{overlayName(familyOf(a)), addrKey(a)}] = true
+	}
+	ports := func(set string, list []uint16) {
 		for _, port := range list {
 			for _, p := range udpProtocols {
-				entries[sourceEntry{tunnelPortsSet, string([]byte{p, 0, 0, 0, byte(port >> 8), byte(port), 0, 0})}] = true
+				entries[sourceEntry{set, string([]byte{p, 0, 0, 0, byte(port >> 8), byte(port), 0, 0})}] = true
 			}
 		}
+	}
+	ports(tunnelPortsSet, dataplane.UsualTunnelPorts)
+	ports(tunnelPortsSet, known.TunnelPorts)
+	ports(overlayPortsSet, known.OverlayPorts)
+	for _, p := range known.OverlayProtocols {
+		entries[sourceEntry{overlayProtocolsSet, string([]byte{byte(p)})}] = true
 	}
 	for _, p := range udpProtocols {
 		entries[sourceEntry{encapsulatingSet, string([]byte{p})}] = true
@@ -56,12 +76,14 @@ func tunnelEntries(known *dataplane.AntiSpoofing) map[sourceEntry]bool {
 
 // tunnelSets are the sets of these elements.
 func tunnelSets() []codec.SetSpec {
-	return []codec.SetSpec{
-		addrSet(nodesName(0), 0), addrSet(nodesName(1), 1),
-		{Name: tunnelPortsSet, KeyType: codec.InetProto<<codec.ConcatBits | codec.InetService, KeyLen: 8},
-		{Name: tunnelProtocolsSet, KeyType: codec.InetProto, KeyLen: 1},
-		{Name: encapsulatingSet, KeyType: codec.InetProto, KeyLen: 1},
+	sets := []codec.SetSpec{addrSet(nodesName(0), 0), addrSet(nodesName(1), 1), addrSet(overlayName(0), 0), addrSet(overlayName(1), 1)}
+	for _, name := range []string{tunnelPortsSet, overlayPortsSet} {
+		sets = append(sets, codec.SetSpec{Name: name, KeyType: codec.InetProto<<codec.ConcatBits | codec.InetService, KeyLen: 8})
 	}
+	for _, name := range []string{tunnelProtocolsSet, overlayProtocolsSet, encapsulatingSet} {
+		sets = append(sets, codec.SetSpec{Name: name, KeyType: codec.InetProto, KeyLen: 1})
+	}
+	return sets
 }
 
 // encapsulationRules lead from the forward chain to the guard.
@@ -78,11 +100,16 @@ func protocolIn(set string) []codec.Expr {
 
 // isEncapsulated returns rules for all that is.
 func isEncapsulated(v codec.Verdict) []codec.Rule {
+	return encapsulatedIn(tunnelPortsSet, tunnelProtocolsSet, v)
+}
+
+// encapsulatedIn returns rules for what is in the forms that two sets hold.
+func encapsulatedIn(ports, protocols string, v codec.Verdict) []codec.Rule {
 	port := payload(codec.TransportHeader, 2, 2)
 	port.Register = codec.Reg32Start + 1
 	return []codec.Rule{
-		when([]codec.Expr{{Kind: codec.MetaLoad, Register: codec.Reg1, Key: codec.MetaL4Proto}, port, inSet(tunnelPortsSet)}, v),
-		when(protocolIn(tunnelProtocolsSet), v),
+		when([]codec.Expr{{Kind: codec.MetaLoad, Register: codec.Reg1, Key: codec.MetaL4Proto}, port, inSet(ports)}, v),
+		when(protocolIn(protocols), v),
 	}
 }
 
@@ -117,6 +144,14 @@ func (l *layout) inputGuards(g guardChains) []codec.Rule {
 	rules := []codec.Rule{noDHCP(isFamily(0), noDHCPNodeSet)}
 	if l.guards.Has(dataplane.GuardEncapsulation) {
 		rules = append(rules, isEncapsulated(jumpTo("guard-encapsulator"))...)
+	}
+	if l.guards.Has(dataplane.GuardOverlay) {
+		rules = append(rules, encapsulatedIn(overlayPortsSet, overlayProtocolsSet, jumpTo("guard-overlay"))...)
+		var ends []codec.Rule
+		for family := range familyDigit {
+			ends = append(ends, when(join(isFamily(family), []codec.Expr{address(family, destination), inSet(overlayName(family))}), returns))
+		}
+		g.chain("guard-overlay", ends, []codec.Rule{always(droppedBy(dataplane.GuardOverlay))})
 	}
 	if l.guards.Has(dataplane.GuardLinkLocal) {
 		fromNeighbour := join(isFamily(1), linkLocal(address(1, source)), []codec.Expr{{Kind: codec.MetaLoad, Register: codec.Reg1, Key: codec.MetaIIF}, inSet(closedSet)})

@@ -41,7 +41,9 @@ func (l *layout) know(known dataplane.AntiSpoofing) {
 }
 
 func (l *layout) sameTunnels(known *dataplane.AntiSpoofing) bool {
-	return slices.Equal(known.NodeAddrs, l.known.NodeAddrs) && slices.Equal(known.TunnelPorts, l.known.TunnelPorts)
+	return slices.Equal(known.NodeAddrs, l.known.NodeAddrs) && slices.Equal(known.TunnelPorts, l.known.TunnelPorts) &&
+		slices.Equal(known.OverlayPorts, l.known.OverlayPorts) && slices.Equal(known.OverlayProtocols, l.known.OverlayProtocols) &&
+		slices.Equal(known.OverlayAddrs, l.known.OverlayAddrs)
 }
 
 // stepKnown has the kernel know of interfaces: elements of sets change, and the whole table

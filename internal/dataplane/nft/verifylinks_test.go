@@ -42,8 +42,9 @@ func linkModel(toHost policy.Action) (*policy.Model, dataplane.AntiSpoofing) {
 	add("closed-out", "has(out)", [2]bool{policy.Egress: true})
 	known := dataplane.AntiSpoofing{
 		NodeAddrs:   []netip.Addr{netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("fd01::1")},
-		TunnelPorts: []uint16{8999},
-		PodNets:     []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("fd00::/64")},
+		TunnelPorts: []uint16{8999}, OverlayPorts: []uint16{8999}, OverlayProtocols: []policy.Protocol{4, 41},
+		OverlayAddrs: []netip.Addr{netip.MustParseAddr("10.1.0.9"), netip.MustParseAddr("fd01::9")},
+		PodNets:      []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24"), netip.MustParsePrefix("fd00::/64")},
 	}
 	n := 0
 	endpoint := func(labels string, bridge int, mac bool, sources ...string) {
