@@ -16,7 +16,7 @@ func TestGuardSettings(t *testing.T) {
 		"":                  []Guard(nil),
 		"mac":               []Guard{GuardMAC},
 		"mac, frame, mac":   []Guard{GuardMAC, GuardFrame},
-		"macs":              `there is no guard "macs": expected some of frame, mac, router, icmp-error, link-local, destination`,
+		"macs":              `there is no guard "macs": expected some of frame, mac, router, icmp-error, overlay, link-local, destination`,
 		"MAC":               `there is no guard "MAC"`,
 		"source":            `guard "source": use --check-sources=false`,
 		"mac,encapsulation": `guard "encapsulation": use --encapsulation-from-workloads=Allow`,
