@@ -190,7 +190,7 @@ func (l *linkVerifier) everywhere(x *link, others []*link, f dataplane.Frame) {
 			at(dataplane.BridgeForward, x.Index, o.Index)
 		}
 	}
-	if l.anyPort() {
+	if len(l.ports) > 0 {
 		at(dataplane.BridgePrerouting, 0, 0)
 	}
 	ins := []int{x.Index, 0, loopback}
@@ -207,10 +207,6 @@ func (l *linkVerifier) everywhere(x *link, others []*link, f dataplane.Frame) {
 			at(dataplane.LinkForward, in, 0)
 		}
 	}
-}
-
-func (l *linkVerifier) anyPort() bool {
-	return slices.ContainsFunc(l.known.Links, func(x dataplane.Link) bool { return x.Port && x.Index > 0 })
 }
 
 // variants asks about frames of a port that differ in what is around IP, and about ARP.

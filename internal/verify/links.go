@@ -37,11 +37,17 @@ type linkVerifier struct {
 	known    dataplane.AntiSpoofing
 	settings dataplane.GuardSettings
 	toHost   policy.Action // --endpoint-to-host
-	tunnels  map[uint16]bool
-	nodes    map[netip.Addr]bool
-	denies   map[dataplane.ProgramID]bool
-	asked    atomic.Int64
-	shown    map[differenceKind]int // under mu
+	// ports are the addresses behind ports of bridges, and neighbours the bridges of such; sources
+	// says that some port leads to more than its endpoint's addresses.
+	ports      map[netip.Addr]bool
+	neighbours map[int]bool
+	sources    bool
+
+	tunnels map[uint16]bool
+	nodes   map[netip.Addr]bool
+	denies  map[dataplane.ProgramID]bool
+	asked   atomic.Int64
+	shown   map[differenceKind]int // under mu
 }
 
 // differenceKind is what many frames differ in alike, of which the report spells out a few.
@@ -91,7 +97,7 @@ func (v *verifier) askLinks(ctx context.Context) error {
 func newLinkVerifier(v *verifier, kernel dataplane.LinkDecider) *linkVerifier {
 	l := &linkVerifier{
 		verifier: v, kernel: kernel, links: map[int]*link{}, bound: map[netip.Addr]*link{}, known: v.Links.Known, settings: v.Links.Settings,
-		toHost: v.Model.Host.EndpointToHost, tunnels: map[uint16]bool{}, nodes: map[netip.Addr]bool{}, denies: map[dataplane.ProgramID]bool{}, shown: map[differenceKind]int{},
+		toHost: v.Model.Host.EndpointToHost, ports: map[netip.Addr]bool{}, neighbours: map[int]bool{}, tunnels: map[uint16]bool{}, nodes: map[netip.Addr]bool{}, denies: map[dataplane.ProgramID]bool{}, shown: map[differenceKind]int{},
 	}
 	for _, p := range slices.Concat(dataplane.UsualTunnelPorts, l.known.TunnelPorts) {
 		l.tunnels[p] = true
@@ -105,7 +111,14 @@ func newLinkVerifier(v *verifier, kernel dataplane.LinkDecider) *linkVerifier {
 		}
 		x := &link{Link: k}
 		l.links[k.Index] = x
+		l.sources = l.sources || k.Port && len(k.Sources) > 0
 		for _, a := range k.Addrs {
+			if k.Port {
+				l.ports[a] = true
+			}
+			if k.Port && k.Bridge > 0 {
+				l.neighbours[k.Bridge] = true
+			}
 			if !k.Port || k.Bridge > 0 {
 				l.bound[a] = x
 			}

@@ -116,12 +116,8 @@ func (l *linkVerifier) fromPort(x *link, f dataplane.Frame) dataplane.LinkOutcom
 
 // fromOutside says what becomes of what enters a bridge by a port that is no local endpoint's.
 func (l *linkVerifier) fromOutside(f dataplane.Frame) dataplane.LinkOutcome {
-	if isIP(f) {
-		for _, x := range l.links {
-			if x.Port && x.has(f.Src) {
-				return l.guard(dataplane.GuardUplinkSource)
-			}
-		}
+	if isIP(f) && l.ports[f.Src] {
+		return l.guard(dataplane.GuardUplinkSource)
 	}
 	return pass
 }
@@ -217,7 +213,7 @@ func (l *linkVerifier) betweenPorts(from, to *link, f dataplane.Frame) dataplane
 	if from.dhcp && isDHCP(f) {
 		return byPolicy
 	}
-	if from.egress && to != nil && !f.Dst.IsMulticast() && f.Dst != everybody && !l.sourcesOnBridges() {
+	if from.egress && to != nil && !f.Dst.IsMulticast() && f.Dst != everybody && !l.sources {
 		return l.delivered(to, f)
 	}
 	return pass
@@ -232,11 +228,6 @@ func (l *linkVerifier) delivered(to *link, f dataplane.Frame) dataplane.LinkOutc
 		return l.guard(dataplane.GuardLinkLocal)
 	}
 	return l.guard(dataplane.GuardDestination)
-}
-
-// sourcesOnBridges reports whether any port leads to more than its endpoint's addresses.
-func (l *linkVerifier) sourcesOnBridges() bool {
-	return slices.ContainsFunc(l.known.Links, func(x dataplane.Link) bool { return x.Port && x.Index > 0 && len(x.Sources) > 0 })
 }
 
 // bridgeToHost says what becomes of what a bridge hands to its host.
@@ -297,9 +288,7 @@ func (l *linkVerifier) fromEndpoint(f dataplane.Frame) bool {
 	if _, local := l.Tables.Local(f.Src); local || l.links[f.In] != nil {
 		return true
 	}
-	return isLinkLocal(f.Src) && slices.ContainsFunc(l.known.Links, func(x dataplane.Link) bool {
-		return x.Index > 0 && x.Port && x.Bridge > 0 && x.Bridge == f.In && len(x.Addrs) > 0
-	})
+	return isLinkLocal(f.Src) && l.neighbours[f.In]
 }
 
 // unknown says what becomes of addresses in the node's own networks that are no endpoint's.
