@@ -69,16 +69,26 @@ func InNamespace(netns string, f func() error) error {
 
 // onThread runs f on a thread that is in another network namespace.
 func onThread(netns int, f func() error) error {
+	home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(home) }()
 	done := make(chan error)
 	go func() {
-		// The thread is not unlocked: it ends with the goroutine, and nobody
-		// else gets a thread in the wrong namespace.
+		// The thread goes back where it was: the process's first one does not end with
+		// its goroutine. If it cannot, it stays locked, and nobody else gets a thread in
+		// the wrong namespace.
 		runtime.LockOSThread()
 		if err := unix.Setns(netns, unix.CLONE_NEWNET); err != nil {
 			done <- os.NewSyscallError("setns", err)
 			return
 		}
-		done <- f()
+		err := f()
+		if unix.Setns(home, unix.CLONE_NEWNET) == nil {
+			runtime.UnlockOSThread()
+		}
+		done <- err
 	}()
 	return <-done
 }

@@ -11,6 +11,11 @@ import (
 // allNamespaces are those that a host has of its own.
 const allNamespaces = unix.CLONE_NEWNET | unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWPID
 
+// The runtime cannot end the process's first thread: a goroutine that ends locked to it leaves it
+// where the goroutine brought it, for as long as the process lives, and with it the mounts of a
+// node that is gone. So the main goroutine, which begins on that thread, keeps it.
+func init() { runtime.LockOSThread() }
+
 // enter calls f on a thread that is in namespaces of the process that the file descriptor
 // is of, a process's (pidfd) or one namespace's, and gives its error. Processes that f starts are in these namespaces, and are children
 // of this process all the same.
