@@ -63,6 +63,7 @@ func runHostile(b *testing.B, c hostile.Case) {
 
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), roleVariable+"=agent", "STORE=files:"+dir, "RUN_DIR="+b.TempDir())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if os.Getenv("HOSTILE_LOG") != "" {
 		cmd.Stderr = os.Stderr
 	}
