@@ -159,7 +159,7 @@ func otherProgram(b *testing.B, node *lab.Host) *atomic.Int64 {
 			select {
 			case <-stop:
 				return
-			case <-time.After(5 * time.Millisecond):
+			case <-time.After(50 * time.Millisecond):
 			}
 			start := time.Now()
 			w := nfnl.Writer{}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/tierwall/tierwall/internal/agent/component"
 	"github.com/tierwall/tierwall/internal/agent/model"
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/nfnl"
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/translate"
 )
@@ -117,6 +119,11 @@ func (a *agent) check(ctx context.Context) error {
 	drift, err := a.kernel.Check(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
+			return nil
+		}
+		if errors.Is(err, nfnl.ErrInterrupted) {
+			// Whoever changes any table of the host all the time must not make us write ours anew.
+			a.log.Warn("the kernel's tables could not be read in one piece, since other programs change theirs all the time; the next check tries again")
 			return nil
 		}
 		return fmt.Errorf("check what the kernel holds: %w", err)

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"errors"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -93,13 +94,18 @@ func readComment(data nfnl.Value) string {
 	return ""
 }
 
-// retries bounds how often a read is tried again that another writer disturbs.
-const retries = 50
+// retries bounds how often a read is tried again that another writer disturbs, and patience for
+// how long: a large table cannot be read between two writes of a program that never stops.
+const (
+	retries  = 50
+	patience = 2 * time.Second
+)
 
 // Retry reads again as long as what is read changes meanwhile.
 func Retry(read func() error) error {
 	var err error
-	for range retries {
+	start := time.Now()
+	for try := 0; try < retries && (try < 3 || time.Since(start) < patience); try++ {
 		if err = read(); !errors.Is(err, nfnl.ErrInterrupted) {
 			return err
 		}
