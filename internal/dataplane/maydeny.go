@@ -90,24 +90,6 @@ func (n *next) tightens(old, row RowID) bool {
 	return tighter
 }
 
-// deniesSomeOf reports whether there is a flow that the row denies and the other allows.
-func (r Row) deniesSomeOf(other Row) bool {
-	for _, g := range r {
-		if g.Allow {
-			continue
-		}
-		for _, h := range other {
-			if h.Allow && g.FirstProtocol <= h.LastProtocol && h.FirstProtocol <= g.LastProtocol &&
-				g.Dst.overlaps(h.Dst) && g.Src.overlaps(h.Src) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func (r Range) overlaps(o Range) bool { return r.First <= o.Last && o.First <= r.Last }
-
 // programs looks at programs whose base or cells change, as far as they govern.
 func (n *next) programs() bool {
 	governs := func(id ProgramID) bool {

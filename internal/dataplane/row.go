@@ -76,6 +76,9 @@ func (r Row) Columns(p policy.Protocol) ([]Column, error) {
 		g.Dst.Last, g.Src.Last = min(g.Dst.Last, whole.Last), min(g.Src.Last, whole.Last)
 		regions = append(regions, g)
 	}
+	if columns, err := stripColumns(regions, whole); err == nil {
+		return columns, nil
+	}
 	starts := []uint16{0}
 	for _, g := range regions {
 		starts = append(starts, g.Dst.First)
@@ -96,16 +99,47 @@ func (r Row) Columns(p policy.Protocol) ([]Column, error) {
 		if err != nil {
 			return nil, fmt.Errorf("protocol %v: %w", p, err)
 		}
-		if n := len(columns); n > 0 && sameCells(columns[n-1].Cells, cells) {
-			columns[n-1].Dst.Last = span.Last
-			for k := range columns[n-1].Cells {
-				columns[n-1].Cells[k].Dst.Last = span.Last
-			}
-			continue
-		}
-		columns = append(columns, Column{span, cells})
+		columns = appendColumn(columns, Column{span, cells})
 	}
 	return columns, nil
+}
+
+// stripColumns makes columns of regions that are in strips: sorted by Dst, and those that
+// are not of equal Dst apart. The engine's rows are, so that this takes no longer than they have regions.
+func stripColumns(regions []Region, whole Range) ([]Column, error) {
+	var columns []Column
+	next := 0
+	for len(regions) > 0 {
+		n, span := 1, regions[0].Dst
+		for n < len(regions) && regions[n].Dst == span {
+			n++
+		}
+		if int(span.First) != next {
+			return nil, fmt.Errorf("not in strips at %v", span)
+		}
+		cells, err := column(regions[:n], span, whole)
+		if err != nil {
+			return nil, err
+		}
+		columns = appendColumn(columns, Column{span, cells})
+		next, regions = int(span.Last)+1, regions[n:]
+	}
+	if next != int(whole.Last)+1 {
+		return nil, fmt.Errorf("no region holds %d", next)
+	}
+	return columns, nil
+}
+
+// appendColumn appends a column, or widens the last one if that says the same.
+func appendColumn(columns []Column, c Column) []Column {
+	if n := len(columns); n > 0 && sameCells(columns[n-1].Cells, c.Cells) {
+		columns[n-1].Dst.Last = c.Dst.Last
+		for k := range columns[n-1].Cells {
+			columns[n-1].Cells[k].Dst.Last = c.Dst.Last
+		}
+		return columns
+	}
+	return append(columns, c)
 }
 
 // column returns the verdicts along the source axis at one span of destinations,

@@ -52,25 +52,20 @@ func (b *Dataplane) Spoofed(ctx context.Context) (uint64, error) {
 
 // GuardCounters sums up what guards have dropped, in the order of dataplane.Guards.
 func (b *Dataplane) GuardCounters(ctx context.Context) ([]dataplane.GuardCounter, error) {
-	sums := map[dataplane.Guard]codec.Counted{}
-	for _, t := range []codec.TableID{b.table, b.bridge.table} {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		err := codec.EachCounter(b.conn, t, func(chain, _ string, n codec.Counted) {
-			if g, ok := guardOf(chain); ok {
-				sum := sums[g]
-				sums[g] = codec.Counted{Packets: sum.Packets + n.Packets, Bytes: sum.Bytes + n.Bytes}
-			}
-		})
-		if err != nil && !errors.Is(err, unix.ENOENT) {
-			return nil, fmt.Errorf("nftables: table %s: reading counters: %w", t.Name, err)
-		}
-	}
 	var list []dataplane.GuardCounter
 	for _, x := range dataplane.Guards {
-		n := sums[x.Guard]
-		list = append(list, dataplane.GuardCounter{Guard: x.Guard, Packets: n.Packets, Bytes: n.Bytes})
+		c := dataplane.GuardCounter{Guard: x.Guard}
+		for _, t := range []codec.TableID{b.table, b.bridge.table} {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			n, err := codec.CountedIn(b.conn, t, droppedPrefix+string(x.Guard))
+			if err != nil && !errors.Is(err, unix.ENOENT) {
+				return nil, fmt.Errorf("nftables: table %s: reading counters: %w", t.Name, err)
+			}
+			c.Packets, c.Bytes = c.Packets+n.Packets, c.Bytes+n.Bytes
+		}
+		list = append(list, c)
 	}
 	return list, nil
 }

@@ -42,5 +42,6 @@ func (b *Dataplane) relaid(s *dataplane.State) *layout {
 	next.known, next.tunnels = b.known, b.tunnels
 	next.know(b.known)
 	next.renderHost()
+	next.countRowChains()
 	return next
 }

@@ -45,34 +45,29 @@ func toNodeEntry(a netip.Addr) entry {
 }
 
 // value returns what an entry should be in the present state; zero if it should not be.
-func (e entry) value(s *dataplane.State) codec.Verdict {
-	l, ok := s.Local(e.addr)
+func (l *layout) value(e entry) codec.Verdict {
+	s := l.state
+	local, ok := s.Local(e.addr)
 	if ok && (e.kind == entryHere || e.kind == entrySelf) {
 		return accept // a plain set's element has no verdict; this says that it is there
 	}
-	if !ok || l.Egress == 0 && l.Ingress == 0 {
+	if !ok || local.Egress == 0 && local.Ingress == 0 {
 		return codec.Verdict{}
 	}
-	program := s.Program(l.Program(e.path.dir))
+	program := s.Program(local.Program(e.path.dir))
 	switch e.kind {
 	case entryToNode:
-		if l.ToNode != 0 {
-			return jumpTo(toNodeChain(l.ToNode))
+		if local.ToNode != 0 {
+			return jumpTo(toNodeChain(local.ToNode))
 		}
 	case entryDispatch:
 		if program == nil {
 			return jumpTo(strictChain)
 		}
 		return jumpTo(e.path.String())
-	case entryBase:
-		if program != nil {
-			return goTo(rowName(program.Base))
-		}
-	case entryCell:
-		if program != nil && e.path.holds(s.ClassUse(e.class)) {
-			if row, ok := program.Cells[e.class]; ok {
-				return goTo(rowName(row))
-			}
+	case entryBase, entryCell:
+		if name, _, ok := l.rowChainOf(e); ok {
+			return goTo(name)
 		}
 	}
 	return codec.Verdict{}

@@ -10,7 +10,7 @@ import (
 
 // newLayout derives everything from a state.
 func newLayout(s *dataplane.State) *layout {
-	l := &layout{state: s, host: hostLayout{content: newHostContent()}, cells: map[cellSet]int{}, capacity: map[string]usage{}}
+	l := &layout{state: s, host: hostLayout{content: newHostContent()}, cells: map[cellSet]int{}, capacity: map[string]usage{}, rowChains: map[string]rowChain{}, rowMemory: rowMemory{}}
 	for family := range familyDigit {
 		p := path{policy.Egress, family}
 		populated := map[dataplane.ClassID]int{}
@@ -74,7 +74,7 @@ func (l *layout) renderHost() {
 // eachEntry returns every entry of a local endpoint with its verdict.
 func (l *layout) eachEntry(each func(entry, codec.Verdict)) {
 	give := func(e entry) {
-		if v := e.value(l.state); v != (codec.Verdict{}) {
+		if v := l.value(e); v != (codec.Verdict{}) {
 			each(e, v)
 		}
 	}
@@ -180,17 +180,6 @@ func (l *layout) emitClasses(out sink) {
 			}
 		}
 	}
-}
-
-func (l *layout) emitRows(out sink) error {
-	for id, row := range l.state.Rows() {
-		parts, err := compileRow(id, row)
-		if err != nil {
-			return err
-		}
-		parts.emit(out)
-	}
-	return nil
 }
 
 // emitAddrs hands out the elements of digit sets.

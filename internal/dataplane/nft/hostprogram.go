@@ -18,6 +18,7 @@ import (
 // intervals changed, and what follows is written.
 type hostProgram struct {
 	classSwitch
+	base  dataplane.RowID
 	cells programCells
 }
 
@@ -42,7 +43,7 @@ func (t programClasses) of(class dataplane.ClassID) codec.Verdict {
 // newHostProgram takes a program over from the state. It is not settled.
 func newHostProgram(s *dataplane.State, id dataplane.ProgramID, at programSide) *hostProgram {
 	from, name := s.Program(id), hostProgramName(id)
-	p := &hostProgram{classSwitch: classSwitch{
+	p := &hostProgram{base: from.Base, classSwitch: classSwitch{
 		name: name, nets: name + "-nets", family: at.family, side: at.peer,
 		order: orderProgram, netsOrder: orderProgramSet, otherwise: goTo(rowName(from.Base)),
 	}}

@@ -14,9 +14,12 @@ type layout struct {
 	state *dataplane.State
 	lookupTables
 	switches [len(paths)]*classSwitch
-	cells    map[cellSet]int  // how many elements the maps have that exist
-	capacity map[string]usage // of the sets of addresses
-	spare    int              // capacity that they get beyond the usual
+	cells    map[cellSet]int // how many elements the maps have that exist
+	// Chains of rows and of exceptions from them, by name: see rowchains.go.
+	rowChains map[string]rowChain
+	rowMemory rowMemory
+	capacity  map[string]usage // of the sets of addresses
+	spare     int              // capacity that they get beyond the usual
 	// What is known of interfaces, and what is checked by it: see antispoofing.go and guards.go.
 	known   dataplane.AntiSpoofing
 	sources map[sourceEntry]bool
@@ -49,9 +52,10 @@ func (l *layout) cellsOf(set cellSet) []cell {
 		if !ok {
 			continue
 		}
+		name, _ := l.cellChain(set.path, row, program.Base)
 		for a := range l.state.LocalsOf(program.ID, set.path.dir) {
 			if familyOf(a) == set.path.family {
-				list = append(list, cell{a, goTo(rowName(row))})
+				list = append(list, cell{a, goTo(name)})
 			}
 		}
 	}

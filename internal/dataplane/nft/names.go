@@ -25,6 +25,7 @@ import (
 //	                             goto egress4-base
 //	chain egress4-base           ip saddr vmap @egress4-base (locals: goto row-…)
 //	                             drop
+//	                             (or to row-…-except-…, which goes on to the base: rowchains.go)
 //	chain row-N        protocol and ports: goto allow-…, goto deny-…
 //	chain allow-N      counter return (on to the other direction); what is logged
 //	                   before, at a limited rate: log.go
@@ -91,7 +92,10 @@ func digitSetName(family, digitSet int) string {
 	return fmt.Sprintf("known%s-digit%d-is-%d", familyDigit[family], digitSet/3, digitSet%3+1)
 }
 
-func rowName(id dataplane.RowID) string { return fmt.Sprintf("row-%d", id) }
+// rowPrefix begins the name of every chain that is a row, or exceptions from one.
+const rowPrefix = "row-"
+
+func rowName(id dataplane.RowID) string { return fmt.Sprintf("%s%d", rowPrefix, id) }
 
 func deciderName(id dataplane.DeciderID, allow bool) string {
 	if allow {

@@ -10,6 +10,7 @@ const (
 	orderEntry codec.DeleteOrder = iota // chains that nothing but base chains refers to; nodes of switches
 	orderClass                   = nodesOrder + iota
 	orderClassSet
+	orderExceptions
 	orderRow
 	orderRowSet
 	orderColumn

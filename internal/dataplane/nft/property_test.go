@@ -73,6 +73,11 @@ func checkScratch(t *rapid.T, b *Dataplane) {
 			t.Fatalf("%d classes have a slot, want %d", got, want)
 		}
 	}
+	scratch.renderHost()
+	scratch.countRowChains()
+	if diff := cmp.Diff(scratch.rowChains, b.rowChains, cmp.AllowUnexported(rowChain{}, path{})); diff != "" {
+		t.Fatalf("chains of rows (-scratch +steps):\n%s", diff)
+	}
 	if diff := cmp.Diff(scratch.cells, b.cells, cmp.AllowUnexported(path{}, cellSet{})); diff != "" {
 		t.Fatalf("cells (-scratch +steps):\n%s", diff)
 	}

@@ -79,9 +79,8 @@ func sourceAxis(p policy.Protocol) axis {
 }
 
 // compileRow turns a row, which is complete and disjoint, into chains.
-func compileRow(id dataplane.RowID, row dataplane.Row) (rowParts, error) {
+func compileRow(name string, row dataplane.Row) (rowParts, error) {
 	var parts rowParts
-	name := rowName(id)
 	var protocols []segment // those without ports and types, as one
 	split := map[policy.Protocol][]dataplane.Column{}
 	for _, g := range row {
@@ -91,7 +90,7 @@ func compileRow(id dataplane.RowID, row dataplane.Row) (rowParts, error) {
 			}
 			columns, err := row.Columns(g.FirstProtocol)
 			if err != nil {
-				return rowParts{}, fmt.Errorf("row %d: %w", id, err)
+				return rowParts{}, fmt.Errorf("%s: %w", name, err)
 			}
 			if len(columns) == 1 && len(columns[0].Cells) == 1 {
 				split[g.FirstProtocol] = nil // several regions, but all say the same

@@ -37,13 +37,14 @@ type step struct {
 	b     *Dataplane
 	batch *codec.Batch
 
-	entries  map[entry]codec.Verdict // zero: there was none
-	classes  map[dataplane.ClassID]dataplane.ClassUse
-	deciders map[dataplane.DeciderID][2]bool
-	addrs    [2][]addrStep
-	nets     [2][]netip.Prefix
-	oldRows  []rowParts
-	toNode   map[dataplane.ProgramID]bool // programs towards the host, of local endpoints that change
+	entries   map[entry]codec.Verdict // zero: there was none
+	classes   map[dataplane.ClassID]dataplane.ClassUse
+	deciders  map[dataplane.DeciderID][2]bool
+	addrs     [2][]addrStep
+	nets      [2][]netip.Prefix
+	gone      []dataplane.RowID            // rows that go
+	rowChains map[string]rowChain          // refs: how many more lead to it
+	toNode    map[dataplane.ProgramID]bool // programs towards the host, of local endpoints that change
 
 	// What changes in the backend once the kernel has taken the batch.
 	tables   lookupTables
@@ -66,7 +67,7 @@ func newStep(b *Dataplane) *step {
 	return &step{
 		b: b, batch: codec.NewBatch(b.table), tables: b.lookupTables,
 		entries: map[entry]codec.Verdict{}, classes: map[dataplane.ClassID]dataplane.ClassUse{},
-		deciders: map[dataplane.DeciderID][2]bool{}, toNode: map[dataplane.ProgramID]bool{}, cells: map[cellSet]int{}, capacity: map[string]usage{},
+		deciders: map[dataplane.DeciderID][2]bool{}, toNode: map[dataplane.ProgramID]bool{}, cells: map[cellSet]int{}, capacity: map[string]usage{}, rowChains: map[string]rowChain{},
 	}
 }
 
@@ -87,6 +88,12 @@ func (t *step) commit() {
 		} else {
 			t.b.capacity[name] = f
 		}
+	}
+	for name, c := range t.rowChains {
+		t.b.retainRowChain(name, c, c.refs)
+	}
+	for _, id := range t.gone {
+		delete(t.b.rowMemory, id)
 	}
 	for set, n := range t.cells {
 		if n == 0 {

@@ -11,9 +11,6 @@ import (
 
 // after compares what was noted with what is now, and fills the batch.
 func (t *step) after(d *dataplane.Delta) error {
-	if err := t.afterRows(d); err != nil {
-		return err
-	}
 	t.afterDeciders()
 	t.touchNewCells(d)
 	t.afterEntries()
@@ -23,18 +20,26 @@ func (t *step) after(d *dataplane.Delta) error {
 	t.afterNets()
 	t.afterSwitches()
 	t.afterHosts(d)
-	return nil
+	return t.afterRows()
 }
 
-func (t *step) afterRows(d *dataplane.Delta) error {
-	for _, id := range slices.Sorted(maps.Keys(d.AddRows)) {
-		parts, err := compileRow(id, d.AddRows[id])
+// afterRows writes the chains of rows and of exceptions that somebody begins to lead to, and
+// deletes those that nobody leads to any more.
+func (t *step) afterRows() error {
+	for _, name := range slices.Sorted(maps.Keys(t.rowChains)) {
+		c := t.rowChains[name]
+		was := t.b.rowChains[name].refs
+		if (was > 0) == (was+c.refs > 0) {
+			continue
+		}
+		parts, err := c.parts(name)
 		if err != nil {
 			return err
 		}
-		parts.emit(t.batch)
-	}
-	for _, parts := range t.oldRows {
+		if was == 0 {
+			parts.emit(t.batch)
+			continue
+		}
 		for _, c := range parts.chains {
 			t.batch.DelChain(c.Name, c.Order)
 		}
@@ -43,6 +48,30 @@ func (t *step) afterRows(d *dataplane.Delta) error {
 		}
 	}
 	return nil
+}
+
+// retainRowChain counts that n more lead to a chain.
+
+func (t *step) retainRowChain(name string, c rowChain, n int) {
+	if old, ok := t.b.rowChains[name]; ok {
+		c = old
+	}
+	c.refs = n + t.rowChains[name].refs
+	t.rowChains[name] = c
+}
+
+// moveEntry counts that an entry leads to another chain of a row, or of exceptions.
+func (t *step) moveEntry(e entry, was, is codec.Verdict) {
+	if e.kind != entryBase && e.kind != entryCell {
+		return
+	}
+	if was != (codec.Verdict{}) {
+		t.retainRowChain(was.Chain, rowChain{}, -1)
+	}
+	if is != (codec.Verdict{}) {
+		name, c, _ := t.b.rowChainOf(e)
+		t.retainRowChain(name, c, 1)
+	}
 }
 
 func (t *step) afterDeciders() {

@@ -10,7 +10,7 @@ import (
 // before notes what the delta touches, as it is.
 func (t *step) before(d *dataplane.Delta) {
 	s := t.b.state
-	touch := func(e entry) { t.entries[e] = e.value(s) }
+	touch := func(e entry) { t.entries[e] = t.b.value(e) }
 	touchLocal := func(a netip.Addr) {
 		for _, dir := range policy.Directions {
 			p := path{dir, familyOf(a)}
@@ -39,6 +39,9 @@ func (t *step) before(d *dataplane.Delta) {
 		for _, p := range d.SetPrograms {
 			for a := range s.LocalsOf(p.ID, dir) {
 				touch(entry{kind: entryBase, path: path{dir, familyOf(a)}, addr: a})
+				for class := range s.Program(p.ID).Cells { // exceptions from another base
+					touch(entry{entryCell, path{dir, familyOf(a)}, class, a})
+				}
 			}
 		}
 		for _, c := range d.SetCells {
@@ -102,11 +105,8 @@ func (t *step) beforeRows(d *dataplane.Delta) {
 	for _, row := range d.AddRows {
 		t.touchDeciders(row)
 	}
+	t.gone = d.DelRows
 	for _, id := range d.DelRows {
-		row := t.b.state.Row(id)
-		t.touchDeciders(row)
-		if parts, err := compileRow(id, row); err == nil {
-			t.oldRows = append(t.oldRows, parts)
-		}
+		t.touchDeciders(t.b.state.Row(id))
 	}
 }

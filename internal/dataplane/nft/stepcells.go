@@ -48,10 +48,11 @@ func (t *step) afterEntries() {
 	t.dropCells()
 	changes := map[cellSet][]entry{}
 	for e, was := range t.entries {
-		is := e.value(t.b.state)
+		is := t.b.value(e)
 		if is == was {
 			continue
 		}
+		t.moveEntry(e, was, is)
 		if e.kind != entryCell {
 			t.writeEntry(e, was, is)
 			continue
@@ -77,7 +78,7 @@ func (t *step) afterEntries() {
 		switch {
 		case was && is:
 			for _, e := range list {
-				t.writeEntry(e, t.entries[e], e.value(t.b.state))
+				t.writeEntry(e, t.entries[e], t.b.value(e))
 			}
 		case was:
 			t.batch.DelSet(name, orderClassSet) // its elements go with it
@@ -98,9 +99,27 @@ func (t *step) dropCells() {
 			set := cellSet{p, id}
 			if p.holds(was) && !p.holds(t.b.state.ClassUse(id)) && t.b.cells[set] > 0 {
 				t.cells[set] = 0
+				t.releaseCells(set)
 				if isMap(t.b.cells[set]) {
 					t.batch.DelSet(p.className(id), orderClassSet)
 				}
+			}
+		}
+	}
+}
+
+// releaseCells counts that the cells of a class that nothing is in any more lead nowhere. Those
+// that were noted are counted where they are compared; the others are as they were.
+func (t *step) releaseCells(set cellSet) {
+	for program := range t.b.state.Programs() {
+		row, ok := program.Cells[set.class]
+		if !ok {
+			continue
+		}
+		for a := range t.b.state.LocalsOf(program.ID, set.path.dir) {
+			if _, noted := t.entries[entry{entryCell, set.path, set.class, a}]; familyOf(a) == set.path.family && !noted {
+				name, _ := t.b.cellChain(set.path, row, program.Base)
+				t.retainRowChain(name, rowChain{}, -1)
 			}
 		}
 	}

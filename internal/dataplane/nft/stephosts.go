@@ -115,12 +115,14 @@ func (t *step) stepPrograms(d *dataplane.Delta, was, next *hostContent, others b
 				p.settle(&t.tables)
 				p.emit(&t.tables, t.batch)
 				next.programs[id] = p
+				t.retainProgramRows(p, 1)
 			}
 		}
 		for id, p := range was.programs {
 			if _, stays := refers[id]; !stays {
 				p.remove(&t.b.lookupTables, t.batch)
 				delete(next.programs, id)
+				t.retainProgramRows(p, -1)
 			}
 		}
 	}
@@ -129,6 +131,18 @@ func (t *step) stepPrograms(d *dataplane.Delta, was, next *hostContent, others b
 			next.programs[id] = t.stepProgram(p, changes[id])
 		}
 	}
+}
+
+// retainProgramRows counts that a program leads, or no longer leads, to its rows.
+func (t *step) retainProgramRows(p *hostProgram, n int) {
+	t.retainRow(p.base, n)
+	for _, row := range p.cells {
+		t.retainRow(row, n)
+	}
+}
+
+func (t *step) retainRow(id dataplane.RowID, n int) {
+	t.retainRowChain(rowName(id), rowChain{row: t.b.state.Row(id)}, n)
 }
 
 // programChange is what a delta says of one program.
@@ -162,13 +176,21 @@ func (t *step) stepProgram(was *hostProgram, change programChange) *hostProgram 
 	}
 	is := *was
 	if change.base != 0 {
-		is.otherwise = goTo(rowName(change.base))
+		is.base, is.otherwise = change.base, goTo(rowName(change.base))
+		t.retainRow(change.base, 1)
+		t.retainRow(was.base, -1)
 	}
 	if len(change.cells) > 0 {
 		cells := maps.Clone(was.cells)
 		c.targets = make(classSet, len(change.cells))
 		for class, row := range change.cells {
 			c.targets[class] = true
+			if old := cells[class]; old != 0 {
+				t.retainRow(old, -1)
+			}
+			if row != 0 {
+				t.retainRow(row, 1)
+			}
 			if row == 0 {
 				delete(cells, class)
 			} else {

@@ -170,7 +170,7 @@ func (w *walk) jump(name string, depth int) outcome {
 
 // enter notes that a row has a say.
 func (w *walk) enter(chain string) {
-	if w.direction >= 0 && strings.HasPrefix(chain, "row-") {
+	if w.direction >= 0 && strings.HasPrefix(chain, rowPrefix) {
 		w.verdicts[w.direction].Governed = true
 	}
 }

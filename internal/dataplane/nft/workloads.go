@@ -111,5 +111,10 @@ func (p path) classChain(id dataplane.ClassID, n int, cells []cell) codec.ChainR
 func isMap(cells int) bool { return cells > maxLinear }
 
 func (p path) baseChain() codec.ChainRules {
-	return codec.ChainRules{Name: p.baseName(), Rules: []codec.Rule{byAddress(p.family, p.local(), p.baseName()), always(drop)}}
+	return codec.ChainRules{Name: p.baseName(), Rules: p.baseRules()}
+}
+
+// baseRules lead to the base of the local endpoint's program.
+func (p path) baseRules() []codec.Rule {
+	return []codec.Rule{byAddress(p.family, p.local(), p.baseName()), always(drop)}
 }

@@ -86,3 +86,11 @@ func drawCuts(t *rapid.T, p policy.Protocol) []dataplane.Range {
 	}
 	return append(cuts, dataplane.Range{First: first, Last: 65535})
 }
+
+// Row draws a row whose deciders are few numbers.
+func Row(t *rapid.T) dataplane.Row {
+	return drawRow(t, func() dataplane.DeciderID { return dataplane.DeciderID(rapid.IntRange(1, 3).Draw(t, "decider")) })
+}
+
+// L4 draws what a flow is at layer 4, near what random rows tell apart.
+func L4(t *rapid.T) policy.Flow { return (&Model{}).DrawFlow(t) }

@@ -32,7 +32,7 @@ func Dump(conn *nfnl.Conn, table TableID, v Visitor) error {
 	}); err != nil {
 		return fmt.Errorf("chains: %w", err)
 	}
-	if err := each(conn, getRules(table), func(a nfnl.Attrs) error {
+	if err := each(conn, getRules(table, ""), func(a nfnl.Attrs) error {
 		return v.VisitRule(readRule(a))
 	}); err != nil {
 		return fmt.Errorf("rules: %w", err)

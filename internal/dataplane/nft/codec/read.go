@@ -21,10 +21,21 @@ func EachCounter(conn *nfnl.Conn, table TableID, visit func(chain, comment strin
 	if err := findTable(conn, table); err != nil {
 		return err
 	}
-	return each(conn, getRules(table), func(a nfnl.Attrs) error {
+	return each(conn, getRules(table, ""), func(a nfnl.Attrs) error {
 		visit(a.Get(unix.NFTA_RULE_CHAIN).String(), readComment(a.Get(unix.NFTA_RULE_USERDATA)), readCounter(a))
 		return nil
 	})
+}
+
+// CountedIn sums up what the counters of a chain's rules have counted: nothing if there is no
+// such chain. It costs what the chain holds, and not the table.
+func CountedIn(conn *nfnl.Conn, table TableID, chain string) (sum Counted, err error) {
+	err = each(conn, getRules(table, chain), func(a nfnl.Attrs) error {
+		n := readCounter(a)
+		sum.Packets, sum.Bytes = sum.Packets+n.Packets, sum.Bytes+n.Bytes
+		return nil
+	})
+	return sum, err
 }
 
 // BaseChains lists those of a table, whoever made it.
@@ -59,11 +70,14 @@ func findTable(conn *nfnl.Conn, table TableID) error {
 	return conn.Do(&w, 1, nil)
 }
 
-// getRules asks for all rules of a table.
-func getRules(table TableID) *nfnl.Writer {
+// getRules asks for all rules of a table, or of one of its chains.
+func getRules(table TableID, chain string) *nfnl.Writer {
 	var w nfnl.Writer
 	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETRULE, unix.NLM_F_DUMP, table.Family)
 	w.String(unix.NFTA_RULE_TABLE, table.Name)
+	if chain != "" {
+		w.String(unix.NFTA_RULE_CHAIN, chain)
+	}
 	w.End()
 	return &w
 }
