@@ -19,7 +19,7 @@ func (e *compiler) recomputeCells() {
 			continue
 		}
 		was := p.base
-		p.base = e.retainRow(e.makeRow(p, nil))
+		p.base = e.retainRow(e.baseRow(p))
 		p.rebase = p.rebase && p.base != was // emitted if it is another one
 		e.releaseRow(was)
 	}
@@ -76,9 +76,12 @@ func (e *compiler) recomputeCell(p *program, class dataplane.ClassID, cache map[
 }
 
 // relevant returns those of the class's predicates that the program's rules ask for.
-func (e *compiler) relevant(p *program, c *class) []uint32 {
+func (e *compiler) relevant(p *program, c *class) []uint32 { return e.relevantOf(p, c.predicates) }
+
+// relevantOf returns those of the predicates that the program's rules ask for.
+func (e *compiler) relevantOf(p *program, all []uint32) []uint32 {
 	var predicates []uint32
-	for _, id := range c.predicates {
+	for _, id := range all {
 		pred := e.predicates.at(id)
 		if pred.name != 0 {
 			if _, asks := slices.BinarySearch(p.names, pred.name); asks {

@@ -39,10 +39,15 @@ type classTable struct {
 	byID  map[dataplane.ClassID]*class
 	byKey map[string]*class
 	last  dataplane.ClassID
+	// ofFamily are the classes of a family, by number.
+	ofFamily [2]*roaring.Bitmap
 }
 
 func newClassTable() classTable {
-	return classTable{byID: map[dataplane.ClassID]*class{}, byKey: map[string]*class{}}
+	return classTable{
+		byID: map[dataplane.ClassID]*class{}, byKey: map[string]*class{},
+		ofFamily: [2]*roaring.Bitmap{roaring.New(), roaring.New()},
+	}
 }
 
 // group is the equivalence cells that are to form one class.
@@ -187,6 +192,7 @@ func (e *ruleset) form(g *group) {
 		e.classes.last++
 		c = &class{id: e.classes.last, family: g.family, equivalenceCells: roaring.New(), isNew: true}
 		e.classes.byID[c.id] = c
+		e.classes.ofFamily[c.family.Index()].Add(uint32(c.id))
 		g.class = c
 		e.pending.newClasses = append(e.pending.newClasses, c.id)
 	}
@@ -228,11 +234,13 @@ func (e *ruleset) setPredicates(c *class, predicates []uint32) {
 }
 
 func (e *ruleset) dropClass(c *class) {
+	e.markDifference(c)
 	e.setPredicates(c, nil)
 	if e.classes.byKey[c.key] == c {
 		delete(e.classes.byKey, c.key)
 	}
 	delete(e.classes.byID, c.id)
+	e.classes.ofFamily[c.family.Index()].Remove(uint32(c.id))
 	if !c.isNew {
 		e.out.DelClasses = append(e.out.DelClasses, c.id)
 	}

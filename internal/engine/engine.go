@@ -79,6 +79,7 @@ type ruleset struct {
 	predicates predicateTable
 	locals     map[policy.Key]*local
 	hosts      hostTable
+	world      [2][]uint32      // predicates of the addresses of a family that nothing else is known of; see rootbase.go
 	out        *dataplane.Delta // of the flush under way
 }
 

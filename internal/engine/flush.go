@@ -28,6 +28,7 @@ func (e *Engine) Flush() *dataplane.Delta {
 	e.recomputePrefixListSets()
 	e.gcCellsWithoutEndpoint()
 	e.recomputeClasses()
+	e.findWorld()
 	e.markLocalSides()
 	e.recomputePrograms()
 	e.recomputeHosts()

@@ -85,7 +85,7 @@ func (e *compiler) update(p, next *program) {
 	predicates := map[uint32]struct{}{}
 	named := false
 	for _, r := range slices.Concat(was[first:oldEnd], p.rules[first:newEnd]) {
-		widely = widely || r.peer == 0
+		widely = widely || r.peer == 0 || e.trueOfWorld(next.family, r.peer)
 		named = named || len(r.names(false)) > 0
 		predicates[r.peer] = struct{}{}
 	}
@@ -108,11 +108,7 @@ func (e *compiler) update(p, next *program) {
 		e.refileNames(p)
 	}
 	if widely {
-		p.rebase = true
-		for class := range p.cells {
-			e.pending.cells[cellKey{id, class}] = struct{}{}
-		}
-		e.markCells(p)
+		e.rebase(p)
 	}
 }
 

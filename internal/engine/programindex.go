@@ -51,11 +51,3 @@ func (e *compiler) markCells(p *program) {
 		}
 	}
 }
-
-// markCellsOf marks the cells of the classes of which a predicate is true.
-func (e *compiler) markCellsOf(p *program, predicate uint32) {
-	e.predicates.at(predicate).classes.Iterate(func(c uint32) bool {
-		e.pending.cells[cellKey{uint32(p.id), dataplane.ClassID(c)}] = struct{}{}
-		return true
-	})
-}
