@@ -16,6 +16,9 @@ type Column struct {
 	Cells []Region
 }
 
+// SaysTheSame reports whether two columns have the same verdicts along the source axis.
+func (c Column) SaysTheSame(other Column) bool { return sameCells(c.Cells, other.Cells) }
+
 // space returns the coordinates of the protocol's layer 4 space: those of a flow
 // without ports or types lie at 0.
 func space(p policy.Protocol) Range {
@@ -120,6 +123,9 @@ func stripColumns(regions []Region, whole Range) ([]Column, error) {
 		cells, err := column(regions[:n], span, whole)
 		if err != nil {
 			return nil, err
+		}
+		if len(cells) == n { // nothing was joined
+			cells = regions[:n:n]
 		}
 		columns = appendColumn(columns, Column{span, cells})
 		next, regions = int(span.Last)+1, regions[n:]

@@ -1,6 +1,7 @@
 package l4
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
@@ -119,8 +120,9 @@ func (m *maker) plain(first, last policy.Protocol) dataplane.Region {
 func (m *maker) regions(proto policy.Protocol) dataplane.Row {
 	var row dataplane.Row
 	var before []dataplane.Region // the strip before
+	known := map[string][]dataplane.Region{}
 	m.sweep(m.boxes(proto), lastOf(proto), func(dst dataplane.Range, boxes []box) {
-		strip := widen(m.strip(proto, dst, boxes), lastOf(proto))
+		strip := m.knownStrip(known, proto, dst, boxes)
 		if len(before) > 0 && sameStrip(before, strip) {
 			for i := range before {
 				before[i].Dst.Last = dst.Last
@@ -133,6 +135,30 @@ func (m *maker) regions(proto policy.Protocol) dataplane.Row {
 	})
 	return widen(row, lastOf(proto)) // parts that were joined again
 }
+
+// knownStrip returns the strip for boxes, which is the same wherever these are: a rule with many
+// ports is met again at each of them.
+func (m *maker) knownStrip(known map[string][]dataplane.Region, proto policy.Protocol, dst dataplane.Range, boxes []box) []dataplane.Region {
+	if len(boxes) > maxKnownBoxes {
+		return widen(m.strip(proto, dst, boxes), lastOf(proto))
+	}
+	key := make([]byte, 0, 4*maxKnownBoxes)
+	for i := range boxes {
+		key = binary.LittleEndian.AppendUint32(key, uint32(boxes[i].index))
+	}
+	strip, ok := known[string(key)]
+	if !ok {
+		strip = widen(m.strip(proto, dst, boxes), lastOf(proto))
+		known[string(key)] = strip
+	}
+	for i := range strip {
+		strip[i].Dst = dst
+	}
+	return strip
+}
+
+// maxKnownBoxes bounds what a strip is known by: those of more boxes seldom come again.
+const maxKnownBoxes = 16
 
 // strip decides the part of a protocol with certain destination ports.
 func (m *maker) strip(proto policy.Protocol, dst dataplane.Range, boxes []box) []dataplane.Region {
