@@ -127,7 +127,7 @@ func runHostile(b *testing.B, c hostile.Case) {
 	b.ReportMetric(peakOf(cmd.Process.Pid), "MB-peak")
 	b.ReportMetric(0, "ns/op")
 	_ = cmd.Process.Signal(syscall.SIGTERM)
-	<-ended
+	_ = <-ended
 	b.ReportMetric(cmd.ProcessState.UserTime().Seconds()*1000+cmd.ProcessState.SystemTime().Seconds()*1000, "ms/cpu")
 }
 
