@@ -303,6 +303,11 @@ func (c *Component) wanted() dataplane.DNSQueueRules {
 		}
 		hosts = v.HasHosts()
 	})
+	for a := range c.inventory.local {
+		if _, isPod := namespaces[a]; !isPod {
+			namespaces[a] = ""
+		}
+	}
 	c.learner.SetClients(namespaces)
 	rules.Clients = clients(rules.Clients, hosts, rules.Servers)
 	return rules

@@ -42,7 +42,7 @@ type Status struct {
 
 // NamespaceUse is how much of the room for addresses a namespace takes.
 type NamespaceUse struct {
-	Namespace string `json:"namespace"` // "" is the host itself
+	Namespace string `json:"namespace"` // "" is the host itself, "-" what is there no more
 	Addresses int    `json:"addresses"`
 	Limited   uint64 `json:"limited"`
 }
