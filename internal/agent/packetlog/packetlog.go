@@ -192,10 +192,14 @@ func (c *Component) namespaceOf(rule loggedRule, f policy.Flow) string {
 	if rule.namespace != "" {
 		return rule.namespace
 	}
-	if rule.direction == policy.Egress {
-		return c.of[f.Src.Unmap()]
+	src, dst := c.of[f.Src.Unmap()], c.of[f.Dst.Unmap()]
+	switch {
+	case rule.by == nil: // which end it is, is not known
+		return cmp.Or(dst, src)
+	case rule.direction == policy.Egress:
+		return src
 	}
-	return c.of[f.Dst.Unmap()]
+	return dst
 }
 
 func (c *Component) describePacket(rule loggedRule, p nflog.Packet) []slog.Attr {
