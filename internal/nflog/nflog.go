@@ -37,7 +37,7 @@ const copied = 256
 
 // receiveBuffer is how many bytes of packets wait to be read: what comes at once, of one
 // tenant, should not have others' lost.
-const receiveBuffer = 4 << 20
+const receiveBuffer = 16 << 20
 
 // Log is an NFLOG group that this process listens at. The kernel has one
 // listener for each group of a network namespace.
