@@ -256,8 +256,7 @@ func (c *Component) ruleOf(prefix string) loggedRule {
 	id, log, allow, ok := nft.ParseLogPrefix(prefix)
 	if ok {
 		if d, found := c.env.Kernel.Decider(id); found {
-			if rules := d.Logs.All(); log < len(rules) {
-				r := rules[log]
+			if r, there := d.Logs.At(log); there {
 				return loggedRule{
 					text: dataplane.DeciderText(r), policy: r.Kind + " " + r.Namespace + "/" + r.Name, namespace: r.Namespace,
 					direction: d.Direction, by: &d, allow: allow,
