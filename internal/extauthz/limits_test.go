@@ -11,6 +11,9 @@ import (
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 )
 
 // rawConn speaks HTTP/2 as a client that keeps to nothing.
@@ -238,6 +241,18 @@ func TestRequestTime(t *testing.T) {
 	c.must(c.begin(2*maxStreams + 1))
 	c.must(c.WriteData(2*maxStreams+1, true, []byte{0, 0, 0, 0, 0}))
 	c.until(func(f http2.Frame) bool { _, is := f.(*http2.DataFrame); return is })
+}
+
+// TestNoWatch: no request is meant to last.
+func TestNoWatch(t *testing.T) {
+	_, conn := served(t, testState())
+	watch, err := grpc_health_v1.NewHealthClient(conn).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+	if err == nil {
+		_, err = watch.Recv()
+	}
+	if status.Code(err) != codes.Unimplemented {
+		t.Errorf("a watch: %v", err)
+	}
 }
 
 // TestSlowClient checks that who says nothing is not waited for.

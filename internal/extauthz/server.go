@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
 
 	"github.com/tierwall/tierwall/policy"
@@ -118,8 +120,12 @@ func (s *Server) Serve(ctx context.Context) error {
 func (s *Server) Close() { s.grpc.Stop(); _ = s.listener.Close() }
 
 // limitTime bounds how long a request may take to come: one that never ends would hold
-// what it needs for ever.
-func limitTime(ctx context.Context, _ *tap.Info) (context.Context, error) {
+// what it needs for ever. So does one that is meant not to end: health is asked for with
+// Check; who is told that there is no Watch takes the server for healthy.
+func limitTime(ctx context.Context, call *tap.Info) (context.Context, error) {
+	if call.FullMethodName == grpc_health_v1.Health_Watch_FullMethodName {
+		return nil, status.Error(codes.Unimplemented, "ask with Check")
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	_ = cancel // the stream's own context, which ends with it, ends this one
 	return ctx, nil
