@@ -24,6 +24,13 @@ type report struct {
 // report logs what batches brought. At the start only what is wrong is worth a line.
 func (a *agent) report(reports []report, first bool) {
 	for _, r := range reports {
+		if first { // what was restored since makes another status of some
+			a.model.Read(func(v model.View) {
+				for i, s := range r.statuses {
+					r.statuses[i] = v.Status(s.Key)
+				}
+			})
+		}
 		a.reportFindings(r.before, r.now)
 		a.reportStatuses(r.statuses, first)
 	}
