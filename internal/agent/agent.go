@@ -51,6 +51,8 @@ type Config struct {
 	MetricsAddr string
 	// CheckInterval is the time between two looks at what the kernel holds; 0: 30 s.
 	CheckInterval time.Duration
+	// StaleLimit is for how long the store may be out of reach until the agent is not ready; 0: for ever.
+	StaleLimit time.Duration
 	// RunDir holds the lock file; empty: /run/tierwall.
 	RunDir string
 	// Open gives the kernel's tables. It is called again after a failed step.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/tierwall/tierwall/internal/agent/model"
 	"github.com/tierwall/tierwall/internal/store"
@@ -18,7 +19,9 @@ const maxLogged = 20
 // report is what one batch of the store gives reason to say.
 type report struct {
 	before, now []store.Finding // the store's, before the batch and after it
-	statuses    []translate.Status
+	// staleBefore and staleNow are since when the store could not be followed then; zero: it was.
+	staleBefore, staleNow time.Time
+	statuses              []translate.Status
 }
 
 // report logs what batches brought. At the start only what is wrong is worth a line.
@@ -31,8 +34,19 @@ func (a *agent) report(reports []report, first bool) {
 				}
 			})
 		}
+		a.reportStaleness(r.staleBefore, r.staleNow)
 		a.reportFindings(r.before, r.now)
 		a.reportStatuses(r.statuses, first)
+	}
+}
+
+// reportStaleness logs that the store cannot be followed any more, or is again.
+func (a *agent) reportStaleness(before, now time.Time) {
+	switch {
+	case before.IsZero() && !now.IsZero():
+		a.log.Warn("the store cannot be followed; what was last read stays in force", "since", now)
+	case !before.IsZero() && now.IsZero():
+		a.log.Info("the store is followed again", "after", time.Since(before).Round(time.Second))
 	}
 }
 

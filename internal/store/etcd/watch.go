@@ -114,6 +114,7 @@ func (w *watcher) send(b store.Batch) error {
 	b.Findings = w.state.findings()
 	if w.away != "" {
 		b.Findings = append([]store.Finding{{File: w.store.String(), Message: w.away}}, b.Findings...)
+		b.StaleSince = w.since
 	}
 	if w.started && len(b.Updated) == 0 && len(b.Deleted) == 0 && slices.Equal(b.Findings, w.said) {
 		return nil

@@ -20,6 +20,7 @@ type scanner struct {
 	files        map[string]*cachedFile
 	sent         map[policy.Key]store.Resource
 	lastFindings []store.Finding
+	staleSince   time.Time // since when a directory cannot be listed; zero: all can
 }
 
 // cachedFile is a file as it was last read.
@@ -60,6 +61,12 @@ func (s *scanner) scan(enter func(dir string)) (store.Batch, bool) {
 		contents = append(contents, k.content)
 	}
 	s.files = now
+	switch {
+	case len(l.lost) == 0:
+		s.staleSince = time.Time{}
+	case s.staleSince.IsZero():
+		s.staleSince = time.Now()
+	}
 	return s.difference(merge(contents), l.findings)
 }
 
@@ -124,7 +131,7 @@ func (c *content) retain(before *content) {
 
 // difference makes a batch of the step from what was sent to the present state.
 func (s *scanner) difference(m Loaded, findings []store.Finding) (store.Batch, bool) {
-	batch := store.Batch{Findings: append(findings, m.Findings...)}
+	batch := store.Batch{Findings: append(findings, m.Findings...), StaleSince: s.staleSince}
 	slices.SortStableFunc(batch.Findings, store.Finding.Compare)
 	present := make(map[policy.Key]store.Resource, len(m.Resources))
 	for _, r := range m.Resources {

@@ -23,6 +23,7 @@ func (co *coalescer) refresh(now time.Time) (again time.Duration) {
 		return 0
 	}
 	out, again := co.failures(now)
+	co.staleSince = co.firstFailure(now)
 	out = append(out, co.notes...)
 	for _, st := range co.states {
 		for _, findings := range st.findings {
@@ -67,6 +68,16 @@ func (co *coalescer) failures(now time.Time) (out []store.Finding, again time.Du
 			co.host, clock(refused.since), co.meanwhile())})
 	}
 	return out, again
+}
+
+// firstFailure returns since when some kind cannot be read, as far as that is said; zero: all can.
+func (co *coalescer) firstFailure(now time.Time) (since time.Time) {
+	for _, st := range co.states {
+		if t := st.failure; t != nil && co.due(t, now) == 0 && (since.IsZero() || t.since.Before(since)) {
+			since = t.since
+		}
+	}
+	return since
 }
 
 // waits returns what the first state waits for, and the time after which that may
