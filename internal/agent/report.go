@@ -52,6 +52,7 @@ func (a *agent) reportStaleness(before, now time.Time) {
 
 // reportFindings logs what is newly wrong with files, and what no longer is.
 func (a *agent) reportFindings(before, now []store.Finding) {
+	a.reportNotes(fileNotes(before), fileNotes(now))
 	before, now = fileFindings(before), fileFindings(now)
 	logged := 0
 	for _, f := range now {
@@ -69,6 +70,21 @@ func (a *agent) reportFindings(before, now []store.Finding) {
 		if !slices.Contains(now, f) {
 			a.log.Info("no longer invalid", "was", f.Error())
 		}
+	}
+}
+
+// reportNotes logs what of files is newly passed over.
+func (a *agent) reportNotes(before, now []store.Finding) {
+	logged := 0
+	for _, f := range now {
+		if slices.Contains(before, f) {
+			continue
+		}
+		if logged++; logged > maxLogged {
+			a.log.Warn("and more that is worth noting: see status")
+			return
+		}
+		a.log.Warn("worth noting", "finding", f.Error())
 	}
 }
 

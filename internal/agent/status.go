@@ -65,6 +65,8 @@ type Status struct {
 	Counts map[string]map[string]int `json:"counts"`
 	// Findings are what is wrong with files; what is wrong with an object is in Objects.
 	Findings []string `json:"findings"`
+	// Notes say what of files was passed over, and what else is only worth knowing.
+	Notes []string `json:"notes,omitempty"`
 	// Objects are the policies, and all objects with something wrong, sorted by
 	// namespace, kind and name.
 	Objects []ObjectStatus `json:"objects"`
@@ -166,6 +168,9 @@ func (a *agent) describe(st *Status, v model.View) {
 		if s.State != translate.InForce {
 			st.Invalid++
 		}
+	}
+	for _, f := range fileNotes(v.Findings()) {
+		st.Notes = append(st.Notes, f.Error())
 	}
 	for _, f := range fileFindings(v.Findings()) {
 		st.Findings = append(st.Findings, f.Error())
@@ -291,6 +296,13 @@ func (a *agent) endpointsOf(v model.View) []EndpointStatus {
 func fileFindings(findings []store.Finding) []store.Finding {
 	return slices.DeleteFunc(slices.Clone(findings), func(f store.Finding) bool {
 		return f.Note || f.Key != (policy.Key{})
+	})
+}
+
+// fileNotes returns what is only worth noting of files.
+func fileNotes(findings []store.Finding) []store.Finding {
+	return slices.DeleteFunc(slices.Clone(findings), func(f store.Finding) bool {
+		return !f.Note || f.Key != (policy.Key{})
 	})
 }
 

@@ -300,7 +300,7 @@ func errorsOf(st *agent.Status) []string {
 
 // writeFindings lists everything that is wrong, and what is only worth knowing.
 func writeFindings(w io.Writer, st *agent.Status) error {
-	var notes []string
+	notes := slices.Clone(st.Notes)
 	for _, o := range st.Objects {
 		notes = append(notes, o.Notes...)
 	}

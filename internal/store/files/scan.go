@@ -20,7 +20,7 @@ type scanner struct {
 	files        map[string]*cachedFile
 	sent         map[policy.Key]store.Resource
 	lastFindings []store.Finding
-	staleSince   time.Time // since when a directory cannot be listed; zero: all can
+	staleSince   time.Time // since when the directory cannot be listed; zero: it can
 }
 
 // cachedFile is a file as it was last read.
@@ -44,7 +44,7 @@ func newScanner(dir string, opts Options) *scanner {
 func (s *scanner) scan(enter func(dir string)) (store.Batch, bool) {
 	l := loader{opts: s.opts, left: s.opts.maxBytes(), enter: enter}
 	var names []string
-	l.walk(s.dir, func(name string) { names = append(names, name) })
+	l.walkAll(s.dir, func(name string) { names = append(names, name) })
 	// What is in a directory that cannot be listed is unknown, not gone.
 	for name := range s.files {
 		if l.isLost(name) {
@@ -62,7 +62,7 @@ func (s *scanner) scan(enter func(dir string)) (store.Batch, bool) {
 	}
 	s.files = now
 	switch {
-	case len(l.lost) == 0:
+	case !slices.Contains(l.lost, s.dir): // what is wrong below it is somebody's slip
 		s.staleSince = time.Time{}
 	case s.staleSince.IsZero():
 		s.staleSince = time.Now()
