@@ -181,10 +181,21 @@ func (s *state) everything() []change {
 }
 
 // report takes the report of a node in.
-func (s *state) report(node string, r *v1alpha1.Report) []change {
+func (s *state) report(node, version string, r *v1alpha1.Report) []change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.changes(s.rollups.set(node, r))
+	return s.changes(s.rollups.set(node, version, r, time.Now()))
+}
+
+// lookForOverdue looks for reports that are not renewed. What is said of policies depends on whether
+// there are any.
+func (s *state) lookForOverdue(at time.Time) []change {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.rollups.lookForOverdue(at) || !s.whole {
+		return nil
+	}
+	return s.everything()
 }
 
 // keep forgets the nodes that are not among those given.

@@ -65,7 +65,7 @@ func programmed(v validity, t rollout) metav1.Condition {
 		}
 		return no(v3.ReasonNodeError, "node %s: %s%s", t.nodeError.node, t.nodeError.message, others)
 	case t.other > 0:
-		return no(v3.ReasonPending, "another generation of it is in force on %d of %s", t.other, count(t.other+t.nodes, "node"))
+		return no(v3.ReasonPending, "another generation of it is in force on %d of %s%s", t.other, count(t.other+t.nodes, "node"), t.overdueText())
 	case t.nodes > 0:
 		c := no(v3.ReasonInForce, "in force for %s", onNodes(t.endpoints, t.nodes))
 		c.Status = metav1.ConditionTrue
@@ -75,8 +75,18 @@ func programmed(v validity, t rollout) metav1.Condition {
 	if t.cut > 0 {
 		c.Message += fmt.Sprintf(", but %s cannot report all policies", count(t.cut, "node"))
 	}
+	c.Message += t.overdueText()
 	c.Status = metav1.ConditionUnknown
 	return c
+}
+
+// overdueText says that some of what nodes report may no longer be so. Which ones is said in Events of
+// the nodes: it must not be written to each policy anew.
+func (t rollout) overdueText() string {
+	if !t.overdue {
+		return ""
+	}
+	return "; some nodes have not renewed their report: see their Events, and kubectl get nodepolicyreports"
 }
 
 func onNodes(endpoints, nodes int) string {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,6 +27,7 @@ func (c *Component) build() *v1alpha1.NodePolicyReport {
 		ObjectMeta: metav1.ObjectMeta{Name: c.env.Node},
 	}
 	r := &out.Report
+	r.Renewed = metav1.NewTime(time.Now().Truncate(time.Second))
 	r.AgentVersion = clip(c.cfg.Version, 256)
 	if applied := c.cfg.Applied(); !applied.IsZero() {
 		r.Applied = metav1.NewTime(applied.Truncate(1e9)) // what the API keeps
