@@ -35,7 +35,7 @@ func (a *agent) report(reports []report, first bool) {
 			})
 		}
 		a.reportStaleness(r.staleBefore, r.staleNow)
-		a.reportFindings(r.before, r.now)
+		a.reportFindings(r.before, r.now, !r.staleBefore.IsZero() && !r.staleNow.IsZero())
 		a.reportStatuses(r.statuses, first)
 	}
 }
@@ -50,10 +50,19 @@ func (a *agent) reportStaleness(before, now time.Time) {
 	}
 }
 
-// reportFindings logs what is newly wrong with files, and what no longer is.
-func (a *agent) reportFindings(before, now []store.Finding) {
+// reportFindings logs what is newly wrong with files, and what no longer is. While the store
+// stays out of reach, why may be another reason at each try: that is no news.
+func (a *agent) reportFindings(before, now []store.Finding, away bool) {
 	a.reportNotes(fileNotes(before), fileNotes(now))
 	before, now = fileFindings(before), fileFindings(now)
+	if away {
+		for _, f := range now {
+			if !slices.Contains(before, f) {
+				a.log.Debug("still out of reach", "finding", f.Error())
+			}
+		}
+		return
+	}
 	logged := 0
 	for _, f := range now {
 		if slices.Contains(before, f) {

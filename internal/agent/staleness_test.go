@@ -52,6 +52,9 @@ func TestStaleness(t *testing.T) {
 				t.Error("what was read is not in force")
 			}
 
+			for _, other := range []string{"connection refused", "no answer", "connection refused"} {
+				c <- store.Batch{Findings: []store.Finding{{Message: other}}, StaleSince: since}
+			}
 			c <- store.Batch{}
 			r.eventually("followed again", func() bool { return r.status().Stale == nil })
 			if code, body := r.get("/readyz"); code != http.StatusOK {
@@ -62,7 +65,7 @@ func TestStaleness(t *testing.T) {
 			}
 			r.stop()
 			log := r.logs.String()
-			for _, line := range []string{"the store cannot be followed; what was last read stays in force", "the store is followed again"} {
+			for _, line := range []string{"the store cannot be followed; what was last read stays in force", "the store is followed again", "msg=invalid", `msg="no longer invalid"`} {
 				if n := strings.Count(log, line); n != 1 {
 					t.Errorf("%d lines say %q", n, line)
 				}

@@ -70,14 +70,25 @@ func (co *coalescer) failures(now time.Time) (out []store.Finding, again time.Du
 	return out, again
 }
 
-// firstFailure returns since when some kind cannot be read, as far as that is said; zero: all can.
-func (co *coalescer) firstFailure(now time.Time) (since time.Time) {
-	for _, st := range co.states {
-		if t := st.failure; t != nil && co.due(t, now) == 0 && (since.IsZero() || t.since.Before(since)) {
-			since = t.since
+// firstFailure returns since when some kind cannot be read, or the server cannot be reached, as far as
+// that is said; zero: all can.
+func (co *coalescer) firstFailure(now time.Time) time.Time {
+	var first *failure
+	note := func(t *failure) {
+		if t != nil && co.due(t, now) == 0 {
+			first = earlier(first, t)
 		}
 	}
-	return since
+	for _, st := range co.states {
+		note(st.failure)
+	}
+	if t := co.discoveryFailure; t != nil && isUnreachable(t.err) {
+		note(t)
+	}
+	if first == nil {
+		return time.Time{}
+	}
+	return first.since
 }
 
 // waits returns what the first state waits for, and the time after which that may
