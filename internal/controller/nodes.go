@@ -87,11 +87,7 @@ func (l *leader) watchNodes(ctx context.Context) error {
 		return nil
 	case <-l.ready:
 	}
-	interval := l.cfg.nodeInterval
-	if interval == 0 {
-		interval = defaultNodeInterval
-	}
-	ticker := time.NewTicker(interval)
+	ticker := time.NewTicker(l.cfg.interval())
 	defer ticker.Stop()
 	for look := 0; ; look++ {
 		if look%nodesEvery == 0 {

@@ -11,10 +11,16 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
+// objectStatus is the status of an object of any kind, which has a part of it.
+type objectStatus struct {
+	v3.PolicyStatus
+	DefaultAction v3.Action `json:"defaultAction,omitempty"` // of a tier
+}
+
 // status is what an object's status should say. Objects that are no policies have
 // a part of it. The times of its conditions are not set.
-func status(f policy.StatusKind, generation int64, v validity, t rollout) v3.PolicyStatus {
-	s := v3.PolicyStatus{ObservedGeneration: generation, Conditions: []metav1.Condition{v.accepted()}}
+func status(f policy.StatusKind, generation int64, v validity, t rollout) objectStatus {
+	s := objectStatus{PolicyStatus: v3.PolicyStatus{ObservedGeneration: generation, Conditions: []metav1.Condition{v.accepted()}}}
 	if f.CountsNodes() {
 		s.Endpoints, s.Nodes = clamp(t.endpoints), clamp(t.nodes)
 		s.Conditions = append(s.Conditions, programmed(v, t))
@@ -102,8 +108,8 @@ func count(n int, what string) string {
 
 // renew returns the conditions their times: that of the old one where the status of
 // the condition is the same. It reports whether anything differs.
-func renew(old, now *v3.PolicyStatus, at time.Time) bool {
-	differs := old.ObservedGeneration != now.ObservedGeneration || old.Endpoints != now.Endpoints || old.Nodes != now.Nodes
+func renew(old, now *objectStatus, at time.Time) bool {
+	differs := old.ObservedGeneration != now.ObservedGeneration || old.Endpoints != now.Endpoints || old.Nodes != now.Nodes || old.DefaultAction != now.DefaultAction
 	for i := range now.Conditions {
 		c := &now.Conditions[i]
 		c.LastTransitionTime = metav1.NewTime(at.Truncate(time.Second))

@@ -122,6 +122,15 @@ func (t *tierIndex) names() []string {
 	return names
 }
 
+// Tier returns the tier of a key as it is in force; nil for one that is not, and for other objects.
+func (t *Translator) Tier(key policy.Key) *policy.Tier {
+	if o := t.objects[key]; o != nil {
+		tier, _ := o.compiled.(*policy.Tier)
+		return tier
+	}
+	return nil
+}
+
 // fixedTier returns a tier that there is without an object.
 func fixedTier(name string) *policy.Tier {
 	tiers := policy.FixedTiers()
