@@ -101,6 +101,7 @@ type Config struct {
 	// Version is shown in status and metrics.
 	Version string
 
+	hostSocket string        // by which agents of one host know of one another; empty: the usual one
 	retryPause time.Duration // before the first retry; 0: 1 s
 	// noInterfaceGrace is how long no interface may lead to a pod before that is said; 0: enforceable.DefaultGrace.
 	noInterfaceGrace time.Duration
@@ -144,7 +145,7 @@ type agent struct {
 // Run enforces until the context ends, and leaves what is in force then. It
 // fails if it cannot begin (nothing is changed then) and if the store ends.
 func Run(ctx context.Context, cfg Config) error {
-	namespace, unlock, err := lock(cfg.RunDir)
+	namespace, unlock, err := lock(&cfg)
 	if err != nil {
 		return err
 	}
