@@ -37,6 +37,8 @@ type Status struct {
 	LocalEndpoints int `json:"localEndpoints"`
 	// NotEnforced is what policy does not reach although the kernel holds it, in words.
 	NotEnforced []string `json:"notEnforced,omitempty"`
+	// Warnings are what is wrong with the host beside policy, and looks like it.
+	Warnings []string `json:"warnings,omitempty"`
 	// NotEnforceableEndpoints is how many local endpoints policy is not in force for although the kernel
 	// holds it, and NotEnforceable why.
 	NotEnforceableEndpoints int                    `json:"notEnforceableEndpoints"`
@@ -138,6 +140,7 @@ func (a *agent) status() *Status {
 // describeNotEnforceable adds for whom policy is not in force although the kernel holds it.
 func (a *agent) describeNotEnforceable(st *Status) {
 	st.NotEnforceableEndpoints = len(a.enforceable.Affected())
+	st.Warnings = a.enforceable.Warnings()
 	findings := a.enforceable.Findings()
 	for _, f := range findings {
 		st.NotEnforced = append(st.NotEnforced, f.String())

@@ -95,6 +95,9 @@ func writeStatus(w io.Writer, st *agent.Status) error {
 	for _, why := range st.NotEnforced {
 		lines = append(lines, [2]string{"not enforced", s.Red(why)})
 	}
+	for _, why := range st.Warnings {
+		lines = append(lines, [2]string{"warning", s.Red(why)})
+	}
 	for _, spoofing := range st.Spoofing {
 		text := spoofing.String()
 		if spoofing.IsMany() {
