@@ -51,6 +51,17 @@ func lock(cfg *Config) (namespace uint64, unlock func(), err error) {
 	}, nil
 }
 
+// Alone returns an error if another agent runs on this host, before anything is opened that only one
+// can have: what fails then would be named as the cause. Run makes sure.
+func Alone(cfg *Config) error {
+	_, unlock, err := lock(cfg)
+	if err != nil {
+		return err
+	}
+	unlock()
+	return nil
+}
+
 // lockFile takes the lock file.
 func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)

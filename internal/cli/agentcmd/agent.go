@@ -172,6 +172,9 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err := agent.Privileged(); err != nil {
 		return err
 	}
+	if err := agent.Alone(&cfg); err != nil {
+		return err
+	}
 	if err := o.connect(log, &cfg); err != nil {
 		return err
 	}
