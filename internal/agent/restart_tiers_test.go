@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/tierwall/tierwall/internal/agent/agenttest"
+	"github.com/tierwall/tierwall/internal/store"
+	"github.com/tierwall/tierwall/policy"
 )
 
 const (
@@ -124,4 +126,53 @@ func verifyRestored(t *testing.T, r *rig, run string) {
 		}
 	}
 	t.Error("for agent verify, the tier is not in force")
+}
+
+// TestTiersHoldInACluster: the same where objects come in parts and one by one, and are said to be gone.
+func TestTiersHoldInACluster(t *testing.T) {
+	run := t.TempDir()
+	begin := func(manifests ...string) (*rig, cluster) {
+		t.Helper()
+		r, c := newClusterRig(t, keepsIn(run))
+		for _, o := range objects(t, append([]string{agenttest.Cluster}, manifests...)...) {
+			c <- store.Batch{Updated: []store.Resource{o}, More: true}
+		}
+		c <- store.Batch{}
+		r.eventually("something is in force", func() bool { return r.status().Ready })
+		return r, c
+	}
+	must := func(r *rig, when string) {
+		t.Helper()
+		if allowed(r) {
+			t.Errorf("%s: the policy does not decide", when)
+		}
+	}
+	wrong := strings.Replace(firstPolicy, "tier: first", "tier: frist", 1)
+
+	r, c := begin(firstPolicy, firstTier) // in this order
+	must(r, "at first")
+	c <- store.Batch{Deleted: []policy.Key{{Kind: policy.KindTier, Name: "first"}}}
+	r.eventually("the tier is held", func() bool { return r.object("Tier", "first").State == "last valid version in force" })
+	must(r, "without its tier")
+	r.stop()
+	r, c = begin(firstPolicy)
+	must(r, "after a restart without its tier")
+	c <- store.Batch{Updated: objects(t, wrong)}
+	r.eventually("the wrong letter is said", func() bool {
+		return r.object("GlobalNetworkPolicy", "first.all").State == "last valid version in force"
+	})
+	must(r, "with a wrong letter beside")
+	r.stop()
+	r, c = begin(wrong)
+	must(r, "after a restart with both")
+	c <- store.Batch{Updated: objects(t, firstTier, firstPolicy)}
+	r.eventually("mended", func() bool { return r.status().Invalid == 0 })
+	must(r, "mended")
+	c <- store.Batch{Deleted: []policy.Key{{Kind: policy.KindTier, Name: "first"}, {Kind: policy.KindGlobalNetworkPolicy, Name: "first.all"}}}
+	r.eventually("both gone", func() bool { return allowed(r) })
+	r.stop()
+	r, _ = begin()
+	if denied(r) {
+		t.Error("a policy that is gone came back")
+	}
 }

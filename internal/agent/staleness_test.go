@@ -91,3 +91,19 @@ func TestInvalidObjectsLeaveTheAgentReady(t *testing.T) {
 		t.Errorf("/healthz: %d", code)
 	}
 }
+
+// TestStuck: an agent whose loop does not come back is neither ready nor alive.
+func TestStuck(t *testing.T) {
+	r := newRig(t, map[string]string{"cluster.yaml": agenttest.Cluster}, nil)
+	r.eventually("in force", func() bool { return r.status().Ready && r.a.busy.Load() == 0 })
+	r.a.busy.Store(time.Now().Add(-2 * stuckAfter).UnixNano())
+	for _, path := range []string{"/readyz", "/healthz"} {
+		if code, body := r.get(path); code != http.StatusServiceUnavailable || !strings.Contains(body, "the loop has been busy for 2m") {
+			t.Errorf("%s: %d %s", path, code, body)
+		}
+	}
+	r.a.busy.Store(0)
+	if code, body := r.get("/readyz"); code != http.StatusOK {
+		t.Errorf("/readyz: %d %s", code, body)
+	}
+}
