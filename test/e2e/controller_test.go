@@ -69,10 +69,10 @@ spec: {nets: [192.0.2.1]}
 	for name, want := range map[string]string{"default": "1000000 Deny True", "kube-admin": "1000 Pass True", "kube-baseline": "10000000 Pass True", "application": "100 Deny True"} {
 		eventually(t, "tier "+name, func() error {
 			out, err := c.Kubectl(t.Context(), "get", "tier", name, "--no-headers")
-			if fields := strings.Fields(out); err != nil || len(fields) < 4 || strings.Join(fields[1:4], " ") != want {
-				return fmt.Errorf("%q, want %q (%v)", out, want, err)
+			if fields := strings.Fields(out); err == nil && (len(fields) < 4 || strings.Join(fields[1:4], " ") != want) {
+				err = fmt.Errorf("%q, want %q", out, want)
 			}
-			return nil
+			return err
 		})
 	}
 
