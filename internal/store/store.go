@@ -62,6 +62,9 @@ type Batch struct {
 	// A reader takes it in and acts when it has the last part. So a first state of
 	// 100,000 objects need not be held as one list.
 	More bool
+	// StaleSince is since when the store, or a part of it, cannot be followed: what was read may no
+	// longer be what it holds. Zero: all of it is followed. Findings say why it is not.
+	StaleSince time.Time
 	// Received is when the earliest of the changes reached this process; zero if
 	// the store cannot tell.
 	Received time.Time
@@ -75,7 +78,7 @@ type Source interface {
 	// Watch delivers the present state as the first step, complete, and then
 	// what changes, until the context or deliver ends it. A store that cannot be
 	// reached for a while is no end: the state stays as it is, Findings say what
-	// is wrong, and what was missed is delivered when it is back.
+	// is wrong and StaleSince since when, and what was missed is delivered when it is back.
 	Watch(ctx context.Context, deliver func(Batch) error) error
 	// String returns the store as a user writes it: "files:/etc/tierwall", "kube",
 	// "etcd:https://10.0.0.1:2379".

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/tierwall/tierwall/internal/store"
 )
@@ -24,8 +23,10 @@ type loader struct {
 	opts     Options
 	left     int64 // bytes that may still be read
 	findings []store.Finding
-	enter    func(dir string) // if not nil, called before a directory is listed
-	lost     []string         // directories that could not be listed
+	enter    func(dir string)  // if not nil, called before a directory is listed
+	lost     []string          // directories that could not be listed
+	links    []string          // to directories, that are to be walked yet
+	walked   map[string]string // by where directories are, without links: the path by which each was walked
 }
 
 func (l *loader) fail(file, format string, args ...any) {
@@ -57,7 +58,7 @@ func (l *loader) expand(paths []string) []string {
 			l.fail(path, "cannot be read: %s", reason(err))
 		case info.IsDir():
 			before := len(out)
-			l.walk(path, add)
+			l.walkAll(path, add)
 			if len(out) == before {
 				l.note(path, "holds no .yaml, .yml or .json files")
 			}
@@ -66,60 +67,6 @@ func (l *loader) expand(paths []string) []string {
 		}
 	}
 	return out
-}
-
-// walk adds the manifests of a directory and those in it, by name. Hidden ones
-// are passed over: the "..data" of a mounted ConfigMap holds the same files
-// once more.
-func (l *loader) walk(dir string, add func(string)) {
-	if l.enter != nil {
-		l.enter(dir)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		l.fail(dir, "cannot be read: %s", reason(err))
-		l.lost = append(l.lost, dir)
-	}
-	for _, entry := range entries {
-		name := filepath.Join(dir, entry.Name())
-		if strings.HasPrefix(entry.Name(), ".") {
-			continue
-		}
-		if entry.IsDir() {
-			l.walk(name, add)
-			continue
-		}
-		if !isManifestName(name) {
-			continue
-		}
-		if entry.Type()&fs.ModeSymlink != 0 {
-			info, err := os.Stat(name)
-			if err != nil {
-				l.fail(name, "is a broken link: %s", reason(err))
-				continue
-			}
-			if info.IsDir() {
-				l.note(name, "passed over: it is a link to a directory")
-				continue
-			}
-			if !info.Mode().IsRegular() {
-				l.note(name, "passed over: it is no regular file")
-				continue
-			}
-		} else if !entry.Type().IsRegular() {
-			l.note(name, "passed over: it is no regular file")
-			continue
-		}
-		add(name)
-	}
-}
-
-func isManifestName(name string) bool {
-	switch strings.ToLower(filepath.Ext(name)) {
-	case ".yaml", ".yml", ".json":
-		return true
-	}
-	return false
 }
 
 // reason returns the cause of an error of a file, without the path.
