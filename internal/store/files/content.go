@@ -28,6 +28,8 @@ type object struct {
 	// retained says that the file no longer holds it, or not in this version: it
 	// is the last valid one.
 	retained bool
+	// stored says that it was written in the form in which Calico stores it.
+	stored bool
 }
 
 // rejected is an object that could not be read in whole.
@@ -43,6 +45,8 @@ type builder struct {
 	left         int // nodes that may still be visited
 	skips        map[string]*skipped
 	skippedKinds []string // in the order of their first
+	unknown      []*unknownField
+	unknownAt    map[unknownKey]*unknownField
 }
 
 // skipped counts objects of a kind that is of no concern.
@@ -103,6 +107,7 @@ func (b *builder) documents(p parsed, base int) {
 
 // notes says what was passed over.
 func (b *builder) notes() {
+	b.unknownFieldNotes()
 	for _, what := range b.skippedKinds {
 		s := b.skips[what]
 		objects := "1 object"

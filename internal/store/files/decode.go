@@ -29,9 +29,11 @@ type fieldProblem struct {
 type decoder struct {
 	base     int // added to the lines of nodes
 	problems []fieldProblem
-	unread   []string // see store.Rejected
+	notes    []fieldProblem // on fields that are passed over
+	unread   []string       // see store.Rejected
 	path     []pathPart
-	lenient  int // greater than 0 in what servers write and may extend: see writtenByServers
+	lenient  int  // greater than 0 in what servers write and may extend: see writtenByServers
+	strict   bool // whether unknown fields are errors: see kind.strict
 	// left is how many nodes may still be visited in the whole file, repeated ones
 	// again: aliases can make a short text stand for an endless one.
 	left    *int
@@ -223,6 +225,12 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, f *field) {
 // whose type has none is of no concern.
 func (d *decoder) unknown(n, key *yaml.Node, t reflect.Type, names []string) {
 	if d.lenient > 0 || key.Value == "status" && len(d.path) == 1 {
+		return
+	}
+	if !d.strict {
+		if len(d.notes) < maxProblems {
+			d.notes = append(d.notes, fieldProblem{path: pathText(d.path), line: key.Line + d.base, message: "unknown field, passed over" + suggest.DidYouMean(key.Value, names)})
+		}
 		return
 	}
 	if hint := misplaced(t, key.Value); hint != "" {

@@ -79,9 +79,14 @@ func merge(contents []*content) Loaded {
 	var out Loaded
 	var objects []*object
 	byKey := map[policy.Key]*object{}
+	unstored := originals(contents)
 	for _, c := range contents {
 		out.Findings = append(out.Findings, c.findings...)
 		for _, o := range c.objects {
+			if o.stored && unstored[o.identity()] != nil {
+				out.Findings = append(out.Findings, storedTwice(o, unstored[o.identity()]))
+				continue
+			}
 			first := byKey[o.Key]
 			switch {
 			case first == nil:
@@ -102,6 +107,9 @@ func merge(contents []*content) Loaded {
 	}
 	for _, c := range contents {
 		for _, r := range c.rejected {
+			if r.stored && unstored[r.identity()] != nil {
+				continue
+			}
 			out.Rejected = append(out.Rejected, store.Rejected{Resource: r.Resource, Unread: r.unread})
 			switch first := byKey[r.Key]; {
 			case r.Key == policy.Key{}:

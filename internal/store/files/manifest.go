@@ -160,7 +160,7 @@ func (b *builder) object(n *yaml.Node, kindText, apiVersion string, base int) {
 	}
 	key.Kind = k.Key
 	b.namespace(&key, &k, n, base)
-	d := &decoder{base: base, left: &b.left}
+	d := &decoder{base: base, left: &b.left, strict: k.strict()}
 	p := &position{file: b.file, root: &field{line: int32(n.Line + base)}}
 	into := reflect.New(k.typ)
 	d.decode(n, into.Elem(), p.root)
@@ -172,9 +172,16 @@ func (b *builder) object(n *yaml.Node, kindText, apiVersion string, base int) {
 	if meta, ok := into.Interface().(metav1.Object); ok {
 		meta.SetNamespace(key.Namespace)
 	}
+	if k.stored {
+		d.problems = append(d.problems, asV3(into.Interface(), &key, p)...)
+	}
 	o := object{
 		Resource: store.Resource{Key: key, Object: into.Interface(), Origin: p},
 		position: p,
+		stored:   k.stored,
+	}
+	for i := range d.notes {
+		b.unknownField(&o, &d.notes[i])
 	}
 	for _, f := range d.problems {
 		b.findings = append(b.findings, store.Finding{File: b.file, Line: f.line, Key: key, Field: f.path, Message: f.message, FailClosed: f.failClosed})
