@@ -19,6 +19,7 @@ import (
 type options struct {
 	input   input.Flags
 	learned ends.LearnedFlag
+	calico  bool
 	output  string
 }
 
@@ -47,6 +48,9 @@ Exit code 0: valid, notes aside. 1: errors. 2: no answer, because something is w
   tierwall validate --store kube -A
   tierwall validate --store etcd:https://10.0.0.1:2379 --etcd-cacert ca.crt
 
+  # Will Calico take them as well?
+  tierwall validate -f policies/ --calico
+
   # Do sets name what is asked for, or only what that is an alias of?
   tierwall validate -f policies/ --learned learned.json
 
@@ -62,6 +66,7 @@ Exit code 0: valid, notes aside. 1: errors. 2: no answer, because something is w
 	}
 	o.input.Register(cmd)
 	o.learned.Register(cmd.Flags())
+	cmd.Flags().BoolVar(&o.calico, "calico", false, "what Calico refuses of its own kinds is an error, too: nets with bits behind the prefix")
 	// There is nothing to go on to: the flag is accepted, as everywhere.
 	cmd.Flags().Lookup("keep-going").Usage = "has no effect: validate always reads on past errors"
 	output.AddFlag(cmd, &o.output, "text", "json")
@@ -79,7 +84,7 @@ func (o *options) run(cmd *cobra.Command) error {
 		return err
 	}
 	in.Findings = append(in.Findings, lint(in)...)
-	in.Findings = slices.Concat(in.Findings, aliasNotes(in, learned), annotationNotes(in))
+	in.Findings = slices.Concat(in.Findings, aliasNotes(in, learned), annotationNotes(in), hostBits(in, o.calico))
 	slices.SortStableFunc(in.Findings, store.Finding.Compare)
 	in.Restrict()
 	show := printFindings
