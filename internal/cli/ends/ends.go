@@ -24,6 +24,7 @@ type End struct {
 	Interface string             // of a host, by which the connection comes in or leaves; empty if unknown
 	Workload  string             // what was asked for, if its first pod stands for it
 	OtherPods []*policy.Endpoint // its other pods
+	HostPod   string             // the pod that was asked for, if it is on the network of the node that this is
 	Addr      netip.Addr         // the one that the connection uses, once chosen
 }
 
@@ -168,7 +169,7 @@ func (r Resolver) endpointEnd(namespace, kind, name string) (End, error) {
 	}
 	switch len(found) {
 	case 0:
-		return End{}, r.NotFoundError(namespace, kind, name)
+		return r.hostPodEnd(namespace, kind, name)
 	case 1:
 		return workloadEnd(found[0], pods[found[0]])
 	}

@@ -128,6 +128,9 @@ func (x *explanation) connect(src, dst ends.End, o *flowOptions) error {
 func (x *explanation) use(e ends.End, family policy.Family) ends.End {
 	of := addrsOf(e, family)
 	e.Addr = of[0]
+	if e.HostPod != "" {
+		x.notes = append(x.notes, fmt.Sprintf("%s uses its node's network: this is the answer for the node", e.HostPod))
+	}
 	if len(of) > 1 {
 		x.notes = append(x.notes, fmt.Sprintf("%s has %d IPv%d addresses: %s is used; give another one instead of the name to ask for it",
 			e.Name, len(of), family, e.Addr))
