@@ -22,6 +22,7 @@ type flowOptions struct {
 	port, sourcePort   string // empty: the default
 	icmpType, icmpCode string // empty: the default
 	family             int    // 0: the default
+	portIsOptional     bool   // the destination may have only one
 
 	host  hostFlow
 	http  httpFlow
@@ -64,7 +65,7 @@ func (o *flowOptions) parse(cmd *cobra.Command) error {
 				return fail("%s %s: policy knows no ports of protocol %s: leave it out", f[0], f[1], o.proto)
 			}
 		}
-	} else if o.port == "" {
+	} else if o.port == "" && !o.portIsOptional {
 		return fail("--port is needed: the destination port of the %s connection", o.proto)
 	}
 	if o.sourcePort != "" {

@@ -42,7 +42,7 @@ func (o *options) options() analyze.ReachOptions {
 func NewCommand() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
-		Use:   "reach {-f FILE | --store STORE}",
+		Use:   "reach {[-f] FILE... | --store STORE}",
 		Short: "Say who can reach whom, on what",
 		Long: `Say for every pair of workloads, and for every workload and the outside world,
 which connections the policies in files or in a cluster allow. The answer is exact:
@@ -99,7 +99,7 @@ Exit code 0: here is the answer. 2: no answer, because something is wrong.`,
 
   # For a script, every pod
   tierwall reach --store kube -A --pods -o json`,
-		Args: command.NoArgs,
+		Args: o.input.FileArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	o.input.Register(cmd)
@@ -171,10 +171,8 @@ func (o *options) run(cmd *cobra.Command) error {
 	if len(in.Model.Endpoints) == 0 {
 		notes = []string{ends.NoEndpoints(in.Source, in.Unmanaged)}
 	}
-	for _, n := range notes {
-		if _, err := fmt.Fprintln(cmd.ErrOrStderr(), "Note:", n); err != nil {
-			return err
-		}
+	if err := output.PrintNotes(cmd.ErrOrStderr(), notes); err != nil {
+		return err
 	}
 	wanted := func(src, dst *analyze.End) bool { return from.matches(src) && to.matches(dst) }
 	if in.Namespace != "" && from.all && to.all {

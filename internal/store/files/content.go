@@ -19,6 +19,8 @@ type content struct {
 	// broken says that a part of the file did not parse, so that it is unknown
 	// which objects it held.
 	broken bool
+	// passedOver is how many of its objects and documents decide nothing here.
+	passedOver int
 }
 
 // object is one object of a file.
@@ -114,6 +116,10 @@ func (b *builder) notes() {
 		if s.count > 1 {
 			objects = fmt.Sprintf("%d objects", s.count)
 		}
+		if strings.Contains(what, kustomizeGroup) {
+			b.kustomization(s.line)
+			continue
+		}
 		b.note(s.line, "%s of %s passed over: it decides nothing here", objects, what)
 	}
 }
@@ -141,4 +147,5 @@ func (b *builder) skip(kindText, apiVersion string, line int) {
 		b.skippedKinds = append(b.skippedKinds, what)
 	}
 	s.count++
+	b.passedOver++
 }

@@ -3,11 +3,14 @@ package files
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/tierwall/tierwall/internal/suggest"
 )
@@ -88,6 +91,9 @@ func (d *decoder) enter(n *yaml.Node) *yaml.Node {
 	*d.left -= 1 + len(n.Content)
 	switch {
 	case d.stopped:
+		return nil
+	case !knownTag(n):
+		d.fail(n, "has the tag %s, which JSON has no values for: write the value without it", n.ShortTag())
 		return nil
 	case len(d.path) > maxDepth:
 		d.fail(n, "nests deeper than %d", maxDepth)
@@ -300,9 +306,16 @@ func (d *decoder) itself(n *yaml.Node, v reflect.Value) {
 		return
 	}
 	if err := json.Unmarshal(data, v.Addr().Interface()); err != nil {
+		if v.Type() == reflect.TypeFor[intstr.IntOrString]() {
+			d.fail(n, "%s: expected a whole number of at most %d, or a text", found(n), math.MaxInt32)
+			return
+		}
 		d.fail(n, "%s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 }
+
+// wholeNumber is one as JSON writes it.
+var wholeNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
 
 // plain returns the value of a node as encoding/json knows it.
 func (d *decoder) plain(n *yaml.Node) (any, bool) {
@@ -345,6 +358,9 @@ func (d *decoder) plain(n *yaml.Node) (any, bool) {
 			return i, true
 		}
 	case "!!float":
+		if wholeNumber.MatchString(n.Value) { // too large for 64 bits: as it is written
+			return json.Number(n.Value), true
+		}
 		if f, err := strconv.ParseFloat(n.Value, 64); err == nil && f-f == 0 { // finite
 			return f, true
 		}

@@ -55,6 +55,8 @@ type Loaded struct {
 	// something among the findings, as far as they could be read.
 	Rejected []store.Rejected
 	Findings []store.Finding
+	// PassedOver is how many objects and documents decide nothing here.
+	PassedOver int
 }
 
 // LoadAll reads the paths: files, directories (recursively: .yaml, .yml, .json)
@@ -82,6 +84,7 @@ func merge(contents []*content) Loaded {
 	unstored := originals(contents)
 	for _, c := range contents {
 		out.Findings = append(out.Findings, c.findings...)
+		out.PassedOver += c.passedOver
 		for _, o := range c.objects {
 			if o.stored && unstored[o.identity()] != nil {
 				out.Findings = append(out.Findings, storedTwice(o, unstored[o.identity()]))

@@ -31,6 +31,9 @@ func parseJSON(text []byte) parsed {
 	p := &jsonParser{text: text, decoder: json.NewDecoder(bytes.NewReader(text)), line: 1}
 	p.decoder.UseNumber()
 	var out parsed
+	if out.err = badUTF8(text); out.err != nil {
+		return out
+	}
 	for {
 		token, err := p.decoder.Token()
 		if errors.Is(err, io.EOF) {

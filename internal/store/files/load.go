@@ -28,8 +28,9 @@ type loader struct {
 	lost     []string         // directories that could not be listed
 }
 
+// fail notes that a file or directory cannot be read.
 func (l *loader) fail(file, format string, args ...any) {
-	l.findings = append(l.findings, store.Finding{File: file, Message: fmt.Sprintf(format, args...)})
+	l.findings = append(l.findings, store.Finding{File: file, Message: fmt.Sprintf(format, args...), Unreadable: true})
 }
 
 func (l *loader) note(file, format string, args ...any) {
@@ -53,6 +54,8 @@ func (l *loader) expand(paths []string) []string {
 		}
 		info, err := os.Stat(path)
 		switch {
+		case err != nil && isURL(path):
+			l.fail(path, "is a URL, and nothing is fetched: expected a file or directory; curl -fsSL URL | tierwall COMMAND -f - reads what is there")
 		case err != nil:
 			l.fail(path, "cannot be read: %s", reason(err))
 		case info.IsDir():
@@ -66,6 +69,11 @@ func (l *loader) expand(paths []string) []string {
 		}
 	}
 	return out
+}
+
+func isURL(path string) bool {
+	scheme, rest, found := strings.Cut(path, "://")
+	return found && rest != "" && !strings.ContainsAny(scheme, "/.")
 }
 
 // walk adds the manifests of a directory and those in it, by name. Hidden ones

@@ -48,6 +48,11 @@ func (b *builder) withoutKind(n *yaml.Node, base int) {
 		b.kindIsMissing(n, base)
 		return
 	}
+	b.passedOver++
+	if isKustomization(b.file) {
+		b.kustomization(n.Line + base)
+		return
+	}
 	b.note(n.Line+base, "passed over: it is no manifest, since it has no kind")
 }
 
