@@ -21,6 +21,8 @@ type Options struct {
 	Stdin io.Reader
 	// MaxBytes bounds the total size of what is read; 0 means 256 MiB.
 	MaxBytes int64
+	// ItemsFrom is how large a list is that is read item by item, in bytes; 0 means 64 KiB.
+	ItemsFrom int
 }
 
 // defaultMaxBytes is 256 MiB: a dump of a cluster of 100,000 pods, trimmed.
@@ -31,6 +33,13 @@ func (o *Options) namespace() string {
 		return "default"
 	}
 	return o.Namespace
+}
+
+func (o *Options) minItems() int {
+	if o.ItemsFrom == 0 {
+		return minItems
+	}
+	return o.ItemsFrom
 }
 
 func (o *Options) maxBytes() int64 {

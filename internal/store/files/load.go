@@ -1,6 +1,7 @@
 package files
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -166,10 +167,16 @@ func (l *loader) text(name string) ([]byte, error) {
 		defer func() { _ = f.Close() }()
 		from = f
 	}
-	text, err := io.ReadAll(io.LimitReader(from, l.left+1))
-	if err != nil {
+	var buffer bytes.Buffer
+	if f, ok := from.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			buffer.Grow(int(min(info.Size(), l.left)) + bytes.MinRead)
+		}
+	}
+	if _, err := buffer.ReadFrom(io.LimitReader(from, l.left+1)); err != nil {
 		return nil, err
 	}
+	text := buffer.Bytes()
 	if int64(len(text)) > l.left {
 		return nil, fmt.Errorf("the files are larger than %d MiB together", l.opts.maxBytes()>>20)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tierwall/tierwall/internal/store"
@@ -176,6 +177,11 @@ func (b *builder) object(n *yaml.Node, kindText, apiVersion string, base int) {
 	}
 	if meta, ok := into.Interface().(metav1.Object); ok {
 		meta.SetNamespace(key.Namespace)
+	}
+	p.line = p.root.line
+	p.root = b.interner.shape(p.root)
+	if pod, ok := into.Interface().(*corev1.Pod); ok && len(d.problems) == 0 {
+		b.interner.pod(pod)
 	}
 	if k.stored {
 		d.problems = append(d.problems, asV3(into.Interface(), &key, p)...)
