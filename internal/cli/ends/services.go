@@ -149,7 +149,7 @@ func (r Resolver) backends(svc *corev1.Service, port *corev1.ServicePort) []back
 			continue
 		}
 		hasSlices = true
-		out = append(out, ofSlice(slice, port.Name)...)
+		out = append(out, ofSlice(slice, port)...)
 	}
 	if !hasSlices && len(svc.Spec.Selector) > 0 {
 		for _, ep := range r.Model.Endpoints {
@@ -162,10 +162,17 @@ func (r Resolver) backends(svc *corev1.Service, port *corev1.ServicePort) []back
 	return out
 }
 
-func ofSlice(slice *discoveryv1.EndpointSlice, name string) []backend {
+// ofSlice returns the endpoints that a slice has for a port of its service. What is read from
+// a cluster has no names of ports: there one that has the number that the service says is meant,
+// or the only one.
+func ofSlice(slice *discoveryv1.EndpointSlice, port *corev1.ServicePort) []backend {
 	var out []backend
 	for _, p := range slice.Ports {
-		if p.Port == nil || p.Name != nil && *p.Name != name || p.Name == nil && name != "" {
+		isMeant := p.Name != nil && *p.Name == port.Name || len(slice.Ports) == 1 && p.Name == nil
+		if p.Name == nil && p.Port != nil && port.TargetPort.IntVal != 0 {
+			isMeant = *p.Port == port.TargetPort.IntVal
+		}
+		if p.Port == nil || !isMeant {
 			continue
 		}
 		for _, e := range slice.Endpoints {

@@ -187,7 +187,7 @@ func TestExplainErrors(t *testing.T) {
 		{web, "data/gizmo/cache", flowOf(policy.TCP, "1"),
 			`--to data/gizmo/cache: unknown kind "gizmo": expected Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, Job, CronJob or WorkloadEndpoint`},
 		{web, "data/svc/db", flowOf(policy.TCP, "1"),
-			`--to data/svc/db: a Service is no endpoint, policy decides about the pods behind it: name one of those`},
+			`--to data/svc/db: the files hold no Services`},
 		{"web-1", db, flowOf(policy.TCP, "1"),
 			`--from web-1: a name needs its namespace (NAMESPACE/NAME); an IP address or node/NAME will do as well; did you mean "web/Pod/web-1"?`},
 		{"a/b/c/d", db, flowOf(policy.TCP, "1"),
