@@ -52,7 +52,8 @@ Pods are listed as their workload (Deployment, StatefulSet, Job, ...) where they
 are alike, and singly where some of them reach, or are reached from, something
 else than the others; --pods lists all of them singly. The outside world is
 listed as ranges of addresses, each of addresses that all policies treat alike;
-a range speaks of those of its addresses that no pod or workload holds.
+a range speaks of those of its addresses that no pod or workload holds. The table
+has the ranges with the same answer as CIDRs in one row, JSON has each by itself.
 
 Hosts with a HostEndpoint are listed as host/NAME, by its interface, and what
 host endpoints say of traffic that is routed through their hosts counts for pods.
@@ -249,11 +250,7 @@ func printReach(w io.Writer, pairs []analyze.Pair) error {
 		_, err := fmt.Fprintln(w, "No connection is allowed.")
 		return err
 	}
-	rows := make([][]string, len(pairs))
-	for i, p := range pairs {
-		rows[i] = []string{p.Src.String(), dstText(p.Dst), p.Allowed.String()}
-	}
-	return output.PrintTable(w, []string{"FROM", "TO", "ALLOWED"}, rows)
+	return output.PrintTable(w, []string{"FROM", "TO", "ALLOWED"}, rangesRows(pairs))
 }
 
 // maxDomains keeps a column narrow.
