@@ -1,6 +1,7 @@
 package input
 
 import (
+	"io"
 	"math"
 	"runtime/debug"
 
@@ -16,7 +17,10 @@ const readLimit = 420 << 20
 const manyObjects = 10_000
 
 // readFiles reads manifests, and returns to the system what the text took.
-func readFiles(paths []string, opts files.Options) files.Loaded {
+func readFiles(paths []string, opts files.Options, stderr io.Writer) files.Loaded {
+	var done func()
+	opts.Progress, done = progressOn(stderr)
+	defer done()
 	before := debug.SetMemoryLimit(-1)
 	if before == math.MaxInt64 { // nobody has said another one
 		debug.SetMemoryLimit(readLimit)

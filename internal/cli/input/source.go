@@ -35,7 +35,7 @@ func (f *Flags) List(cmd *cobra.Command) (*Input, store.Listing, error) {
 		}
 		// Reading may wait for a pipe for ever: let a signal end the program.
 		signal.Reset(os.Interrupt, syscall.SIGTERM)
-		read := readFiles(f.Paths, files.Options{Namespace: namespace, Stdin: cmd.InOrStdin()})
+		read := readFiles(f.Paths, files.Options{Namespace: namespace, Stdin: cmd.InOrStdin()}, cmd.ErrOrStderr())
 		return &Input{Source: FromFiles, EndsIn: f.Namespace}, read.Listing(), nil
 	}
 	in := &Input{Source: FromStore, Namespace: f.Namespace, EndsIn: f.Namespace}

@@ -23,6 +23,9 @@ type Options struct {
 	MaxBytes int64
 	// ItemsFrom is how large a list is that is read item by item, in bytes; 0 means 64 KiB.
 	ItemsFrom int
+	// Progress is called with the number of bytes that have been read of a large list, one item
+	// after the other; nil: it is not.
+	Progress func(bytes int64)
 }
 
 // defaultMaxBytes is 256 MiB: a dump of a cluster of 100,000 pods, trimmed.
@@ -40,6 +43,12 @@ func (o *Options) minItems() int {
 		return minItems
 	}
 	return o.ItemsFrom
+}
+
+func (o *Options) progress(bytes int64) {
+	if o.Progress != nil {
+		o.Progress(bytes)
+	}
 }
 
 func (o *Options) maxBytes() int64 {

@@ -28,7 +28,10 @@ func (b *builder) jsonListOf(text []byte, base int) error {
 	p := &jsonParser{text: text, decoder: json.NewDecoder(bytes.NewReader(text)), line: 1}
 	p.decoder.UseNumber()
 	var waiting []*yaml.Node
+	read := int64(0)
 	p.item = func(item *yaml.Node) {
+		b.opts.progress(p.decoder.InputOffset() - read)
+		read = p.decoder.InputOffset()
 		if textAt(item, "kind") == "" || textAt(item, "apiVersion") == "" {
 			waiting = append(waiting, item)
 			return

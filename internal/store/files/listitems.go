@@ -109,6 +109,7 @@ func (b *builder) listOf(l *itemList) error {
 		if parsed.err != nil || len(parsed.roots) != 1 || parsed.roots[0].Kind != yaml.SequenceNode || len(parsed.roots[0].Content) != 1 {
 			return errNotByItem
 		}
+		b.opts.progress(int64(len(item.text)))
 		b.items(parsed.roots[0], "items", of, textAt(root, "apiVersion"), item.firstLine-1, 0)
 	}
 	return nil
