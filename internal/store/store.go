@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tierwall/tierwall/internal/printable"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -90,6 +91,9 @@ type Listing struct {
 	Resources []Resource
 	Rejected  []Rejected
 	Findings  []Finding
+	// PassedOver is how many objects and documents there were beside these, which decide
+	// nothing here.
+	PassedOver int
 }
 
 // Finding is one thing to say about an object or a file.
@@ -100,6 +104,10 @@ type Finding struct {
 	Field   string     // as in "spec.ingress[2].ports[0]"; empty if none
 	Message string     // what is wrong and what would be right
 	Note    bool       // nothing is wrong: said for the user's information
+	// Warning says of a note that it concerns whatever is decided by what was read.
+	Warning bool
+	// Unreadable says that a file could not be read, so that nothing is known of what it holds.
+	Unreadable bool
 	// About is the other object that the message is about, such as one that is referred
 	// to; zero if there is none.
 	About policy.Key
@@ -126,15 +134,16 @@ func WrittenKind(kind string) string {
 	return kind
 }
 
-// ObjectName returns "Kind ns/name", or "Kind name" for what has no namespace.
+// ObjectName returns "Kind ns/name", or "Kind name" for what has no namespace, on one line.
 func ObjectName(k policy.Key) string {
 	if k.Namespace == "" {
-		return WrittenKind(k.Kind) + " " + k.Name
+		return printable.Line(WrittenKind(k.Kind) + " " + k.Name)
 	}
-	return WrittenKind(k.Kind) + " " + k.Namespace + "/" + k.Name
+	return printable.Line(WrittenKind(k.Kind) + " " + k.Namespace + "/" + k.Name)
 }
 
 // Error returns "file:line: Kind ns/name: field: message", without the parts that are unknown.
+// It is one line, whatever is in the object.
 func (f Finding) Error() string {
 	s := ""
 	if f.File != "" {
@@ -150,7 +159,7 @@ func (f Finding) Error() string {
 	if f.Field != "" {
 		s += f.Field + ": "
 	}
-	return s + f.Message
+	return printable.Line(s + f.Message)
 }
 
 // Compare orders findings by file, line, object, field and message.

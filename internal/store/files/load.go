@@ -1,12 +1,14 @@
 package files
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/tierwall/tierwall/internal/store"
 )
@@ -29,8 +31,9 @@ type loader struct {
 	walked   map[string]string // by where directories are, without links: the path by which each was walked
 }
 
+// fail notes that a file or directory cannot be read.
 func (l *loader) fail(file, format string, args ...any) {
-	l.findings = append(l.findings, store.Finding{File: file, Message: fmt.Sprintf(format, args...)})
+	l.findings = append(l.findings, store.Finding{File: file, Message: fmt.Sprintf(format, args...), Unreadable: true})
 }
 
 func (l *loader) note(file, format string, args ...any) {
@@ -54,6 +57,8 @@ func (l *loader) expand(paths []string) []string {
 		}
 		info, err := os.Stat(path)
 		switch {
+		case err != nil && isURL(path):
+			l.fail(path, "is a URL, and nothing is fetched: expected a file or directory; curl -fsSL URL | tierwall COMMAND -f - reads what is there")
 		case err != nil:
 			l.fail(path, "cannot be read: %s", reason(err))
 		case info.IsDir():
@@ -67,6 +72,11 @@ func (l *loader) expand(paths []string) []string {
 		}
 	}
 	return out
+}
+
+func isURL(path string) bool {
+	scheme, rest, found := strings.Cut(path, "://")
+	return found && rest != "" && !strings.ContainsAny(scheme, "/.")
 }
 
 // reason returns the cause of an error of a file, without the path.
@@ -105,10 +115,16 @@ func (l *loader) text(name string) ([]byte, error) {
 		defer func() { _ = f.Close() }()
 		from = f
 	}
-	text, err := io.ReadAll(io.LimitReader(from, l.left+1))
-	if err != nil {
+	var buffer bytes.Buffer
+	if f, ok := from.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			buffer.Grow(int(min(info.Size(), l.left)) + bytes.MinRead)
+		}
+	}
+	if _, err := buffer.ReadFrom(io.LimitReader(from, l.left+1)); err != nil {
 		return nil, err
 	}
+	text := buffer.Bytes()
 	if int64(len(text)) > l.left {
 		return nil, fmt.Errorf("the files are larger than %d MiB together", l.opts.maxBytes()>>20)
 	}

@@ -161,10 +161,8 @@ func TestFindings(t *testing.T) {
 		{"no JSON", "{\"a\": 1,\n\n]", `3: is no JSON: invalid character ']' looking for beginning of object key string`},
 		{"old version", "apiVersion: extensions/v1beta1\nkind: NetworkPolicy\nmetadata: {name: p}\n",
 			`1: NetworkPolicy p: apiVersion: version extensions/v1beta1 of NetworkPolicy is not read: expected networking.k8s.io/v1 or projectcalico.org/v3`},
-		{"Calico's storage of a policy", "apiVersion: crd.projectcalico.org/v1\nkind: NetworkPolicy\nmetadata: {name: p}\n",
-			`1: NetworkPolicy p: apiVersion: version crd.projectcalico.org/v1 of NetworkPolicy is not read: expected projectcalico.org/v3`},
-		{"Calico's storage", "apiVersion: crd.projectcalico.org/v1\nkind: Tier\nmetadata: {name: p}\n",
-			`1: Tier p: apiVersion: version crd.projectcalico.org/v1 of Tier is not read: expected projectcalico.org/v3`},
+		{"another version of Calico's storage", "apiVersion: crd.projectcalico.org/v2\nkind: Tier\nmetadata: {name: p}\n",
+			`1: Tier p: apiVersion: version crd.projectcalico.org/v2 of Tier is not read: expected projectcalico.org/v3`},
 		{"no version", "kind: Pod\nmetadata: {name: p}\n", `1: Pod p: apiVersion: is missing: expected v1`},
 		{"not yet supported", "apiVersion: crd.antrea.io/v1beta1\nkind: NetworkPolicy\nmetadata: {name: p}\n",
 			`1: NetworkPolicy p: apiVersion: NetworkPolicy is not supported yet by this version: leave it out, or write it as a policy of networking.k8s.io/v1 or projectcalico.org/v3`},
@@ -175,7 +173,7 @@ func TestFindings(t *testing.T) {
 		{"the same name twice", tier("a") + "---\n" + tier("b") + "---\n" + tier("a"), `14: Tier a: metadata.name: is already the name of the Tier at <stdin>:1: remove one of them, or rename it`},
 		{"a list that is none", "apiVersion: v1\nkind: List\nitems: {}\n", `3: items: holds fields: expected a list`},
 		{"a bomb", "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  a: &a [x,x,x,x,x,x,x,x,x,x]\n  b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n  nodeSelector: {x: *b}\n",
-			"5: Pod default/p: spec.a: unknown field\n6: Pod default/p: spec.b: unknown field\n6: Pod default/p: spec.nodeSelector.x: holds a list: expected a text"},
+			"6: Pod default/p: spec.nodeSelector.x: holds a list: expected a text\nnote: 5: Pod default/p: spec.a: unknown field, passed over\nnote: 6: Pod default/p: spec.b: unknown field, passed over"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, findings := load(t, tt.text)
