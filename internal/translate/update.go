@@ -24,6 +24,12 @@ func (t *Translator) update(r *store.Resource) {
 	t.setPresent(o, true)
 	o.origin = r.Origin
 	p, ps := source.Parse(r, t.opts.Offline)
+	isolates := false
+	if t.opts.Offline || !o.valid || o.isolates { // else the last valid version stays in force
+		if bare, closed, is := p.Isolating(ps); is {
+			p, ps, isolates = bare, closed, true
+		}
+	}
 	o.setErrors(func(e *objectErrors) { e.rejected, e.invalid = nil, ps.Findings(r) })
 	if ps.Invalid() && !t.opts.Offline {
 		t.tiers.touchPoliciesOf(o)
@@ -31,6 +37,7 @@ func (t *Translator) update(r *store.Resource) {
 		return // the last valid version, if any, stays in force
 	}
 	o.setErrors(func(e *objectErrors) { e.unjoined = nil })
+	o.isolates = isolates
 	var parsed any
 	tier, services := p.TierName(), source.ServicesOf(&p)
 	if o.valid = !ps.Invalid(); o.valid {
@@ -54,7 +61,7 @@ func (t *Translator) remove(key policy.Key) {
 	t.services.use(o, nil)
 	t.replace(o, nil, "")
 	t.setPresent(o, false)
-	o.valid, o.origin, o.errors = false, nil, nil
+	o.valid, o.isolates, o.origin, o.errors = false, false, nil, nil
 }
 
 // keep returns what is kept of a parsed object: *policy.Tier, compact.Packed,

@@ -69,7 +69,7 @@ func (c *Component) Taken(b *store.Batch) {
 	c.env.Model.Read(func(v model.View) {
 		for i := range b.Updated {
 			r := b.Updated[i]
-			if _, ok := c.atStart[r.Key]; ok && v.Status(r.Key).State == translate.NotInForce {
+			if _, ok := c.atStart[r.Key]; ok && isRefused(v.Status(r.Key).State) {
 				c.invalid[r.Key] = r
 			}
 			if c.kept(v, r.Key) && v.Status(r.Key).State == translate.InForce {

@@ -118,6 +118,7 @@ func Parse(r *store.Resource, offline bool) (Parsed, Problems) {
 	if o, ok := r.Object.(metav1.Object); ok {
 		ps.annotations("metadata.annotations", o.GetAnnotations())
 	}
+	ps.checkSize(&out)
 	return out, ps
 }
 
