@@ -96,10 +96,10 @@ func OfPolicy(p *policy.Policy) Cost {
 
 // add adds what another direction needs.
 func (a *Amount) add(b Amount) {
-	a.N += b.N
-	if b.Share > a.Share {
+	if b.Share > a.Share || a.N == 0 {
 		a.Dir, a.Rule, a.Share = b.Dir, b.Rule, b.Share
 	}
+	a.N += b.N
 }
 
 // largest keeps what needs more.

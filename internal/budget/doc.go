@@ -16,7 +16,7 @@
 package budget
 
 // The limits, each with what is needed at most, and what it bounds. An agent that is given a policy at
-// all of them stays within a few hundred megabytes and some seconds.
+// one of them needs at most some 200 MB and a few seconds of one processor.
 const (
 	// MaxRules is how many rules a policy may have: one for each peer and each protocol of
 	// a Kubernetes rule. The largest generated allow lists have some 10,000. Each is at least one
@@ -33,12 +33,13 @@ const (
 	// hundred in the kernel.
 	MaxRegions = 250_000
 	// MaxDifferences is in how many ports the nets of a policy may differ from the rest of the
-	// world. Each is an element in the kernel: half a million takes about a second and 50 MB there.
+	// world. Each is an element in the kernel, or a part of one.
 	MaxDifferences = 500_000
 	// MaxRowRegions is how many regions the rows of all nets that rules tell apart may have.
-	// They are not in the kernel, but the agent computes them one by one: 8 million take
-	// about a second, and 130 MB where no two rows are equal.
-	MaxRowRegions = 8_000_000
+	// They are not in the kernel, but the agent computes them one by one: 3 million take
+	// about 3 seconds, and 150 MB where no two rows are equal. 1,500 rules for everybody but one
+	// address each have 2.3 million.
+	MaxRowRegions = 3_000_000
 	// MaxHTTP is how many methods and paths the rules of a policy may list: a request is compared
 	// with each.
 	MaxHTTP = 20_000

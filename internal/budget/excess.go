@@ -51,6 +51,9 @@ func (c *Cost) Over() []Excess {
 		Rules: c.Rules, Nets: c.Nets, Ports: c.Ports, HTTP: c.HTTP,
 		Regions: c.Regions, Differences: c.Differences, RowRegions: c.RowRegions,
 	} {
+		if Kind(kind) == RowRegions && c.Regions.N > MaxRegions { //nolint:gosec // there are seven
+			break // it follows from that one row has too many
+		}
 		if a.N > kinds[kind].most {
 			out = append(out, Excess{Kind(kind), a}) //nolint:gosec // there are seven
 		}

@@ -61,7 +61,7 @@ func TestTooLarge(t *testing.T) {
 		message  string          // empty: whyTooMany
 	}{
 		{"of Calico", calico("NetworkPolicy", ", namespace: a"), translate.Isolates, translate.LastValid, ""},
-		{"of Kubernetes", kubernetes, translate.Isolates, translate.LastValid, "too large: 9027008 ports to decide on for all nets that rules tell apart, of at most 8000000: have rules share their lists of nets or ports, or split the policy"},
+		{"of Kubernetes", kubernetes, translate.Isolates, translate.LastValid, "too large: 9027008 ports to decide on for all nets that rules tell apart, of at most 3000000: have rules share their lists of nets or ports, or split the policy"},
 		{"global", calico("GlobalNetworkPolicy", ""), translate.NotInForce, translate.LastValid, ""},
 		{"of the administrator", admin, translate.NotInForce, translate.LastValid, tooManyPeers},
 		{"staged", calico("StagedNetworkPolicy", ", namespace: a"), translate.NotInForce, translate.NotInForce, ""},
