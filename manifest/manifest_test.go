@@ -116,9 +116,9 @@ func TestInvalid(t *testing.T) {
 			model: []string{"default/Pod/a"},
 		},
 		{
-			name: "an unknown field", text: strings.Replace(pod, "metadata:", "metdata: {}\nmetadata:", 1),
-			want:    []manifest.Finding{{Severity: manifest.Invalid, File: "m.yaml", Line: 3, Object: podKey, Field: "metdata", Message: `unknown field; did you mean "metadata"?`}},
-			leftOut: []policy.Key{podKey},
+			name: "an unknown field", text: "apiVersion: projectcalico.org/v3\nkind: Tier\nmetdata: {}\nmetadata: {name: a}\n",
+			want:    []manifest.Finding{{Severity: manifest.Invalid, File: "m.yaml", Line: 3, Object: policy.Key{Kind: policy.KindTier, Name: "a"}, Field: "metdata", Message: `unknown field; did you mean "metadata"?`}},
+			leftOut: []policy.Key{{Kind: policy.KindTier, Name: "a"}},
 		},
 		{
 			name: "a second object of a name", text: pod + "---\n" + other,

@@ -1,6 +1,10 @@
 package v1alpha1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // The most that a report holds.
 const (
@@ -16,6 +20,15 @@ const (
 	MaxTunnelPorts    = 64
 )
 
+// RenewInterval is how often an agent renews its report in a cluster of so many nodes: all of them together
+// write a few dozen a second.
+func RenewInterval(nodes int) time.Duration {
+	return max(2*time.Minute, time.Duration(nodes)*time.Second/25)
+}
+
+// OverdueAfter is how long a report that is not renewed may be old in a cluster of so many nodes.
+func OverdueAfter(nodes int) time.Duration { return 5 * RenewInterval(nodes) / 2 }
+
 // NodePolicyReport says what an agent enforces on its node, and which addresses the node has. It is
 // named after the node and owned by it, so that it goes when the node goes. Agents write it,
 // the controller sums it up in the status of the policies, and commands take the addresses from it.
@@ -25,6 +38,7 @@ const (
 // +kubebuilder:printcolumn:name="Endpoints",type=integer,JSONPath=`.report.endpoints`,description="Local endpoints that policy is enforced for"
 // +kubebuilder:printcolumn:name="Not enforceable",type=integer,JSONPath=`.report.notEnforceableEndpoints`,description="Local endpoints that policy is not in force for"
 // +kubebuilder:printcolumn:name="Applied",type=date,JSONPath=`.report.applied`,description="When the kernel last took a change"
+// +kubebuilder:printcolumn:name="Renewed",type=date,JSONPath=`.report.renewed`,description="When the agent last said so: every two minutes, or less often in a large cluster"
 // +kubebuilder:printcolumn:name="Error",type=string,JSONPath=`.report.error`,description="Why the kernel does not hold the present policy"
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.report.agentVersion`,description="Version of the agent"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
@@ -45,8 +59,12 @@ type Report struct {
 	// Applied is when the kernel last took a change of policy.
 	// +optional
 	Applied metav1.Time `json:"applied,omitzero"`
-	// Error says why the kernel does not hold the present policy, or for how many endpoints it is not in force and why;
-	// empty if it is for all.
+	// Renewed is when the agent wrote the report, which it does every so often even if nothing has changed. One that is
+	// not renewed is of an agent that does not run or does not reach the API server: policy there may be out of date.
+	// +optional
+	Renewed metav1.Time `json:"renewed,omitzero"`
+	// Error says why the kernel does not hold the present policy, that policy cannot be read, or for how many endpoints
+	// it is not in force and why; empty if it is for all.
 	// +kubebuilder:validation:MaxLength=4096
 	// +optional
 	Error string `json:"error,omitempty"`

@@ -105,6 +105,7 @@ func (in *NotEnforceable) DeepCopy() *NotEnforceable {
 func (in *Report) DeepCopyInto(out *Report) {
 	*out = *in
 	in.Applied.DeepCopyInto(&out.Applied)
+	in.Renewed.DeepCopyInto(&out.Renewed)
 	if in.NotEnforceable != nil {
 		in, out := &in.NotEnforceable, &out.NotEnforceable
 		*out = make([]NotEnforceable, len(*in))

@@ -57,3 +57,13 @@ type ObjectStatus struct {
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
+
+// TierStatus says whether a tier is valid, and what its end does. The controller writes it.
+//
+// The column of kubectl finds the default action by its name alone, in the spec or else here.
+type TierStatus struct {
+	ObjectStatus `json:",inline"`
+	// DefaultAction is what the tier's end does: spec.defaultAction, or what holds where that is left out.
+	// +optional
+	DefaultAction Action `json:"defaultAction,omitempty"`
+}

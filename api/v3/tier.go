@@ -9,7 +9,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:resource:scope=Cluster,categories=tierwall
 // +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name="Order",type=number,JSONPath=`.spec.order`,description="Tiers are asked in this order"
-// +kubebuilder:printcolumn:name="DefaultAction",type=string,JSONPath=`.spec.defaultAction`,description="What the tier's end does; left out, it is Deny"
+// +kubebuilder:printcolumn:name="DefaultAction",type=string,JSONPath=`..defaultAction`,description="What the tier's end does: as written, or as the controller says where it is left out"
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=='Accepted')].status`,description="Whether it is valid"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",message="a tier's name has lower case letters, digits and '-', and no dots, at most 63 of them"
@@ -23,7 +23,7 @@ type Tier struct {
 	Spec TierSpec `json:"spec,omitempty"`
 	// Status is what became of it; the controller writes it.
 	// +optional
-	Status ObjectStatus `json:"status,omitzero"`
+	Status TierStatus `json:"status,omitzero"`
 }
 
 // TierSpec says where a tier stands and how it ends.

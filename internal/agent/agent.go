@@ -51,6 +51,8 @@ type Config struct {
 	MetricsAddr string
 	// CheckInterval is the time between two looks at what the kernel holds; 0: 30 s.
 	CheckInterval time.Duration
+	// StaleLimit is for how long the store may be out of reach until the agent is not ready; 0: for ever.
+	StaleLimit time.Duration
 	// RunDir holds the lock file; empty: /run/tierwall.
 	RunDir string
 	// Open gives the kernel's tables. It is called again after a failed step.
@@ -99,6 +101,7 @@ type Config struct {
 	// Version is shown in status and metrics.
 	Version string
 
+	hostSocket string        // by which agents of one host know of one another; empty: the usual one
 	retryPause time.Duration // before the first retry; 0: 1 s
 	// noInterfaceGrace is how long no interface may lead to a pod before that is said; 0: enforceable.DefaultGrace.
 	noInterfaceGrace time.Duration
@@ -142,7 +145,7 @@ type agent struct {
 // Run enforces until the context ends, and leaves what is in force then. It
 // fails if it cannot begin (nothing is changed then) and if the store ends.
 func Run(ctx context.Context, cfg Config) error {
-	namespace, unlock, err := lock(cfg.RunDir)
+	namespace, unlock, err := lock(&cfg)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (a *agent) Take(b store.Batch) {
 	if len(b.Updated)+len(b.Deleted) == 0 {
 		return
 	}
-	a.model.Read(func(v model.View) { b.Findings = v.Findings() })
+	a.model.Read(func(v model.View) { b.Findings, b.StaleSince = v.Findings(), v.StaleSince() })
 	a.take(b)
 }
 

@@ -127,7 +127,9 @@ func runHostile(b *testing.B, c hostile.Case) {
 	b.ReportMetric(peakOf(cmd.Process.Pid), "MB-peak")
 	b.ReportMetric(0, "ns/op")
 	_ = cmd.Process.Signal(syscall.SIGTERM)
-	<-ended
+	if err := <-ended; err != nil {
+		b.Logf("the agent ended with %v", err)
+	}
 	b.ReportMetric(cmd.ProcessState.UserTime().Seconds()*1000+cmd.ProcessState.SystemTime().Seconds()*1000, "ms/cpu")
 }
 

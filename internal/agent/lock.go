@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -21,34 +22,64 @@ func runDir(dir string) string {
 }
 
 // lock makes sure that one agent at most writes the tables of this network
-// namespace, which is what the tables belong to. The kernel frees the lock when
-// the process ends, in whatever way. The file stays. It also gives the number of
-// the network namespace.
-func lock(dir string) (namespace uint64, unlock func(), err error) {
-	dir = runDir(dir)
+// namespace, which is what the tables belong to: by a name that all agents of it share (lockHost), and by a
+// file, which agents before knew. The kernel frees both when the process ends, in whatever way. The file
+// stays. It also gives the number of the network namespace.
+func lock(cfg *Config) (namespace uint64, unlock func(), err error) {
+	dir := runDir(cfg.RunDir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return 0, nil, fmt.Errorf("lock: %w", err)
 	}
 	if namespace, err = networkNamespace(); err != nil {
 		return 0, nil, err
 	}
-	path := lockPath(dir, namespace)
+	unlockHost, doubt, err := lockHost(cmp.Or(cfg.hostSocket, hostSocket))
+	if err != nil {
+		return 0, nil, err
+	}
+	if doubt != nil && cfg.Log != nil {
+		cfg.Log.Warn("whether another agent runs on this host cannot be told", "error", doubt)
+	}
+	f, err := lockFile(lockPath(dir, namespace))
+	if err != nil {
+		unlockHost()
+		return 0, nil, err
+	}
+	return namespace, func() {
+		_ = f.Close()
+		unlockHost()
+	}, nil
+}
+
+// Alone returns an error if another agent runs on this host, before anything is opened that only one
+// can have: what fails then would be named as the cause. Run makes sure.
+func Alone(cfg *Config) error {
+	_, unlock, err := lock(cfg)
+	if err != nil {
+		return err
+	}
+	unlock()
+	return nil
+}
+
+// lockFile takes the lock file.
+func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
 	if err != nil {
-		return 0, nil, fmt.Errorf("lock: %w", err)
+		return nil, fmt.Errorf("lock: %w", err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		defer func() { _ = f.Close() }()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return 0, nil, fmt.Errorf("another agent enforces on this host already%s: end it first (%s is locked)", holder(f), path)
+			return nil, fmt.Errorf("%w%s: end it first (%s is locked)", errOtherAgent, holder(f), path)
 		}
-		return 0, nil, fmt.Errorf("lock %s: %w", path, err)
+		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	// Who holds it is for people to read; that it is held does not depend on it.
 	if err := f.Truncate(0); err == nil {
 		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
-	return namespace, func() { _ = f.Close() }, nil
+	return f, nil
 }
 
 // networkNamespace returns the number of the caller's network namespace, unique
@@ -69,5 +100,5 @@ func holder(f *os.File) string {
 	if err != nil {
 		return ""
 	}
-	return fmt.Sprintf(" (process %d)", pid)
+	return fmt.Sprintf(" (pid %d)", pid)
 }

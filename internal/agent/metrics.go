@@ -38,7 +38,9 @@ var (
 	endpointsDesc = prometheus.NewDesc("tierwall_local_endpoints",
 		"Endpoints of this node with addresses.", nil, nil)
 	readyDesc = prometheus.NewDesc("tierwall_ready",
-		"1 while the kernel holds the present policy, else 0.", nil, nil)
+		"1 while the kernel holds the policy that was read, and that is not older than --max-staleness, else 0.", nil, nil)
+	staleDesc = prometheus.NewDesc("tierwall_store_stale_seconds",
+		"For how long the store, or a part of it, cannot be followed; 0 while it is.", nil, nil)
 	storeDesc = prometheus.NewDesc("tierwall_store_ready",
 		"1 once the first state of the store was taken in, else 0.", nil, nil)
 
@@ -108,7 +110,7 @@ type collector struct{ *agent }
 // Describe names the metrics.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		packetsDesc, bytesDesc, resourcesDesc, findingsDesc, endpointsDesc, readyDesc, storeDesc,
+		packetsDesc, bytesDesc, resourcesDesc, findingsDesc, endpointsDesc, readyDesc, storeDesc, staleDesc,
 	} {
 		ch <- d
 	}
@@ -121,7 +123,11 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	var counts map[translate.KindState]int
 	var findings, locals int
+	var stale float64
 	c.model.Read(func(v model.View) {
+		if since := v.StaleSince(); !since.IsZero() {
+			stale = time.Since(since).Seconds()
+		}
 		counts, findings, locals = v.Counts(), len(fileFindings(v.Findings())), len(v.Locals())
 	})
 	p := c.progress.get()
@@ -129,9 +135,10 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(resourcesDesc, float64(n), k.Kind, k.State.String())
 	}
 	gauge(storeDesc, one(p.complete))
+	gauge(staleDesc, stale)
 	gauge(findingsDesc, float64(findings))
 	gauge(endpointsDesc, float64(locals))
-	gauge(readyDesc, one(p.notReady() == ""))
+	gauge(readyDesc, one(c.unready() == ""))
 	c.collectRules(ch)
 }
 

@@ -18,7 +18,7 @@ import (
 // plugin first: a pod that starts must not wait for an agent that is gone. It is
 // refused while an agent runs, and goes on past errors: what can go, goes.
 func Remove(ctx context.Context, cfg Config) error {
-	namespace, unlock, err := lock(cfg.RunDir)
+	namespace, unlock, err := lock(&cfg)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/tierwall/tierwall/internal/agent/model"
 	"github.com/tierwall/tierwall/internal/store"
@@ -18,20 +19,50 @@ const maxLogged = 20
 // report is what one batch of the store gives reason to say.
 type report struct {
 	before, now []store.Finding // the store's, before the batch and after it
-	statuses    []translate.Status
+	// staleBefore and staleNow are since when the store could not be followed then; zero: it was.
+	staleBefore, staleNow time.Time
+	statuses              []translate.Status
 }
 
 // report logs what batches brought. At the start only what is wrong is worth a line.
 func (a *agent) report(reports []report, first bool) {
 	for _, r := range reports {
-		a.reportFindings(r.before, r.now)
+		if first { // what was restored since makes another status of some
+			a.model.Read(func(v model.View) {
+				for i, s := range r.statuses {
+					r.statuses[i] = v.Status(s.Key)
+				}
+			})
+		}
+		a.reportStaleness(r.staleBefore, r.staleNow)
+		a.reportFindings(r.before, r.now, !r.staleBefore.IsZero() && !r.staleNow.IsZero())
 		a.reportStatuses(r.statuses, first)
 	}
 }
 
-// reportFindings logs what is newly wrong with files, and what no longer is.
-func (a *agent) reportFindings(before, now []store.Finding) {
+// reportStaleness logs that the store cannot be followed any more, or is again.
+func (a *agent) reportStaleness(before, now time.Time) {
+	switch {
+	case before.IsZero() && !now.IsZero():
+		a.log.Warn("the store cannot be followed; what was last read stays in force", "since", now)
+	case !before.IsZero() && now.IsZero():
+		a.log.Info("the store is followed again", "after", time.Since(before).Round(time.Second))
+	}
+}
+
+// reportFindings logs what is newly wrong with files, and what no longer is. While the store
+// stays out of reach, why may be another reason at each try: that is no news.
+func (a *agent) reportFindings(before, now []store.Finding, away bool) {
+	a.reportNotes(fileNotes(before), fileNotes(now))
 	before, now = fileFindings(before), fileFindings(now)
+	if away {
+		for _, f := range now {
+			if !slices.Contains(before, f) {
+				a.log.Debug("still out of reach", "finding", f.Error())
+			}
+		}
+		return
+	}
 	logged := 0
 	for _, f := range now {
 		if slices.Contains(before, f) {
@@ -48,6 +79,21 @@ func (a *agent) reportFindings(before, now []store.Finding) {
 		if !slices.Contains(now, f) {
 			a.log.Info("no longer invalid", "was", f.Error())
 		}
+	}
+}
+
+// reportNotes logs what of files is newly passed over.
+func (a *agent) reportNotes(before, now []store.Finding) {
+	logged := 0
+	for _, f := range now {
+		if slices.Contains(before, f) {
+			continue
+		}
+		if logged++; logged > maxLogged {
+			a.log.Warn("and more that is worth noting: see status")
+			return
+		}
+		a.log.Warn("worth noting", "finding", f.Error())
 	}
 }
 

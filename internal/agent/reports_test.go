@@ -77,7 +77,7 @@ func TestReports(t *testing.T) {
 			Name: "here", OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "here", UID: "node-uid"}},
 		},
 		Report: v1alpha1.Report{
-			AgentVersion: "test", Applied: got.Report.Applied, Endpoints: 1,
+			AgentVersion: "test", Applied: got.Report.Applied, Renewed: got.Report.Renewed, Endpoints: 1,
 			Policies: []v1alpha1.ReportedPolicy{{Kind: "NetworkPolicy", Namespace: "shop", Name: "db", Generation: 7, Endpoints: 1}},
 			Invalid:  []v1alpha1.InvalidObject{{Kind: "NetworkPolicy", Namespace: "shop", Name: "lost", Message: got.Report.Invalid[0].Message}},
 		},
@@ -85,7 +85,7 @@ func TestReports(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
-	if !strings.Contains(got.Report.Invalid[0].Message, `tier "missing" does not exist`) || got.Report.Applied.IsZero() {
+	if !strings.Contains(got.Report.Invalid[0].Message, `tier "missing" does not exist`) || got.Report.Applied.IsZero() || got.Report.Renewed.IsZero() {
 		t.Errorf("report: %+v", got.Report)
 	}
 	// Nothing that a report says: no report. Then something.

@@ -54,12 +54,12 @@ func (a *agent) handler() http.Handler {
 		_, _ = fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if why := a.NotReady(); why != "" {
+		if why := a.unready(); why != "" {
 			why = strings.Join(append([]string{why}, a.cfg.Waiting.texts()...), "\n")
 			http.Error(w, why, http.StatusServiceUnavailable)
 			return
 		}
-		_, _ = fmt.Fprintln(w, "ok")
+		_, _ = fmt.Fprintln(w, strings.Join(append([]string{"ok"}, a.invalidLines()...), "\n"))
 	})
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		content, err := a.statusJSON()
@@ -78,7 +78,7 @@ func (a *agent) handler() http.Handler {
 			index += fmt.Sprintf("%-8s  %s\n", path, what)
 		}
 	}
-	index += "/metrics  for Prometheus\n/healthz  the agent runs\n/readyz   the kernel holds the present policy\n"
+	index += "/metrics  for Prometheus\n/healthz  the agent runs\n/readyz   the kernel holds the policy that was read, and that is not too old; what is invalid is listed\n"
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, index) })
 	return mux
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -52,7 +53,7 @@ func TestRefusesToBegin(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 			defer cancel()
 			err := Run(ctx, Config{
-				Source: fileStore(t, tc.store), Node: "here", MetricsAddr: tc.addr, RunDir: t.TempDir(), Log: discard,
+				Source: fileStore(t, tc.store), Node: "here", MetricsAddr: tc.addr, RunDir: t.TempDir(), Log: discard, hostSocket: testSocket(t),
 				Open: func() (dataplane.Dataplane, error) {
 					t.Error("the kernel was opened")
 					return (&faults{}).open()
@@ -65,24 +66,41 @@ func TestRefusesToBegin(t *testing.T) {
 	}
 }
 
+// testSocket returns a name by which the agents of a test know of one another, and of no others.
+func testSocket(t *testing.T) string {
+	return fmt.Sprintf("@tierwall-test-%d-%s", os.Getpid(), t.Name())
+}
+
+// TestOneAgentPerHost: a second agent is refused, whatever directory it is given, and the first one named.
 func TestOneAgentPerHost(t *testing.T) {
-	dir := t.TempDir()
-	_, unlock, err := lock(dir)
+	first := Config{RunDir: t.TempDir(), Log: discard, hostSocket: testSocket(t)}
+	elsewhere, older := first, first
+	elsewhere.RunDir = t.TempDir()
+	older.hostSocket += "-other" // one of a version that knows the file only
+	_, unlock, err := lock(&first)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := lock(dir); err == nil || !strings.Contains(err.Error(), "another agent") || !strings.Contains(err.Error(), "process ") {
-		t.Errorf("the second one: %v", err)
-	}
-	if err := Remove(context.Background(), Config{RunDir: dir, Open: (&faults{}).open}); err == nil {
-		t.Error("remove went on beside a running agent")
+	want := fmt.Sprintf("another agent runs on this host (pid %d): end it first", os.Getpid())
+	for what, cfg := range map[string]Config{"of the same directory": first, "of another directory": elsewhere, "of an older version": older} {
+		for range 20 { // more than may wait
+			if _, _, err := lock(&cfg); err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Fatalf("a second one %s: %v, want %q", what, err, want)
+			}
+		}
+		cfg.Open = (&faults{}).open
+		if err := Remove(context.Background(), cfg); err == nil {
+			t.Error("remove went on beside a running agent")
+		}
 	}
 	unlock()
-	_, unlock, err = lock(dir)
-	if err != nil {
-		t.Fatalf("after the first one ended: %v", err)
+	for range 10 {
+		_, unlock, err = lock(&elsewhere)
+		if err != nil {
+			t.Fatalf("after the first one ended: %v", err)
+		}
+		unlock()
 	}
-	unlock()
 }
 
 // TestRemoveRunFiles: of an agent's files nothing is left, nor the directory if it holds nothing else.

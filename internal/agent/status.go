@@ -23,16 +23,22 @@ import (
 
 // Status is what /status serves.
 type Status struct {
-	Version        string    `json:"version"`
-	Node           string    `json:"node"`
-	Store          string    `json:"store"`
-	Started        time.Time `json:"started"`
-	Ready          bool      `json:"ready"`
-	NotReady       string    `json:"notReady,omitempty"` // why not
-	WaitingFor     []string  `json:"waitingFor,omitempty"`
-	LocalEndpoints int       `json:"localEndpoints"`
+	Version    string    `json:"version"`
+	Node       string    `json:"node"`
+	Store      string    `json:"store"`
+	Started    time.Time `json:"started"`
+	Ready      bool      `json:"ready"`
+	NotReady   string    `json:"notReady,omitempty"` // why not
+	WaitingFor []string  `json:"waitingFor,omitempty"`
+	// Stale says that the store cannot be followed at present; nil: it is.
+	Stale *StaleStatus `json:"stale,omitempty"`
+	// Invalid is how many objects are not in force in the version that the store has.
+	Invalid        int `json:"invalid"`
+	LocalEndpoints int `json:"localEndpoints"`
 	// NotEnforced is what policy does not reach although the kernel holds it, in words.
 	NotEnforced []string `json:"notEnforced,omitempty"`
+	// Warnings are what is wrong with the host beside policy, and looks like it.
+	Warnings []string `json:"warnings,omitempty"`
 	// NotEnforceableEndpoints is how many local endpoints policy is not in force for although the kernel
 	// holds it, and NotEnforceable why.
 	NotEnforceableEndpoints int                    `json:"notEnforceableEndpoints"`
@@ -61,6 +67,8 @@ type Status struct {
 	Counts map[string]map[string]int `json:"counts"`
 	// Findings are what is wrong with files; what is wrong with an object is in Objects.
 	Findings []string `json:"findings"`
+	// Notes say what of files was passed over, and what else is only worth knowing.
+	Notes []string `json:"notes,omitempty"`
 	// Objects are the policies, and all objects with something wrong, sorted by
 	// namespace, kind and name.
 	Objects []ObjectStatus `json:"objects"`
@@ -84,7 +92,8 @@ type ObjectStatus struct {
 	// how many of them it is not in force.
 	LocalEndpoints *int     `json:"localEndpoints,omitempty"`
 	NotEnforceable int      `json:"notEnforceable,omitempty"`
-	Findings       []string `json:"findings,omitempty"` // why it is not in force
+	Findings       []string `json:"findings,omitempty"` // what is wrong with it
+	Notes          []string `json:"notes,omitempty"`    // what is only worth knowing
 }
 
 // EndpointStatus is a local endpoint and where it is.
@@ -113,7 +122,7 @@ func (a *agent) status() *Status {
 		Spoofing: a.antispoof.Spoofings(), Findings: []string{}, Counts: map[string]map[string]int{},
 	}
 	a.describeNotEnforceable(st)
-	st.NotReady = p.notReady()
+	st.NotReady = a.unready()
 	st.Ready = st.NotReady == ""
 	if !p.complete {
 		st.WaitingFor = a.cfg.Waiting.texts()
@@ -131,6 +140,7 @@ func (a *agent) status() *Status {
 // describeNotEnforceable adds for whom policy is not in force although the kernel holds it.
 func (a *agent) describeNotEnforceable(st *Status) {
 	st.NotEnforceableEndpoints = len(a.enforceable.Affected())
+	st.Warnings = a.enforceable.Warnings()
 	findings := a.enforceable.Findings()
 	for _, f := range findings {
 		st.NotEnforced = append(st.NotEnforced, f.String())
@@ -156,6 +166,15 @@ func (a *agent) describe(st *Status, v model.View) {
 	st.NotEnforced = append(st.NotEnforced, hostendpoint.Unenforced(v)...)
 	st.Objects, st.Endpoints = a.objectsOf(v), a.endpointsOf(v)
 	st.LocalEndpoints = len(st.Endpoints)
+	st.Stale = a.staleness(v, time.Now())
+	for _, s := range v.Invalid() {
+		if s.State != translate.InForce {
+			st.Invalid++
+		}
+	}
+	for _, f := range fileNotes(v.Findings()) {
+		st.Notes = append(st.Notes, f.Error())
+	}
 	for _, f := range fileFindings(v.Findings()) {
 		st.Findings = append(st.Findings, f.Error())
 	}
@@ -233,7 +252,11 @@ func (a *agent) objectsOf(v model.View) []ObjectStatus {
 	for key, s := range keys {
 		o := ObjectStatus{Kind: store.WrittenKind(key.Kind), Namespace: key.Namespace, Name: key.Name, State: s.State.String()}
 		for _, f := range s.Findings {
-			o.Findings = append(o.Findings, f.Error())
+			if f.Note {
+				o.Notes = append(o.Notes, f.Error())
+			} else {
+				o.Findings = append(o.Findings, f.Error())
+			}
 		}
 		if v.HasPolicy(key) {
 			n := selected[key]
@@ -276,6 +299,13 @@ func (a *agent) endpointsOf(v model.View) []EndpointStatus {
 func fileFindings(findings []store.Finding) []store.Finding {
 	return slices.DeleteFunc(slices.Clone(findings), func(f store.Finding) bool {
 		return f.Note || f.Key != (policy.Key{})
+	})
+}
+
+// fileNotes returns what is only worth noting of files.
+func fileNotes(findings []store.Finding) []store.Finding {
+	return slices.DeleteFunc(slices.Clone(findings), func(f store.Finding) bool {
+		return !f.Note || f.Key != (policy.Key{})
 	})
 }
 

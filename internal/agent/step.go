@@ -23,7 +23,8 @@ func (a *agent) take(b store.Batch) report {
 	if !b.Received.IsZero() && (a.received.IsZero() || b.Received.Before(a.received)) {
 		a.received = b.Received
 	}
-	r := report{now: b.Findings}
+	r := report{now: b.Findings, staleNow: b.StaleSince}
+	a.model.Read(func(v model.View) { r.staleBefore = v.StaleSince() })
 	first := !a.Complete()
 	r.before = a.model.Take(b, func(change model.Change) {
 		a.localChanged = a.localChanged || change.Local

@@ -50,11 +50,9 @@ func Verify(ctx context.Context, cfg Config, readBack func(context.Context) (dat
 	if err != nil {
 		return nil, nil, err
 	}
-	t := translate.New(translate.Options{})
-	now := store.Batch{Updated: listing.Resources, Findings: listing.Findings}
-	t.Apply(now, translate.Sink{})
 	run := runDir(cfg.RunDir)
-	if err := lastvalid.Restore(t, now, lastvalid.Path(run, namespace)); err != nil {
+	t, err := restoredModel(listing, run, namespace)
+	if err != nil {
 		return nil, nil, err
 	}
 	findings := fileFindings(listing.Findings)
@@ -118,6 +116,15 @@ func Verify(ctx context.Context, cfg Config, readBack func(context.Context) (dat
 	out := &Verified{Report: report}
 	out.NotEnforceable, err = notEnforceable(local, found)
 	return out, findings, err
+}
+
+// restoredModel translates what a store has, with the last valid versions that agents of a network
+// namespace have kept.
+func restoredModel(listing store.Listing, run string, namespace uint64) (*translate.Translator, error) {
+	t := translate.New(translate.Options{})
+	now := store.Batch{Updated: listing.Resources, Findings: listing.Findings}
+	t.Apply(now, translate.Sink{})
+	return t, lastvalid.Restore(t, now, lastvalid.Path(run, namespace))
 }
 
 // compile returns the tables that a node should hold that has learned some sets.

@@ -65,6 +65,7 @@ func Convert(resources []store.Resource, opts Options) Result {
 	}
 	c.tier = c.free(policy.Key{Kind: policy.KindTier, Name: "cilium"}).Name
 	c.world(resources, opts)
+	c.portNames = findPortNames(resources)
 	for i := range resources {
 		r := &resources[i]
 		switch p := r.Object.(type) {

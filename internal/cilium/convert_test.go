@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	v3 "github.com/tierwall/tierwall/api/v3"
 	"github.com/tierwall/tierwall/evaluate"
 	"github.com/tierwall/tierwall/internal/cilium"
 	"github.com/tierwall/tierwall/internal/store"
@@ -98,6 +99,10 @@ func TestMeaning(t *testing.T) {
 			"apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: k, namespace: a}\nspec: {podSelector: {}, ingress: [{}]}\n", web, []string{outside}},
 		{"several specs", "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: p, namespace: a}\nspecs:\n- {endpointSelector: {}, ingress: [{fromEntities: [world]}]}\n- {endpointSelector: {}, ingressDeny: [{fromCIDR: [203.0.113.1/32]}]}\n", web, nil},
 		{"egress", cnp("p", `endpointSelector: {matchLabels: {app: web}}, egress: [{toEndpoints: [{matchLabels: {app: db}}]}, {toCIDR: [203.0.113.0/24]}]`), "from " + web, []string{db, outside}},
+		{"a port's name of egress is a number of the cluster", cnp("p", `endpointSelector: {}, egress: [{toPorts: [{ports: [{port: sql}]}]}]`), "from " + web, []string{db, other, node, outside}},
+		{"unless it is several", cnp("p", `endpointSelector: {}, egress: [{toPorts: [{ports: [{port: http, protocol: TCP}]}]}]`), "from " + web, nil},
+		{"or none, of the protocol", cnp("p", `endpointSelector: {}, egress: [{toPorts: [{ports: [{port: sql, protocol: UDP}]}]}]`), "from " + web, nil},
+		{"nobody is denied a name that is several numbers", cnp("p", `endpointSelector: {}, enableDefaultDeny: {egress: false}, egressDeny: [{toPorts: [{ports: [{port: http}]}]}]`), "from " + web, []string{db, other, node, outside}},
 		{"a request is judged where it is known", cnp("p", `endpointSelector: {}, ingress: [{fromEndpoints: [{}], toPorts: [{ports: [{port: "80", protocol: TCP}], rules: {http: [{method: GET, path: /public/.*}]}}]}]`), web, []string{db}},
 		{"all names may be looked up", cnp("p", `endpointSelector: {}, egress: [{toEntities: [world], toPorts: [{ports: [{port: "80"}], rules: {dns: [{matchPattern: "*"}]}}]}]`), "from " + web, []string{outside}},
 	}
@@ -261,4 +266,59 @@ func FuzzConvert(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestPortNames: which pods say what number a named port of egress is.
+func TestPortNames(t *testing.T) {
+	const policies = `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: p, namespace: a}
+spec: {endpointSelector: {}, egress: [{toPorts: [{ports: [{port: web, protocol: TCP}]}]}]}
+---
+`
+	pod := func(name, ports, more string) string {
+		return "apiVersion: v1\nkind: Pod\nmetadata: {name: " + name + ", namespace: b, ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: s, uid: u}]}\nspec: {" + more + "containers: [{ports: [" + ports + "]}]}\n---\n"
+	}
+	set := func(port string) string {
+		return "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: s, namespace: b}\nspec: {template: {spec: {containers: [{ports: [{name: web, containerPort: " + port + "}]}]}}}\n---\n"
+	}
+	const at = "<stdin>:4: CiliumNetworkPolicy a/p: spec.egress[0].toPorts[0].ports[0].port: "
+	for _, tt := range []struct{ name, others, ports, note, lost string }{
+		{"of a pod", pod("x", "{name: web, containerPort: 8080}", ""), "8080", "", ""},
+		{"of two", pod("x", "{name: web, containerPort: 8080}", "") + pod("y", "{name: web, containerPort: 8080, protocol: TCP}", ""), "8080", "", ""},
+		{"of a workload", set("8080"), "8080", "", ""},
+		{"whose pods say otherwise", set("8080") + pod("x", "{name: web, containerPort: 80}", ""), "80", "", ""},
+		{"of the host's network", pod("x", "{name: web, containerPort: 8080}", "hostNetwork: true, ") + pod("y", "{name: web, containerPort: 80}", ""), "80", "", ""},
+		{"of several numbers", pod("x", "{name: web, containerPort: 8080}, {name: web, containerPort: 80}", ""), "",
+			at + `"web" matches nothing: a named port of egress is one number in the whole cluster, and pods have 2 of that name: write the number`, ""},
+		{"of nobody", pod("x", "{name: www, containerPort: 8080}", ""), "",
+			at + `"web" matches nothing: a named port of egress is one number in the whole cluster, and no pod has a port of that name: write the number`, ""},
+		{"without pods", "", "", "",
+			at + `a named port of egress is one number in the whole cluster, and no pods are here that say which number "web" is: add the pods, or write the number: it is left out, and what it allows is not allowed`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			resources, _ := files.Load([]string{"-"}, files.Options{Stdin: strings.NewReader(policies + tt.others)})
+			result := cilium.Convert(resources, cilium.Options{})
+			var ports []string
+			for _, r := range result.Resources {
+				for _, rule := range r.Object.(*v3.GlobalNetworkPolicy).Spec.Egress {
+					for _, p := range rule.Destination.Ports {
+						ports = append(ports, string(p))
+					}
+				}
+			}
+			var notes, lost []string
+			for _, f := range result.Notes {
+				notes = append(notes, f.Error())
+			}
+			for _, f := range result.Lost {
+				lost = append(lost, f.Error())
+			}
+			for _, d := range []struct{ want, got string }{{tt.ports, strings.Join(ports, " ")}, {tt.note, strings.Join(notes, "\n")}, {tt.lost, strings.Join(lost, "\n")}} {
+				if d.want != d.got {
+					t.Errorf("got %q, want %q", d.got, d.want)
+				}
+			}
+		})
+	}
 }

@@ -19,6 +19,7 @@ type converter struct {
 	first          *store.Resource            // the policy for whose sake the tier is there
 	sets           map[string]*store.Resource // network sets that are used, by the value of their label
 	nodes, servers []netip.Prefix
+	portNames      portNames
 	askedNodes     bool // some rule speaks of nodes, or of what is none
 }
 

@@ -65,7 +65,12 @@ func (r *ruleConverter) portRule(field string, p *PortRule) []l4 {
 	whole := map[string]bool{}
 	var order []string
 	for i := range p.Ports {
-		port, protocols, fine := r.port(field+"."+index("ports", i), &p.Ports[i])
+		portField := field + "." + index("ports", i)
+		port, protocols, fine := r.port(portField, &p.Ports[i])
+		var numbers map[string]v3.Port
+		if r.direction == policy.Egress && fine && isPortName(string(port)) {
+			numbers, protocols = r.clusterPort(portField+".port", string(port), protocols)
+		}
 		for _, name := range protocols {
 			if !fine {
 				continue
@@ -73,6 +78,9 @@ func (r *ruleConverter) portRule(field string, p *PortRule) []l4 {
 			if _, seen := byProtocol[name]; !seen {
 				order = append(order, name)
 				byProtocol[name] = nil
+			}
+			if n, named := numbers[name]; named {
+				port = n
 			}
 			if port == "" {
 				whole[name] = true
@@ -141,6 +149,34 @@ func (r *ruleConverter) port(field string, p *PortProtocol) (port v3.Port, proto
 		return v3.Port(strconv.FormatUint(n, 10)), protocols, true
 	}
 	return "", nil, false
+}
+
+// clusterPort returns the number that a name has in the cluster, by protocol, and the
+// protocols with which it has one. Of the others nothing matches.
+func (r *ruleConverter) clusterPort(field, name string, protocols []string) (map[string]v3.Port, []string) {
+	numbers, ambiguous := map[string]v3.Port{}, 0
+	var with []string
+	for _, protocol := range protocols {
+		n, count := r.portNames.number(name, protocol)
+		switch {
+		case count == 1:
+			numbers[protocol] = v3.Port(strconv.Itoa(int(n)))
+			with = append(with, protocol)
+		case count > 1:
+			ambiguous = count
+		}
+	}
+	at := r.field + "." + field
+	switch {
+	case len(with) > 0:
+	case ambiguous > 0:
+		r.Notes = append(r.Notes, note(r.from.At(at, "%q matches nothing: a named port of egress is one number in the whole cluster, and pods have %d of that name: write the number", name, ambiguous)))
+	case r.portNames.pods:
+		r.Notes = append(r.Notes, note(r.from.At(at, "%q matches nothing: a named port of egress is one number in the whole cluster, and no pod has a port of that name: write the number", name)))
+	default:
+		r.losePart(field, "a named port of egress is one number in the whole cluster, and no pods are here that say which number %q is: add the pods, or write the number", name)
+	}
+	return numbers, with
 }
 
 // withoutPorts are the numbers of protocols that have no ports, by their names.

@@ -26,7 +26,7 @@ func stage() *reference {
 		namespaces: map[string]map[string]string{"a": {"env": "prod"}, "b": {"env": "test", "team": "x"}},
 		pods: []pod{
 			{"a", "web", "default", map[string]string{"app": "web"}, map[string]uint16{"http": 80}, addr("10.0.0.1")},
-			{"a", "db", "db", map[string]string{"app": "db", "tier": "back"}, nil, addr("10.0.0.2")},
+			{"a", "db", "db", map[string]string{"app": "db", "tier": "back"}, map[string]uint16{"sql": 80}, addr("10.0.0.2")},
 			{"b", "web", "db", map[string]string{"app": "web", "tier": "front"}, map[string]uint16{"http": 8080}, addr("10.0.0.3")},
 			{"b", "six", "default", map[string]string{"tier": "back"}, nil, addr("fd00::1")},
 			{"a", "six", "default", map[string]string{"app": "web"}, nil, addr("fd00::2")},
@@ -144,7 +144,7 @@ func drawSection(t *rapid.T, host bool) (s section) {
 
 func drawPort(t *rapid.T) cilium.PortProtocol {
 	p := cilium.PortProtocol{Protocol: sample(t, "protocol", "", "ANY", "TCP", "UDP", "sctp")}
-	p.Port = sample(t, "port", "80", "8080", "0", "http", "53")
+	p.Port = sample(t, "port", "80", "8080", "0", "http", "sql", "53")
 	if p.Port == "53" {
 		p.EndPort = 90
 	}

@@ -130,7 +130,7 @@ func (r *reference) matches(s section, namespace string, dir policy.Direction, p
 	if !l3 && len(s.ports)+len(s.icmps) == 0 {
 		return false
 	}
-	return (!l3 || r.isPeer(s, namespace, peer)) && r.isL4(s, f)
+	return (!l3 || r.isPeer(s, namespace, peer)) && r.isL4(s, dir, f)
 }
 
 func (r *reference) isPeer(s section, namespace string, peer netip.Addr) bool {
@@ -203,7 +203,7 @@ func within(cidr string, a netip.Addr) bool {
 	return err == nil && p.Contains(a)
 }
 
-func (r *reference) isL4(s section, f policy.Flow) bool {
+func (r *reference) isL4(s section, dir policy.Direction, f policy.Flow) bool {
 	if len(s.ports)+len(s.icmps) == 0 {
 		return true
 	}
@@ -216,6 +216,10 @@ func (r *reference) isL4(s section, f policy.Flow) bool {
 			}
 			n, err := strconv.Atoi(p.Port)
 			switch {
+			case err != nil && dir == policy.Egress: // a name that has one number in the cluster
+				if f.Protocol == policy.TCP && f.DstPort != 0 && r.clusterPort(p.Port) == f.DstPort {
+					return true
+				}
 			case err != nil: // a name, of the destination
 				if dst := r.podAt(f.Dst); dst != nil && f.Protocol == policy.TCP && dst.ports[p.Port] == f.DstPort && f.DstPort != 0 {
 					return true
@@ -237,6 +241,22 @@ func (r *reference) isL4(s section, f policy.Flow) bool {
 		}
 	}
 	return false
+}
+
+// clusterPort returns the one TCP port of a name that pods have; 0 if there is none, or
+// several.
+func (r *reference) clusterPort(name string) uint16 {
+	var found uint16
+	for _, p := range r.pods {
+		switch n := p.ports[name]; {
+		case n == 0 || n == found:
+		case found != 0:
+			return 0
+		default:
+			found = n
+		}
+	}
+	return found
 }
 
 // selects reports whether a selector matches a pod's labels, and those that Cilium gives it.

@@ -18,6 +18,7 @@ import (
 	"github.com/tierwall/tierwall/internal/cli/command"
 	"github.com/tierwall/tierwall/internal/cli/options"
 	"github.com/tierwall/tierwall/internal/cli/version"
+	"github.com/tierwall/tierwall/internal/printable"
 )
 
 // Run executes the command line given by args (without the program's name) and
@@ -40,7 +41,7 @@ func RunAs(ctx context.Context, argv0 string, args []string, stdin io.Reader, st
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil && err.Error() != "" {
-		_, _ = fmt.Fprintln(stderr, "Error:", err)
+		_, _ = fmt.Fprintln(stderr, "Error:", printable.Lines(err.Error()))
 	}
 	return command.ExitCode(err)
 }

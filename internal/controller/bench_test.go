@@ -62,7 +62,7 @@ func BenchmarkState(b *testing.B) {
 				s := newState()
 				s.take(batch)
 				for node := range benchNodes {
-					s.report(fmt.Sprintf("node-%d", node), benchReport(node, n))
+					s.report(fmt.Sprintf("node-%d", node), "", benchReport(node, n))
 				}
 				for i := range benchPolicies {
 					s.desired(gnpKey(fmt.Sprintf("policy-%d", i)), metav1.Now().Time)
@@ -81,13 +81,13 @@ func BenchmarkReport(b *testing.B) {
 			s := newState()
 			s.take(benchBatch())
 			for node := range benchNodes {
-				s.report(fmt.Sprintf("node-%d", node), benchReport(node, 100))
+				s.report(fmt.Sprintf("node-%d", node), "", benchReport(node, 100))
 			}
 			r := benchReport(1, n)
 			b.ReportAllocs()
 			for b.Loop() {
 				r.Policies[0].Endpoints++
-				s.report("node-1", r)
+				s.report("node-1", "", r)
 			}
 		})
 	}

@@ -69,15 +69,17 @@ type appliedMetadata struct {
 }
 
 // writeStatus writes the status of an object.
-func (c *client) writeStatus(ctx context.Context, k *kind, key policy.Key, uid types.UID, s *v3.PolicyStatus) error {
+func (c *client) writeStatus(ctx context.Context, k *kind, key policy.Key, uid types.UID, s *objectStatus) error {
 	a := applied{
 		APIVersion: k.APIVersion(), Kind: k.Name,
 		Metadata: appliedMetadata{Name: key.Name, Namespace: key.Namespace, UID: uid},
-		Status:   s,
+		Status:   &s.PolicyStatus,
 	}
 	switch k.Status {
 	case policy.ObjectStatus:
-		a.Status = v3.ObjectStatus{ObservedGeneration: s.ObservedGeneration, Conditions: s.Conditions}
+		a.Status = v3.TierStatus{ // of others, it is that without a default action
+			ObjectStatus: v3.ObjectStatus{ObservedGeneration: s.ObservedGeneration, Conditions: s.Conditions}, DefaultAction: s.DefaultAction,
+		}
 	case policy.ConditionsStatus:
 		a.Status = struct {
 			Conditions []metav1.Condition `json:"conditions"`
@@ -113,7 +115,7 @@ type withStatus struct {
 		Name, Namespace string
 		UID             types.UID
 	}
-	Status v3.PolicyStatus
+	Status objectStatus
 }
 
 // A page of objects is to be about so many bytes: most are small, some are not.

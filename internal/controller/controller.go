@@ -33,6 +33,14 @@ type Config struct {
 	nodeInterval time.Duration
 }
 
+// interval returns the time between two looks at nodes, and at what always is to be there.
+func (c *Config) interval() time.Duration {
+	if c.nodeInterval == 0 {
+		return defaultNodeInterval
+	}
+	return c.nodeInterval
+}
+
 // DefaultStatusQPS keeps the agents of 1,000 nodes at 20,000 small messages per
 // second in all.
 const DefaultStatusQPS = 20

@@ -95,6 +95,7 @@ func (l *leader) lead(ctx context.Context) error {
 	})
 	run("ask what is served", l.keepAsking)
 	run("look at nodes", l.watchNodes)
+	run("keep the fixed tiers", l.keepFixedTiers)
 	for range workers {
 		run("write", l.work)
 	}

@@ -22,6 +22,8 @@ var (
 		"Nodes whose agents report, by whether the present policy is in force there for all endpoints.", []string{"in_force"}, nil)
 	withoutAgentDesc = prometheus.NewDesc("tierwall_controller_nodes_without_agent",
 		"Nodes of the cluster that no agent reports from, so that policy is not in force for their pods.", nil, nil)
+	overdueDesc = prometheus.NewDesc("tierwall_controller_nodes_stale",
+		"Nodes whose agents do not renew their reports, so that policy there may be out of date.", nil, nil)
 	enginesDesc = prometheus.NewDesc("tierwall_controller_other_engines",
 		"1 for each other engine whose DaemonSet the cluster has: it enforces policy too, unless that is switched off.", []string{"engine"}, nil)
 	notEnforceableDesc = prometheus.NewDesc("tierwall_controller_endpoints_not_enforceable",
@@ -62,7 +64,7 @@ type collector struct{ *controller }
 
 // Describe names the metrics.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{leaderDesc, objectsDesc, queueDesc, nodesDesc, withoutAgentDesc, enginesDesc, notEnforceableDesc} {
+	for _, d := range []*prometheus.Desc{leaderDesc, objectsDesc, queueDesc, nodesDesc, withoutAgentDesc, overdueDesc, enginesDesc, notEnforceableDesc} {
 		ch <- d
 	}
 }
@@ -87,6 +89,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(nodesDesc, nodes-failing, "true")
 	gauge(nodesDesc, failing, "false")
 	gauge(withoutAgentDesc, l.nodes.withoutAgent())
+	gauge(overdueDesc, l.state.overdue())
 	for _, name := range l.nodes.otherEngines() {
 		gauge(enginesDesc, 1, name)
 	}

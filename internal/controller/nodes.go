@@ -41,6 +41,7 @@ const (
 const (
 	reasonNoAgent        = "NoPolicyAgent"
 	reasonNotEnforceable = "PolicyNotEnforceable"
+	reasonStale          = "PolicyStale"
 )
 
 // nodes is what is known of the cluster's nodes, and what was said of them.
@@ -86,11 +87,7 @@ func (l *leader) watchNodes(ctx context.Context) error {
 		return nil
 	case <-l.ready:
 	}
-	interval := l.cfg.nodeInterval
-	if interval == 0 {
-		interval = defaultNodeInterval
-	}
-	ticker := time.NewTicker(interval)
+	ticker := time.NewTicker(l.cfg.interval())
 	defer ticker.Stop()
 	for look := 0; ; look++ {
 		if look%nodesEvery == 0 {
@@ -130,7 +127,9 @@ func (n clusterNode) reference() corev1.ObjectReference {
 
 // reportNodes writes Events about what is wrong with nodes.
 func (l *leader) reportNodes(ctx context.Context) {
-	problems := l.nodeProblems(time.Now())
+	now := time.Now()
+	l.put(l.state.lookForOverdue(now))
+	problems := l.nodeProblems(now)
 	current := map[string]bool{}
 	said := 0
 	for i := range problems {
@@ -276,6 +275,13 @@ func (s *state) nodeProblems() []nodeProblem {
 	defer s.mu.Unlock()
 	var problems []nodeProblem
 	for name, n := range s.rollups.nodes {
+		if n.overdue {
+			problems = append(problems, nodeProblem{
+				about: clusterNode{name: name}.reference(), reason: reasonStale,
+				message: "policy of this node may be out of date: its agent does not renew its NodePolicyReport; is the agent's pod there and ready, and does it reach the API server? What it read last stays in force",
+				detail:  " (the last report was seen " + n.seen.UTC().Format(time.RFC3339) + ")",
+			})
+		}
 		for _, r := range n.notEnforceable {
 			p := nodeProblem{about: clusterNode{name: name}.reference(), reason: reasonNotEnforceable, message: "policy is not in force: " + r.Message}
 			p.detail = fmt.Sprintf(" (%s: %s)", count(int(r.Endpoints), "endpoint"), strings.Join(r.Names[:min(len(r.Names), maxNamed)], ", "))
@@ -290,6 +296,13 @@ const maxNamed = 5
 
 // maxReasons bounds the reasons that are told apart: agents say them.
 const maxReasons = 32
+
+// overdue counts nodes whose agents do not renew their reports.
+func (s *state) overdue() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rollups.overdue
+}
 
 // notEnforceable counts endpoints for which policy is not in force, by reason.
 func (s *state) notEnforceable() map[string]int {

@@ -96,7 +96,7 @@ func listWatch(cfg *rest.Config) (*cache.ListWatch, error) {
 // take takes a report in and gives what is left of it: whose it is.
 func (r *reports) take(object any) (any, error) {
 	if report, ok := object.(*v1alpha1.NodePolicyReport); ok {
-		r.put(r.state.report(report.Name, &report.Report))
+		r.put(r.state.report(report.Name, report.ResourceVersion, &report.Report))
 		return &metav1.ObjectMeta{Name: report.Name, ResourceVersion: report.ResourceVersion}, nil
 	}
 	return object, nil // it was taken in before

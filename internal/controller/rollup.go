@@ -3,6 +3,7 @@ package controller
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tierwall/tierwall/api/v1alpha1"
 	"github.com/tierwall/tierwall/policy"
@@ -14,6 +15,7 @@ type rollups struct {
 	nodes    map[string]*node
 	policies map[policy.Key]*rollup
 	cut      int // nodes with more policies than a report holds
+	overdue  int // nodes whose report is not renewed
 }
 
 func newRollups() *rollups {
@@ -23,7 +25,11 @@ func newRollups() *rollups {
 // node is what the agent of a node reports of policies that have a status.
 type node struct {
 	err     string
-	cut     bool // there are more policies than the report holds
+	version string    // of the report
+	seen    time.Time // when that was first seen, by this controller's clock
+	renews  bool      // the agent is one that renews its report
+	overdue bool      // it has not for too long
+	cut     bool      // there are more policies than the report holds
 	entries map[*rollup]entry
 	invalid map[*rollup]string // why the node calls a policy invalid
 	// notEnforceable is why policy is not in force for some endpoints there.
@@ -57,8 +63,8 @@ type inForce struct {
 
 // set takes in the report of a node and returns the policies whose rollup is
 // another one now.
-func (s *rollups) set(name string, r *v1alpha1.Report) []policy.Key {
-	now := &node{err: r.Error, cut: r.Truncated, notEnforceable: r.NotEnforceable, entries: make(map[*rollup]entry, len(r.Policies))}
+func (s *rollups) set(name, version string, r *v1alpha1.Report, at time.Time) []policy.Key {
+	now := &node{version: version, seen: at, renews: !r.Renewed.IsZero(), err: r.Error, cut: r.Truncated, notEnforceable: r.NotEnforceable, entries: make(map[*rollup]entry, len(r.Policies))}
 	for i := range r.Policies {
 		p := &r.Policies[i]
 		if of := s.of(p.Kind, p.Namespace, p.Name); of != nil {
@@ -75,8 +81,24 @@ func (s *rollups) set(name string, r *v1alpha1.Report) []policy.Key {
 		}
 	}
 	before := s.nodes[name]
+	if before != nil && before.version == version && version != "" { // all reports were read anew
+		now.seen, now.overdue = before.seen, before.overdue
+	}
 	s.nodes[name] = now
 	return s.replace(before, now)
+}
+
+// lookForOverdue notes which reports are not renewed, and reports whether any are now and were not
+// before, or the other way round.
+func (s *rollups) lookForOverdue(at time.Time) (changed bool) {
+	limit, before := v1alpha1.OverdueAfter(len(s.nodes)), s.overdue
+	s.overdue = 0
+	for _, n := range s.nodes {
+		if n.overdue = n.renews && at.Sub(n.seen) > limit; n.overdue {
+			s.overdue++
+		}
+	}
+	return (before > 0) != (s.overdue > 0)
 }
 
 // remove forgets a node.
@@ -177,10 +199,11 @@ func (s *rollup) add(e entry, n int) {
 // rollout is how far one generation of a policy is in force.
 type rollout struct {
 	endpoints, nodes int
-	other            int // nodes on which another generation is in force
-	otherEndpoints   int // and on how many endpoints there
-	invalidOn        int // nodes that call the policy invalid
-	cut              int // nodes with more policies than they can report
+	other            int  // nodes on which another generation is in force
+	otherEndpoints   int  // and on how many endpoints there
+	invalidOn        int  // nodes that call the policy invalid
+	cut              int  // nodes with more policies than they can report
+	overdue          bool // some nodes do not renew what they report
 	// notEnforceable is how many endpoints it applies to and is not in force on, blind on how many nodes that are all.
 	notEnforceable, blind int
 	// nodeError names a node that does not enforce the generation and says why not;
@@ -195,9 +218,9 @@ type nodeError struct{ node, message string }
 func (s *rollups) rollout(key policy.Key, generation int64) rollout {
 	of := s.policies[key]
 	if of == nil {
-		return rollout{cut: s.cut}
+		return rollout{cut: s.cut, overdue: s.overdue > 0}
 	}
-	t := rollout{invalidOn: of.invalidOn, cut: s.cut}
+	t := rollout{invalidOn: of.invalidOn, cut: s.cut, overdue: s.overdue > 0}
 	for _, f := range of.generations {
 		if f.generation == generation {
 			t.nodes, t.endpoints = f.nodes-f.blind, f.endpoints

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -27,11 +28,11 @@ func TestTally(t *testing.T) {
 	reported := func(generation int64, endpoints int32) []v1alpha1.ReportedPolicy {
 		return []v1alpha1.ReportedPolicy{{Kind: policy.KindGlobalNetworkPolicy, Name: "a", Generation: generation, Endpoints: endpoints}}
 	}
-	s.set("n1", &v1alpha1.Report{Policies: reported(2, 3)})
-	s.set("n2", &v1alpha1.Report{Policies: reported(2, 4)})
-	s.set("n4", &v1alpha1.Report{Policies: reported(1, 5), Error: "kernel says no"})
-	s.set("n3", &v1alpha1.Report{Policies: reported(1, 6), Error: "kernel says never"})
-	s.set("n5", &v1alpha1.Report{Invalid: []v1alpha1.InvalidObject{{Kind: policy.KindGlobalNetworkPolicy, Name: "a", Message: "too new"}}})
+	s.set("n1", "", &v1alpha1.Report{Policies: reported(2, 3)}, time.Time{})
+	s.set("n2", "", &v1alpha1.Report{Policies: reported(2, 4)}, time.Time{})
+	s.set("n4", "", &v1alpha1.Report{Policies: reported(1, 5), Error: "kernel says no"}, time.Time{})
+	s.set("n3", "", &v1alpha1.Report{Policies: reported(1, 6), Error: "kernel says never"}, time.Time{})
+	s.set("n5", "", &v1alpha1.Report{Invalid: []v1alpha1.InvalidObject{{Kind: policy.KindGlobalNetworkPolicy, Name: "a", Message: "too new"}}}, time.Time{})
 	want := rollout{
 		endpoints: 7, nodes: 2, other: 2, otherEndpoints: 11, invalidOn: 1,
 		nodeError: nodeError{"n3", "kernel says never"},
@@ -54,9 +55,9 @@ func TestTally(t *testing.T) {
 func TestNotEnforceable(t *testing.T) {
 	s := newRollups()
 	set := func(node string, endpoints, notEnforceable int32, err string) {
-		s.set(node, &v1alpha1.Report{Error: err, Policies: []v1alpha1.ReportedPolicy{
+		s.set(node, "", &v1alpha1.Report{Error: err, Policies: []v1alpha1.ReportedPolicy{
 			{Kind: policy.KindGlobalNetworkPolicy, Name: "a", Generation: 1, Endpoints: endpoints, NotEnforceable: notEnforceable},
-		}})
+		}}, time.Time{})
 	}
 	set("n1", 3, 0, "")
 	set("n2", 1, 2, "packets bypass policy")
@@ -81,9 +82,9 @@ func TestHostileReport(t *testing.T) {
 	p := v1alpha1.ReportedPolicy{Kind: policy.KindGlobalNetworkPolicy, Name: "a", Generation: 1}
 	negative, large := p, p
 	negative.Endpoints, negative.NotEnforceable, large.Endpoints = -5, -5, 1<<31-1
-	s.set("n1", &v1alpha1.Report{Policies: []v1alpha1.ReportedPolicy{negative, negative}})
+	s.set("n1", "", &v1alpha1.Report{Policies: []v1alpha1.ReportedPolicy{negative, negative}}, time.Time{})
 	for i := range 3 {
-		s.set(fmt.Sprintf("m%d", i), &v1alpha1.Report{Policies: []v1alpha1.ReportedPolicy{large, {Kind: "Secret", Name: "a"}}})
+		s.set(fmt.Sprintf("m%d", i), "", &v1alpha1.Report{Policies: []v1alpha1.ReportedPolicy{large, {Kind: "Secret", Name: "a"}}}, time.Time{})
 	}
 	got := status(policy.PolicyStatus, 1, validate(nil), s.rollout(gnpKey("a"), 1))
 	if got.Endpoints != 1<<31-1 || got.Nodes != 4 {
@@ -107,12 +108,12 @@ func TestSums(t *testing.T) {
 				changed = s.remove(node)
 			} else {
 				present[node] = drawReport(t, names)
-				changed = s.set(node, present[node])
+				changed = s.set(node, "", present[node], time.Time{})
 			}
 			after := rollouts(s, names)
 			scratch := newRollups()
 			for name, r := range present {
-				scratch.set(name, r)
+				scratch.set(name, "", r, time.Time{})
 			}
 			if d := cmp.Diff(rollouts(scratch, names), after, allowRollouts); d != "" {
 				t.Fatalf("not as from scratch (-scratch +got):\n%s", d)

@@ -37,14 +37,14 @@ type subject struct {
 	unsure   bool
 	validity validity
 	// lastStatus is what the object's status says; nil if it says nothing.
-	lastStatus *v3.PolicyStatus
+	lastStatus *objectStatus
 	lastEvent  writtenEvent
 }
 
 // existing is the status of an object.
 type existing struct {
 	uid    types.UID
-	status v3.PolicyStatus
+	status objectStatus
 }
 
 // writtenEvent is the last Event about an object.
@@ -181,10 +181,21 @@ func (s *state) everything() []change {
 }
 
 // report takes the report of a node in.
-func (s *state) report(node string, r *v1alpha1.Report) []change {
+func (s *state) report(node, version string, r *v1alpha1.Report) []change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.changes(s.rollups.set(node, r))
+	return s.changes(s.rollups.set(node, version, r, time.Now()))
+}
+
+// lookForOverdue looks for reports that are not renewed. What is said of policies depends on whether
+// there are any.
+func (s *state) lookForOverdue(at time.Time) []change {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.rollups.lookForOverdue(at) || !s.whole {
+		return nil
+	}
+	return s.everything()
 }
 
 // keep forgets the nodes that are not among those given.
@@ -230,7 +241,7 @@ func (s *state) changes(keys []policy.Key) []change {
 // reconciliation is what there is to write about an object.
 type reconciliation struct {
 	subject
-	status  v3.PolicyStatus
+	status  objectStatus
 	differs bool // from lastStatus
 }
 
@@ -243,12 +254,22 @@ func (s *state) desired(key policy.Key, at time.Time) (reconciliation, bool) {
 		return reconciliation{}, false
 	}
 	out := reconciliation{subject: *o, status: status(o.kind.Status, o.generation, o.validity, s.rollups.rollout(key, o.generation))}
-	var last v3.PolicyStatus
+	var last objectStatus
 	if o.lastStatus != nil {
 		last = *o.lastStatus
 	}
+	if tier := s.translator.Tier(key); tier != nil {
+		out.status.DefaultAction = v3.Action(tier.DefaultAction.String())
+	}
 	out.differs = renew(&last, &out.status, at)
 	return out, true
+}
+
+// knows reports whether there is an object.
+func (s *state) knows(key policy.Key) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.subjects[key] != nil
 }
 
 // identify notes which version of the object there is, after it was asked for.
@@ -261,7 +282,7 @@ func (s *state) identify(key policy.Key, uid types.UID, generation int64) {
 }
 
 // noteStatus notes what the status of an object says now.
-func (s *state) noteStatus(key policy.Key, uid types.UID, status *v3.PolicyStatus) {
+func (s *state) noteStatus(key policy.Key, uid types.UID, status *objectStatus) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if o := s.subjects[key]; o != nil && o.uid == uid {

@@ -11,10 +11,16 @@ import (
 	"github.com/tierwall/tierwall/policy"
 )
 
+// objectStatus is the status of an object of any kind, which has a part of it.
+type objectStatus struct {
+	v3.PolicyStatus
+	DefaultAction v3.Action `json:"defaultAction,omitempty"` // of a tier
+}
+
 // status is what an object's status should say. Objects that are no policies have
 // a part of it. The times of its conditions are not set.
-func status(f policy.StatusKind, generation int64, v validity, t rollout) v3.PolicyStatus {
-	s := v3.PolicyStatus{ObservedGeneration: generation, Conditions: []metav1.Condition{v.accepted()}}
+func status(f policy.StatusKind, generation int64, v validity, t rollout) objectStatus {
+	s := objectStatus{PolicyStatus: v3.PolicyStatus{ObservedGeneration: generation, Conditions: []metav1.Condition{v.accepted()}}}
 	if f.CountsNodes() {
 		s.Endpoints, s.Nodes = clamp(t.endpoints), clamp(t.nodes)
 		s.Conditions = append(s.Conditions, programmed(v, t))
@@ -65,7 +71,7 @@ func programmed(v validity, t rollout) metav1.Condition {
 		}
 		return no(v3.ReasonNodeError, "node %s: %s%s", t.nodeError.node, t.nodeError.message, others)
 	case t.other > 0:
-		return no(v3.ReasonPending, "another generation of it is in force on %d of %s", t.other, count(t.other+t.nodes, "node"))
+		return no(v3.ReasonPending, "another generation of it is in force on %d of %s%s", t.other, count(t.other+t.nodes, "node"), t.overdueText())
 	case t.nodes > 0:
 		c := no(v3.ReasonInForce, "in force for %s", onNodes(t.endpoints, t.nodes))
 		c.Status = metav1.ConditionTrue
@@ -75,8 +81,18 @@ func programmed(v validity, t rollout) metav1.Condition {
 	if t.cut > 0 {
 		c.Message += fmt.Sprintf(", but %s cannot report all policies", count(t.cut, "node"))
 	}
+	c.Message += t.overdueText()
 	c.Status = metav1.ConditionUnknown
 	return c
+}
+
+// overdueText says that some of what nodes report may no longer be so. Which ones is said in Events of
+// the nodes: it must not be written to each policy anew.
+func (t rollout) overdueText() string {
+	if !t.overdue {
+		return ""
+	}
+	return "; some nodes have not renewed their report: see their Events, and kubectl get nodepolicyreports"
 }
 
 func onNodes(endpoints, nodes int) string {
@@ -92,8 +108,8 @@ func count(n int, what string) string {
 
 // renew returns the conditions their times: that of the old one where the status of
 // the condition is the same. It reports whether anything differs.
-func renew(old, now *v3.PolicyStatus, at time.Time) bool {
-	differs := old.ObservedGeneration != now.ObservedGeneration || old.Endpoints != now.Endpoints || old.Nodes != now.Nodes
+func renew(old, now *objectStatus, at time.Time) bool {
+	differs := old.ObservedGeneration != now.ObservedGeneration || old.Endpoints != now.Endpoints || old.Nodes != now.Nodes || old.DefaultAction != now.DefaultAction
 	for i := range now.Conditions {
 		c := &now.Conditions[i]
 		c.LastTransitionTime = metav1.NewTime(at.Truncate(time.Second))

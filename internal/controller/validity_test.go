@@ -91,12 +91,12 @@ func TestRenew(t *testing.T) {
 	then, now := time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC), time.Date(2026, 11, 21, 9, 0, 0, 5, time.UTC)
 	v := validate(nil)
 	old := status(policy.PolicyStatus, 1, v, rollout{endpoints: 1, nodes: 1})
-	if !renew(&v3.PolicyStatus{}, &old, then) {
+	if !renew(&objectStatus{}, &old, then) {
 		t.Error("a first status is no news")
 	}
 	for _, tt := range []struct {
 		name    string
-		status  v3.PolicyStatus
+		status  objectStatus
 		news    bool
 		changed time.Time // of Programmed
 	}{

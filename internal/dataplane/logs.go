@@ -34,15 +34,35 @@ func LogsOf(rules []policy.Decider) Logs {
 func (l Logs) All() []policy.Decider {
 	var rules []policy.Decider
 	for line := range strings.SplitSeq(strings.TrimSuffix(string(l), endOfLog), endOfLog) {
-		f := strings.Split(line, endOfField)
-		if len(f) != 5 {
-			continue // there are none
+		if r, ok := parseLog(line); ok {
+			rules = append(rules, r)
 		}
-		rule, err := strconv.Atoi(f[4])
-		if err != nil {
-			continue
-		}
-		rules = append(rules, policy.Decider{Tier: f[0], Kind: f[1], Namespace: f[2], Name: f[3], Rule: rule})
 	}
 	return rules
+}
+
+// At returns one of the rules that All returns, and reads no other: it is asked for each
+// packet that is logged, and there may be hundreds.
+func (l Logs) At(i int) (policy.Decider, bool) {
+	rest := string(l)
+	for ; i > 0 && rest != ""; i-- {
+		_, rest, _ = strings.Cut(rest, endOfLog)
+	}
+	line, _, _ := strings.Cut(rest, endOfLog)
+	if i < 0 {
+		return policy.Decider{}, false
+	}
+	return parseLog(line)
+}
+
+func parseLog(line string) (policy.Decider, bool) {
+	f := strings.Split(line, endOfField)
+	if len(f) != 5 {
+		return policy.Decider{}, false // there are none
+	}
+	rule, err := strconv.Atoi(f[4])
+	if err != nil {
+		return policy.Decider{}, false
+	}
+	return policy.Decider{Tier: f[0], Kind: f[1], Namespace: f[2], Name: f[3], Rule: rule}, true
 }

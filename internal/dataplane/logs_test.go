@@ -19,5 +19,11 @@ func TestLogs(t *testing.T) {
 		if diff := cmp.Diff(c.want, LogsOf(c.rules).All()); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", c.rules, diff)
 		}
+		for i := -1; i <= len(c.want); i++ {
+			got, there := LogsOf(c.rules).At(i)
+			if is := i >= 0 && i < len(c.want); there != is || is && got != c.want[i] {
+				t.Errorf("%v: rule %d is %v, %t", c.rules, i, got, there)
+			}
+		}
 	}
 }

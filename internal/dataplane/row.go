@@ -16,6 +16,9 @@ type Column struct {
 	Cells []Region
 }
 
+// SaysTheSame reports whether two columns have the same verdicts along the source axis.
+func (c Column) SaysTheSame(other Column) bool { return sameCells(c.Cells, other.Cells) }
+
 // space returns the coordinates of the protocol's layer 4 space: those of a flow
 // without ports or types lie at 0.
 func space(p policy.Protocol) Range {
@@ -66,16 +69,8 @@ func (r Row) At(f policy.Flow) (Region, bool) {
 // as there can be, clipped to the protocol's space. It fails if the regions
 // overlap or leave a gap.
 func (r Row) Columns(p policy.Protocol) ([]Column, error) {
-	var regions []Region
 	whole := space(p)
-	for _, g := range r {
-		if g.FirstProtocol > p || p > g.LastProtocol || g.Dst.First > whole.Last || g.Src.First > whole.Last {
-			continue
-		}
-		g.FirstProtocol, g.LastProtocol = p, p
-		g.Dst.Last, g.Src.Last = min(g.Dst.Last, whole.Last), min(g.Src.Last, whole.Last)
-		regions = append(regions, g)
-	}
+	regions := r.within(p, whole)
 	if columns, err := stripColumns(regions, whole); err == nil {
 		return columns, nil
 	}
@@ -88,6 +83,7 @@ func (r Row) Columns(p policy.Protocol) ([]Column, error) {
 	}
 	slices.Sort(starts)
 	starts = slices.Compact(starts)
+	regions = slices.Clone(regions)
 	slices.SortFunc(regions, func(a, b Region) int { return cmp.Compare(a.Src.First, b.Src.First) })
 	var columns []Column
 	for i, first := range starts {
@@ -104,6 +100,35 @@ func (r Row) Columns(p policy.Protocol) ([]Column, error) {
 	return columns, nil
 }
 
+// within returns the regions of a protocol, clipped to its space: the row's own where
+// nothing has to be clipped, so they must not be changed.
+func (r Row) within(p policy.Protocol, whole Range) []Region {
+	first := 0
+	for first < len(r) && r[first].LastProtocol < p {
+		first++
+	}
+	last := first
+	same := true
+	for last < len(r) && r[last].FirstProtocol <= p {
+		g := r[last]
+		same = same && g.FirstProtocol == p && g.LastProtocol == p && g.Dst.Last <= whole.Last && g.Src.Last <= whole.Last
+		last++
+	}
+	if same {
+		return r[first:last:last]
+	}
+	var regions []Region
+	for _, g := range r[first:last] {
+		if g.Dst.First > whole.Last || g.Src.First > whole.Last {
+			continue
+		}
+		g.FirstProtocol, g.LastProtocol = p, p
+		g.Dst.Last, g.Src.Last = min(g.Dst.Last, whole.Last), min(g.Src.Last, whole.Last)
+		regions = append(regions, g)
+	}
+	return regions
+}
+
 // stripColumns makes columns of regions that are in strips: sorted by Dst, and those that
 // are not of equal Dst apart. The engine's rows are, so that this takes no longer than they have regions.
 func stripColumns(regions []Region, whole Range) ([]Column, error) {
@@ -117,9 +142,12 @@ func stripColumns(regions []Region, whole Range) ([]Column, error) {
 		if int(span.First) != next {
 			return nil, fmt.Errorf("not in strips at %v", span)
 		}
-		cells, err := column(regions[:n], span, whole)
-		if err != nil {
-			return nil, err
+		cells := regions[:n:n]
+		if !isColumn(cells, whole) {
+			var err error
+			if cells, err = column(cells, span, whole); err != nil {
+				return nil, err
+			}
 		}
 		columns = appendColumn(columns, Column{span, cells})
 		next, regions = int(span.Last)+1, regions[n:]
@@ -130,10 +158,24 @@ func stripColumns(regions []Region, whole Range) ([]Column, error) {
 	return columns, nil
 }
 
+// isColumn reports whether regions of one span of destinations are the cells of its column as they
+// are: none is missing, and neighbours differ.
+func isColumn(regions []Region, whole Range) bool {
+	next := 0
+	for i, g := range regions {
+		if int(g.Src.First) != next || i > 0 && regions[i-1].Allow == g.Allow && regions[i-1].Decider == g.Decider {
+			return false
+		}
+		next = int(g.Src.Last) + 1
+	}
+	return next == int(whole.Last)+1
+}
+
 // appendColumn appends a column, or widens the last one if that says the same.
 func appendColumn(columns []Column, c Column) []Column {
 	if n := len(columns); n > 0 && sameCells(columns[n-1].Cells, c.Cells) {
 		columns[n-1].Dst.Last = c.Dst.Last
+		columns[n-1].Cells = slices.Clone(columns[n-1].Cells) // they may be the row's own
 		for k := range columns[n-1].Cells {
 			columns[n-1].Cells[k].Dst.Last = c.Dst.Last
 		}

@@ -21,7 +21,11 @@ type Scenario struct {
 	Change    []store.Resource // those of Expected.Then
 }
 
-// Names lists the scenarios in a directory of them, in alphabetical order.
+// begin are the scenarios that tell what all this is about.
+var begin = []string{"redis", "tiers"}
+
+// Names lists the scenarios in a directory of them: those that others build on, then all
+// others in alphabetical order.
 func Names(fsys fs.FS) ([]string, error) {
 	matches, err := fs.Glob(fsys, "*/expected.yaml")
 	if err != nil {
@@ -31,7 +35,9 @@ func Names(fsys fs.FS) ([]string, error) {
 	for i, m := range matches {
 		names[i] = path.Dir(m)
 	}
-	return names, nil
+	rest := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return slices.Contains(begin, n) })
+	first := slices.DeleteFunc(slices.Clone(begin), func(n string) bool { return !slices.Contains(names, n) })
+	return append(first, rest...), nil
 }
 
 // Load reads one scenario. An unknown name is an error that says what was

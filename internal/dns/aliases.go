@@ -2,6 +2,7 @@ package dns
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -27,20 +28,26 @@ const (
 
 // missedAliases are the last ones of which an answer told.
 type missedAliases struct {
-	seen    map[MissedAlias]time.Time // by the names alone
+	seen    map[MissedAlias]sighting // by the names alone
 	byAlias map[string]int
 }
 
+// sighting is when an answer told of one, and the namespace of its client.
+type sighting struct {
+	at        time.Time
+	namespace string
+}
+
 func newMissedAliases() missedAliases {
-	return missedAliases{seen: map[MissedAlias]time.Time{}, byAlias: map[string]int{}}
+	return missedAliases{seen: map[MissedAlias]sighting{}, byAlias: map[string]int{}}
 }
 
 // NoteAliases takes in by which aliases an answer leads from the name that was asked for
-// to addresses. What nobody could have meant is passed over.
-func (t *Table) NoteAliases(asked string, aliases []string, now time.Time) {
+// to addresses, in an answer to a client. What nobody could have meant is passed over.
+func (t *Table) NoteAliases(asked string, aliases []string, to netip.Addr, now time.Time) {
 	for _, alias := range aliases {
 		if t.isMissed(asked, alias) {
-			t.missed.add(MissedAlias{Asked: asked, Alias: alias}, now)
+			t.missed.add(MissedAlias{Asked: asked, Alias: alias}, sighting{now, t.shares.namespaceOf(to)})
 		}
 	}
 }
@@ -56,8 +63,9 @@ func (t *Table) isMissed(asked, alias string) bool {
 	return slices.ContainsFunc(of, func(s *learnedSet) bool { return !slices.Contains(has, s) })
 }
 
-// add notes one, at the expense of the one that was seen first if there are too many.
-func (m *missedAliases) add(k MissedAlias, now time.Time) {
+// add notes one. If there are too many, it is at the expense of the namespace that has
+// most of them, of which the one goes that was seen first.
+func (m *missedAliases) add(k MissedAlias, seen sighting) {
 	if _, known := m.seen[k]; !known {
 		switch {
 		case m.byAlias[k.Alias] >= maxMissedForAlias:
@@ -67,13 +75,24 @@ func (m *missedAliases) add(k MissedAlias, now time.Time) {
 		}
 		m.byAlias[k.Alias]++
 	}
-	m.seen[k] = now
+	m.seen[k] = seen
 }
 
 func (m *missedAliases) dropFirst(among func(MissedAlias) bool) {
+	have := map[string]int{}
+	for k, s := range m.seen {
+		if among(k) {
+			have[s.namespace]++
+		}
+	}
 	var first MissedAlias
-	for k, at := range m.seen {
-		if among(k) && (first.Asked == "" || at.Before(m.seen[first])) {
+	for k, s := range m.seen {
+		if !among(k) {
+			continue
+		}
+		before := m.seen[first]
+		less := have[s.namespace] - have[before.namespace]
+		if first.Asked == "" || less > 0 || less == 0 && s.at.Before(before.at) {
 			first = k
 		}
 	}
@@ -87,9 +106,9 @@ func (m *missedAliases) dropFirst(among func(MissedAlias) bool) {
 // domains in use hold by now are left out.
 func (t *Table) MissedAliases() []MissedAlias {
 	var out []MissedAlias
-	for k, at := range t.missed.seen {
+	for k, s := range t.missed.seen {
 		if t.isMissed(k.Asked, k.Alias) {
-			k.Seen = at
+			k.Seen = s.at
 			out = append(out, k)
 		}
 	}

@@ -3,6 +3,7 @@ package dns
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -294,6 +295,8 @@ func TestManyNamesOfOneAddress(t *testing.T) {
 // TestMissedAliases: what a set's author may have meant is noted, boundedly.
 func TestMissedAliases(t *testing.T) {
 	table := NewTable(DefaultLimits)
+	to, shop := netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.2.0.1")
+	table.SetClients(map[netip.Addr]string{to: "a", shop: "shop"})
 	table.SetDomains(setKey("cdn"), setOf("cdn", "api.cdn.example"))
 	table.SetDomains(setKey("both"), setOf("both", "*.cdn.example", "both.example"))
 	ask := func(at int, asked string, aliases ...string) {
@@ -307,7 +310,7 @@ func TestMissedAliases(t *testing.T) {
 		if err := a.Parse(answer(t, asked+".", miekg.TypeA, nil, append(records, owner+". 60 IN A 192.0.2.1")...)); err != nil {
 			t.Fatal(err)
 		}
-		table.NoteAliases(a.Records[0].Name, a.Aliases, start.Add(time.Duration(at)*time.Second))
+		table.NoteAliases(a.Records[0].Name, a.Aliases, to, start.Add(time.Duration(at)*time.Second))
 	}
 	names := func() (out []string) {
 		for _, m := range table.MissedAliases() {
@@ -336,6 +339,18 @@ func TestMissedAliases(t *testing.T) {
 	}
 	if got := names(); len(got) != maxMissed || len(table.missed.byAlias) > maxMissed {
 		t.Errorf("%d in all, of %d aliases", len(got), len(table.missed.byAlias))
+	}
+
+	// Another namespace's are seen, however many one has.
+	to = shop
+	ask(0, "www.shop.example", "edge.shop.example", "api.cdn.example")
+	to = netip.MustParseAddr("10.1.0.1")
+	for i := range 1000 {
+		ask(2000+i, fmt.Sprintf("n%d.evil.example", i), "api.cdn.example")
+		ask(2000+i, "n.evil.example", fmt.Sprintf("n%d.cdn.example", i))
+	}
+	if got := names(); !slices.Contains(got, want[0]) {
+		t.Errorf("another namespace's is not among %v", got)
 	}
 	table.SetDomains(setKey("cdn"), nil)
 	table.SetDomains(setKey("both"), nil)

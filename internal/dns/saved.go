@@ -95,8 +95,11 @@ type Journal struct {
 }
 
 const (
-	maxJournal = 64 << 20 // bytes that are read
-	rewriteAt  = 10_000   // lines in vain
+	maxLine   = maxName + 1 + 39 + 1 + 13 + 1 + 39 + 1 // bytes: a name, addresses, a time
+	rewriteAt = 10_000                                 // lines in vain, beside half of the others
+	// maxJournal is how many bytes are read: more than DefaultLimits lets there be, or who
+	// has its names looked up in long forms had the last lines, other namespaces', forgotten.
+	maxJournal = 256 << 20
 )
 
 // OpenJournal reads the records in a file, none if there is no file, and gives the
@@ -170,7 +173,7 @@ func (j *Journal) Note(fresh []Saved, all func() []Saved) error {
 	}
 	if j.file == nil || j.lines+len(fresh) > rewriteAt {
 		everything := all()
-		if j.file == nil || j.lines+len(fresh) > 2*len(everything)+rewriteAt {
+		if j.file == nil || j.lines+len(fresh) > len(everything)*3/2+rewriteAt {
 			return j.rewrite(everything)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,6 +76,19 @@ func TestJournal(t *testing.T) {
 	}
 	if err := j.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestJournalHoldsAll: the longest lines of as many records as there may be, and those in
+// vain, are within what is read.
+func TestJournalHoldsAll(t *testing.T) {
+	longest := strings.Repeat("a.", (maxName-1)/2) + "b"
+	line := appendSaved(nil, Saved{longest, netip.MustParseAddr("2001:1db8:1111:1111:1111:1111:1111:1111"), time.Unix(1<<40, 0), netip.MustParseAddr("2001:1db8:1111:1111:1111:1111:1111:1111")})
+	if len(line) != maxLine {
+		t.Errorf("the longest line has %d bytes, want %d", len(line), maxLine)
+	}
+	if all := DefaultLimits.Total; (all*3/2+rewriteAt)*maxLine > maxJournal {
+		t.Errorf("%d bytes are read, there may be %d", maxJournal, (all*3/2+rewriteAt)*maxLine)
 	}
 }
 

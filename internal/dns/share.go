@@ -14,7 +14,12 @@ import (
 type shares struct {
 	of      map[netip.Addr]string // the namespaces of clients; "" is the host itself
 	present map[string]*share     // those with records
+	told    bool                  // of is known
 }
+
+// GoneClients stands for the namespace of endpoints that an earlier agent has learned for,
+// and that are there no more: whose they were is not known. It is no namespace's name.
+const GoneClients = "-"
 
 // share is one namespace's.
 type share struct {
@@ -27,12 +32,64 @@ type share struct {
 func newShares() shares { return shares{present: map[string]*share{}} }
 
 // SetClients says to which namespaces the endpoints belong that get answers, by their
-// addresses. The table keeps the map.
-func (t *Table) SetClients(namespaces map[netip.Addr]string) { t.shares.of = namespaces }
+// addresses; those of the host itself to "". The table keeps the map.
+func (t *Table) SetClients(namespaces map[netip.Addr]string) {
+	t.shares.of = namespaces
+	if !t.shares.told {
+		t.shares.told = true
+		t.attributeRestored()
+	}
+}
+
+// attributeRestored has what an earlier agent has learned count for the namespaces of
+// those who are still there. It is done once: who gets an address later is another.
+func (t *Table) attributeRestored() {
+	restored := t.shares.present[GoneClients]
+	if restored == nil {
+		return
+	}
+	for _, c := range t.clients {
+		if namespace, known := t.shares.of[c.addr]; known && c.share == restored {
+			c.share = t.shares.at(namespace)
+			c.share.records += c.records
+			restored.records -= c.records
+		}
+	}
+	all := restored.oldest
+	restored.oldest = nil
+	for _, r := range all {
+		if i := r.index(); i >= 0 {
+			s := r.name.records[i].client.share
+			s.oldest = append(s.oldest, r)
+		}
+	}
+	if restored.records == 0 {
+		delete(t.shares.present, GoneClients)
+	}
+}
+
+// namespaceOf returns the namespace of a client. Before anybody has said whose clients
+// are, it is that of GoneClients.
+func (s *shares) namespaceOf(client netip.Addr) string {
+	if !s.told {
+		return GoneClients
+	}
+	return s.of[client]
+}
+
+// at returns a namespace's share, which may be a new one.
+func (s *shares) at(namespace string) *share {
+	x := s.present[namespace]
+	if x == nil {
+		x = &share{namespace: namespace}
+		s.present[namespace] = x
+	}
+	return x
+}
 
 // recordsOf returns how many records a client's namespace has.
 func (s *shares) recordsOf(client netip.Addr) int {
-	if x := s.present[s.of[client]]; x != nil {
+	if x := s.present[s.namespaceOf(client)]; x != nil {
 		return x.records
 	}
 	return 0
@@ -63,7 +120,7 @@ func (t *Table) makeRoom(to netip.Addr) bool {
 	mine, most := t.shares.recordsOf(to), t.shares.largest()
 	if most == nil || most.records <= mine+1 {
 		t.counts.OverTotal++
-		if x := t.shares.present[t.shares.of[to]]; x != nil {
+		if x := t.shares.present[t.shares.namespaceOf(to)]; x != nil {
 			x.limited++
 		}
 		return false
@@ -89,12 +146,8 @@ func (t *Table) evict(s *share) bool {
 
 // attribute has a record count for a client and its namespace.
 func (t *Table) attribute(n *name, r *record, to netip.Addr) {
-	namespace := t.shares.of[to]
-	s := t.shares.present[namespace]
-	if s == nil {
-		s = &share{namespace: namespace}
-		t.shares.present[namespace] = s
-	}
+	namespace := t.shares.namespaceOf(to)
+	s := t.shares.at(namespace)
 	c := t.clients[to]
 	if c == nil || c.share.namespace != namespace { // another endpoint has the address now
 		c = &client{addr: to, share: s}
@@ -127,7 +180,7 @@ func (t *Table) release(r *record) {
 // shareRecord has a record that several namespaces use count for the one that has less,
 // once room is getting scarce: else it went with what the other has too much.
 func (t *Table) shareRecord(n *name, r *record, to netip.Addr) {
-	if t.counts.Records <= t.limits.Total/2 || t.shares.of[to] == r.client.share.namespace || t.shares.recordsOf(to) >= r.client.share.records-1 {
+	if t.counts.Records <= t.limits.Total/2 || t.shares.namespaceOf(to) == r.client.share.namespace || t.shares.recordsOf(to) >= r.client.share.records-1 {
 		return
 	}
 	if c := t.clients[to]; c != nil && c.records >= t.limits.PerClient {
@@ -139,7 +192,7 @@ func (t *Table) shareRecord(n *name, r *record, to netip.Addr) {
 
 // NamespaceUse is how much of the room for records a namespace takes.
 type NamespaceUse struct {
-	Namespace string // "" is the host itself
+	Namespace string // "" is the host itself; see also GoneClients
 	Records   int
 	Limited   uint64 // records that it lost, or did not get, for a limit
 }

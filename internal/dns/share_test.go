@@ -92,6 +92,63 @@ func TestShares(t *testing.T) {
 	}
 }
 
+// TestSharesOfRestored: what an earlier agent has learned counts for the namespaces that it
+// was learned for, so that a flood is one after a restart, too.
+func TestSharesOfRestored(t *testing.T) {
+	limits := Limits{PerName: 100, PerClient: 20, Total: 100, Least: time.Minute, Most: 24 * time.Hour}
+	clients, shop, gone := map[netip.Addr]string{}, netip.MustParseAddr("10.1.0.1"), netip.MustParseAddr("10.3.0.1")
+	host := netip.MustParseAddr("192.0.2.200")
+	clients[shop], clients[host] = "shop", ""
+	flood := func(i int) netip.Addr {
+		a := netip.AddrFrom4([4]byte{10, 2, 0, byte(i % 13)})
+		clients[a] = "flood"
+		return a
+	}
+	var saved []Saved
+	add := func(name string, to netip.Addr) {
+		saved = append(saved, Saved{name, netip.MustParseAddr("192.0.2.1"), start.Add(time.Hour), to})
+	}
+	for i := range 10 {
+		add(fmt.Sprintf("s%d.example", i), shop)
+	}
+	add("host.example", host)
+	for i := range 5 {
+		add(fmt.Sprintf("g%d.example", i), gone)
+	}
+	for i := range 84 {
+		add(fmt.Sprintf("f%d.example", i), flood(i))
+	}
+	table, m := NewTable(limits), model{}
+	table.Restore(saved, start)
+	table.SetDomains(setKey("s"), setOf("s", "*.example"))
+	m.flush(table)
+	table.SetClients(clients)
+	if got, want := fmt.Sprint(table.Namespaces()), "[{flood 84 0} {shop 10 0} {- 5 0} { 1 0}]"; got != want {
+		t.Errorf("the shares are %s, want %s", got, want)
+	}
+	for i := range 5000 {
+		table.Learn([]Record{recordOf(fmt.Sprintf("x%d.example", i), "192.0.2.1", 86400)}, flood(i), start)
+	}
+	for i := range 19 { // with the one that it has as many as a client may
+		if table.Learn([]Record{recordOf(fmt.Sprintf("y%d.example", i), "192.0.2.1", 86400)}, host, start) == 0 {
+			t.Error("no room for a namespace that has less")
+		}
+	}
+	if got, want := fmt.Sprint(table.Namespaces()), "[{flood 65 5019} { 20 0} {shop 10 0} {- 5 0}]"; got != want {
+		t.Errorf("the shares are %s, want %s", got, want)
+	}
+	// Who gets an address now is another than who had it.
+	clients[gone] = "third"
+	table.SetClients(clients)
+	if got := table.shares.present["third"]; got != nil {
+		t.Errorf("records of one that is gone are another's: %+v", got)
+	}
+	table.Expire(start.Add(48*time.Hour), func(netip.Addr) bool { return false }, 0)
+	if len(table.Namespaces())+len(table.clients)+table.Counts().Records != 0 {
+		t.Errorf("something is left: %v", table.Namespaces())
+	}
+}
+
 // TestSharesAreFair: whoever asks for what, no limit is passed, what is counted is there,
 // and a namespace is refused only if none has more than it.
 func TestSharesAreFair(t *testing.T) {

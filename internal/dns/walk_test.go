@@ -110,7 +110,7 @@ func TestAnswersTeachWhatWasAskedOnly(t *testing.T) {
 		}
 		var a Answer
 		if a.Parse(msg) == nil {
-			table.NoteAliases(a.Records[0].Name, a.Aliases, start)
+			table.NoteAliases(a.Records[0].Name, a.Aliases, someIP, start)
 			table.Learn(a.Records, someIP, start)
 		}
 		known.flush(table)

@@ -168,7 +168,7 @@ func (l *loader) paced(n int, perSecond float64) error {
 		}
 		for ; asked < n && !due.After(now); asked++ {
 			c := l.conns[asked%len(l.conns)]
-			if !c.fits(asked) || c.flying == flightRing {
+			if !c.fits(asked) || c.flying == maxStreams {
 				break
 			}
 			c.send(asked, due)

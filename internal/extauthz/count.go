@@ -2,8 +2,6 @@ package extauthz
 
 import (
 	"errors"
-	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,8 +17,9 @@ type Counts struct {
 	RefusedBy map[string]uint64
 	// Unreadable are messages that are no request; they are answered by an error of gRPC.
 	Unreadable uint64
-	// Connections are open now.
+	// Connections are open now; Displaced were closed for others to have room.
 	Connections int
+	Displaced   uint64
 	// Took is how long answers took, from the request as read to the response.
 	Took Histogram
 }
@@ -66,7 +65,6 @@ func reasonOf(err error) int {
 type counters struct {
 	allowed, denied, unreadable atomic.Uint64
 	refused                     [reasons]atomic.Uint64
-	connections                 atomic.Int64
 
 	took [len(Bounds) + 1]atomic.Uint64 // each duration once
 	sum  atomic.Int64
@@ -93,7 +91,7 @@ func (c *counters) answered(verdict policy.Action, err error, took time.Duration
 // counts returns what was counted.
 func (c *counters) counts() Counts {
 	out := Counts{
-		Allowed: c.allowed.Load(), Denied: c.denied.Load(), Unreadable: c.unreadable.Load(), Connections: int(c.connections.Load()),
+		Allowed: c.allowed.Load(), Denied: c.denied.Load(), Unreadable: c.unreadable.Load(),
 		RefusedBy: map[string]uint64{}, Took: Histogram{Sum: time.Duration(c.sum.Load()), Below: map[time.Duration]uint64{}},
 	}
 	for i, name := range reasonNames {
@@ -108,31 +106,4 @@ func (c *counters) counts() Counts {
 		}
 	}
 	return out
-}
-
-// counting counts the connections of a listener.
-type counting struct {
-	net.Listener
-	open *atomic.Int64
-}
-
-// Accept implements net.Listener.
-func (l counting) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	l.open.Add(1)
-	return &counted{Conn: c, closed: sync.OnceFunc(func() { l.open.Add(-1) })}, nil
-}
-
-type counted struct {
-	net.Conn
-	closed func()
-}
-
-// Close implements net.Conn.
-func (c *counted) Close() error {
-	c.closed()
-	return c.Conn.Close()
 }

@@ -8,8 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 )
 
 // rawConn speaks HTTP/2 as a client that keeps to nothing.
@@ -164,26 +168,90 @@ func TestPingLimit(t *testing.T) {
 	})
 }
 
-// TestConnectionLimit checks that connections beyond the most wait until another ends.
-func TestConnectionLimit(t *testing.T) {
-	server, _ := served(t, testState())
-	settings := func(c *rawConn) {
-		c.until(func(f http2.Frame) bool { _, is := f.(*http2.SettingsFrame); return is })
+// settles reads what the server begins a connection with.
+func (c *rawConn) settles() {
+	c.t.Helper()
+	c.until(func(f http2.Frame) bool { _, is := f.(*http2.SettingsFrame); return is })
+}
+
+// isClosed waits for the end of a connection.
+func (c *rawConn) isClosed() {
+	for {
+		if _, err := c.ReadFrame(); err != nil {
+			return
+		}
 	}
-	var conns []*rawConn
+}
+
+// TestConnectionLimit: connections that do nothing shut nobody out, not even others of
+// the same user: the one that was silent for longest goes.
+func TestConnectionLimit(t *testing.T) {
+	server, conn := served(t, testState())
+	server.Ready()
+	client := authv3.NewAuthorizationClient(conn)
+	var idle []*rawConn
 	for range maxConnections {
 		c := dialRaw(t, server).hello()
-		settings(c)
-		conns = append(conns, c)
+		c.settles()
+		idle = append(idle, c)
 	}
-	waiting := dialRaw(t, server).hello()
 	if n := server.Counts().Connections; n != maxConnections {
 		t.Errorf("%d connections, want %d", n, maxConnections)
 	}
-	_ = conns[0].conn.Close()
-	settings(waiting)
-	if n := server.Counts().Connections; n > maxConnections {
-		t.Errorf("%d connections, want at most %d", n, maxConnections)
+	asks := func(when string) {
+		t.Helper()
+		var got *authv3.CheckResponse
+		err := io.EOF
+		for range 5 { // its connection may be closed while it asks
+			if got, err = client.Check(t.Context(), request("10.0.0.2", "10.0.0.1", "GET", "/items")); err == nil {
+				break
+			}
+		}
+		if err != nil || got.GetOkResponse() == nil {
+			t.Errorf("a proxy %s gets %v, %v", when, got, err)
+		}
+	}
+	asks("beside idle connections")
+	idle[0].isClosed()
+	for range 3 * maxConnections {
+		dialRaw(t, server).hello().settles()
+	}
+	if c := server.Counts(); c.Connections > maxConnections || c.Displaced < 3*maxConnections {
+		t.Errorf("%d connections, %d displaced", c.Connections, c.Displaced)
+	}
+	asks("that connects again")
+}
+
+// TestRequestTime: requests that begin and never end are ended, and hold nothing for long.
+func TestRequestTime(t *testing.T) {
+	t.Parallel() // it takes requestTime, and does nothing
+	server, _ := served(t, testState())
+	c := dialRaw(t, server).hello()
+	for i := range uint32(maxStreams) {
+		c.must(c.begin(2*i + 1))
+	}
+	ended := 0
+	c.until(func(f http2.Frame) bool {
+		if h, is := f.(*http2.HeadersFrame); is && h.StreamEnded() {
+			ended++
+		}
+		return ended == maxStreams
+	})
+	// There is room again.
+	c.must(c.begin(2*maxStreams + 1))
+	c.must(c.WriteData(2*maxStreams+1, true, []byte{0, 0, 0, 0, 0}))
+	c.until(func(f http2.Frame) bool { _, is := f.(*http2.DataFrame); return is })
+}
+
+// TestNoWatch: no request is meant to last.
+func TestNoWatch(t *testing.T) {
+	_, conn := served(t, testState())
+	watch, err := grpc_health_v1.NewHealthClient(conn).Watch(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+	if err == nil {
+		_, err = watch.Recv()
+	}
+	if status.Code(err) != codes.Unimplemented {
+		t.Errorf("a watch: %v", err)
 	}
 }
 

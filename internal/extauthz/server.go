@@ -7,12 +7,15 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 
 	"github.com/tierwall/tierwall/policy"
 )
@@ -21,10 +24,14 @@ import (
 const (
 	maxMessage     = 256 << 10 // a request: headers, and some body where the proxy sends it
 	maxHeaderList  = 16 << 10
-	maxStreams     = 1024
-	maxConnections = 256
+	maxStreams     = 100
+	maxConnections = 256 // of all clients
+	maxProving     = 64  // of them all, before they have proved who they are
 	handshakeTime  = 5 * time.Second
-	idleTime       = 30 * time.Minute
+	requestTime    = 5 * time.Second // from its head on; a proxy waits for less
+	idleTime       = 5 * time.Minute
+	silentTime     = time.Minute // until a client is asked whether it is there
+	answerTime     = 20 * time.Second
 	stopTime       = 5 * time.Second
 
 	streamWindow = 64 << 10
@@ -44,6 +51,7 @@ type Server struct {
 	health   *health.Server
 	log      *slog.Logger
 	counters counters
+	peers    *peers
 }
 
 // Listen makes a server that decides by a state.
@@ -59,17 +67,20 @@ func Listen(cfg Config, state *State, log *slog.Logger) (*Server, error) {
 	}
 	opts := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxHeaderListSize(maxHeaderList), grpc.MaxConcurrentStreams(maxStreams),
-		grpc.ConnectionTimeout(handshakeTime), grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTime}),
+		grpc.ConnectionTimeout(handshakeTime), grpc.InTapHandle(limitTime),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTime, Time: silentTime, Timeout: answerTime}),
 		grpc.NumStreamWorkers(streamWorkers), grpc.ForceServerCodecV2(newCodec()),
 		// Fixed, so that what a connection may send before it is read is bounded, and
 		// nothing is spent on finding out how much that could be.
 		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(connWindow),
 	}
+	creds, peers := insecure.NewCredentials(), newPeers(log)
 	if tls != nil {
-		opts = append(opts, grpc.Creds(credentials.NewTLS(tls)))
+		creds = credentials.NewTLS(tls)
 	}
-	s := &Server{state: state, address: cfg.Address, grpc: grpc.NewServer(opts...), health: health.NewServer(), log: log}
-	s.listener = counting{netutil.LimitListener(l, maxConnections), &s.counters.connections}
+	opts = append(opts, grpc.Creds(proving{creds, peers}))
+	s := &Server{state: state, address: cfg.Address, grpc: grpc.NewServer(opts...), health: health.NewServer(), log: log, peers: peers}
+	s.listener = peerListener{l, peers}
 	s.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	s.grpc.RegisterService(&service, s)
 	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
@@ -108,8 +119,24 @@ func (s *Server) Serve(ctx context.Context) error {
 // Close ends a server that is not asked to Serve.
 func (s *Server) Close() { s.grpc.Stop(); _ = s.listener.Close() }
 
+// limitTime bounds how long a request may take to come: one that never ends would hold
+// what it needs for ever. So does one that is meant not to end: health is asked for with
+// Check; who is told that there is no Watch takes the server for healthy.
+func limitTime(ctx context.Context, call *tap.Info) (context.Context, error) {
+	if call.FullMethodName == grpc_health_v1.Health_Watch_FullMethodName {
+		return nil, status.Error(codes.Unimplemented, "ask with Check")
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	_ = cancel // the stream's own context, which ends with it, ends this one
+	return ctx, nil
+}
+
 // Counts returns what was answered so far.
-func (s *Server) Counts() Counts { return s.counters.counts() }
+func (s *Server) Counts() Counts {
+	c := s.counters.counts()
+	c.Connections, c.Displaced = s.peers.count()
+	return c
+}
 
 // check answers one request.
 func (s *Server) check(_ context.Context, q *CheckRequest) *CheckResponse {

@@ -28,6 +28,7 @@ func Cases(factor float64) []Case {
 		Exceptions(n(1500)),
 		AddressesTimesPods(n(2000), 20),
 		AddressesTimesPods(n(3000), 30),
+		EgressTimesPods(n(1000), 20),
 		RandomSubsets(n(1400), 15, 10),
 		ManyRules(n(10_000)),
 		LargeSet(n(50_000), 0),
@@ -100,6 +101,24 @@ func AddressesTimesPods(n, pods int) Case {
 		fmt.Fprintf(&b, "    - {from: [{ipBlock: {cidr: %s/32}}], ports: [{port: %d}]}\n", address(i), i+1)
 	}
 	return Case{fmt.Sprintf("AddressesTimesPods/%dx%d", n, pods), b.String(), pod(pods+1, "") + small(pods+1)}
+}
+
+// EgressTimesPods is the same for what pods send, which policy decides towards their own node as well.
+func EgressTimesPods(n, pods int) Case {
+	var b strings.Builder
+	for i := range pods {
+		b.WriteString(pod(i+1, "") + smallEgress(i+1))
+	}
+	b.WriteString(head(calico, "NetworkPolicy", "addresses") + "  selector: all()\n  types: [Egress]\n  egress:\n")
+	for i := range n {
+		fmt.Fprintf(&b, "    - {action: Allow, protocol: TCP, destination: {nets: [%s/32], ports: [%d]}}\n", address(i), i+1)
+	}
+	return Case{fmt.Sprintf("EgressTimesPods/%dx%d", n, pods), b.String(), pod(pods+1, "") + smallEgress(pods+1)}
+}
+
+func smallEgress(i int) string {
+	return head(calico, "NetworkPolicy", fmt.Sprint("small", i)) +
+		fmt.Sprintf("  selector: app == 'p%d'\n  types: [Egress]\n  egress: [{action: Allow, protocol: TCP, destination: {ports: [%d]}}]\n", i, 20000+i)
 }
 
 // RandomSubsets is one policy of rules that list random subsets of n addresses, and pods

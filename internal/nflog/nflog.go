@@ -35,6 +35,10 @@ const (
 // copied is how much of a packet is asked for; the tables may give less.
 const copied = 256
 
+// receiveBuffer is how many bytes of packets wait to be read: what comes at once, of one
+// tenant, should not have others' lost.
+const receiveBuffer = 16 << 20
+
 // Log is an NFLOG group that this process listens at. The kernel has one
 // listener for each group of a network namespace.
 type Log struct {
@@ -48,7 +52,7 @@ type Log struct {
 func Open(group uint16) (*Log, error) { return open("", group) }
 
 func open(netns string, group uint16) (*Log, error) {
-	l, err := nfnl.Listen(nfnl.ListenerConfig{NetNS: netns})
+	l, err := nfnl.Listen(nfnl.ListenerConfig{NetNS: netns, Buffer: receiveBuffer})
 	if err != nil {
 		return nil, fmt.Errorf("nflog: %w", err)
 	}

@@ -5,6 +5,7 @@ package offline
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/tierwall/tierwall/internal/cilium"
 	"github.com/tierwall/tierwall/internal/store"
@@ -47,9 +48,32 @@ func Load(listing store.Listing, opts *Options) State {
 		findings = slices.Concat(findings, result.Invalid, result.Lost, result.Notes)
 	}
 	state.Loaded = translate.Load(state.Resources, listing.Rejected, opts.Translation())
-	state.Findings = slices.Concat(findings, state.Findings)
+	state.Findings = joinPeers(slices.Clone(findings), state.Findings)
 	slices.SortStableFunc(state.Findings, store.Finding.Compare)
 	return state
+}
+
+// joinPeers returns what was found when objects were read and when they were translated.
+// A peer that is empty only because something in it is no peer is one mistake: what it
+// means until it is put right is said there.
+func joinPeers(read, translated []store.Finding) []store.Finding {
+	const consequence = "; until then "
+	for _, f := range translated {
+		i := -1
+		if f.FailClosed {
+			i = slices.IndexFunc(read, func(r store.Finding) bool {
+				return r.FailClosed && r.Key == f.Key && strings.HasPrefix(r.Field, f.Field+".")
+			})
+		}
+		if i < 0 {
+			read = append(read, f)
+			continue
+		}
+		if _, so, found := strings.Cut(f.Message, consequence); found && !strings.Contains(read[i].Message, consequence) {
+			read[i].Message += consequence + so
+		}
+	}
+	return read
 }
 
 func isCilium(r store.Resource) bool { return cilium.Is(&r) }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tierwall/tierwall/internal/printable"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -62,6 +63,9 @@ type Batch struct {
 	// A reader takes it in and acts when it has the last part. So a first state of
 	// 100,000 objects need not be held as one list.
 	More bool
+	// StaleSince is since when the store, or a part of it, cannot be followed: what was read may no
+	// longer be what it holds. Zero: all of it is followed. Findings say why it is not.
+	StaleSince time.Time
 	// Received is when the earliest of the changes reached this process; zero if
 	// the store cannot tell.
 	Received time.Time
@@ -75,7 +79,7 @@ type Source interface {
 	// Watch delivers the present state as the first step, complete, and then
 	// what changes, until the context or deliver ends it. A store that cannot be
 	// reached for a while is no end: the state stays as it is, Findings say what
-	// is wrong, and what was missed is delivered when it is back.
+	// is wrong and StaleSince since when, and what was missed is delivered when it is back.
 	Watch(ctx context.Context, deliver func(Batch) error) error
 	// String returns the store as a user writes it: "files:/etc/tierwall", "kube",
 	// "etcd:https://10.0.0.1:2379".
@@ -87,6 +91,9 @@ type Listing struct {
 	Resources []Resource
 	Rejected  []Rejected
 	Findings  []Finding
+	// PassedOver is how many objects and documents there were beside these, which decide
+	// nothing here.
+	PassedOver int
 }
 
 // Finding is one thing to say about an object or a file.
@@ -97,6 +104,10 @@ type Finding struct {
 	Field   string     // as in "spec.ingress[2].ports[0]"; empty if none
 	Message string     // what is wrong and what would be right
 	Note    bool       // nothing is wrong: said for the user's information
+	// Warning says of a note that it concerns whatever is decided by what was read.
+	Warning bool
+	// Unreadable says that a file could not be read, so that nothing is known of what it holds.
+	Unreadable bool
 	// About is the other object that the message is about, such as one that is referred
 	// to; zero if there is none.
 	About policy.Key
@@ -123,15 +134,16 @@ func WrittenKind(kind string) string {
 	return kind
 }
 
-// ObjectName returns "Kind ns/name", or "Kind name" for what has no namespace.
+// ObjectName returns "Kind ns/name", or "Kind name" for what has no namespace, on one line.
 func ObjectName(k policy.Key) string {
 	if k.Namespace == "" {
-		return WrittenKind(k.Kind) + " " + k.Name
+		return printable.Line(WrittenKind(k.Kind) + " " + k.Name)
 	}
-	return WrittenKind(k.Kind) + " " + k.Namespace + "/" + k.Name
+	return printable.Line(WrittenKind(k.Kind) + " " + k.Namespace + "/" + k.Name)
 }
 
 // Error returns "file:line: Kind ns/name: field: message", without the parts that are unknown.
+// It is one line, whatever is in the object.
 func (f Finding) Error() string {
 	s := ""
 	if f.File != "" {
@@ -147,7 +159,7 @@ func (f Finding) Error() string {
 	if f.Field != "" {
 		s += f.Field + ": "
 	}
-	return s + f.Message
+	return printable.Line(s + f.Message)
 }
 
 // Compare orders findings by file, line, object, field and message.

@@ -46,14 +46,12 @@ func (t *Translator) Apply(b store.Batch, to Sink) {
 	if !b.More {
 		t.reject(rejected)
 	}
+	t.joinTiers() // first: which versions of policies are in force depends on them
 	t.services.recompute()
 	t.endpoints.makeNamespaces(b.Updated)
 	t.profiles.noteNamespaces()
-	// Tiers first: whether policies are in force depends on them.
-	for _, tiers := range []bool{true, false} {
-		for _, o := range t.step.drainDirty(tiers) {
-			t.join(o)
-		}
+	for _, o := range t.step.drainDirty(false) {
+		t.join(o)
 	}
 	t.endpoints.noteProfiles()
 	t.endpoints.recomputeOwners()
@@ -115,6 +113,9 @@ func (t *Translator) rejectKey(key policy.Key, findings []store.Finding) {
 	// What the store rejected and now no longer mentions is gone, unless a version
 	// of it is known.
 	t.setPresent(o, findings != nil || o.valid || o.errors != nil && o.errors.invalid != nil)
+	if o.held {
+		t.step.dirty[o] = struct{}{}
+	}
 	if !was || findings == nil {
 		t.tiers.touchPoliciesOf(o)
 		t.profiles.changed(o, false)
@@ -127,7 +128,7 @@ func (t *Translator) reportObjects() {
 	objects := slices.SortedFunc(maps.Keys(t.step.before), func(a, b *object) int { return a.key.Compare(b.key) })
 	for _, o := range objects {
 		t.statuses.report(t.step.before[o], o.status())
-		if !o.present && !o.fixed {
+		if !o.present && !o.fixed && !(o.held && o.compiled != nil) {
 			t.forget(o)
 		}
 	}

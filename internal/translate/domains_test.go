@@ -195,7 +195,7 @@ spec: {tier: `+tier+`, egress: [{action: Allow, destination: {domains: [`+domain
 	step("the other follows", up(p("b", "default", "y.example")), "-x.example")
 	step("handed over within a step", store.Batch{Deleted: []policy.Key{{Kind: policy.KindGlobalNetworkPolicy, Name: "a"}}, Updated: []store.Resource{p("b", "default", "z.example"), p("c", "default", "y.example")}}, "+z.example")
 	step("an invalid version keeps the last valid one", up(p("b", "default", "'*'")))
-	step("a tier that is missing", up(p("c", "nowhere", "y.example")), "-y.example")
-	step("and comes", up(read(t, "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: nowhere}\nspec: {}\n")...), "+y.example")
-	step("all gone", store.Batch{Deleted: []policy.Key{{Kind: policy.KindGlobalNetworkPolicy, Name: "b"}, {Kind: policy.KindGlobalNetworkPolicy, Name: "c"}}}, "-y.example", "-z.example")
+	step("so does a tier that is missing", up(p("c", "nowhere", "w.example")))
+	step("until it comes", up(read(t, "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: nowhere}\nspec: {}\n")...), "+w.example", "-y.example")
+	step("all gone", store.Batch{Deleted: []policy.Key{{Kind: policy.KindGlobalNetworkPolicy, Name: "b"}, {Kind: policy.KindGlobalNetworkPolicy, Name: "c"}}}, "-w.example", "-z.example")
 }

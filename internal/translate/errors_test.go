@@ -38,6 +38,8 @@ spec:
 
 		{`{action: Allow, protocol: ICMP, destination: {ports: [80]}}`, `6: spec.ingress[0].destination.ports: need protocol: TCP, UDP or SCTP, but it is ICMP`},
 		{`{action: Allow, notProtocol: UDP, source: {notPorts: [80]}}`, `6: spec.ingress[0].source.notPorts: need protocol: TCP, UDP or SCTP, but the rule has none`},
+		{`{action: Allow, destination: {ports: [http, 80]}}`, `6: spec.ingress[0].destination.ports: need protocol: TCP, UDP or SCTP, but the rule has none, and only named ports go without`},
+		{`{action: Allow, protocol: ICMP, destination: {ports: [http]}}`, `6: spec.ingress[0].destination.ports: need protocol: TCP, UDP or SCTP, but it is ICMP`},
 		{`{action: Allow, protocol: xyz, source: {ports: [80]}}`, `6: spec.ingress[0].protocol: "xyz" is no protocol: expected TCP, UDP, ICMP, ICMPv6, SCTP or UDPLite, or a number from 1 to 255`},
 		{`{action: Allow, protocol: TCP, destination: {ports: [1, "80:70"]}}`, `6: spec.ingress[0].destination.ports[1]: "80:70" ends before it begins; did you mean "70:80"?`},
 		{`{action: Allow, protocol: TCP, destination: {ports: [70-80, 65536, -1, "1:65536", "a b", 0, "0:100"]}}`, `6: spec.ingress[0].destination.ports[0]: "70-80" is no range; did you mean "70:80"?

@@ -40,6 +40,9 @@ func same(a, b any) bool {
 func (t *Translator) joined(o *object) any {
 	switch m := o.parsed.(type) {
 	case *policy.Tier:
+		if o.held && !t.tiers.hold(o) {
+			return nil
+		}
 		return m
 	case compact.Packed:
 		if t.checkTier(o) {
@@ -71,11 +74,15 @@ func (t *Translator) joined(o *object) any {
 	return nil
 }
 
-// checkTier reports whether the policy's tier exists; if not, that is a finding.
+// checkTier reports whether the policy's tier is in force. That it is not, or not for long, is
+// a finding, and so is that of the tier which a version waits for.
 func (t *Translator) checkTier(o *object) bool {
-	findings := t.tiers.findings(o.key, o.origin, o.tierRef)
-	o.setUnjoined(findings)
-	return findings == nil
+	if o.waiting != nil {
+		o.setUnjoined(t.tiers.findings(o.key, o.origin, o.waiting.TierName(), "this version of the policy is not enforced, its last valid version is"))
+	} else {
+		o.setUnjoined(t.tiers.findings(o.key, o.origin, o.tierRef, notEnforced))
+	}
+	return t.tiers.inForce(o.tierRef)
 }
 
 // hostEndpoint joins a host endpoint with its profiles.

@@ -48,7 +48,7 @@ func (t *Translator) check(r *store.Rejected) []store.Finding {
 	p, ps := source.Parse(&r.Resource, t.opts.Offline)
 	out := ps.Without(r.Unread).Findings(&r.Resource)
 	if tier := p.TierName(); tier != "" {
-		out = append(out, t.tiers.findings(r.Key, r.Origin, tier)...)
+		out = append(out, t.tiers.findings(r.Key, r.Origin, tier, notEnforced)...)
 	}
 	return out
 }

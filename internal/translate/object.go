@@ -24,6 +24,12 @@ type object struct {
 	// tierRef is the tier that a policy names, also an invalid one: that the tier is
 	// missing is reported together with what else is wrong.
 	tierRef string
+	// waiting is the present version of a policy that waits for its tier while an earlier one
+	// is in force; nil if the present one is.
+	waiting *source.Parsed
+	// held says that the source has no such tier any more: parsed is what it was, which holds
+	// for as long as policies name it.
+	held bool
 
 	errors *objectErrors // nil if nothing is wrong
 
@@ -77,6 +83,10 @@ func (o *object) status() Status {
 		acts = !m.Differs
 	case *source.Endpoint:
 		acts = m.IsTemplate
+	}
+	if o.held && acts {
+		s.State = LastValid
+		return s
 	}
 	s.State = stateOf(o.present, o.valid, acts, s.Findings)
 	if o.isolates && (s.State == InForce || s.State == LastValid) {

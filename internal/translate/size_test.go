@@ -93,7 +93,7 @@ func TestTooLarge(t *testing.T) {
 				}
 				diff(t, step+": state", state.String(), s.State.String())
 				diff(t, step+": findings", want, got)
-				diff(t, step+": in the model", rules, inModel(tr, valid.Key))
+				diff(t, step+": in the model", rules, rulesInModel(tr, valid.Key))
 				if invalid := slices.ContainsFunc(tr.Invalid(), func(s translate.Status) bool { return s.Key == valid.Key }); invalid != (want != nil) {
 					t.Errorf("%s: invalid: %v", step, invalid)
 				}
@@ -122,9 +122,8 @@ func TestTooLarge(t *testing.T) {
 			tr.Update(large)
 			check("deleted, and made anew", tr, tt.never, none)
 			tr.Delete(tier[0].Key)
-			if s := tr.Status(valid.Key); tt.message == "" && s.State != translate.NotInForce {
-				t.Errorf("without its tier it is %v", s.State)
-			}
+			diff(t, "its tier deleted: state", tt.never, tr.Status(valid.Key).State)
+			diff(t, "its tier deleted: in the model", none, rulesInModel(tr, valid.Key))
 
 			offline := translate.New(translate.Options{Offline: true})
 			offline.ApplySorted(store.Batch{Updated: append(tier, large)})
@@ -133,8 +132,8 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// inModel says how many rules a policy has in the model.
-func inModel(tr *translate.Translator, key policy.Key) string {
+// rulesInModel says how many rules a policy has in the model.
+func rulesInModel(tr *translate.Translator, key policy.Key) string {
 	for _, p := range tr.Model().Policies {
 		if p.Key == key {
 			switch n := len(p.Rules[policy.Egress]) + len(p.Rules[policy.Ingress]); {
@@ -165,6 +164,28 @@ func TestTooLargeAndInvalid(t *testing.T) {
 	if got := tr.Model().Policies[0].Selector.String(); !strings.Contains(got, "c == 'd'") {
 		t.Errorf("isolating others: %s", got)
 	}
+}
+
+// TestTooLargeAndWaiting checks that a policy isolates until the tier of its next version is there, and no longer.
+func TestTooLargeAndWaiting(t *testing.T) {
+	policyOf := func(spec string) store.Resource {
+		return read(t, "apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\nmetadata: {name: p, namespace: a}\nspec: {types: [Ingress], "+spec+"}")[0]
+	}
+	tr := translate.New(translate.Options{})
+	r := policyOf("ingress: " + tooManyRules)
+	tr.Update(r)
+	check := func(step string, state translate.State, rules string) {
+		t.Helper()
+		diff(t, step+": state", state.String(), tr.Status(r.Key).State.String())
+		diff(t, step+": in the model", rules, rulesInModel(tr, r.Key))
+	}
+	check("too large", translate.Isolates, "0 rules")
+	tr.Update(policyOf("tier: t, ingress: [{action: Allow}]"))
+	check("valid, but for its tier", translate.Isolates, "0 rules")
+	tr.Update(read(t, "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: t}")[0])
+	check("the tier is there", translate.InForce, "1 rule")
+	tr.Update(policyOf("tier: t, ingress: " + tooManyRules))
+	check("too large again", translate.LastValid, "1 rule")
 }
 
 // TestLargeSet checks the sets and the profiles that are refused for their size.

@@ -39,17 +39,20 @@ type tierIndex struct {
 	step     *step
 	byName   map[string]*object
 	policies objectsBy // by the tier that they name
+	waiting  objectsBy // by the tier that their present version waits for
 }
 
 func newTierIndex(s *step) tierIndex {
-	return tierIndex{step: s, byName: map[string]*object{}, policies: objectsBy{}}
+	return tierIndex{step: s, byName: map[string]*object{}, policies: objectsBy{}, waiting: objectsBy{}}
 }
 
 // assign notes which tier a policy names now.
 func (t *tierIndex) assign(o *object, tier string) {
 	if o.tierRef != tier {
+		t.touchHeld(o.tierRef)
 		t.policies.remove(o.tierRef, o)
 		t.policies.add(tier, o)
+		t.touchHeld(tier)
 		o.tierRef = tier
 	}
 }
@@ -63,12 +66,14 @@ func (t *tierIndex) inForce(name string) bool {
 // touchPolicies marks what has to be joined again when a tier comes or goes: its
 // policies, and those without a tier, whose findings name the tiers there are.
 func (t *tierIndex) touchPolicies(tier string) {
-	for name, policies := range t.policies {
-		if name != tier && t.inForce(name) {
-			continue
-		}
-		for p := range policies {
-			t.step.dirty[p] = struct{}{}
+	for _, by := range []objectsBy{t.policies, t.waiting} {
+		for name, policies := range by {
+			if name != tier && t.inForce(name) {
+				continue
+			}
+			for p := range policies {
+				t.step.dirty[p] = struct{}{}
+			}
 		}
 	}
 }
@@ -81,30 +86,49 @@ func (t *tierIndex) touchPoliciesOf(o *object) {
 	}
 }
 
-// findings returns what is wrong with the tier that a policy names.
-func (t *tierIndex) findings(key policy.Key, origin store.Origin, name string) []store.Finding {
-	if t.inForce(name) {
-		return nil
-	}
+// notEnforced is what follows for a policy whose tier is missing and that never was in force.
+const notEnforced = "the policy is not enforced"
+
+// findings returns what is wrong with the tier that a policy names; so says what follows
+// if it is not in force.
+func (t *tierIndex) findings(key policy.Key, origin store.Origin, name, so string) []store.Finding {
 	r := store.Resource{Key: key, Origin: origin}
-	if tier := t.byName[name]; tier != nil && tier.present {
-		return []store.Finding{r.At("spec.tier", "tier %q is invalid, so the policy is not enforced: fix the tier", name)}
+	tier := t.byName[name]
+	switch {
+	case t.inForce(name) && tier.held && !tier.present:
+		f := r.At("spec.tier", "tier %q was deleted; it holds for as long as policies name it: create it again, or name one that exists (%s)",
+			name, strings.Join(t.names(), ", "))
+		f.FailClosed, f.About = true, tier.key
+		return []store.Finding{f}
+	case t.inForce(name):
+		return nil
+	case tier != nil && tier.present:
+		return []store.Finding{r.At("spec.tier", "tier %q is invalid, so %s: fix the tier", name, so)}
 	}
 	names := t.names()
-	return []store.Finding{r.At("spec.tier", "tier %q does not exist, so the policy is not enforced: create the tier, or name one that exists (%s)%s",
-		name, strings.Join(names, ", "), suggest.DidYouMean(name, names))}
+	return []store.Finding{r.At("spec.tier", "tier %q does not exist, so %s: create the tier, or name one that exists (%s)%s",
+		name, so, strings.Join(names, ", "), suggest.DidYouMean(name, names))}
 }
 
-// names returns the tiers in the model.
+// names returns the tiers in the model that a policy may name.
 func (t *tierIndex) names() []string {
 	var names []string
-	for name := range t.byName {
-		if t.inForce(name) {
+	for name, o := range t.byName {
+		if t.inForce(name) && !(o.held && !o.present) {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Tier returns the tier of a key as it is in force; nil for one that is not, and for other objects.
+func (t *Translator) Tier(key policy.Key) *policy.Tier {
+	if o := t.objects[key]; o != nil {
+		tier, _ := o.compiled.(*policy.Tier)
+		return tier
+	}
+	return nil
 }
 
 // fixedTier returns a tier that there is without an object.

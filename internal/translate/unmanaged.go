@@ -2,6 +2,7 @@ package translate
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/tierwall/tierwall/internal/store"
@@ -15,6 +16,8 @@ type Unmanaged struct {
 	Key    policy.Key
 	Owner  policy.Key // the workload that it belongs to; zero if none
 	Reason source.Reason
+	Node   string       // that it runs on; empty if unknown
+	Addrs  []netip.Addr // of the node, as far as a pod tells
 }
 
 // Unmanaged returns the pods and workloads that are no endpoints, sorted by key.
@@ -22,16 +25,17 @@ func (t *Translator) Unmanaged() []Unmanaged {
 	var out []Unmanaged
 	for _, o := range t.objects {
 		if e, ok := o.parsed.(*source.Endpoint); ok && e.Unmanaged != "" {
-			u := Unmanaged{Key: o.key, Reason: e.Unmanaged}
+			u := Unmanaged{Key: o.key, Reason: e.Unmanaged, Node: e.Node, Addrs: e.HostAddrs}
 			if e.Controller != (policy.Key{}) {
 				u.Owner = t.objects.owner(e.Controller, e.TemplateHash)
 			}
 			out = append(out, u)
 		}
 	}
-	t.endpoints.each(func(_ uint32, r *record) {
+	t.endpoints.each(func(id uint32, r *record) {
 		if !r.managed() {
-			out = append(out, Unmanaged{Key: t.endpoints.key(r), Owner: t.endpoints.ownerKey(r.controller), Reason: r.reason()})
+			out = append(out, Unmanaged{Key: t.endpoints.key(r), Owner: t.endpoints.ownerKey(r.controller), Reason: r.reason(),
+				Node: t.endpoints.words.At(r.node), Addrs: t.endpoints.hostAddrs[id]})
 		}
 	})
 	slices.SortFunc(out, func(a, b Unmanaged) int { return a.Key.Compare(b.Key) })

@@ -23,30 +23,44 @@ func (t *Translator) update(r *store.Resource) {
 	o := t.touch(r.Key)
 	t.setPresent(o, true)
 	o.origin = r.Origin
+	if o.held { // what was held is the last valid version of what is there again
+		o.held, o.valid = false, true
+		t.step.dirty[o] = struct{}{}
+	}
 	p, ps := source.Parse(r, t.opts.Offline)
-	isolates := false
 	if t.opts.Offline || !o.valid || o.isolates { // else the last valid version stays in force
 		if bare, closed, is := p.Isolating(ps); is {
-			p, ps, isolates = bare, closed, true
+			p, ps = bare, closed
 		}
 	}
 	o.setErrors(func(e *objectErrors) { e.rejected, e.invalid = nil, ps.Findings(r) })
 	if ps.Invalid() && !t.opts.Offline {
+		t.await(o, nil)
 		t.tiers.touchPoliciesOf(o)
 		t.profiles.changed(o, false)
 		return // the last valid version, if any, stays in force
 	}
-	o.setErrors(func(e *objectErrors) { e.unjoined = nil })
-	o.isolates = isolates
-	var parsed any
-	tier, services := p.TierName(), source.ServicesOf(&p)
-	if o.valid = !ps.Invalid(); o.valid {
-		parsed = t.keep(&p)
+	if t.mustWait(o, &p) {
+		t.await(o, &p)
+		return // so too while the new one names a tier that is missing
 	}
-	t.rules.setParsed(o, p.RuleSets)
-	if !o.valid {
+	o.valid = !ps.Invalid()
+	t.adopt(o, &p)
+}
+
+// adopt puts a version of an object in the place of what is known of it.
+func (t *Translator) adopt(o *object, p *source.Parsed) {
+	t.await(o, nil)
+	o.setErrors(func(e *objectErrors) { e.unjoined = nil })
+	o.isolates = p.Isolates
+	var parsed any
+	tier, services := p.TierName(), source.ServicesOf(p)
+	if o.valid {
+		parsed = t.keep(p)
+	} else {
 		services = nil
 	}
+	t.rules.setParsed(o, p.RuleSets)
 	t.services.use(o, services)
 	t.replace(o, parsed, tier)
 }
@@ -57,9 +71,16 @@ func (t *Translator) remove(key policy.Key) {
 		return
 	}
 	o := t.touch(key)
-	t.rules.setParsed(o, nil)
-	t.services.use(o, nil)
-	t.replace(o, nil, "")
+	t.await(o, nil)
+	if t.canHold(o) {
+		t.step.dirty[o] = struct{}{}
+		t.tiers.touchPoliciesOf(o)
+		o.held = true
+	} else {
+		t.rules.setParsed(o, nil)
+		t.services.use(o, nil)
+		t.replace(o, nil, "")
+	}
 	t.setPresent(o, false)
 	o.valid, o.isolates, o.origin, o.errors = false, false, nil, nil
 }

@@ -65,6 +65,16 @@ spec: {nets: [192.0.2.1]}
 	says("caliconetworkpolicy/orphan", "Accepted=False TierNotFound Programmed=False NotAccepted 0")
 	says("sgnp/later", "Accepted=False Invalid 0")
 	says("gns/addresses", "Accepted=True Valid")
+	// The tiers that always exist are objects, and what each tier's end does stands in its column.
+	for name, want := range map[string]string{"default": "1000000 Deny True", "kube-admin": "1000 Pass True", "kube-baseline": "10000000 Pass True", "application": "100 Deny True"} {
+		eventually(t, "tier "+name, func() error {
+			out, err := c.Kubectl(t.Context(), "get", "tier", name, "--no-headers")
+			if fields := strings.Fields(out); err == nil && (len(fields) < 4 || strings.Join(fields[1:4], " ") != want) {
+				err = fmt.Errorf("%q, want %q", out, want)
+			}
+			return err
+		})
+	}
 
 	// What is invalid has an Event each. An API server of this version accepts no
 	// NetworkPolicy of networking.k8s.io that is invalid here; a fake one does, in the controller's own tests.

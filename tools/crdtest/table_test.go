@@ -54,7 +54,9 @@ func TestTable(t *testing.T) {
 		{rule(`{action: Allow, protocol: 132, source: {notPorts: [1]}}`), "-", "-"},
 		{rule(`{action: Allow, protocol: "17", source: {notPorts: [1]}}`), "-", "-"},
 		{rule(`{action: Allow, destination: {ports: []}}`), "-", "-"},
-		{rule(`{action: Allow, destination: {ports: [80]}}`), "spec.ingress[0].destination: Invalid value: ports and notPorts need protocol", "need protocol"},
+		{rule(`{action: Allow, destination: {ports: [80]}}`), "spec.ingress[0].destination.ports[0] in body should be less than or equal to 0", "need protocol"},
+		{rule(`{action: Allow, destination: {ports: [http, "80:90"]}}`), "must validate at least one schema", "only named ports go without"},
+		{rule(`{action: Allow, destination: {ports: [http]}, source: {notPorts: [a.b]}}`), "-", "-"},
 		{rule(`{action: Allow, protocol: ICMP, source: {notPorts: [80]}}`), "spec.ingress[0].source: Invalid value: ports and notPorts need protocol", "need protocol"},
 		{rule(`{action: Allow, protocol: TCP, destination: {ports: [0]}}`), "greater than or equal to 1", "out of range"},
 		{rule(`{action: Allow, protocol: TCP, destination: {ports: [65536]}}`), "less than or equal to 65535", "out of range"},
@@ -142,7 +144,7 @@ func TestTable(t *testing.T) {
 		{object("HostEndpoint", "a", `{node: node-1}`), "interfaceName or expectedIPs is needed", "interfaceName or expectedIPs is needed"},
 		{object("HostEndpoint", "a", `{interfaceName: "*"}`), "spec.node", "spec.node: is missing"},
 		{object("Profile", "a", `{ingress: [{action: Allow, protocol: TCP, destination: {ports: [80]}}], egress: [{action: Pass}], labelsToApply: {role: web}}`), "", ""},
-		{object("Profile", "a", `{ingress: [{action: Allow, destination: {ports: [80]}}]}`), "protocol", "protocol"},
+		{object("Profile", "a", `{ingress: [{action: Allow, destination: {ports: [80]}}]}`), "ports[0]", "protocol"},
 		{object("Profile", "a", `{egress: [{action: Allow, protocol: TCP, http: {methods: [GET]}}]}`), "http is for ingress rules only", "http"},
 		{object("Profile", "a", `{labelsToApply: {"a b": c}}`), "-", "no valid label"},
 		{object("HostEndpoint", "a", `{node: node-1, expectedIPs: [x]}`), "expectedIPs[0]", "is no address"},
@@ -150,7 +152,7 @@ func TestTable(t *testing.T) {
 
 		{object("StagedNetworkPolicy", "a", `{stagedAction: Delete}`), "-", "-"},
 		{object("StagedNetworkPolicy", "a", `{stagedAction: delete}`), "Unsupported value", "did you mean"},
-		{object("StagedGlobalNetworkPolicy", "a", `{ingress: [{action: Allow, destination: {ports: [80]}}]}`), "need protocol", "need protocol"},
+		{object("StagedGlobalNetworkPolicy", "a", `{ingress: [{action: Allow, destination: {ports: [80]}}]}`), "ports[0]", "need protocol"},
 		{object("StagedGlobalNetworkPolicy", "a", `{preDNAT: true}`), "need applyOnForward", "needs applyOnForward"},
 
 		{staged(`{}`), "-", "-"},

@@ -15,6 +15,8 @@ var (
 		"Messages of proxies that were no question; they are answered by an error.", nil, nil)
 	authzConnectionsDesc = prometheus.NewDesc("tierwall_ext_authz_connections",
 		"Connections of proxies that are open.", nil, nil)
+	authzDisplacedDesc = prometheus.NewDesc("tierwall_ext_authz_displaced_connections_total",
+		"Connections of proxies that were closed, of who has most, for others to have room.", nil, nil)
 	authzTookDesc = prometheus.NewDesc("tierwall_ext_authz_decision_seconds",
 		"How long decisions about requests took, without the transport.", nil, nil)
 )
@@ -24,7 +26,7 @@ type collector struct{ server *extauthz.Server }
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{authzDesc, authzRefusedDesc, authzUnreadableDesc, authzConnectionsDesc, authzTookDesc} {
+	for _, d := range []*prometheus.Desc{authzDesc, authzRefusedDesc, authzUnreadableDesc, authzConnectionsDesc, authzDisplacedDesc, authzTookDesc} {
 		out <- d
 	}
 }
@@ -40,6 +42,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 	out <- prometheus.MustNewConstMetric(authzUnreadableDesc, prometheus.CounterValue, float64(n.Unreadable))
 	out <- prometheus.MustNewConstMetric(authzConnectionsDesc, prometheus.GaugeValue, float64(n.Connections))
+	out <- prometheus.MustNewConstMetric(authzDisplacedDesc, prometheus.CounterValue, float64(n.Displaced))
 	buckets := map[float64]uint64{}
 	for bound, count := range n.Took.Below {
 		buckets[bound.Seconds()] = count

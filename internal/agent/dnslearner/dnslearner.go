@@ -64,6 +64,7 @@ type Component struct {
 	metrics *metrics
 	learned chan struct{} // there is something to flush
 
+	serving     chan struct{} // holds one while a client is served
 	heartbeatMu sync.Mutex
 	heartbeat   *nft.Heartbeat // nil: not opened yet
 
@@ -85,7 +86,7 @@ func New(env component.Env, cfg *Config) component.Component {
 	if cfg == nil {
 		return disabled{}
 	}
-	c := &Component{env: env, cfg: *cfg, learned: make(chan struct{}, 1), inventory: NewInventory()}
+	c := &Component{env: env, cfg: *cfg, learned: make(chan struct{}, 1), serving: make(chan struct{}, 1), inventory: NewInventory()}
 	if c.cfg.Queue == 0 {
 		c.cfg.Queue = learn.DefaultQueue
 	}
@@ -303,6 +304,11 @@ func (c *Component) wanted() dataplane.DNSQueueRules {
 		}
 		hosts = v.HasHosts()
 	})
+	for a := range c.inventory.local {
+		if _, isPod := namespaces[a]; !isPod {
+			namespaces[a] = ""
+		}
+	}
 	c.learner.SetClients(namespaces)
 	rules.Clients = clients(rules.Clients, hosts, rules.Servers)
 	return rules

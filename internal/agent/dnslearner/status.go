@@ -1,6 +1,7 @@
 package dnslearner
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/netip"
@@ -42,7 +43,7 @@ type Status struct {
 
 // NamespaceUse is how much of the room for addresses a namespace takes.
 type NamespaceUse struct {
-	Namespace string `json:"namespace"` // "" is the host itself
+	Namespace string `json:"namespace"` // "" is the host itself, "-" what is there no more
 	Addresses int    `json:"addresses"`
 	Limited   uint64 `json:"limited"`
 }
@@ -152,13 +153,26 @@ func (c *Component) namespaces(records int) []NamespaceUse {
 // Path implements component.Server.
 func (*Component) Path() (path, what string) { return servedPath, served }
 
+// servingWait is how long a client waits for its turn.
+const servingWait = 10 * time.Second
+
 const (
 	servedPath = "/dns"
 	served     = "what is known of the names of domains in use (JSON)"
 )
 
-// ServeHTTP serves all that is known.
-func (c *Component) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+// ServeHTTP serves all that is known, to one client at a time: it may be much, and who
+// asks many times at once, and reads slowly, is to cost the agent no more.
+func (c *Component) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	wait, stop := context.WithTimeout(r.Context(), servingWait)
+	defer stop()
+	select {
+	case c.serving <- struct{}{}:
+		defer func() { <-c.serving }()
+	case <-wait.Done():
+		http.Error(w, "others are being told of all names at this moment: try again", http.StatusServiceUnavailable)
+		return
+	}
 	out := &Learned{Status: *c.status(), Known: []LearnedName{}}
 	for _, r := range c.learner.Known() {
 		if n := len(out.Known); n == 0 || out.Known[n-1].Name != r.Name {

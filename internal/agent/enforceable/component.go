@@ -36,9 +36,11 @@ type Component struct {
 	mu       sync.Mutex
 	findings []Finding
 	affected map[policy.Key]Reason
+	warnings []string
 
 	// Of the loop alone.
 	programs  Programs
+	services  services
 	inspected bool
 	failure   lasterror.Error
 	lost      map[policy.Key]time.Time // since when no interface leads there
@@ -63,8 +65,36 @@ func (c *Component) BeforeStep(_ context.Context, s component.Step) error {
 	}
 	links := c.cfg.Links()
 	links.Unknown = c.settled(links.Unknown, time.Now())
-	c.set(Judge(Host{links, c.programs}, c.endpoints()))
+	host := Host{links, c.programs}
+	c.set(Judge(host, c.endpoints()))
+	c.services.look(host)
+	c.warn(c.services.warning())
 	return nil
+}
+
+// warn keeps what is wrong with the host beside policy, and logs it once.
+func (c *Component) warn(text string) {
+	var now []string
+	if text != "" {
+		now = []string{text}
+	}
+	c.mu.Lock()
+	before := c.warnings
+	c.warnings = now
+	c.mu.Unlock()
+	switch {
+	case text != "" && !slices.Equal(before, now):
+		c.env.Log.Warn("something is wrong with this host", "warning", text)
+	case text == "" && len(before) > 0:
+		c.env.Log.Info("no longer wrong with this host", "was", before[0])
+	}
+}
+
+// Warnings returns what is wrong with the host that is no matter of policy, and looks like it.
+func (c *Component) Warnings() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.warnings
 }
 
 // inspect looks for other programs. What cannot be read leaves what was found before beside what is found now.
@@ -79,6 +109,7 @@ func (c *Component) inspect() {
 	}
 	if err != nil {
 		now.Engines = union(c.programs.Engines, now.Engines)
+		now.ServiceProxies = union(c.programs.ServiceProxies, now.ServiceProxies)
 		now.Flowtables = union(c.programs.Flowtables, now.Flowtables)
 		now.Filters = union(c.programs.Filters, now.Filters)
 	}

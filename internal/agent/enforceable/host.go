@@ -14,6 +14,8 @@ type Host struct {
 type Programs struct {
 	// Engines are those of which chains or tables were found, by name.
 	Engines []string
+	// ServiceProxies are those that translate addresses of services by rules of the kernel, by name.
+	ServiceProxies []string
 	// Flowtables are other programs' tables by which established packets skip hooks, and names of modules in use
 	// that do the same.
 	Flowtables []string

@@ -32,7 +32,7 @@ func Inspect() (Programs, error) {
 			errs = append(errs, fmt.Errorf("look for %s: %w", what, err))
 		}
 	}
-	legacy, err := legacyChains()
+	legacy, err := legacyChains("filter")
 	note("chains of iptables", err)
 	for _, e := range engines {
 		found, err := e.present(conn, legacy)
@@ -41,6 +41,8 @@ func Inspect() (Programs, error) {
 			p.Engines = append(p.Engines, e.name)
 		}
 	}
+	p.ServiceProxies, err = serviceProxies(conn)
+	note("what translates addresses of services", err)
 	p.Flowtables, err = flowtables(conn)
 	note("flowtables", err)
 	p.Flowtables = append(p.Flowtables, offloadModules("/sys/module")...)
@@ -50,9 +52,9 @@ func Inspect() (Programs, error) {
 }
 
 // present reports whether an engine has a chain or a table.
-func (e *engine) present(conn *nfnl.Conn, legacy map[string]bool) (bool, error) {
+func (e *engine) present(conn *nfnl.Conn, legacy map[string]int) (bool, error) {
 	for _, chain := range e.chains {
-		if legacy[chain] {
+		if _, found := legacy[chain]; found {
 			return true, nil
 		}
 		for _, family := range []uint8{unix.NFPROTO_IPV4, unix.NFPROTO_IPV6} {

@@ -84,6 +84,12 @@ func TestInspect(t *testing.T) {
 		{"a copy", append(slices.Clone(links), "tc qdisc add dev v0 clsact", strings.Replace(fmt.Sprintf(redirect, "ingress", "v2"), "redirect", "mirror", 1)), Programs{}},
 		{"a flowtable", append(slices.Clone(links), "nft add table inet router", "nft add flowtable inet router f { hook ingress priority 0; devices = { v0 }; }"),
 			Programs{Flowtables: []string{"flowtable f of table router"}}},
+		{"kube-proxy by iptables-nft", []string{"iptables-nft -t nat -N KUBE-SERVICES", "iptables-nft -t nat -A KUBE-SERVICES -j RETURN"}, Programs{ServiceProxies: []string{"kube-proxy"}}},
+		{"kube-proxy by iptables-legacy", []string{"iptables-legacy -t nat -N KUBE-A", "iptables-legacy -t nat -N KUBE-SERVICES", "iptables-legacy -t nat -A KUBE-SERVICES -j RETURN"}, Programs{ServiceProxies: []string{"kube-proxy"}}},
+		{"its chains flushed", []string{"iptables-nft -t nat -N KUBE-SERVICES", "iptables-nft -t nat -A KUBE-SERVICES -j RETURN", "iptables-nft -t nat -F"}, Programs{}},
+		{"its chains flushed by iptables-legacy", []string{"iptables-legacy -t nat -N KUBE-SERVICES", "iptables-legacy -t nat -A KUBE-SERVICES -j RETURN", "iptables-legacy -t nat -F", "iptables-legacy -t nat -N KUBE-Z", "iptables-legacy -t nat -A KUBE-Z -j RETURN"}, Programs{}},
+		{"kube-proxy in nftables mode", []string{"nft add table ip6 kube-proxy", "nft add chain ip6 kube-proxy services", "nft add rule ip6 kube-proxy services counter"}, Programs{ServiceProxies: []string{"kube-proxy in nftables mode"}}},
+		{"its table flushed", []string{"nft add table ip kube-proxy", "nft add chain ip kube-proxy services", "nft add chain ip kube-proxy other", "nft add rule ip kube-proxy other counter"}, Programs{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, inspected(t, tt.commands...)); diff != "" {
@@ -111,20 +117,20 @@ func TestOffloadModules(t *testing.T) {
 	}
 }
 
-// FuzzChainNames: whatever the kernel gives, there is an end.
-func FuzzChainNames(f *testing.F) {
+// FuzzChains: whatever the kernel gives, there is an end.
+func FuzzChains(f *testing.F) {
 	entry := make([]byte, 176)
 	entry[84+4], entry[84+6] = 112, 176
 	copy(entry[114:], "ERROR")
 	copy(entry[144:], "cali-FORWARD")
-	if got := chainNames(entry, 84); len(got) != 1 || got[0] != "cali-FORWARD" {
-		f.Fatalf("got %q", got)
+	if rules, found := chainsOf(entry, 84)["cali-FORWARD"]; !found || rules != 0 {
+		f.Fatalf("got %v", chainsOf(entry, 84))
 	}
 	f.Add(entry)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, addrLen := range []int{84, 136} {
-			if names := chainNames(b, addrLen); len(names) > len(b) {
-				t.Fatal(names)
+			if chains := chainsOf(b, addrLen); len(chains) > len(b) {
+				t.Fatal(chains)
 			}
 		}
 	})

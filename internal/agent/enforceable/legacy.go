@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The table "filter" of iptables' own kernel interface (iptables-legacy; iptables-nft makes nftables). The kernel gives
+// A table of iptables' own kernel interface (iptables-legacy; iptables-nft makes nftables). The kernel gives
 // a table as a whole: entries one after the other, of which those with the target ERROR begin the chains that
 // somebody made, and hold their names.
 const (
@@ -41,27 +41,27 @@ var legacyFamilies = []legacyFamily{
 	{unix.AF_INET6, unix.IPPROTO_IPV6, "/proc/thread-self/net/ip6_tables_names", 136},
 }
 
-// legacyChains returns the names of the chains that somebody made.
-func legacyChains() (map[string]bool, error) {
-	chains := map[string]bool{}
+// legacyChains returns the names of the chains that somebody made in a table, each with the number of its rules.
+func legacyChains(table string) (map[string]int, error) {
+	chains := map[string]int{}
 	for _, f := range legacyFamilies {
 		// To ask for a table that is not there would make it.
-		if text, err := os.ReadFile(f.names); err != nil || !slices.Contains(strings.Fields(string(text)), "filter") {
+		if text, err := os.ReadFile(f.names); err != nil || !slices.Contains(strings.Fields(string(text)), table) {
 			continue
 		}
-		entries, err := f.read()
+		entries, err := f.read(table)
 		if err != nil {
 			return nil, err
 		}
-		for _, name := range chainNames(entries, f.addrLen) {
-			chains[name] = true
+		for name, rules := range chainsOf(entries, f.addrLen) {
+			chains[name] = max(chains[name], rules) // of either family
 		}
 	}
 	return chains, nil
 }
 
-// read returns the entries of the table.
-func (f legacyFamily) read() ([]byte, error) {
+// read returns the entries of a table.
+func (f legacyFamily) read(table string) ([]byte, error) {
 	fd, err := unix.Socket(f.family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0) // any socket of the family: a raw one would need CAP_NET_RAW
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
@@ -70,16 +70,16 @@ func (f legacyFamily) read() ([]byte, error) {
 	const tries = 5 // the table may grow in between
 	for range tries {
 		info := make([]byte, infoLen)
-		copy(info, "filter")
+		copy(info, table)
 		if err := getsockopt(fd, f.level, soGetInfo, info); err != nil {
 			return nil, err
 		}
 		size := binary.NativeEndian.Uint32(info[infoSize:])
 		if size > maxEntries {
-			return nil, fmt.Errorf("table filter has %d bytes: at most %d are read", size, maxEntries)
+			return nil, fmt.Errorf("table %s has %d bytes: at most %d are read", table, size, maxEntries)
 		}
 		entries := make([]byte, headLen+int(size))
-		copy(entries, "filter")
+		copy(entries, table)
 		binary.NativeEndian.PutUint32(entries[nameLen:], size)
 		err := getsockopt(fd, f.level, soGetEntries, entries)
 		if !errors.Is(err, unix.EAGAIN) {
@@ -99,9 +99,10 @@ func getsockopt(fd, level, option int, b []byte) error {
 	return nil
 }
 
-// chainNames finds the names of chains among the entries of a table.
-func chainNames(entries []byte, addrLen int) []string {
-	var names []string
+// chainsOf finds the chains among the entries of a table, and the number of rules of each: what follows its
+// first entry, without the last one, which is its end.
+func chainsOf(entries []byte, addrLen int) map[string]int {
+	chains, name := map[string]int{}, ""
 	// struct ipt_entry: the addresses, nfcache, then the offsets of the target and of the next entry.
 	targetAt, nextAt := addrLen+4, addrLen+6
 	for len(entries) >= nextAt+2 {
@@ -109,12 +110,23 @@ func chainNames(entries []byte, addrLen int) []string {
 		if next == 0 || next > len(entries) {
 			break
 		}
-		if t := entries[:next]; target+targetHead < next && cString(t[target+2:target+targetHead]) == errorTarget {
-			names = append(names, cString(t[target+targetHead:]))
+		t := entries[:next]
+		switch {
+		case target+targetHead < next && cString(t[target+2:target+targetHead]) == errorTarget:
+			if name = cString(t[target+targetHead:]); name != errorTarget { // the table's own end has no other name
+				chains[name] = -1
+			} else {
+				name = ""
+			}
+		case name != "":
+			chains[name]++
 		}
 		entries = entries[next:]
 	}
-	return names
+	for name, rules := range chains {
+		chains[name] = max(0, rules)
+	}
+	return chains
 }
 
 // cString returns the text up to the first zero byte.

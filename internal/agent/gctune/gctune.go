@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 	runtimemetrics "runtime/metrics"
 	"sync"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
 // modelPercent lets the heap grow by half of what lives in it before it is
@@ -24,9 +26,25 @@ const leastHeap = 32 << 20
 
 // SaveMemory sets the pace for a process that holds a model and answers nobody.
 func SaveMemory() {
+	keepWithinLimit()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(modelPercent)
 	}
+}
+
+// ofLimit is how much of its control group's memory the process may use before it collects garbage
+// all the time rather than grow: the rest is for what Go does not count, as the program's file.
+const ofLimit = 0.85
+
+// keepWithinLimit has the process collect garbage sooner the nearer it comes to the memory limit
+// of its control group, so that the kernel does not end it while it could have. It does nothing
+// without a limit, or if GOMEMLIMIT says what it is to be.
+func keepWithinLimit() {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	// That there is no limit, or no control group to ask, is no error here.
+	_, _ = memlimit.Set(memlimit.WithProvider(memlimit.FromCgroup), memlimit.WithRatio(ofLimit))
 }
 
 // ReturnMemory gives the system back what taking in a whole state needed.

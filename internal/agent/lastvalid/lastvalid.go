@@ -4,6 +4,8 @@
 package lastvalid
 
 import (
+	"slices"
+
 	"github.com/tierwall/tierwall/internal/agent/component"
 	"github.com/tierwall/tierwall/internal/agent/model"
 	"github.com/tierwall/tierwall/internal/store"
@@ -25,11 +27,20 @@ type Component struct {
 	// unmentioned are objects that were restored and are still unknown to the store; with
 	// their files.
 	unmentioned map[policy.Key]string
+	// pending are the present versions of objects that are not in force, because of others, and
+	// may be later without a word of the store: a policy whose tier is missing.
+	pending map[policy.Key]store.Resource
+	// held are objects that the store has no more, and others keep in force: a tier that policies
+	// name.
+	held map[policy.Key]struct{}
 }
 
 // New opens the journal of this network namespace. Objects are kept of which kept is true.
 func New(env component.Env, kept func(model.View, policy.Key) bool) (*Component, error) {
-	c := &Component{env: env, kept: kept, invalid: map[policy.Key]store.Resource{}}
+	c := &Component{
+		env: env, kept: kept, invalid: map[policy.Key]store.Resource{},
+		pending: map[policy.Key]store.Resource{}, held: map[policy.Key]struct{}{},
+	}
 	var err error
 	c.journal, c.atStart, err = openJournal(Path(env.RunDir, env.Namespace))
 	return c, err
@@ -62,69 +73,117 @@ func (c *Component) Adapt(b *store.Batch) {
 	}
 }
 
-// Taken writes down what a batch made valid, and notes what the first state has in
-// place of what was valid.
+// Taken writes down what a batch made valid or took away, and notes what the first state
+// has in place of what was valid.
 func (c *Component) Taken(b *store.Batch) {
 	var valid []store.Resource
+	var gone []policy.Key
 	c.env.Model.Read(func(v model.View) {
 		for i := range b.Updated {
 			r := b.Updated[i]
 			if _, ok := c.atStart[r.Key]; ok && isRefused(v.Status(r.Key).State) {
 				c.invalid[r.Key] = r
 			}
-			if c.kept(v, r.Key) && v.Status(r.Key).State == translate.InForce {
+			if c.isValid(v, r.Key) {
 				valid = append(valid, r)
+			} else if c.mayBecomeValid(v, r.Key) {
+				c.pending[r.Key] = r
+				continue
 			}
+			delete(c.pending, r.Key)
 		}
+		valid = append(valid, c.nowValid(v)...)
+		for _, key := range b.Deleted {
+			if v.Status(key).State == 0 {
+				gone = append(gone, key)
+			} else {
+				c.held[key] = struct{}{}
+			}
+			delete(c.pending, key)
+		}
+		gone = append(gone, c.nowGone(v)...)
 	})
 	if c.journal.broken {
 		return
 	}
-	if err := c.journal.note(valid, b.Deleted); err != nil {
+	if err := c.journal.note(valid, gone); err != nil {
 		c.env.Log.Error("cannot remember the last valid versions; an object that is invalid at the next start will not be in force", "error", err)
 	}
+}
+
+// isValid reports whether the present version of an object is in force, and to be kept.
+func (c *Component) isValid(v model.View, key policy.Key) bool {
+	return c.kept(v, key) && v.Status(key).State == translate.InForce
+}
+
+// mayBecomeValid reports whether the present version of an object is not in force and could be
+// without a word of the store. Endpoints, of which there are many, depend on nothing that can be missing.
+func (c *Component) mayBecomeValid(v model.View, key policy.Key) bool {
+	switch v.Status(key).State {
+	case translate.LastValid, translate.NotInForce, translate.Isolates:
+		return key.Kind != policy.KindPod && key.Kind != policy.KindWorkloadEndpoint
+	}
+	return false
+}
+
+// nowValid returns those of the pending versions that are in force now.
+func (c *Component) nowValid(v model.View) (valid []store.Resource) {
+	for key, r := range c.pending {
+		if c.isValid(v, key) {
+			valid = append(valid, r)
+		} else if c.mayBecomeValid(v, key) {
+			continue
+		}
+		delete(c.pending, key)
+	}
+	slices.SortFunc(valid, func(a, b store.Resource) int { return a.Key.Compare(b.Key) })
+	return valid
+}
+
+// nowGone returns those of the objects that the store has no more which nobody holds.
+func (c *Component) nowGone(v model.View) (gone []policy.Key) {
+	for key := range c.held {
+		switch v.Status(key).State {
+		case translate.LastValid:
+			continue
+		case 0:
+			gone = append(gone, key)
+		}
+		delete(c.held, key)
+	}
+	return gone
 }
 
 // FirstState puts in force again what must not be lost, as if it had been there before the first
 // state.
 func (c *Component) FirstState() {
-	var keys []policy.Key
-	var findings []store.Finding
+	var r replay
 	c.env.Model.Read(func(v model.View) {
-		findings = v.Findings()
-		keys = restorable(v.Status, findings, c.atStart)
+		r = newReplay(v.Status, v.Findings(), c.atStart, c.journal.load, func(key policy.Key) (store.Resource, bool) {
+			now, found := c.invalid[key]
+			return now, found
+		})
 	})
-	restored, unmentioned := map[policy.Key]bool{}, map[policy.Key]string{}
-	back, again := store.Batch{Findings: findings}, store.Batch{Findings: findings}
-	for _, key := range keys {
-		r, err := c.journal.load(key)
-		if err != nil {
-			c.env.Log.Error("the version of an earlier agent cannot be put in force", "object", store.ObjectName(key), "error", err)
-			continue
-		}
-		c.env.Log.Warn("the version of an earlier agent stays in force", "object", store.ObjectName(key))
-		restored[key] = true
-		back.Updated = append(back.Updated, r)
-		if now, ok := c.invalid[key]; ok {
-			again.Updated = append(again.Updated, now)
-		} else {
-			unmentioned[key] = c.atStart[key].file
-		}
+	for _, f := range r.failed {
+		c.env.Log.Error("the version of an earlier agent cannot be put in force", "object", store.ObjectName(f.key), "error", f.err)
 	}
-	if len(restored) > 0 {
-		c.env.Take(back)
-		c.env.Take(again)
+	if len(r.before.Updated) > 0 {
+		c.env.Take(r.before)
+		c.env.Take(r.again)
 	}
-	c.forgetGone(restored)
-	c.atStart, c.invalid, c.unmentioned = nil, nil, unmentioned
-}
-
-// forgetGone takes out of the journal what is neither in the store nor restored.
-func (c *Component) forgetGone(restored map[policy.Key]bool) {
+	c.unmentioned = map[policy.Key]string{}
+	for _, key := range r.unmentioned {
+		c.unmentioned[key] = c.atStart[key].file
+	}
 	var gone []policy.Key
 	c.env.Model.Read(func(v model.View) {
+		for i := range r.before.Updated {
+			if key := r.before.Updated[i].Key; v.Status(key).State != 0 {
+				c.env.Log.Warn("the version of an earlier agent stays in force", "object", store.ObjectName(key))
+			}
+		}
 		for key := range c.atStart {
-			if !restored[key] && v.Status(key).State == 0 {
+			if v.Status(key).State == 0 {
 				gone = append(gone, key)
 			}
 		}
@@ -132,6 +191,7 @@ func (c *Component) forgetGone(restored map[policy.Key]bool) {
 	if err := c.journal.note(nil, gone); err != nil {
 		c.env.Log.Warn("forget objects that are gone", "error", err)
 	}
+	c.atStart, c.invalid = nil, nil
 }
 
 // Close closes the journal: every line was written at once.

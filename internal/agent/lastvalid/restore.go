@@ -2,6 +2,7 @@ package lastvalid
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tierwall/tierwall/internal/store"
@@ -46,6 +47,54 @@ func concerns(f store.Finding, key policy.Key, file string) bool {
 	return f.File != "" && (f.File == file || strings.HasPrefix(file, f.File+"/"))
 }
 
+// replay is what puts the last valid versions in force that an agent would have kept, after a
+// first state of the store was taken in: before is taken in as if it had come before that state,
+// and again as what that state says of the same objects.
+type replay struct {
+	before, again store.Batch
+	unmentioned   []policy.Key // of before, those of which the store says nothing, for it cannot read them
+	failed        []replayError
+}
+
+type replayError struct {
+	key policy.Key
+	err error
+}
+
+// newReplay makes a replay of what was saved; now returns what the first state has of an object.
+func newReplay(status func(policy.Key) translate.Status, findings []store.Finding, saved map[policy.Key]savedVersion,
+	load func(policy.Key) (store.Resource, error), now func(policy.Key) (store.Resource, bool),
+) replay {
+	r := replay{before: store.Batch{Findings: findings}, again: store.Batch{Findings: findings}}
+	add := func(key policy.Key) bool {
+		object, err := load(key)
+		if err != nil {
+			r.failed = append(r.failed, replayError{key, err})
+			return false
+		}
+		r.before.Updated = append(r.before.Updated, object)
+		return true
+	}
+	open := map[policy.Key]bool{}
+	for _, key := range restorable(status, findings, saved) {
+		if open[key] = true; !add(key) {
+			continue
+		}
+		if object, found := now(key); found {
+			r.again.Updated = append(r.again.Updated, object)
+		} else {
+			r.unmentioned = append(r.unmentioned, key)
+		}
+	}
+	// A tier that is gone may be named still: whether it is held is for the translator to say.
+	for key := range saved {
+		if key.Kind == policy.KindTier && !open[key] && status(key).State == 0 && add(key) {
+			r.again.Deleted = append(r.again.Deleted, key)
+		}
+	}
+	return r
+}
+
 // Restore gives a translator, which has taken in a whole state of the store, the last
 // valid versions that an agent would have kept. The journal at the path is only read.
 func Restore(t *translate.Translator, now store.Batch, path string) error {
@@ -53,21 +102,17 @@ func Restore(t *translate.Translator, now store.Batch, path string) error {
 	if err != nil {
 		return err
 	}
-	back, again := store.Batch{Findings: now.Findings}, store.Batch{Findings: now.Findings}
-	restored := map[policy.Key]bool{}
-	for _, key := range restorable(t.Status, now.Findings, saved) {
-		r, err := j.load(key)
-		if err != nil {
-			return fmt.Errorf("the last valid version of %s: %w", store.ObjectName(key), err)
+	r := newReplay(t.Status, now.Findings, saved, j.load, func(key policy.Key) (store.Resource, bool) {
+		i := slices.IndexFunc(now.Updated, func(r store.Resource) bool { return r.Key == key })
+		if i < 0 {
+			return store.Resource{}, false
 		}
-		back.Updated, restored[key] = append(back.Updated, r), true
+		return now.Updated[i], true
+	})
+	for _, f := range r.failed {
+		return fmt.Errorf("the last valid version of %s: %w", store.ObjectName(f.key), f.err)
 	}
-	for _, r := range now.Updated {
-		if restored[r.Key] {
-			again.Updated = append(again.Updated, r)
-		}
-	}
-	t.Apply(back, translate.Sink{})
-	t.Apply(again, translate.Sink{})
+	t.Apply(r.before, translate.Sink{})
+	t.Apply(r.again, translate.Sink{})
 	return nil
 }

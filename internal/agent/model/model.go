@@ -5,6 +5,7 @@ package model
 import (
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/engine"
@@ -21,6 +22,7 @@ type Model struct {
 	engine     *engine.Engine
 	summary    *summary
 	findings   []store.Finding       // the store's, at present
+	staleSince time.Time             // since when the store cannot be followed; zero: it is
 	interfaces map[netip.Addr]string // of this host, as host endpoints were placed by
 	// unflushed says that the engine has taken the model in, and nothing came out yet.
 	unflushed bool
@@ -61,7 +63,7 @@ func (m *Model) Take(b store.Batch, changed func(Change), status func(translate.
 		Status: status,
 	})
 	m.summary.setGenerations(b, m.translator)
-	before, m.findings = m.findings, b.Findings
+	before, m.findings, m.staleSince = m.findings, b.Findings, b.StaleSince
 	return before
 }
 

@@ -3,6 +3,7 @@ package model
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/translate"
@@ -35,6 +36,9 @@ func (v View) HasHosts() bool { return len(v.m.summary.hosts) > 0 }
 
 // Findings returns what is wrong with the store, at present.
 func (v View) Findings() []store.Finding { return v.m.findings }
+
+// StaleSince returns since when the store, or a part of it, cannot be followed; zero: all of it is.
+func (v View) StaleSince() time.Time { return v.m.staleSince }
 
 // Status returns what became of an object of the store.
 func (v View) Status(key policy.Key) translate.Status { return v.m.translator.Status(key) }

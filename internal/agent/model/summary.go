@@ -20,6 +20,9 @@ type summary struct {
 	policies map[policy.Key]policySummary
 	locals   map[policy.Key]*policy.Endpoint // of this node, with addresses
 	hosts    map[policy.Key]*policy.Endpoint // host endpoints of this node
+	// pending are the generations of versions of policies that are not in force. One that waits
+	// for its tier will be without coming again.
+	pending map[policy.Key]int64
 }
 
 // policySummary is a policy in force.
@@ -35,7 +38,7 @@ func newSummary(node string) *summary {
 	return &summary{
 		node:  node,
 		tiers: map[string]policy.Action{}, policies: map[policy.Key]policySummary{}, locals: map[policy.Key]*policy.Endpoint{},
-		hosts: map[policy.Key]*policy.Endpoint{},
+		hosts: map[policy.Key]*policy.Endpoint{}, pending: map[policy.Key]int64{},
 	}
 }
 
@@ -108,19 +111,32 @@ func (p policySummary) action(dir policy.Direction, rule int) string {
 	return "unknown"
 }
 
-// setGenerations notes the generations of the policies of a batch that are in force
-// now.
+// setGenerations notes the generations of the policies that are in force now, be it of the batch or
+// of one before.
 func (s *summary) setGenerations(b store.Batch, t *translate.Translator) {
 	for i := range b.Updated {
 		r := &b.Updated[i]
-		p, ok := s.policies[r.Key]
-		if !ok || t.Status(r.Key).State != translate.InForce {
+		if r.Key.ObjectType() != policy.PolicyObject {
 			continue
 		}
-		if meta, ok := r.Object.(metav1.Object); ok && meta.GetGeneration() != p.generation {
-			p.generation = meta.GetGeneration()
-			s.policies[r.Key] = p
+		if meta, ok := r.Object.(metav1.Object); ok {
+			s.pending[r.Key] = meta.GetGeneration()
 		}
+	}
+	for _, key := range b.Deleted {
+		delete(s.pending, key)
+	}
+	for key, generation := range s.pending {
+		switch t.Status(key).State {
+		case translate.InForce:
+			if p, ok := s.policies[key]; ok && p.generation != generation {
+				p.generation = generation
+				s.policies[key] = p
+			}
+		case translate.LastValid, translate.NotInForce:
+			continue
+		}
+		delete(s.pending, key)
 	}
 }
 

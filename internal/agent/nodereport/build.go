@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,6 +27,7 @@ func (c *Component) build() *v1alpha1.NodePolicyReport {
 		ObjectMeta: metav1.ObjectMeta{Name: c.env.Node},
 	}
 	r := &out.Report
+	r.Renewed = metav1.NewTime(time.Now().Truncate(time.Second))
 	r.AgentVersion = clip(c.cfg.Version, 256)
 	if applied := c.cfg.Applied(); !applied.IsZero() {
 		r.Applied = metav1.NewTime(applied.Truncate(1e9)) // what the API keeps
@@ -36,11 +38,28 @@ func (c *Component) build() *v1alpha1.NodePolicyReport {
 	}
 	c.mu.Unlock()
 	affected := c.cfg.NotEnforceable.Affected()
-	c.env.Model.Read(func(v model.View) { fill(r, v, affected) })
+	var stale []string
+	c.env.Model.Read(func(v model.View) {
+		fill(r, v, affected)
+		stale = staleReasons(v)
+	})
 	fillNotEnforceable(r, c.cfg.NotEnforceable.Findings(), len(affected))
 	fillLocal(r, c.cfg.Host())
-	r.Error = clip(strings.Join(append(errorsOf(c.env.NotReady(), r), c.cfg.CutOff()...), "; "), v1alpha1.MaxMessage)
+	r.Error = clip(strings.Join(slices.Concat(stale, errorsOf(c.env.NotReady(), r), c.cfg.CutOff()), "; "), v1alpha1.MaxMessage)
 	return out
+}
+
+// staleReasons returns why the store cannot be followed: what is in force may not be its present state.
+func staleReasons(v model.View) (reasons []string) {
+	if v.StaleSince().IsZero() {
+		return nil
+	}
+	for _, f := range v.Findings() {
+		if !f.Note && f.Key == (policy.Key{}) {
+			reasons = append(reasons, f.Error())
+		}
+	}
+	return reasons
 }
 
 // errorsOf returns what is wrong with the node: with the kernel, and with endpoints whose packets do not come by there.

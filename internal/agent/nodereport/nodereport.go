@@ -74,14 +74,11 @@ const (
 	maxRate = 50
 	// minInterval is the least time between two reports of a node.
 	minInterval = time.Second
-	// staleAfter is after how long a report is written again of which nothing
-	// has changed but the time of the last change in the kernel.
-	staleAfter = 10 * time.Minute
 	// writeTimeout bounds one write.
 	writeTimeout = 30 * time.Second
 	jitter       = 0.5 // of the interval, more at most
 	minPause     = 2 * time.Second
-	maxPause     = 5 * time.Minute
+	maxPause     = time.Minute
 )
 
 // New returns the component.
@@ -133,20 +130,28 @@ func interval(nodes int) time.Duration {
 	return d + time.Duration(rand.Float64()*jitter*float64(d)) //nolint:gosec // it spreads load, and hides nothing
 }
 
+// renewInterval is RenewInterval of a node, or up to a quarter less: not all nodes renew at once.
+func renewInterval(nodes int) time.Duration {
+	d := v1alpha1.RenewInterval(nodes)
+	return d - time.Duration(rand.Float64()*float64(d)/4) //nolint:gosec // it spreads load, and hides nothing
+}
+
 // run writes reports until the context ends.
 func (c *Component) run(ctx context.Context) {
 	var written *v1alpha1.Report
-	var at time.Time
+	at := time.Now() // nothing is written before there is something to say
 	pause := backoff.Backoff{Min: minPause, Max: maxPause}
 	for {
+		nodes := c.cfg.Nodes()
+		renew := at.Add(renewInterval(nodes))
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.due:
-		case <-time.After(staleAfter):
+		case <-time.After(max(minInterval, time.Until(renew))):
 		}
-		report, nodes := c.build(), c.cfg.Nodes()
-		if written == nil || !same(written, &report.Report) || time.Since(at) > staleAfter && !written.Applied.Equal(&report.Report.Applied) {
+		report := c.build()
+		if written == nil || !same(written, &report.Report) || !time.Now().Before(renew) {
 			timed, cancel := context.WithTimeout(ctx, writeTimeout)
 			err := c.cfg.Write(timed, report)
 			cancel()
@@ -211,9 +216,9 @@ func (c *Component) status() Status {
 	return c.state
 }
 
-// same compares reports but for the time of the last change in the kernel.
+// same compares reports but for their times.
 func same(a, b *v1alpha1.Report) bool {
 	x, y := *a, *b
-	x.Applied = y.Applied
+	x.Applied, x.Renewed = y.Applied, y.Renewed
 	return reflect.DeepEqual(x, y)
 }

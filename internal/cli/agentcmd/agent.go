@@ -43,6 +43,7 @@ type options struct {
 	runDir      string
 
 	checkInterval time.Duration
+	staleLimit    time.Duration
 	report        bool
 	logGroup      uint16
 	logRate       uint32
@@ -105,6 +106,7 @@ func (o *options) register(cmd *cobra.Command) {
 	o.source.register(cmd)
 	f.StringVar(&o.metricsAddr, "metrics-addr", agenthttp.DefaultAddr, "loopback address and port of metrics, health and status; off for none")
 	f.DurationVar(&o.checkInterval, "check-interval", 30*time.Second, "how often the kernel's tables are compared with what they should hold, and repaired")
+	f.DurationVar(&o.staleLimit, "max-staleness", agent.DefaultStaleLimit, "how long the store may be out of reach until the agent is not ready (/readyz); what was last read stays in force in any case; 0: without limit")
 	f.StringVar(&o.runDir, "run-dir", defaultRunDir, "directory of the lock file and of the last valid versions")
 	_ = cmd.MarkFlagDirname("run-dir")
 	o.guards.register(cmd)
@@ -136,6 +138,8 @@ func (o *options) validate(cmd *cobra.Command) error {
 	switch {
 	case o.logRate == 0:
 		return command.UsageError(cmd, errors.New("--log-rate 0: expected at least 1; --log-group 0 logs no packets"))
+	case o.staleLimit < 0:
+		return command.UsageError(cmd, fmt.Errorf("--max-staleness %s: expected 0, for no limit, or more", o.staleLimit))
 	case o.checkInterval < time.Second:
 		return command.UsageError(cmd, fmt.Errorf("--check-interval %s: expected at least 1s", o.checkInterval))
 	}
@@ -166,6 +170,9 @@ func (o *options) run(cmd *cobra.Command) error {
 		return err
 	}
 	if err := agent.Privileged(); err != nil {
+		return err
+	}
+	if err := agent.Alone(&cfg); err != nil {
 		return err
 	}
 	if err := o.connect(log, &cfg); err != nil {
@@ -225,7 +232,7 @@ func (o *options) enforce(ctx context.Context, log *slog.Logger, cfg agent.Confi
 // config returns what an agent is, without its store and the kernel.
 func (o *options) config(log *slog.Logger) (agent.Config, error) {
 	cfg := agent.Config{
-		Node: o.source.node, MetricsAddr: o.metricsAddr, RunDir: o.runDir, CheckInterval: o.checkInterval,
+		Node: o.source.node, MetricsAddr: o.metricsAddr, RunDir: o.runDir, CheckInterval: o.checkInterval, StaleLimit: o.staleLimit,
 		ExternalChanges: agent.WatchExternalChanges, Log: log, Version: version.Get().Version,
 		Host: o.host.settings,
 	}

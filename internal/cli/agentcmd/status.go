@@ -37,8 +37,13 @@ endpoints, which policies, in which state each is, and all that is wrong with th
 "not enforced" says what packets do not come by the host's hooks, and what to do: such
 endpoints are not counted as ones that policy is in force for.
 
-Exit code: 0 if policy is in force for all local endpoints, 1 if the agent is not ready or
-some cannot be enforced for here, 2 if no agent answers.`,
+"policy" says whether all of it is in force as the store has it now. An object that is invalid
+is not: its last valid version stays in force, if it had one. While the store cannot be reached,
+what was last read stays in force, and "store" says since when.
+
+Exit code: 0 if policy is in force as the store has it for all local endpoints, 1 if some of it
+is not (the agent is not ready, an object is invalid, the store cannot be followed, endpoints
+that policy cannot be enforced for here), 2 if no agent answers.`,
 		Example: `  # How is it going?
   tierwall agent status
 
@@ -71,7 +76,7 @@ func (o *statusOptions) run(cmd *cobra.Command) error {
 	} else {
 		err = writeStatus(cmd.OutOrStdout(), &st)
 	}
-	if err == nil && (!st.Ready || st.NotEnforceableEndpoints > 0) {
+	if err == nil && (!st.Ready || st.NotEnforceableEndpoints > 0 || len(errorsOf(&st)) > 0) {
 		err = command.ExitWith(command.ExitNo, nil)
 	}
 	return err
@@ -79,23 +84,19 @@ func (o *statusOptions) run(cmd *cobra.Command) error {
 
 func writeStatus(w io.Writer, st *agent.Status) error {
 	s := output.StyleFor(w)
-	ready := s.Green("in force")
-	switch {
-	case !st.Ready:
-		ready = s.Red(st.NotReady)
-	case st.NotEnforceableEndpoints > 0:
-		ready = s.Red(fmt.Sprintf("not enforceable here for %d of %s", st.NotEnforceableEndpoints, output.Count(st.LocalEndpoints, "endpoint")))
-	}
 	lines := [][2]string{
 		{"node", st.Node},
-		{"store", st.Store},
-		{"policy", ready},
+		{"store", storeText(st, s)},
+		{"policy", policyText(st, s)},
 	}
 	for _, why := range st.WaitingFor {
 		lines = append(lines, [2]string{"waiting for", why})
 	}
 	for _, why := range st.NotEnforced {
 		lines = append(lines, [2]string{"not enforced", s.Red(why)})
+	}
+	for _, why := range st.Warnings {
+		lines = append(lines, [2]string{"warning", s.Red(why)})
 	}
 	for _, spoofing := range st.Spoofing {
 		text := spoofing.String()
@@ -125,6 +126,43 @@ func writeStatus(w io.Writer, st *agent.Status) error {
 		return err
 	}
 	return writeObjects(w, st)
+}
+
+// storeText names the store, and says since when it cannot be followed.
+func storeText(st *agent.Status, s output.Style) string {
+	if st.Stale == nil {
+		return st.Store
+	}
+	return st.Store + s.Red(fmt.Sprintf(", which cannot be followed since %s (%s)", st.Stale.Since.Local().Format(time.DateTime), st.Stale.Age()))
+}
+
+// policyText says whether policy is in force.
+func policyText(st *agent.Status, s output.Style) string {
+	var but []string
+	switch {
+	case !st.Ready:
+		return s.Red(st.NotReady)
+	case st.NotEnforceableEndpoints > 0:
+		but = append(but, fmt.Sprintf("not enforceable here for %d of %s", st.NotEnforceableEndpoints, output.Count(st.LocalEndpoints, "endpoint")))
+	}
+	switch errs := len(errorsOf(st)); {
+	case st.Invalid == 1:
+		but = append(but, "1 object is not in the version that the store has")
+	case st.Invalid > 1:
+		but = append(but, fmt.Sprintf("%d objects are not in the version that the store has", st.Invalid))
+	case errs > 0 && st.Stale == nil:
+		but = append(but, "there are errors")
+	}
+	if st.Stale != nil {
+		but = append(but, "as it was read before "+st.Stale.Since.Local().Format(time.DateTime))
+	}
+	switch {
+	case len(but) == 0:
+		return s.Green("in force")
+	case st.NotEnforceableEndpoints == 0:
+		but[0] = "in force, but " + but[0]
+	}
+	return s.Red(strings.Join(but, "; "))
 }
 
 // guardLines say what was dropped before policy was asked.
@@ -253,24 +291,36 @@ func writeObjects(w io.Writer, st *agent.Status) error {
 	return writeFindings(w, st)
 }
 
-// writeFindings lists everything that is wrong, the store's and the objects', once.
-func writeFindings(w io.Writer, st *agent.Status) error {
-	findings := slices.Clone(st.Findings)
+// errorsOf returns everything that is wrong, with the store and with objects, once.
+func errorsOf(st *agent.Status) []string {
+	list := slices.Clone(st.Findings)
 	for _, o := range st.Objects {
-		findings = append(findings, o.Findings...)
+		list = append(list, o.Findings...)
 	}
-	slices.Sort(findings)
-	findings = slices.Compact(findings)
-	if len(findings) == 0 {
-		return nil
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// writeFindings lists everything that is wrong, and what is only worth knowing.
+func writeFindings(w io.Writer, st *agent.Status) error {
+	notes := slices.Clone(st.Notes)
+	for _, o := range st.Objects {
+		notes = append(notes, o.Notes...)
 	}
-	if _, err := fmt.Fprintf(w, "\n%s\n", output.StyleFor(w).Red(output.Count(len(findings), "error")+":")); err != nil {
-		return err
-	}
-	for _, f := range findings {
-		if _, err := fmt.Fprintf(w, "  %s\n", f); err != nil {
+	slices.Sort(notes)
+	s := output.StyleFor(w)
+	if list := errorsOf(st); len(list) > 0 {
+		if err := writeList(w, s.Red(output.Count(len(list), "error")+":"), list); err != nil {
 			return err
 		}
 	}
+	if list := slices.Compact(notes); len(list) > 0 {
+		return writeList(w, output.Count(len(list), "note")+":", list)
+	}
 	return nil
+}
+
+func writeList(w io.Writer, title string, list []string) error {
+	_, err := fmt.Fprintf(w, "\n%s\n  %s\n", title, strings.Join(list, "\n  "))
+	return err
 }

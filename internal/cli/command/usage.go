@@ -28,6 +28,10 @@ func NoUnknownCommand(cmd *cobra.Command, args []string) error {
 
 // FlagError puts what was probably meant beside a flag that does not exist.
 func FlagError(cmd *cobra.Command, err error) error {
+	// A command that does not exist has no flags either: the name is the mistake.
+	if args := cmd.Flags().Args(); cmd.HasSubCommands() && len(args) > 0 {
+		return NoUnknownCommand(cmd, args)
+	}
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedShortnames() == "" {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {

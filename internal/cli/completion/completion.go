@@ -31,10 +31,10 @@ namespaces, from the files or the cluster that the command names. The shell must
 read it at start.
 
 For the plugin of kubectl, kubectl wants a program of its own beside it.`,
-		Example: `  # bash, for this session; needs the bash-completion package
+		Example: `  # bash, for this session
   source <(tierwall completion bash)
 
-  # bash, for every session
+  # bash, for every session; needs the package bash-completion, which reads it when it is needed
   tierwall completion bash > ~/.local/share/bash-completion/completions/tierwall
 
   # zsh: a file named _tierwall in a directory of $fpath
@@ -61,6 +61,9 @@ For the plugin of kubectl, kubectl wants a program of its own beside it.`,
 			root, out := cmd.Root(), cmd.OutOrStdout()
 			switch args[0] {
 			case "bash":
+				if _, err := io.WriteString(out, bashFallback); err != nil {
+					return err
+				}
 				return root.GenBashCompletionV2(out, true)
 			case "zsh":
 				return root.GenZshCompletion(out)

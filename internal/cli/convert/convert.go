@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
@@ -32,14 +33,14 @@ type options struct {
 func NewCommand() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
-		Use:   "convert {-f FILE | --store etcd:URL} [--from cilium]",
+		Use:   "convert {[-f] FILE... | --store etcd:URL} [--from cilium]",
 		Short: "Convert Cilium's policies to tiered ones that decide the same",
 		Long: `Convert CiliumNetworkPolicies and CiliumClusterwideNetworkPolicies to policies of
 projectcalico.org/v3 that decide the same, and write these to standard output.
 
 What cannot be expressed is left out and said on standard error, with its file and
 line: of a rule that allows nothing is left that would allow more. With --strict it
-makes the exit code 1.
+makes the exit code 1, as do invalid objects that --keep-going leaves out.
 
 Cilium tells nodes from the outside world. Their addresses are taken from the Nodes
 and Pods in the files, and from --node-cidr; that of the API server from the
@@ -52,7 +53,7 @@ wrong with the files, and nothing was written; --keep-going leaves invalid objec
 
   # Into a file; fail if anything gets lost
   tierwall convert -f cilium/ --node-cidr 10.0.0.0/24 --strict > policies.yaml`,
-		Args: command.NoArgs,
+		Args: o.input.FileArgs,
 		RunE: command.Steps(o.validate, o.run),
 	}
 	o.input.Register(cmd)
@@ -79,6 +80,9 @@ func (o *options) run(cmd *cobra.Command) error {
 	in.Resources, in.Rejected, in.Translated = listing.Resources, listing.Rejected, result.Resources
 	in.Findings = slices.Concat(listing.Findings, result.Invalid, unfit(listing.Resources, result.Resources))
 	slices.SortStableFunc(in.Findings, store.Finding.Compare)
+	if err := input.Warn(cmd.ErrOrStderr(), in.Findings); err != nil {
+		return command.ExitWith(command.ExitFailed, err)
+	}
 	switch {
 	case in.ErrorCount() == 0:
 	case !o.input.KeepGoing:
@@ -94,7 +98,7 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err := writeManifests(cmd.OutOrStdout(), result.Resources, o.output); err != nil {
 		return command.ExitWith(command.ExitFailed, err)
 	}
-	if o.strict && len(result.Lost) > 0 {
+	if o.strict && len(result.Lost)+in.ErrorCount() > 0 {
 		return command.ExitWith(command.ExitNo, nil)
 	}
 	return nil
@@ -123,13 +127,20 @@ func (o *options) report(w io.Writer, in *input.Input, r *cilium.Result) error {
 			return err
 		}
 	}
-	if r.Converted+len(r.Invalid) == 0 {
+	if r.Converted+len(r.Invalid) == 0 && in.ErrorCount() == 0 {
 		_, err := fmt.Fprintf(w, "%s no policies of Cilium: nothing was converted\n", in.Source)
 		return err
 	}
 	lost := "all of it"
+	var left []string
 	if n := len(r.Lost); n > 0 {
-		lost = output.Count(n, "part") + " left out"
+		left = append(left, output.Count(n, "part")+" left out")
+	}
+	if n := in.InvalidCount(); n > 0 {
+		left = append(left, output.Count(n, "invalid object")+" left out")
+	}
+	if left != nil {
+		lost = strings.Join(left, ", ")
 	}
 	_, err := fmt.Fprintf(w, "%s of Cilium converted to %s, %s\n", output.Count(r.Converted, "policy"), output.Count(len(r.Resources), "object"), lost)
 	return err

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,6 +22,7 @@ type options struct {
 	scenarios []string
 	list      bool
 	keep      bool
+	verbose   bool
 	output    string
 }
 
@@ -34,12 +37,18 @@ world), programs the kernel with the policies of the examples, makes real
 connections, and compares three answers for each: what the example promises,
 what the policies say, and what the kernel did.
 
+Each scenario is one line; with -v, or of a scenario that --scenario names, all its
+connections are shown, and who decided. What differs is always shown.
+
 Nothing outside the namespaces is touched, and nothing stays behind. It needs
 no root: other users get a user namespace of their own.
 
 Exit code: 0 all agree, 1 some differ, 2 the demo could not run.`,
 		Example: `  # All scenarios, one after the other
   tierwall demo
+
+  # All of them, connection by connection
+  tierwall demo -v
 
   # One of them, and then look around in it
   tierwall demo --scenario tiers --keep
@@ -52,6 +61,7 @@ Exit code: 0 all agree, 1 some differ, 2 the demo could not run.`,
 	flags := cmd.Flags()
 	flags.StringArrayVar(&o.scenarios, "scenario", nil, "play this scenario only; may be repeated (default: all)")
 	flags.BoolVar(&o.list, "list", false, "list the scenarios and end")
+	flags.BoolVarP(&o.verbose, "verbose", "v", false, "show every connection of every scenario")
 	flags.BoolVar(&o.keep, "keep", false, "leave the last scenario's pods up until Ctrl-C, to look around")
 	output.AddFlag(cmd, &o.output, "text", "json")
 	_ = cmd.RegisterFlagCompletionFunc("scenario", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -82,7 +92,15 @@ func (o *options) run(cmd *cobra.Command) (err error) {
 		return fmt.Errorf("the demo needs network namespaces: %w", err)
 	}
 	out := cmd.OutOrStdout()
-	view := &view{w: out, style: output.StyleFor(out)}
+	names, err := demo.Names(examples.FS)
+	if err != nil {
+		return err
+	}
+	view := &view{w: out, style: output.StyleFor(out), brief: !o.verbose && len(o.scenarios) == 0}
+	view.measure(names)
+	if strings.Contains(os.Args[0], "/") && filepath.Base(os.Args[0]) == "tierwall" {
+		view.program = os.Args[0] // it is not in PATH, perhaps
+	}
 	if o.output == "json" {
 		view.w = io.Discard
 	}

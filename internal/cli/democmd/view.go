@@ -1,6 +1,7 @@
 package democmd
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -12,10 +13,13 @@ import (
 	"github.com/tierwall/tierwall/internal/demo"
 )
 
-// view shows a demo while it runs: a table per scenario, row by row.
+// view shows a demo while it runs: a table per scenario, row by row, or a line per
+// scenario.
 type view struct {
-	w      io.Writer
-	style  output.Style
+	w     io.Writer
+	style output.Style
+	brief bool // a line per scenario
+	brevity
 	widths [3]int // of the columns whose cells differ in length
 	shown  int    // scenarios so far
 	err    error  // the first one of writing
@@ -29,6 +33,10 @@ func (v *view) printf(format string, args ...any) {
 
 // Scenario measures the columns and writes title and header.
 func (v *view) Scenario(s *demo.ScenarioReport) {
+	if v.brief {
+		v.beginLine(s)
+		return
+	}
 	header := [3]string{"FROM", "TO", "CONNECTION"}
 	for i, h := range header {
 		v.widths[i] = utf8.RuneCountInString(h)
@@ -49,13 +57,17 @@ func (v *view) Scenario(s *demo.ScenarioReport) {
 
 // Step says what changed, if it is not the first one.
 func (v *view) Step(step *demo.Step) {
-	if step.Why != "" {
+	if step.Why != "" && !v.brief {
 		v.printf("  %s %s\n", v.style.Bold("then"), step.Why)
 	}
 }
 
 // Row writes one connection, and below it what does not agree.
 func (v *view) Row(row *demo.Row) {
+	if v.brief {
+		v.count(row)
+		return
+	}
 	mark := v.style.Green("ok")
 	if !row.Agree {
 		mark = v.style.Red("!!")
@@ -100,10 +112,13 @@ func (v *view) closing(r *demo.Report) {
 		fmt.Sprintf("%.1f s", time.Duration(r.Took).Seconds()))
 	if r.Agree {
 		v.printf("\n%s: what was promised, what policy says and what the kernel did %s.\n", sum, v.style.Green("agree on all of them"))
+		if v.brief {
+			v.printf("Every connection, and who decided it: %s demo --scenario %s, or of all: %[1]s demo -v\n", cmp.Or(v.program, "tierwall"), r.Scenarios[0].Name)
+		}
 		return
 	}
 	v.printf("\n%s: %s\n", sum, v.style.Red(fmt.Sprintf("%d of them differ", differing)))
-	if len(r.Scenarios) == 1 {
+	if len(r.Scenarios) == 1 && !v.brief {
 		return // they are in sight
 	}
 	for _, s := range r.Scenarios {

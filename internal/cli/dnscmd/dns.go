@@ -217,8 +217,11 @@ func StatusLines(st *dnslearner.Status, s output.Style) [][2]string {
 	}
 	for _, u := range st.Namespaces {
 		who := "namespace " + u.Namespace
-		if u.Namespace == "" {
+		switch u.Namespace {
+		case "":
 			who = "the host itself"
+		case dns.GoneClients:
+			who = "what is there no more"
 		}
 		line := fmt.Sprintf("%s has %s", who, output.Count(u.Addresses, "address"))
 		if u.Limited > 0 {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/tierwall/tierwall/internal/cli/input"
+	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/suggest"
 	"github.com/tierwall/tierwall/internal/translate"
 	"github.com/tierwall/tierwall/policy"
@@ -24,6 +25,7 @@ type End struct {
 	Interface string             // of a host, by which the connection comes in or leaves; empty if unknown
 	Workload  string             // what was asked for, if its first pod stands for it
 	OtherPods []*policy.Endpoint // its other pods
+	HostPod   string             // the pod that was asked for, if it is on the network of the node that this is
 	Addr      netip.Addr         // the one that the connection uses, once chosen
 }
 
@@ -35,11 +37,12 @@ type Resolver struct {
 	Source    input.Source
 	namespace string       // of names without one; empty if they need one
 	Names     *ResolveFlag // what is known of names of DNS; nil: nothing
+	resources []store.Resource
 }
 
 // NewResolver returns what finds ends in the input; names is what is known of names of DNS.
 func NewResolver(in *input.Input, names *ResolveFlag) Resolver {
-	return Resolver{Model: in.Model, Unmanaged: in.Unmanaged, Source: in.Source, namespace: in.Namespace, Names: names}
+	return Resolver{Model: in.Model, Unmanaged: in.Unmanaged, Source: in.Source, namespace: in.EndsIn, Names: names, resources: in.Resources}
 }
 
 // Resolve finds what --from or --to names.
@@ -58,6 +61,9 @@ func (r Resolver) Resolve(text string) (End, error) {
 	}
 	if e, found, err := r.resolvedEnd(text); found {
 		return e, err
+	}
+	if _, _, isService := r.SplitService(text); isService {
+		return End{}, UnknownKindError("service")
 	}
 	parts := strings.Split(text, "/")
 	switch {
@@ -168,7 +174,7 @@ func (r Resolver) endpointEnd(namespace, kind, name string) (End, error) {
 	}
 	switch len(found) {
 	case 0:
-		return End{}, r.NotFoundError(namespace, kind, name)
+		return r.hostPodEnd(namespace, kind, name)
 	case 1:
 		return workloadEnd(found[0], pods[found[0]])
 	}

@@ -1,6 +1,7 @@
 package ends
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/tierwall/tierwall/evaluate"
 	"github.com/tierwall/tierwall/internal/suggest"
+	"github.com/tierwall/tierwall/internal/translate"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -37,6 +39,35 @@ func (r Resolver) Host(name string) (End, error) {
 		hint = "; there are no HostEndpoints"
 	}
 	return End{}, fmt.Errorf("no such HostEndpoint%s", hint)
+}
+
+// hostPodEnd is the node on whose network the pod is, or the first pod of the workload, that
+// the name means: what it sends and receives is the node's.
+func (r Resolver) hostPodEnd(namespace, kind, name string) (End, error) {
+	var pod *translate.Unmanaged
+	for i := range r.Unmanaged {
+		u := &r.Unmanaged[i]
+		named := func(k policy.Key) bool {
+			return k.Namespace == namespace && k.Name == name && (kind == "" || strings.EqualFold(kind, k.Kind))
+		}
+		if u.Reason != translate.HostNetwork || !named(u.Key) && !named(u.Owner) {
+			continue
+		}
+		if pod == nil || len(pod.Addrs) == 0 && len(u.Addrs) > 0 {
+			pod = u
+		}
+	}
+	if pod == nil {
+		return End{}, r.NotFoundError(namespace, kind, name)
+	}
+	if e, err := r.nodeEnd(pod.Node); err == nil {
+		e.HostPod = pod.Key.String()
+		return e, nil
+	}
+	if len(pod.Addrs) == 0 {
+		return End{}, errors.New("it uses its node's network, and no status.hostIP says which address that is: name the node (node/NAME) or its address instead")
+	}
+	return End{Name: pod.Key.String(), Addrs: pod.Addrs, IsNode: true, HostPod: pod.Key.String()}, nil
 }
 
 // NodeOf returns the node that an address is on, or that has it; empty if none is known.

@@ -45,7 +45,7 @@ func UnknownKindError(kind string) error {
 		known = append(known, short, k)
 	}
 	slices.Sort(known)
-	if strings.EqualFold(kind, "service") || strings.EqualFold(kind, "svc") {
+	if isServiceWord(kind) {
 		return fmt.Errorf("a Service is no endpoint, policy decides about the pods behind it: name one of those")
 	}
 	hint := suggest.DidYouMean(kind, known)

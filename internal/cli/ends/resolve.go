@@ -99,7 +99,7 @@ func (f *ResolveFlag) Learn(m *policy.Model, resources []store.Resource) {
 	}
 	at := time.Unix(0, 0)
 	for _, x := range f.aliases {
-		f.table.NoteAliases(x.Asked, []string{x.Alias}, at)
+		f.table.NoteAliases(x.Asked, []string{x.Alias}, netip.IPv4Unspecified(), at)
 	}
 	for _, records := range [][]dns.Record{f.facts, f.records} {
 		f.table.Learn(records, netip.IPv4Unspecified(), at)

@@ -36,7 +36,7 @@ type options struct {
 func NewCommand() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
-		Use:   "explain {-f FILE | --store STORE} --from END --to END --port N",
+		Use:   "explain {[-f] FILE... | --store STORE} --from END --to END --port N",
 		Short: "Decide one connection and say why, tier by tier",
 		Long: `Decide one connection by the policies in files or in a cluster, and say why: for
 both ends, every tier, every policy that applies there, every rule with what of it
@@ -52,6 +52,9 @@ An end of the connection is one of
   node/NAME              a node
   DNS-NAME               what --resolve says of the name
   host/NAME              a HostEndpoint: its host, by that interface
+  svc/NAMESPACE/NAME     (--to) a Service, svc/NAME in the namespace of -n: one of the
+                         pods behind it, and --port is the service's
+The port may stand behind the destination, too: --to data/postgres-0:5432.
 
 Where host endpoints are on the way, what these say is part of the answer, with
 the failsafes that agents have if no flag says otherwise. The hosts of the two ends
@@ -104,7 +107,7 @@ Exit code 0: allowed. 1: denied. 2: no answer, because something is wrong. With
   # For a script
   kubectl get ns,pods,netpol -A -o yaml |
     tierwall explain -f - --from web/frontend-1 --to data/postgres-0 --port 5432 -o json`,
-		Args: command.NoArgs,
+		Args: o.input.FileArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.validate(cmd); err != nil {
 				return err
@@ -137,6 +140,10 @@ func (o *options) validate(cmd *cobra.Command) error {
 	if o.from == "" || o.to == "" {
 		return command.UsageError(cmd, fmt.Errorf("--from and --to are needed: the two ends of the connection"))
 	}
+	if err := o.splitPort(); err != nil {
+		return command.UsageError(cmd, err)
+	}
+	o.flow.portIsOptional = ends.IsService(o.to)
 	if err := o.flow.parse(cmd); err != nil {
 		return err
 	}
@@ -168,7 +175,7 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err != nil {
 		return command.ExitWith(command.ExitFailed, narrowedError(in, err))
 	}
-	x.place = in.Place
+	x.place, x.leftOut = in.Place, in.LeftOut()
 	x.notes = append(x.notes, x.serviceNotes(in.Findings)...)
 	x.notes = append(x.notes, narrowedNotes(in, x)...)
 	x.notes = append(x.notes, x.domainNotes(&o.resolve)...)
@@ -198,10 +205,8 @@ func (o *options) print(stdout, stderr io.Writer, x *explanation) error {
 		_, err := io.WriteString(stdout, explainText(x, style)+x.pending.text(x, style))
 		return err
 	}
-	for _, n := range x.notes {
-		if _, err := fmt.Fprintln(stderr, "Note:", n); err != nil {
-			return err
-		}
+	if err := output.PrintNotes(stderr, x.notes); err != nil {
+		return err
 	}
 	if x.pending != nil {
 		return output.PrintJSON(stdout, pendingJSON{
@@ -220,6 +225,7 @@ type explanation struct {
 	// anyEphemeral says that every ephemeral source port gives the same answer.
 	anyEphemeral bool
 	notes        []string
+	leftOut      []string // what was wrong with objects that were left out
 	// place returns "file:line" of an object, or "" where that is unknown.
 	place func(policy.Key) string
 	// guard drops the connection before policy is asked; nil: none does.
@@ -235,7 +241,7 @@ func explain(r ends.Resolver, from, to string, o *flowOptions) (*explanation, er
 	if err != nil {
 		return nil, fmt.Errorf("--from %s: %w", from, err)
 	}
-	dst, err := r.Resolve(to)
+	dst, o, err := resolveTo(r, to, o)
 	if err != nil {
 		return nil, fmt.Errorf("--to %s: %w", to, err)
 	}

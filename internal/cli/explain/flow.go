@@ -22,6 +22,7 @@ type flowOptions struct {
 	port, sourcePort   string // empty: the default
 	icmpType, icmpCode string // empty: the default
 	family             int    // 0: the default
+	portIsOptional     bool   // the destination may have only one
 
 	host  hostFlow
 	http  httpFlow
@@ -64,7 +65,7 @@ func (o *flowOptions) parse(cmd *cobra.Command) error {
 				return fail("%s %s: policy knows no ports of protocol %s: leave it out", f[0], f[1], o.proto)
 			}
 		}
-	} else if o.port == "" {
+	} else if o.port == "" && !o.portIsOptional {
 		return fail("--port is needed: the destination port of the %s connection", o.proto)
 	}
 	if o.sourcePort != "" {
@@ -128,6 +129,9 @@ func (x *explanation) connect(src, dst ends.End, o *flowOptions) error {
 func (x *explanation) use(e ends.End, family policy.Family) ends.End {
 	of := addrsOf(e, family)
 	e.Addr = of[0]
+	if e.HostPod != "" {
+		x.notes = append(x.notes, fmt.Sprintf("%s uses its node's network: this is the answer for the node", e.HostPod))
+	}
 	if len(of) > 1 {
 		x.notes = append(x.notes, fmt.Sprintf("%s has %d IPv%d addresses: %s is used; give another one instead of the name to ask for it",
 			e.Name, len(of), family, e.Addr))

@@ -11,6 +11,7 @@ import (
 type (
 	resultJSON struct {
 		Verdict string `json:"verdict"` // Allow or Deny
+		connectionJSON
 		// HTTP is the request that was judged; absent for a connection alone.
 		HTTP    *httpJSON    `json:"http,omitempty"`
 		Egress  decisionJSON `json:"egress"`
@@ -24,6 +25,10 @@ type (
 		DroppedBefore *guardJSON `json:"droppedBefore,omitempty"`
 		// Answer is what denies the answers of a connection that a host does not track.
 		Answer *answerJSON `json:"answer,omitempty"`
+		// LeftOut is what was wrong with objects that --keep-going left out, each as a line.
+		LeftOut []string `json:"leftOut,omitempty"`
+		// Notes are what the text has at its end.
+		Notes []string `json:"notes,omitempty"`
 	}
 	answerJSON struct {
 		Node       string `json:"node"`           // that does not track the connection
@@ -57,7 +62,8 @@ type (
 		Kind      string `json:"kind"`
 		Namespace string `json:"namespace"`
 		Name      string `json:"name"`
-		Rule      int    `json:"rule"` // from 0; -1 is the end of the tier
+		Rule      int    `json:"rule"`            // from 0; -1 is the end of the tier
+		Place     string `json:"place,omitempty"` // file:line of the object, or its version in a store
 	}
 	tierJSON struct {
 		Tier    string `json:"tier"`
@@ -72,7 +78,8 @@ type (
 		Kind      string     `json:"kind"`
 		Namespace string     `json:"namespace"`
 		Name      string     `json:"name"`
-		Order     *float64   `json:"order"` // null: after all that have one
+		Order     *float64   `json:"order"`           // null: after all that have one
+		Place     string     `json:"place,omitempty"` // as in deciderJSON
 		Rules     []ruleJSON `json:"rules"`
 	}
 	ruleJSON struct {
@@ -109,6 +116,9 @@ func explainJSON(r policy.Result) resultJSON {
 // json returns the explanation for programs.
 func (x *explanation) json() resultJSON {
 	out := explainJSON(x.result)
+	out.connectionJSON = x.connectionJSON()
+	out.Notes, out.LeftOut = x.notes, x.leftOut
+	out.eachPlace(x.place)
 	out.HTTP = (*httpJSON)(x.flow.HTTP)
 	out.Through = x.flow.Router
 	if g := x.guard; g != nil {
@@ -122,7 +132,7 @@ func (x *explanation) json() resultJSON {
 func decisionToJSON(d policy.Decision) decisionJSON {
 	out := decisionJSON{Verdict: d.Verdict.String(), Trace: []tierJSON{}}
 	if d.By != nil {
-		out.DecidedBy = &deciderJSON{d.By.Tier, d.By.Kind, d.By.Namespace, d.By.Title(), d.By.Rule}
+		out.DecidedBy = &deciderJSON{Tier: d.By.Tier, Kind: d.By.Kind, Namespace: d.By.Namespace, Name: d.By.Title(), Rule: d.By.Rule}
 	}
 	for _, t := range d.Trace {
 		tier := tierJSON{Tier: t.Tier, Outcome: t.Outcome.String(), AtEnd: t.AtEnd, ToOwnNode: t.ToOwnNode, Policies: []policyJSON{}}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tierwall/tierwall/internal/cli/ends"
 	"github.com/tierwall/tierwall/internal/cli/output"
+	"github.com/tierwall/tierwall/internal/printable"
 	"github.com/tierwall/tierwall/policy"
 )
 
@@ -34,7 +35,15 @@ type explainPrinter struct {
 	b strings.Builder
 }
 
-func (p *explainPrinter) printf(format string, args ...any) { fmt.Fprintf(&p.b, format, args...) }
+// printf writes text, in which what manifests say is made printable.
+func (p *explainPrinter) printf(format string, args ...any) {
+	for i, arg := range args {
+		if s, ok := arg.(string); ok {
+			args[i] = printable.Painted(s)
+		}
+	}
+	fmt.Fprintf(&p.b, format, args...)
+}
 
 // summary prints the verdict on a line of its own, and one line for each end
 // that brought it about.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tierwall/tierwall/internal/store"
 	"github.com/tierwall/tierwall/internal/translate"
+	"github.com/tierwall/tierwall/policy"
 )
 
 // Check returns what is wrong with a state of the store.
@@ -36,6 +37,22 @@ func CountErrors(findings []store.Finding) int {
 	return n
 }
 
+// InvalidCount is the number of objects, and of files, that errors are about.
+func (in *Input) InvalidCount() int {
+	wrong := map[[2]string]bool{}
+	for _, f := range in.Findings {
+		if f.Note || f.FailClosed {
+			continue
+		}
+		file := ""
+		if f.Key == (policy.Key{}) {
+			file = f.File
+		}
+		wrong[[2]string{file, f.Key.String()}] = true
+	}
+	return len(wrong)
+}
+
 // maxShownErrors keeps an error readable; validate lists them all.
 const maxShownErrors = 10
 
@@ -53,13 +70,21 @@ func InvalidError(findings []store.Finding, so string) error {
 	return errors.Join(append(list, errors.New(so))...)
 }
 
+// LeftOut returns what is wrong with objects that are left out, each as a line.
+func (in *Input) LeftOut() []string {
+	var out []string
+	for _, f := range in.Findings {
+		if !f.Note {
+			out = append(out, in.FindingText(f))
+		}
+	}
+	return out
+}
+
 // WarnInvalid names the objects that are left out.
 func WarnInvalid(w io.Writer, in *Input) error {
-	for _, f := range in.Findings {
-		if f.Note {
-			continue
-		}
-		if _, err := fmt.Fprintf(w, "left out: %s\n", in.FindingText(f)); err != nil {
+	for _, text := range in.LeftOut() {
+		if _, err := fmt.Fprintf(w, "left out: %s\n", text); err != nil {
 			return err
 		}
 	}

@@ -26,6 +26,7 @@ type Flags struct {
 	AllNamespaces bool
 	KeepGoing     bool
 	Cilium        CiliumFlags
+	args          int // of Paths, how many stood without -f
 	// What follows is no flag, but set by commands.
 
 	// PlaceholderIPv6 gives endpoints without addresses an IPv6 placeholder too.
@@ -68,6 +69,8 @@ type Input struct {
 	Model      *policy.Model
 	Source     Source
 	Namespace  string // the namespace to look at; empty for all
+	EndsIn     string // the namespace of ends that name none; empty if they need one
+	PassedOver int    // objects and documents that decide nothing here
 	staged     []translate.Staged
 	Unmanaged  []translate.Unmanaged // pods and workloads that are no endpoints
 	Resources  []store.Resource      // all that could be read, in order
@@ -148,6 +151,7 @@ func (f *Flags) Read(cmd *cobra.Command) (*Input, error) {
 	}
 	state := offline.Load(listing, f.offline())
 	in.Model, in.staged, in.Unmanaged = state.Model, state.Staged, state.Unmanaged
+	in.PassedOver = listing.PassedOver
 	if f.Learn != nil {
 		f.Learn(in.Model, listing.Resources)
 	}
@@ -167,6 +171,9 @@ func (f *Flags) offline() *offline.Options {
 func (f *Flags) Load(cmd *cobra.Command) (*Input, error) {
 	in, err := f.Read(cmd)
 	if err != nil {
+		return nil, command.ExitWith(command.ExitFailed, err)
+	}
+	if err := Warn(cmd.ErrOrStderr(), in.Findings); err != nil {
 		return nil, command.ExitWith(command.ExitFailed, err)
 	}
 	if in.ErrorCount() == 0 {

@@ -9,7 +9,7 @@ func (f *Flags) Pending(in *Input) *Input {
 	if f.Learn != nil {
 		f.Learn(m, resources)
 	}
-	return &Input{Model: m, Source: in.Source, Namespace: in.Namespace, Unmanaged: in.Unmanaged, Resources: resources, Rejected: in.Rejected}
+	return &Input{Model: m, Source: in.Source, Namespace: in.Namespace, EndsIn: in.EndsIn, Unmanaged: in.Unmanaged, Resources: resources, Rejected: in.Rejected}
 }
 
 // StagedPolicies returns the staged policies that change something.

@@ -35,10 +35,10 @@ func (f *Flags) List(cmd *cobra.Command) (*Input, store.Listing, error) {
 		}
 		// Reading may wait for a pipe for ever: let a signal end the program.
 		signal.Reset(os.Interrupt, syscall.SIGTERM)
-		read := files.LoadAll(f.Paths, files.Options{Namespace: namespace, Stdin: cmd.InOrStdin()})
-		return &Input{Source: FromFiles}, read.Listing(), nil
+		read := readFiles(f.Paths, files.Options{Namespace: namespace, Stdin: cmd.InOrStdin()}, cmd.ErrOrStderr())
+		return &Input{Source: FromFiles, EndsIn: f.Namespace}, read.Listing(), nil
 	}
-	in := &Input{Source: FromStore, Namespace: f.Namespace}
+	in := &Input{Source: FromStore, Namespace: f.Namespace, EndsIn: f.Namespace}
 	if f.Store.Kind() == open.KindKube {
 		in.Source = FromCluster
 		if f.Namespace == "" && !f.AllNamespaces {
@@ -46,7 +46,7 @@ func (f *Flags) List(cmd *cobra.Command) (*Input, store.Listing, error) {
 			if err != nil {
 				return nil, store.Listing{}, err
 			}
-			in.Namespace = namespace
+			in.Namespace, in.EndsIn = namespace, namespace
 		}
 		f.Store.KubeOptions.NodeReports, f.Store.KubeOptions.Unreported = f.NodeReports, func(err error) { in.Unreported = err }
 		if f.OneNamespace {
@@ -81,6 +81,9 @@ func (f *Flags) Complete(cmd *cobra.Command) error {
 		return fmt.Errorf("-n %s: is no name of a namespace: expected lower case letters, digits and '-', starting and ending with a letter or digit, at most 63", f.Namespace)
 	}
 	if len(f.Paths) > 0 && f.Store.Store != "" {
+		if f.args > 0 {
+			return fmt.Errorf("%q is taken for a file, but --store %s says to read a store: give one of them", f.Paths[len(f.Paths)-1], f.Store.Kind())
+		}
 		return fmt.Errorf("-f reads files, --store %s a store: give one of them", f.Store.Kind())
 	}
 	if len(f.Paths) == 0 && f.Store.Store == "" {

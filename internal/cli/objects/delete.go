@@ -92,6 +92,9 @@ func (o *deleteOptions) refs(cmd *cobra.Command, args []string) ([]reference, er
 		return namedObjects(cmd, args, o.orDefault())
 	}
 	read := files.LoadAll(o.paths, files.Options{Namespace: o.orDefault(), Stdin: cmd.InOrStdin()})
+	if err := input.Warn(cmd.ErrOrStderr(), read.Findings); err != nil {
+		return nil, err
+	}
 	if input.CountErrors(read.Findings) > 0 {
 		return nil, input.InvalidError(read.Findings, "nothing was deleted")
 	}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tierwall/tierwall/internal/cli/command"
+	"github.com/tierwall/tierwall/internal/printable"
 	"github.com/tierwall/tierwall/internal/suggest"
 )
 
@@ -43,7 +44,14 @@ func PrintJSON(w io.Writer, v any) error {
 // PrintTable writes rows in columns under a header, two spaces apart, without
 // trailing spaces.
 func PrintTable(w io.Writer, header []string, rows [][]string) error {
-	all := append([][]string{header}, rows...)
+	all := [][]string{header}
+	for _, row := range rows {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = printable.Painted(cell)
+		}
+		all = append(all, cells)
+	}
 	widths := make([]int, len(header))
 	for _, row := range all {
 		for i, cell := range row {
@@ -63,6 +71,16 @@ func PrintTable(w io.Writer, header []string, rows [][]string) error {
 	return err
 }
 
+// PrintNotes writes notes, each on a line.
+func PrintNotes(w io.Writer, notes []string) error {
+	for _, n := range notes {
+		if _, err := fmt.Fprintln(w, "Note:", printable.Line(n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // PrintFields writes names with their values, one on a line.
 func PrintFields(w io.Writer, fields [][2]string) error {
 	width := 17
@@ -70,7 +88,7 @@ func PrintFields(w io.Writer, fields [][2]string) error {
 		width = max(width, utf8.RuneCountInString(f[0])+1)
 	}
 	for _, f := range fields {
-		if _, err := fmt.Fprintf(w, "%s%s\n", Pad(f[0], width), f[1]); err != nil {
+		if _, err := fmt.Fprintf(w, "%s%s\n", Pad(printable.Painted(f[0]), width), printable.Painted(f[1])); err != nil {
 			return err
 		}
 	}

@@ -33,7 +33,7 @@ func (o *options) printChanges(w io.Writer, changes []analyze.Difference) error 
 	}
 	rows := make([][]string, len(changes))
 	for i, c := range changes {
-		rows[i] = []string{c.Src.String(), dstText(c.Dst), c.Before.String(), c.After.String()}
+		rows[i] = []string{endText(c.Src), endText(c.Dst), c.Before.String(), c.After.String()}
 	}
 	return output.PrintTable(w, []string{"FROM", "TO", "NOW", "PENDING"}, rows)
 }

@@ -42,7 +42,7 @@ func (o *options) options() analyze.ReachOptions {
 func NewCommand() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
-		Use:   "reach {-f FILE | --store STORE}",
+		Use:   "reach {[-f] FILE... | --store STORE}",
 		Short: "Say who can reach whom, on what",
 		Long: `Say for every pair of workloads, and for every workload and the outside world,
 which connections the policies in files or in a cluster allow. The answer is exact:
@@ -52,7 +52,8 @@ Pods are listed as their workload (Deployment, StatefulSet, Job, ...) where they
 are alike, and singly where some of them reach, or are reached from, something
 else than the others; --pods lists all of them singly. The outside world is
 listed as ranges of addresses, each of addresses that all policies treat alike;
-a range speaks of those of its addresses that no pod or workload holds.
+a range speaks of those of its addresses that no pod or workload holds. The table
+has the ranges with the same answer as CIDRs in one row, JSON has each by itself.
 
 Hosts with a HostEndpoint are listed as host/NAME, by its interface, and what
 host endpoints say of traffic that is routed through their hosts counts for pods.
@@ -99,7 +100,7 @@ Exit code 0: here is the answer. 2: no answer, because something is wrong.`,
 
   # For a script, every pod
   tierwall reach --store kube -A --pods -o json`,
-		Args: command.NoArgs,
+		Args: o.input.FileArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	o.input.Register(cmd)
@@ -171,10 +172,8 @@ func (o *options) run(cmd *cobra.Command) error {
 	if len(in.Model.Endpoints) == 0 {
 		notes = []string{ends.NoEndpoints(in.Source, in.Unmanaged)}
 	}
-	for _, n := range notes {
-		if _, err := fmt.Fprintln(cmd.ErrOrStderr(), "Note:", n); err != nil {
-			return err
-		}
+	if err := output.PrintNotes(cmd.ErrOrStderr(), notes); err != nil {
+		return err
 	}
 	wanted := func(src, dst *analyze.End) bool { return from.matches(src) && to.matches(dst) }
 	if in.Namespace != "" && from.all && to.all {
@@ -251,11 +250,7 @@ func printReach(w io.Writer, pairs []analyze.Pair) error {
 		_, err := fmt.Fprintln(w, "No connection is allowed.")
 		return err
 	}
-	rows := make([][]string, len(pairs))
-	for i, p := range pairs {
-		rows[i] = []string{p.Src.String(), dstText(p.Dst), p.Allowed.String()}
-	}
-	return output.PrintTable(w, []string{"FROM", "TO", "ALLOWED"}, rows)
+	return output.PrintTable(w, []string{"FROM", "TO", "ALLOWED"}, rangesRows(pairs))
 }
 
 // maxDomains keeps a column narrow.

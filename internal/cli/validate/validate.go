@@ -2,6 +2,7 @@
 package validate
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -19,6 +20,7 @@ import (
 type options struct {
 	input   input.Flags
 	learned ends.LearnedFlag
+	calico  bool
 	output  string
 }
 
@@ -26,7 +28,7 @@ type options struct {
 func NewCommand() *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
-		Use:   "validate {-f FILE | --store STORE}",
+		Use:   "validate {[-f] FILE... | --store STORE}",
 		Short: "Check manifests and say where they are wrong",
 		Long: `Check manifests: that they parse, that every field exists and holds what it may,
 that selectors, ports and CIDRs are right, that tiers exist and names are unique.
@@ -39,20 +41,24 @@ has its version in place of a line.
 Of a cluster the namespace of -n or of kubectl's context is checked, and what is in
 none; -A checks all.
 
-Exit code 0: valid, notes aside. 1: errors. 2: no answer, because something is wrong.`,
+Exit code 0: valid, notes aside. 1: errors. 2: no answer, because a file cannot be read, there
+are no objects, or something else is wrong.`,
 		Example: `  # A file, a directory (read recursively), several of both
-  tierwall validate -f policies/ -f base.yaml
+  tierwall validate policies/ base.yaml
 
   # What a live cluster has, in all namespaces; what etcd has
   tierwall validate --store kube -A
   tierwall validate --store etcd:https://10.0.0.1:2379 --etcd-cacert ca.crt
+
+  # Will Calico take them as well?
+  tierwall validate -f policies/ --calico
 
   # Do sets name what is asked for, or only what that is an alias of?
   tierwall validate -f policies/ --learned learned.json
 
   # For a script
   tierwall validate -f policies/ -o json`,
-		Args: command.NoArgs,
+		Args: o.input.FileArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := output.CheckFlag(cmd, o.output, "text", "json"); err != nil {
 				return err
@@ -62,6 +68,7 @@ Exit code 0: valid, notes aside. 1: errors. 2: no answer, because something is w
 	}
 	o.input.Register(cmd)
 	o.learned.Register(cmd.Flags())
+	cmd.Flags().BoolVar(&o.calico, "calico", false, "what Calico refuses of its own kinds is an error, too: nets with bits behind the prefix")
 	// There is nothing to go on to: the flag is accepted, as everywhere.
 	cmd.Flags().Lookup("keep-going").Usage = "has no effect: validate always reads on past errors"
 	output.AddFlag(cmd, &o.output, "text", "json")
@@ -78,8 +85,9 @@ func (o *options) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	isEmpty := in.IsEmpty()
 	in.Findings = append(in.Findings, lint(in)...)
-	in.Findings = slices.Concat(in.Findings, aliasNotes(in, learned), annotationNotes(in))
+	in.Findings = slices.Concat(in.Findings, aliasNotes(in, learned), annotationNotes(in), hostBits(in, o.calico))
 	slices.SortStableFunc(in.Findings, store.Finding.Compare)
 	in.Restrict()
 	show := printFindings
@@ -88,6 +96,12 @@ func (o *options) run(cmd *cobra.Command) error {
 	}
 	if err := show(cmd.OutOrStdout(), cmd.ErrOrStderr(), in); err != nil {
 		return err
+	}
+	if isEmpty {
+		return command.ExitWith(command.ExitFailed, errors.New("no objects: there is nothing to check in what was read"))
+	}
+	if err := in.Unreadable(); err != nil {
+		return command.ExitWith(command.ExitFailed, err)
 	}
 	if in.ErrorCount() > 0 {
 		return command.ExitWith(command.ExitNo, nil)
@@ -98,8 +112,14 @@ func (o *options) run(cmd *cobra.Command) error {
 // printFindings writes errors to stdout, notes and a last line to stderr.
 func printFindings(stdout, stderr io.Writer, in *input.Input) error {
 	for _, f := range in.Findings {
+		if f.Unreadable {
+			continue // that is the command's error
+		}
 		w, label := stdout, ""
-		if f.Note {
+		switch {
+		case f.Warning:
+			w, label = stderr, "Warning: "
+		case f.Note:
 			w, label = stderr, "note: "
 		}
 		if _, err := fmt.Fprintf(w, "%s%s\n", label, in.FindingText(f)); err != nil {
@@ -115,7 +135,7 @@ func printFindings(stdout, stderr io.Writer, in *input.Input) error {
 
 // findingJSON is a finding as scripts read it.
 type findingJSON struct {
-	Severity            string `json:"severity"` // error or note
+	Severity            string `json:"severity"` // error, warning or note
 	File                string `json:"file,omitempty"`
 	Line                int    `json:"line,omitempty"`
 	Kind                string `json:"kind,omitempty"`
@@ -135,7 +155,10 @@ func printFindingsJSON(stdout, _ io.Writer, in *input.Input) error {
 			Kind: store.WrittenKind(f.Key.Kind), Namespace: f.Key.Namespace, Name: f.Key.Name,
 			Field: f.Field, Message: f.Message,
 		}
-		if f.Note {
+		switch {
+		case f.Warning:
+			j.Severity = "warning"
+		case f.Note:
 			j.Severity = "note"
 		}
 		if f.File == "" {

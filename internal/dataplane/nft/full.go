@@ -65,7 +65,7 @@ func (l *layout) renderHost() {
 		c.toNode[id] = true
 	}
 	for id, at := range programsOf(l.state) {
-		c.programs[id] = newHostProgram(l.state, id, at)
+		c.programs[id] = l.newHostProgram(id, at)
 		c.programs[id].settle(&l.lookupTables)
 	}
 	l.host.content = c

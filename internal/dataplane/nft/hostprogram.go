@@ -1,8 +1,6 @@
 package nft
 
 import (
-	"maps"
-
 	"github.com/tierwall/tierwall/internal/dataplane"
 	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
 )
@@ -11,7 +9,7 @@ import (
 // which all that refer to it share:
 //
 //	chain host-program-7…         a class switch by the class of the peer; row-BASE for all others
-//	chain host-program-7-class-5  goto row-N
+//	chain host-program-7-class-5  goto row-N; or exceptions from the base, if they are few, and then row-BASE
 //
 // All policies of a host are in one or two programs, so that these are large. They
 // are not made anew with each step: the step's parts say which classes, slots and
@@ -23,7 +21,26 @@ type hostProgram struct {
 }
 
 // programCells are the rows of a program's classes that have another than its base.
-type programCells map[dataplane.ClassID]dataplane.RowID
+type programCells map[dataplane.ClassID]programCell
+
+// programCell is what a program says to a class: a row, or rules that say what differs from
+// the base and go on to it.
+type programCell struct {
+	row    dataplane.RowID
+	inline []codec.Rule
+}
+
+// programCell returns the cell for a row beside a base.
+func (l *layout) programCell(row, base dataplane.RowID) programCell {
+	c := programCell{row: row}
+	if x := l.rowMemory.of(l.state, row, base); x.hash != "" {
+		parts, err := compileExceptions("", x.regions, []codec.Rule{always(goTo(rowName(base)))})
+		if err == nil && len(parts.sets) == 0 && len(parts.chains) == 1 {
+			c.inline = parts.chains[0].Rules
+		}
+	}
+	return c
+}
 
 // programClasses are the targets of a program's switch: the chains of its classes.
 type programClasses struct {
@@ -41,13 +58,17 @@ func (t programClasses) of(class dataplane.ClassID) codec.Verdict {
 }
 
 // newHostProgram takes a program over from the state. It is not settled.
-func newHostProgram(s *dataplane.State, id dataplane.ProgramID, at programSide) *hostProgram {
-	from, name := s.Program(id), hostProgramName(id)
+func (l *layout) newHostProgram(id dataplane.ProgramID, at programSide) *hostProgram {
+	from, name := l.state.Program(id), hostProgramName(id)
 	p := &hostProgram{base: from.Base, classSwitch: classSwitch{
 		name: name, nets: name + "-nets", family: at.family, side: at.peer,
 		order: orderProgram, netsOrder: orderProgramSet, otherwise: goTo(rowName(from.Base)),
 	}}
-	p.setCells(maps.Clone(from.Cells))
+	cells := make(programCells, len(from.Cells))
+	for class, row := range from.Cells {
+		cells[class] = l.programCell(row, from.Base)
+	}
+	p.setCells(cells)
 	return p
 }
 
@@ -58,11 +79,25 @@ func (p *hostProgram) setCells(cells programCells) {
 
 // classChain returns the chain of a class, if the program has a cell for it.
 func (p *hostProgram) classChain(class dataplane.ClassID) (codec.ChainRules, bool) {
-	row, ok := p.cells[class]
+	cell, ok := p.cells[class]
 	if !ok {
 		return codec.ChainRules{}, false
 	}
-	return codec.ChainRules{Name: programClassName(p.name, class), Order: orderProgramClass, Rules: []codec.Rule{always(goTo(rowName(row)))}}, true
+	rules := cell.inline
+	if rules == nil {
+		rules = []codec.Rule{always(goTo(rowName(cell.row)))}
+	}
+	return codec.ChainRules{Name: programClassName(p.name, class), Order: orderProgramClass, Rules: rules}, true
+}
+
+// eachRow returns the rows that it leads to by chains of their own.
+func (p *hostProgram) eachRow(visit func(dataplane.RowID)) {
+	visit(p.base)
+	for _, cell := range p.cells {
+		if cell.inline == nil {
+			visit(cell.row)
+		}
+	}
 }
 
 // emit hands out all of it.

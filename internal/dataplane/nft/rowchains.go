@@ -110,8 +110,10 @@ func (l *layout) countRowChains() {
 			l.retainRowChain(name, c, 1)
 		}
 	})
-	for id := range l.host.content.programs {
-		l.retainProgramRows(id)
+	for _, p := range l.host.content.programs {
+		p.eachRow(func(row dataplane.RowID) {
+			l.retainRowChain(rowName(row), rowChain{row: l.state.Row(row)}, 1)
+		})
 	}
 }
 
@@ -147,16 +149,6 @@ func (l *layout) rowChainOf(e entry) (string, rowChain, bool) {
 	}
 	name, c := l.cellChain(e.path, row, program.Base)
 	return name, c, true
-}
-
-// retainProgramRows counts what a program of hosts leads to.
-func (l *layout) retainProgramRows(id dataplane.ProgramID) {
-	p := l.state.Program(id)
-	retain := func(row dataplane.RowID) { l.retainRowChain(rowName(row), rowChain{row: l.state.Row(row)}, 1) }
-	retain(p.Base)
-	for _, row := range p.Cells {
-		retain(row)
-	}
 }
 
 func (l *layout) emitRows(out sink) error {

@@ -115,10 +115,11 @@ func compileRow(name string, row dataplane.Row) (rowParts, error) {
 		}
 		prefix := fmt.Sprintf("%s-%d", name, p)
 		var segments []segment
+		var seen []dataplane.Column
 		for _, c := range columns {
 			v := target(c.Cells[0])
 			if len(c.Cells) > 1 {
-				v = goTo(column(prefix, p, c, &parts))
+				v = goTo(columnOf(&seen, prefix, p, c, &parts))
 			}
 			segments = append(segments, segment{c.Dst.First, c.Dst.Last, v})
 		}
@@ -139,9 +140,31 @@ func compileRow(name string, row dataplane.Row) (rowParts, error) {
 	return parts, nil
 }
 
+// columnOf returns the chain of a column, which one that says the same may have already: a rule with
+// many destination ports and many source ports says the same at each of the former. seen
+// are some of those that there are.
+func columnOf(seen *[]dataplane.Column, prefix string, p policy.Protocol, c dataplane.Column, parts *rowParts) string {
+	for _, old := range *seen {
+		if old.SaysTheSame(c) {
+			return columnName(prefix, old)
+		}
+	}
+	if len(*seen) < maxSeen {
+		*seen = append(*seen, c)
+	}
+	return column(prefix, p, c, parts)
+}
+
+// maxSeen is with how many columns another one is compared.
+const maxSeen = 16
+
+func columnName(prefix string, c dataplane.Column) string {
+	return fmt.Sprintf("%s-%d", prefix, c.Dst.First)
+}
+
 // column makes the chain of a column that the source axis splits, and names it.
 func column(prefix string, p policy.Protocol, c dataplane.Column, parts *rowParts) string {
-	name := fmt.Sprintf("%s-%d", prefix, c.Dst.First)
+	name := columnName(prefix, c)
 	var segments []segment
 	for _, g := range c.Cells {
 		segments = append(segments, segment{g.Src.First, g.Src.Last, target(g)})

@@ -111,7 +111,7 @@ func (t *step) stepPrograms(d *dataplane.Delta, was, next *hostContent, others b
 		refers := programsOf(t.b.state)
 		for id, at := range refers {
 			if was.programs[id] == nil {
-				p := newHostProgram(t.b.state, id, at)
+				p := t.b.newHostProgram(id, at)
 				p.settle(&t.tables)
 				p.emit(&t.tables, t.batch)
 				next.programs[id] = p
@@ -135,9 +135,20 @@ func (t *step) stepPrograms(d *dataplane.Delta, was, next *hostContent, others b
 
 // retainProgramRows counts that a program leads, or no longer leads, to its rows.
 func (t *step) retainProgramRows(p *hostProgram, n int) {
-	t.retainRow(p.base, n)
-	for _, row := range p.cells {
-		t.retainRow(row, n)
+	p.eachRow(func(row dataplane.RowID) { t.retainRow(row, n) })
+}
+
+// moveProgramRows counts which rows a program leads to now, where some of its cells changed.
+func (t *step) moveProgramRows(was, is *hostProgram, changed classSet) {
+	t.retainRow(was.base, -1)
+	t.retainRow(is.base, 1)
+	for class := range changed {
+		if cell, had := was.cells[class]; had && cell.inline == nil {
+			t.retainRow(cell.row, -1)
+		}
+		if cell, has := is.cells[class]; has && cell.inline == nil {
+			t.retainRow(cell.row, 1)
+		}
 	}
 }
 
@@ -147,8 +158,8 @@ func (t *step) retainRow(id dataplane.RowID, n int) {
 
 // programChange is what a delta says of one program.
 type programChange struct {
-	base  dataplane.RowID // 0: it stays
-	cells programCells    // 0: goes away
+	base  dataplane.RowID                       // 0: it stays
+	cells map[dataplane.ClassID]dataplane.RowID // 0: goes away
 }
 
 func (t *step) programChanges(d *dataplane.Delta) map[dataplane.ProgramID]programChange {
@@ -159,7 +170,7 @@ func (t *step) programChanges(d *dataplane.Delta) map[dataplane.ProgramID]progra
 	for _, c := range d.SetCells {
 		change := changes[c.Program]
 		if change.cells == nil {
-			change.cells = programCells{}
+			change.cells = map[dataplane.ClassID]dataplane.RowID{}
 		}
 		change.cells[c.Class] = c.Row
 		changes[c.Program] = change
@@ -177,27 +188,26 @@ func (t *step) stepProgram(was *hostProgram, change programChange) *hostProgram 
 	is := *was
 	if change.base != 0 {
 		is.base, is.otherwise = change.base, goTo(rowName(change.base))
-		t.retainRow(change.base, 1)
-		t.retainRow(was.base, -1)
 	}
-	if len(change.cells) > 0 {
+	if len(change.cells) > 0 || is.base != was.base {
 		cells := maps.Clone(was.cells)
 		c.targets = make(classSet, len(change.cells))
 		for class, row := range change.cells {
 			c.targets[class] = true
-			if old := cells[class]; old != 0 {
-				t.retainRow(old, -1)
-			}
-			if row != 0 {
-				t.retainRow(row, 1)
-			}
 			if row == 0 {
 				delete(cells, class)
 			} else {
-				cells[class] = row
+				cells[class] = t.b.programCell(row, is.base)
+			}
+		}
+		if is.base != was.base { // other exceptions
+			for class, cell := range cells {
+				c.targets[class] = true
+				cells[class] = t.b.programCell(cell.row, is.base)
 			}
 		}
 		is.setCells(cells)
+		t.moveProgramRows(was, &is, c.targets)
 	}
 	is.step(was, &t.b.lookupTables, &t.tables, c, t.batch)
 	return &is

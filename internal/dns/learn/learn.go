@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -52,8 +53,10 @@ const (
 	DefaultQueue = 21553
 	// DefaultMaxHold is well below the five seconds after which resolvers ask again.
 	DefaultMaxHold = time.Second
-	// maxWaiting is how many answers may wait; beyond that they pass.
+	// maxWaiting is how many answers may wait; beyond that they pass unread.
 	maxWaiting = 4096
+	// maxHeld is how many of them are held up: the rest is for those that are not read yet.
+	maxHeld = maxWaiting / 2
 	// reopenPause is between two tries to open the queue.
 	reopenPause = 2 * time.Second
 )
@@ -90,7 +93,9 @@ type Learner struct {
 	journal *dns.Journal
 	stats   Stats
 	queue   *nfqueue.Queue // nil while it is not open
-	waiting []waitingAnswer
+	waiting waitingAnswers
+	// namespaces are those of clients.
+	namespaces map[netip.Addr]string
 	// flushed is the generation of the last Flush, inForce what the kernel holds.
 	flushed, inForce uint64
 	restored         int
@@ -100,13 +105,6 @@ type Learner struct {
 	// Of the reading goroutine.
 	answer  dns.Answer
 	streams dns.Streams
-}
-
-// waitingAnswer is an answer that waits.
-type waitingAnswer struct {
-	id         uint32
-	generation uint64
-	since      time.Time
 }
 
 // New makes a Learner with what an earlier one has kept. That its file cannot be
@@ -192,19 +190,12 @@ func (l *Learner) InForce() {
 func (l *Learner) release(ready func(*waitingAnswer) bool) {
 	now := l.cfg.now()
 	var ids []uint32
-	rest := l.waiting[:0]
-	for i := range l.waiting {
-		h := &l.waiting[i]
-		if !ready(h) {
-			rest = append(rest, *h)
-			continue
-		}
+	l.waiting.remove(ready, func(h *waitingAnswer) {
 		ids = append(ids, h.id)
 		if l.cfg.Observe != nil {
 			l.cfg.Observe(now.Sub(h.since))
 		}
-	}
-	l.waiting = rest
+	})
 	q := l.queue
 	l.mu.Unlock()
 	if len(ids) > 0 && q != nil {
@@ -226,7 +217,7 @@ func (l *Learner) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.stats
-	s.Counts, s.Domains, s.Waiting = l.table.Counts(), l.table.Domains(), len(l.waiting)
+	s.Counts, s.Domains, s.Waiting = l.table.Counts(), l.table.Domains(), len(l.waiting.list)
 	s.OverStreams = l.streams.Limited()
 	s.Failure, s.Unsaved = l.failure.String(), l.unsaved.String()
 	if l.queue != nil {
@@ -283,7 +274,7 @@ func (l *Learner) read(ctx context.Context) error {
 	close(done)
 	l.mu.Lock()
 	l.stats.Lost += q.Lost()
-	l.queue, l.waiting = nil, nil
+	l.queue, l.waiting = nil, waitingAnswers{}
 	l.mu.Unlock()
 	return errors.Join(err, q.Close())
 }

@@ -82,7 +82,8 @@ func inForce(l *Learner, known map[policy.Key][]netip.Prefix) []string {
 func (l *Learner) learnPacket(b []byte) (waits bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.learn(b) > l.inForce
+	generation, _ := l.learn(b)
+	return generation > l.inForce
 }
 
 // TestLearnAndForget: what is new waits until it is in force, what is known does

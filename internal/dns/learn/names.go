@@ -31,6 +31,7 @@ func (l *Learner) SetGuard(g dns.Guard) {
 func (l *Learner) SetClients(namespaces map[netip.Addr]string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.namespaces = namespaces
 	l.table.SetClients(namespaces)
 	l.streams.SetClients(namespaces)
 }

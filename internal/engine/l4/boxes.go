@@ -11,6 +11,7 @@ import (
 // and source ports, or ICMP type and code.
 type box struct {
 	rule     int
+	index    int               // among the boxes of the protocol
 	dst, src []dataplane.Range // sorted, disjoint
 }
 
@@ -32,13 +33,16 @@ func (m *maker) boxes(proto policy.Protocol) []box {
 		case proto.IsICMP() && (r.ICMP.Set || r.NotICMP.Set):
 			boxes = append(boxes, icmpBoxes(i, r)...)
 		case proto.HasPorts():
-			b := box{i, m.ports(r.Dst, false, proto), m.ports(r.Src, true, proto)}
+			b := box{rule: i, dst: m.ports(r.Dst, false, proto), src: m.ports(r.Src, true, proto)}
 			if len(b.dst) > 0 && len(b.src) > 0 {
 				boxes = append(boxes, b)
 			}
 		default:
-			boxes = append(boxes, box{i, fullRanges, fullRanges})
+			boxes = append(boxes, box{rule: i, dst: fullRanges, src: fullRanges})
 		}
+	}
+	for i := range boxes {
+		boxes[i].index = i
 	}
 	return boxes
 }
@@ -55,16 +59,16 @@ func icmpBoxes(i int, r *Rule) []box {
 	n := r.NotICMP
 	switch {
 	case !n.Set:
-		return []box{{i, types, codes}}
+		return []box{{rule: i, dst: types, src: codes}}
 	case !n.Type.Set && !n.Code.Set:
 		return nil
 	case !n.Code.Set:
-		return nonEmpty(box{i, subtract(types, only(n.Type)), codes})
+		return nonEmpty(box{rule: i, dst: subtract(types, only(n.Type)), src: codes})
 	case !n.Type.Set:
-		return nonEmpty(box{i, types, subtract(codes, only(n.Code))})
+		return nonEmpty(box{rule: i, dst: types, src: subtract(codes, only(n.Code))})
 	}
-	return append(nonEmpty(box{i, subtract(types, only(n.Type)), codes}),
-		nonEmpty(box{i, intersect(types, only(n.Type)), subtract(codes, only(n.Code))})...)
+	return append(nonEmpty(box{rule: i, dst: subtract(types, only(n.Type)), src: codes}),
+		nonEmpty(box{rule: i, dst: intersect(types, only(n.Type)), src: subtract(codes, only(n.Code))})...)
 }
 
 func nonEmpty(b box) []box {

@@ -1,6 +1,7 @@
 package l4
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
@@ -40,14 +41,17 @@ func Row(rules []TierRule, named NamedPorts, ruleRef RuleRefs) dataplane.Row {
 	special := m.specialProtocols()
 	for proto := 0; proto <= 255; proto++ {
 		if special[proto] {
-			row = joinProtocols(row, m.regions(policy.Protocol(proto)))
+			row = joinProtocols(m.appendRegions(row, policy.Protocol(proto)), len(row))
 			continue
 		}
 		first := proto
 		for proto < 255 && !special[proto+1] {
 			proto++
 		}
-		row = joinProtocols(row, dataplane.Row{m.plain(policy.Protocol(first), policy.Protocol(proto))})
+		row = joinProtocols(append(row, m.plain(policy.Protocol(first), policy.Protocol(proto))), len(row))
+	}
+	if cap(row)-len(row) > len(row)/8 {
+		row = slices.Clone(row) // rows are kept for long
 	}
 	return row
 }
@@ -65,18 +69,18 @@ func skips(rules []TierRule) []int {
 	return out
 }
 
-// joinProtocols appends a protocol's regions, or widens the last region if it
-// says the same to all of the protocol.
-func joinProtocols(row, regions dataplane.Row) dataplane.Row {
-	if n := len(row); n > 0 && len(regions) == 1 {
-		last, next := &row[n-1], regions[0]
+// joinProtocols widens the region before at, if what follows there is one region that says the
+// same to all of its protocol.
+func joinProtocols(row dataplane.Row, at int) dataplane.Row {
+	if at > 0 && len(row) == at+1 {
+		last, next := &row[at-1], row[at]
 		if last.LastProtocol+1 == next.FirstProtocol && whole(*last) && whole(next) &&
 			last.Allow == next.Allow && last.Decider == next.Decider {
 			last.LastProtocol = next.LastProtocol
-			return row
+			return row[:at]
 		}
 	}
-	return append(row, regions...)
+	return row
 }
 
 func whole(r dataplane.Region) bool {
@@ -114,13 +118,14 @@ func (m *maker) plain(first, last policy.Protocol) dataplane.Region {
 	}
 }
 
-// regions decides a protocol: its space is cut into strips where a rule's
+// appendRegions decides a protocol: its space is cut into strips where a rule's
 // destination ports begin or end, and each strip likewise by source ports.
-func (m *maker) regions(proto policy.Protocol) dataplane.Row {
-	var row dataplane.Row
+func (m *maker) appendRegions(row dataplane.Row, proto policy.Protocol) dataplane.Row {
+	first := len(row)
 	var before []dataplane.Region // the strip before
+	known := map[string][]dataplane.Region{}
 	m.sweep(m.boxes(proto), lastOf(proto), func(dst dataplane.Range, boxes []box) {
-		strip := widen(m.strip(proto, dst, boxes), lastOf(proto))
+		strip := m.knownStrip(known, proto, dst, boxes)
 		if len(before) > 0 && sameStrip(before, strip) {
 			for i := range before {
 				before[i].Dst.Last = dst.Last
@@ -131,8 +136,33 @@ func (m *maker) regions(proto policy.Protocol) dataplane.Row {
 		row = append(row, strip...)
 		before = row[at:]
 	})
-	return widen(row, lastOf(proto)) // parts that were joined again
+	widen(row[first:], lastOf(proto)) // parts that were joined again
+	return row
 }
+
+// knownStrip returns the strip for boxes, which is the same wherever these are: a rule with many
+// ports is met again at each of them.
+func (m *maker) knownStrip(known map[string][]dataplane.Region, proto policy.Protocol, dst dataplane.Range, boxes []box) []dataplane.Region {
+	if len(boxes) > maxKnownBoxes {
+		return widen(m.strip(proto, dst, boxes), lastOf(proto))
+	}
+	key := make([]byte, 0, 4*maxKnownBoxes)
+	for i := range boxes {
+		key = binary.LittleEndian.AppendUint32(key, uint32(boxes[i].index))
+	}
+	strip, ok := known[string(key)]
+	if !ok {
+		strip = widen(m.strip(proto, dst, boxes), lastOf(proto))
+		known[string(key)] = strip
+	}
+	for i := range strip {
+		strip[i].Dst = dst
+	}
+	return strip
+}
+
+// maxKnownBoxes bounds what a strip is known by: those of more boxes seldom come again.
+const maxKnownBoxes = 16
 
 // strip decides the part of a protocol with certain destination ports.
 func (m *maker) strip(proto policy.Protocol, dst dataplane.Range, boxes []box) []dataplane.Region {

@@ -100,14 +100,15 @@ func put(t testing.TB, c *clientv3.Client, path, value string) {
 
 // follower is what an agent knows of a store.
 type follower struct {
-	t        testing.TB
-	mu       sync.Mutex
-	changed  *sync.Cond
-	state    map[policy.Key]any
-	findings []store.Finding
-	batches  int
-	ended    bool
-	err      error
+	t          testing.TB
+	mu         sync.Mutex
+	changed    *sync.Cond
+	state      map[policy.Key]any
+	findings   []store.Finding
+	staleSince time.Time
+	batches    int
+	ended      bool
+	err        error
 }
 
 // follow watches the store until the test ends.
@@ -141,7 +142,7 @@ func (f *follower) take(b store.Batch) error {
 	for _, r := range b.Updated {
 		f.state[r.Key] = r.Object
 	}
-	f.findings = b.Findings
+	f.findings, f.staleSince = b.Findings, b.StaleSince
 	f.batches++
 	f.changed.Broadcast()
 	return nil

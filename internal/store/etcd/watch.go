@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -70,7 +71,11 @@ func (w *watcher) run(ctx context.Context) error {
 			log.Info("etcd has compacted its history: reading it anew", "store", w.store.String())
 			w.at = header{}
 		} else {
-			log.Warn("etcd cannot be followed; trying again", "store", w.store.String(), "error", err)
+			level := slog.LevelWarn
+			if !w.since.IsZero() {
+				level = slog.LevelDebug // it was said
+			}
+			log.Log(ctx, level, "etcd cannot be followed; trying again", "store", w.store.String(), "error", err)
 			if err := w.lost(err); err != nil {
 				return err
 			}
@@ -114,6 +119,7 @@ func (w *watcher) send(b store.Batch) error {
 	b.Findings = w.state.findings()
 	if w.away != "" {
 		b.Findings = append([]store.Finding{{File: w.store.String(), Message: w.away}}, b.Findings...)
+		b.StaleSince = w.since
 	}
 	if w.started && len(b.Updated) == 0 && len(b.Deleted) == 0 && slices.Equal(b.Findings, w.said) {
 		return nil

@@ -78,8 +78,14 @@ func TestWatchOutlivesRestarts(t *testing.T) {
 	f.waitFinding("cannot be followed since")
 	f.waitFinding("connection refused")
 	f.waitNames("a")
+	if f.staleSince.IsZero() {
+		t.Error("what was read is not said to be stale")
+	}
 	cluster.Restart(m)
 	f.waitSound()
+	if !f.staleSince.IsZero() {
+		t.Error("what is read again is said to be stale")
+	}
 	put(t, c, setPath("b"), set("b", "10.0.0.0/8"))
 	f.waitNames("a", "b")
 }

@@ -3,11 +3,14 @@ package files
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/tierwall/tierwall/internal/suggest"
 )
@@ -29,9 +32,11 @@ type fieldProblem struct {
 type decoder struct {
 	base     int // added to the lines of nodes
 	problems []fieldProblem
-	unread   []string // see store.Rejected
+	notes    []fieldProblem // on fields that are passed over
+	unread   []string       // see store.Rejected
 	path     []pathPart
-	lenient  int // greater than 0 in what servers write and may extend: see writtenByServers
+	lenient  int  // greater than 0 in what servers write and may extend: see writtenByServers
+	strict   bool // whether unknown fields are errors: see kind.strict
 	// left is how many nodes may still be visited in the whole file, repeated ones
 	// again: aliases can make a short text stand for an endless one.
 	left    *int
@@ -86,6 +91,9 @@ func (d *decoder) enter(n *yaml.Node) *yaml.Node {
 	*d.left -= 1 + len(n.Content)
 	switch {
 	case d.stopped:
+		return nil
+	case !knownTag(n):
+		d.fail(n, "has the tag %s, which JSON has no values for: write the value without it", n.ShortTag())
 		return nil
 	case len(d.path) > maxDepth:
 		d.fail(n, "nests deeper than %d", maxDepth)
@@ -225,6 +233,12 @@ func (d *decoder) unknown(n, key *yaml.Node, t reflect.Type, names []string) {
 	if d.lenient > 0 || key.Value == "status" && len(d.path) == 1 {
 		return
 	}
+	if !d.strict {
+		if len(d.notes) < maxProblems {
+			d.notes = append(d.notes, fieldProblem{path: pathText(d.path), line: key.Line + d.base, message: "unknown field, passed over" + suggest.DidYouMean(key.Value, names)})
+		}
+		return
+	}
 	if hint := misplaced(t, key.Value); hint != "" {
 		d.fail(key, "unknown field: %s", hint)
 		return
@@ -292,9 +306,16 @@ func (d *decoder) itself(n *yaml.Node, v reflect.Value) {
 		return
 	}
 	if err := json.Unmarshal(data, v.Addr().Interface()); err != nil {
+		if v.Type() == reflect.TypeFor[intstr.IntOrString]() {
+			d.fail(n, "%s: expected a whole number of at most %d, or a text", found(n), math.MaxInt32)
+			return
+		}
 		d.fail(n, "%s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 }
+
+// wholeNumber is one as JSON writes it.
+var wholeNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
 
 // plain returns the value of a node as encoding/json knows it.
 func (d *decoder) plain(n *yaml.Node) (any, bool) {
@@ -337,6 +358,9 @@ func (d *decoder) plain(n *yaml.Node) (any, bool) {
 			return i, true
 		}
 	case "!!float":
+		if wholeNumber.MatchString(n.Value) { // too large for 64 bits: as it is written
+			return json.Number(n.Value), true
+		}
 		if f, err := strconv.ParseFloat(n.Value, 64); err == nil && f-f == 0 { // finite
 			return f, true
 		}

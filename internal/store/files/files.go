@@ -21,6 +21,11 @@ type Options struct {
 	Stdin io.Reader
 	// MaxBytes bounds the total size of what is read; 0 means 256 MiB.
 	MaxBytes int64
+	// ItemsFrom is how large a list is that is read item by item, in bytes; 0 means 64 KiB.
+	ItemsFrom int
+	// Progress is called with the number of bytes that have been read of a large list, one item
+	// after the other; nil: it is not.
+	Progress func(bytes int64)
 }
 
 // defaultMaxBytes is 256 MiB: a dump of a cluster of 100,000 pods, trimmed.
@@ -31,6 +36,19 @@ func (o *Options) namespace() string {
 		return "default"
 	}
 	return o.Namespace
+}
+
+func (o *Options) minItems() int {
+	if o.ItemsFrom == 0 {
+		return minItems
+	}
+	return o.ItemsFrom
+}
+
+func (o *Options) progress(bytes int64) {
+	if o.Progress != nil {
+		o.Progress(bytes)
+	}
 }
 
 func (o *Options) maxBytes() int64 {
@@ -55,6 +73,8 @@ type Loaded struct {
 	// something among the findings, as far as they could be read.
 	Rejected []store.Rejected
 	Findings []store.Finding
+	// PassedOver is how many objects and documents decide nothing here.
+	PassedOver int
 }
 
 // LoadAll reads the paths: files, directories (recursively: .yaml, .yml, .json)
@@ -79,9 +99,15 @@ func merge(contents []*content) Loaded {
 	var out Loaded
 	var objects []*object
 	byKey := map[policy.Key]*object{}
+	unstored := originals(contents)
 	for _, c := range contents {
 		out.Findings = append(out.Findings, c.findings...)
+		out.PassedOver += c.passedOver
 		for _, o := range c.objects {
+			if o.stored && unstored[o.identity()] != nil {
+				out.Findings = append(out.Findings, storedTwice(o, unstored[o.identity()]))
+				continue
+			}
 			first := byKey[o.Key]
 			switch {
 			case first == nil:
@@ -102,6 +128,9 @@ func merge(contents []*content) Loaded {
 	}
 	for _, c := range contents {
 		for _, r := range c.rejected {
+			if r.stored && unstored[r.identity()] != nil {
+				continue
+			}
 			out.Rejected = append(out.Rejected, store.Rejected{Resource: r.Resource, Unread: r.unread})
 			switch first := byKey[r.Key]; {
 			case r.Key == policy.Key{}:

@@ -20,6 +20,9 @@ const maxDepth = 200
 type jsonParser struct {
 	text    []byte
 	decoder *json.Decoder
+	// item takes the items of a list, which are then in no node; nil: they are in its node.
+	item    func(*yaml.Node)
+	lists   int // that item was called for
 	line    int // of the byte at counted
 	counted int
 }
@@ -31,6 +34,9 @@ func parseJSON(text []byte) parsed {
 	p := &jsonParser{text: text, decoder: json.NewDecoder(bytes.NewReader(text)), line: 1}
 	p.decoder.UseNumber()
 	var out parsed
+	if out.err = badUTF8(text); out.err != nil {
+		return out
+	}
 	for {
 		token, err := p.decoder.Token()
 		if errors.Is(err, io.EOF) {
@@ -99,6 +105,31 @@ func (p *jsonParser) value(token json.Token, depth int) (*yaml.Node, error) {
 	return n, nil
 }
 
+// itemsOf gives the elements of a list's items away, one by one.
+func (p *jsonParser) itemsOf(list *yaml.Node) error {
+	p.lists++
+	token, err := p.decoder.Token()
+	if err != nil {
+		return err
+	}
+	if token != json.Delim('[') {
+		return errNotByItem
+	}
+	for p.decoder.More() {
+		if token, err = p.decoder.Token(); err != nil {
+			return err
+		}
+		item, err := p.value(token, 2)
+		if err != nil {
+			return err
+		}
+		p.item(item)
+	}
+	list.Content = append(list.Content, &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Line: p.line})
+	_, err = p.decoder.Token()
+	return err
+}
+
 // fill reads the elements of an array, or the keys and values of an object, up
 // to its end.
 func (p *jsonParser) fill(n *yaml.Node, depth int) error {
@@ -112,6 +143,11 @@ func (p *jsonParser) fill(n *yaml.Node, depth int) error {
 			return err
 		}
 		n.Content = append(n.Content, child)
+		if p.item != nil && depth == 0 && n.Kind == yaml.MappingNode && len(n.Content)%2 == 1 && child.Value == "items" && p.decoder.More() {
+			if err := p.itemsOf(n); err != nil {
+				return err
+			}
+		}
 	}
 	_, err := p.decoder.Token()
 	return err

@@ -45,12 +45,9 @@ var otherKinds = map[string][]string{
 	"networking.k8s.io": {"ClusterCIDR", "IPAddress", "Ingress", "IngressClass", "ServiceCIDR"},
 	"policy":            {"Eviction", "PodDisruptionBudget", "PodSecurityPolicy"},
 	v3.GroupName:        slices.Concat(calicoKinds, calicoEnterpriseKinds),
-	// Where Calico stores the same kinds in a form of its own, and what it keeps
-	// for itself.
+	// Where Calico stores the same kinds (see stored.go), and what it keeps for itself.
 	calicoStorage: slices.Concat(storedByCalico(), calicoKinds, calicoEnterpriseKinds, []string{"IPAMBlock", "IPAMHandle"}),
 }
-
-const calicoStorage = "crd.projectcalico.org"
 
 // storedByCalico returns the kinds of projectcalico.org that are read.
 func storedByCalico() []string {
@@ -102,6 +99,9 @@ func findKind(name, apiVersion string) (kind, validity) {
 		if c.APIVersion() == apiVersion {
 			return c, validity{}
 		}
+	}
+	if k, ok := findStored(name, apiVersion); ok {
+		return k, validity{}
 	}
 	group := groupOf(apiVersion)
 	real, isOurs := realKinds[group]

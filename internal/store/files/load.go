@@ -1,6 +1,7 @@
 package files
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -24,12 +25,15 @@ type loader struct {
 	opts     Options
 	left     int64 // bytes that may still be read
 	findings []store.Finding
-	enter    func(dir string) // if not nil, called before a directory is listed
-	lost     []string         // directories that could not be listed
+	enter    func(dir string)  // if not nil, called before a directory is listed
+	lost     []string          // directories that could not be listed
+	links    []string          // to directories, that are to be walked yet
+	walked   map[string]string // by where directories are, without links: the path by which each was walked
 }
 
+// fail notes that a file or directory cannot be read.
 func (l *loader) fail(file, format string, args ...any) {
-	l.findings = append(l.findings, store.Finding{File: file, Message: fmt.Sprintf(format, args...)})
+	l.findings = append(l.findings, store.Finding{File: file, Message: fmt.Sprintf(format, args...), Unreadable: true})
 }
 
 func (l *loader) note(file, format string, args ...any) {
@@ -53,11 +57,13 @@ func (l *loader) expand(paths []string) []string {
 		}
 		info, err := os.Stat(path)
 		switch {
+		case err != nil && isURL(path):
+			l.fail(path, "is a URL, and nothing is fetched: expected a file or directory; curl -fsSL URL | tierwall COMMAND -f - reads what is there")
 		case err != nil:
 			l.fail(path, "cannot be read: %s", reason(err))
 		case info.IsDir():
 			before := len(out)
-			l.walk(path, add)
+			l.walkAll(path, add)
 			if len(out) == before {
 				l.note(path, "holds no .yaml, .yml or .json files")
 			}
@@ -68,58 +74,9 @@ func (l *loader) expand(paths []string) []string {
 	return out
 }
 
-// walk adds the manifests of a directory and those in it, by name. Hidden ones
-// are passed over: the "..data" of a mounted ConfigMap holds the same files
-// once more.
-func (l *loader) walk(dir string, add func(string)) {
-	if l.enter != nil {
-		l.enter(dir)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		l.fail(dir, "cannot be read: %s", reason(err))
-		l.lost = append(l.lost, dir)
-	}
-	for _, entry := range entries {
-		name := filepath.Join(dir, entry.Name())
-		if strings.HasPrefix(entry.Name(), ".") {
-			continue
-		}
-		if entry.IsDir() {
-			l.walk(name, add)
-			continue
-		}
-		if !isManifestName(name) {
-			continue
-		}
-		if entry.Type()&fs.ModeSymlink != 0 {
-			info, err := os.Stat(name)
-			if err != nil {
-				l.fail(name, "is a broken link: %s", reason(err))
-				continue
-			}
-			if info.IsDir() {
-				l.note(name, "passed over: it is a link to a directory")
-				continue
-			}
-			if !info.Mode().IsRegular() {
-				l.note(name, "passed over: it is no regular file")
-				continue
-			}
-		} else if !entry.Type().IsRegular() {
-			l.note(name, "passed over: it is no regular file")
-			continue
-		}
-		add(name)
-	}
-}
-
-func isManifestName(name string) bool {
-	switch strings.ToLower(filepath.Ext(name)) {
-	case ".yaml", ".yml", ".json":
-		return true
-	}
-	return false
+func isURL(path string) bool {
+	scheme, rest, found := strings.Cut(path, "://")
+	return found && rest != "" && !strings.ContainsAny(scheme, "/.")
 }
 
 // reason returns the cause of an error of a file, without the path.
@@ -158,10 +115,16 @@ func (l *loader) text(name string) ([]byte, error) {
 		defer func() { _ = f.Close() }()
 		from = f
 	}
-	text, err := io.ReadAll(io.LimitReader(from, l.left+1))
-	if err != nil {
+	var buffer bytes.Buffer
+	if f, ok := from.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			buffer.Grow(int(min(info.Size(), l.left)) + bytes.MinRead)
+		}
+	}
+	if _, err := buffer.ReadFrom(io.LimitReader(from, l.left+1)); err != nil {
 		return nil, err
 	}
+	text := buffer.Bytes()
 	if int64(len(text)) > l.left {
 		return nil, fmt.Errorf("the files are larger than %d MiB together", l.opts.maxBytes()>>20)
 	}

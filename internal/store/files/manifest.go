@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tierwall/tierwall/internal/store"
@@ -46,6 +47,11 @@ func (b *builder) withoutKind(n *yaml.Node, base int) {
 	}
 	if near := nearKey(n, "kind"); near != "" && (valueAt(n, "apiVersion") != nil || valueAt(n, "metadata") != nil) {
 		b.kindIsMissing(n, base)
+		return
+	}
+	b.passedOver++
+	if isKustomization(b.file) {
+		b.kustomization(n.Line + base)
 		return
 	}
 	b.note(n.Line+base, "passed over: it is no manifest, since it has no kind")
@@ -160,7 +166,7 @@ func (b *builder) object(n *yaml.Node, kindText, apiVersion string, base int) {
 	}
 	key.Kind = k.Key
 	b.namespace(&key, &k, n, base)
-	d := &decoder{base: base, left: &b.left}
+	d := &decoder{base: base, left: &b.left, strict: k.strict()}
 	p := &position{file: b.file, root: &field{line: int32(n.Line + base)}}
 	into := reflect.New(k.typ)
 	d.decode(n, into.Elem(), p.root)
@@ -172,9 +178,21 @@ func (b *builder) object(n *yaml.Node, kindText, apiVersion string, base int) {
 	if meta, ok := into.Interface().(metav1.Object); ok {
 		meta.SetNamespace(key.Namespace)
 	}
+	p.line = p.root.line
+	p.root = b.interner.shape(p.root)
+	if pod, ok := into.Interface().(*corev1.Pod); ok && len(d.problems) == 0 {
+		b.interner.pod(pod)
+	}
+	if k.stored {
+		d.problems = append(d.problems, asV3(into.Interface(), &key, p)...)
+	}
 	o := object{
 		Resource: store.Resource{Key: key, Object: into.Interface(), Origin: p},
 		position: p,
+		stored:   k.stored,
+	}
+	for i := range d.notes {
+		b.unknownField(&o, &d.notes[i])
 	}
 	for _, f := range d.problems {
 		b.findings = append(b.findings, store.Finding{File: b.file, Line: f.line, Key: key, Field: f.path, Message: f.message, FailClosed: f.failClosed})

@@ -10,7 +10,8 @@ import (
 // the parsed text: a twentieth of its size.
 type position struct {
 	file string
-	root *field
+	line int32  // of the object, from 1; those of root count from it
+	root *field // shared with objects that are written alike
 }
 
 // field is one field, or element of a list, and what it holds.
@@ -30,7 +31,7 @@ func (p *position) Position(path string) (file string, line int) {
 		}
 		at = next
 	}
-	return p.file, int(at.line)
+	return p.file, int(p.line + at.line)
 }
 
 // next goes one field or element into f and cuts it off the path; nil if it was
@@ -62,4 +63,4 @@ func (f *field) next(path *string) *field {
 }
 
 // String returns "file:line" of the object.
-func (p *position) String() string { return fmt.Sprintf("%s:%d", p.file, p.root.line) }
+func (p *position) String() string { return fmt.Sprintf("%s:%d", p.file, p.line) }

@@ -66,6 +66,18 @@ func writtenByServers(t reflect.Type, field string) bool {
 type kind struct {
 	policy.KindInfo
 	typ reflect.Type
+	// stored says that an object is written in the form in which Calico stores it.
+	stored bool
+}
+
+// strict reports whether an unknown field is an error: without it the object would decide
+// something else. Of all other kinds newer clusters have fields that are of no concern here.
+func (k *kind) strict() bool {
+	switch k.Role {
+	case policy.RoleTier, policy.RolePolicy, policy.RoleSet, policy.RoleProfile, policy.RoleOther:
+		return true
+	}
+	return k.Key == policy.KindHostEndpoint
 }
 
 // kinds holds what is read, by kind as written; NetworkPolicy is of two APIs.
@@ -73,7 +85,7 @@ var kinds = func() map[string][]kind {
 	out := map[string][]kind{}
 	for _, info := range policy.Kinds() {
 		if typ := types[info.Key]; typ != nil {
-			out[info.Name] = append(out[info.Name], kind{info, typ})
+			out[info.Name] = append(out[info.Name], kind{KindInfo: info, typ: typ})
 		}
 	}
 	return out

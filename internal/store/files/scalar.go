@@ -1,6 +1,7 @@
 package files
 
 import (
+	"errors"
 	"reflect"
 	"strconv"
 	"strings"
@@ -33,6 +34,24 @@ func isOldBool(s string) bool {
 func isTrue(s string) bool {
 	switch strings.ToLower(s) {
 	case "true", "yes", "on":
+		return true
+	}
+	return false
+}
+
+// isWhole reports whether a scalar is a whole number, however large.
+func isWhole(n *yaml.Node, tag string) bool {
+	return tag == "!!int" || tag == "!!float" && wholeNumber.MatchString(n.Value)
+}
+
+// knownTag reports whether a value is of a kind that JSON has, too, as all values of the
+// APIs are. Only a tag that somebody wrote can be another one.
+func knownTag(n *yaml.Node) bool {
+	if n.Style&yaml.TaggedStyle == 0 {
+		return true
+	}
+	switch n.ShortTag() {
+	case "!!str", "!!int", "!!float", "!!bool", "!!null", "!!map", "!!seq", "!!merge", "!!timestamp":
 		return true
 	}
 	return false
@@ -82,14 +101,23 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value) {
 		v.SetBool(isTrue(n.Value))
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		i, err := strconv.ParseInt(strings.ReplaceAll(n.Value, "_", ""), 0, 64)
-		if tag != "!!int" || err != nil || v.OverflowInt(i) {
+		if isWhole(n, tag) && (err != nil || v.OverflowInt(i)) {
+			least := int64(-1) << (v.Type().Bits() - 1)
+			d.fail(n, "%s, which is out of range: expected a whole number from %d to %d", found(n), least, -(least + 1))
+			return
+		}
+		if tag != "!!int" || err != nil {
 			d.fail(n, "%s: expected a whole number", found(n))
 			return
 		}
 		v.SetInt(i)
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		u, err := strconv.ParseUint(strings.ReplaceAll(n.Value, "_", ""), 0, 64)
-		if tag != "!!int" || err != nil || v.OverflowUint(u) {
+		if isWhole(n, tag) && (err == nil && v.OverflowUint(u) || errors.Is(err, strconv.ErrRange)) {
+			d.fail(n, "%s, which is out of range: expected a whole number from 0 to %d", found(n), ^uint64(0)>>(64-v.Type().Bits()))
+			return
+		}
+		if tag != "!!int" || err != nil {
 			d.fail(n, "%s: expected a whole number of 0 or more", found(n))
 			return
 		}
@@ -113,6 +141,10 @@ func (d *decoder) float(n *yaml.Node, v reflect.Value, tag string) {
 	case "!!float":
 		x, err = strconv.ParseFloat(strings.ReplaceAll(n.Value, "_", ""), 64)
 	default:
+		if _, err := strconv.ParseFloat(n.Value, 64); n.Style == 0 && errors.Is(err, strconv.ErrRange) {
+			d.fail(n, "is the number %s, which is out of range", n.Value)
+			return
+		}
 		d.fail(n, "%s: expected a number", found(n))
 		return
 	}

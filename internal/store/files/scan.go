@@ -20,6 +20,7 @@ type scanner struct {
 	files        map[string]*cachedFile
 	sent         map[policy.Key]store.Resource
 	lastFindings []store.Finding
+	staleSince   time.Time // since when the directory cannot be listed; zero: it can
 }
 
 // cachedFile is a file as it was last read.
@@ -43,7 +44,7 @@ func newScanner(dir string, opts Options) *scanner {
 func (s *scanner) scan(enter func(dir string)) (store.Batch, bool) {
 	l := loader{opts: s.opts, left: s.opts.maxBytes(), enter: enter}
 	var names []string
-	l.walk(s.dir, func(name string) { names = append(names, name) })
+	l.walkAll(s.dir, func(name string) { names = append(names, name) })
 	// What is in a directory that cannot be listed is unknown, not gone.
 	for name := range s.files {
 		if l.isLost(name) {
@@ -60,6 +61,12 @@ func (s *scanner) scan(enter func(dir string)) (store.Batch, bool) {
 		contents = append(contents, k.content)
 	}
 	s.files = now
+	switch {
+	case !slices.Contains(l.lost, s.dir): // what is wrong below it is somebody's slip
+		s.staleSince = time.Time{}
+	case s.staleSince.IsZero():
+		s.staleSince = time.Now()
+	}
 	return s.difference(merge(contents), l.findings)
 }
 
@@ -124,7 +131,7 @@ func (c *content) retain(before *content) {
 
 // difference makes a batch of the step from what was sent to the present state.
 func (s *scanner) difference(m Loaded, findings []store.Finding) (store.Batch, bool) {
-	batch := store.Batch{Findings: append(findings, m.Findings...)}
+	batch := store.Batch{Findings: append(findings, m.Findings...), StaleSince: s.staleSince}
 	slices.SortStableFunc(batch.Findings, store.Finding.Compare)
 	present := make(map[policy.Key]store.Resource, len(m.Resources))
 	for _, r := range m.Resources {

@@ -129,6 +129,9 @@ func (d document) syntaxError(err error, after bool) *syntaxError {
 		out.message = "holds something after the end of a document: put --- between documents, on a line of its own (" + out.message + ")"
 		return out
 	}
+	if bad := badText(d.text); bad != nil {
+		return bad
+	}
 	out.message = "is no YAML: " + out.message + d.hint(d.firstLine+out.line-1)
 	return out
 }

@@ -17,10 +17,11 @@ import (
 // watched is a directory under watch and what the batches add up to.
 type watched struct {
 	*testing.T
-	root     string
-	batches  <-chan store.Batch
-	objects  map[policy.Key]store.Resource
-	findings []store.Finding
+	root       string
+	batches    <-chan store.Batch
+	objects    map[policy.Key]store.Resource
+	findings   []store.Finding
+	staleSince time.Time
 }
 
 // watch begins to watch and takes the first batch.
@@ -62,7 +63,7 @@ func (w *watched) take() store.Batch {
 			}
 			delete(w.objects, key)
 		}
-		w.findings = b.Findings
+		w.findings, w.staleSince = b.Findings, b.StaleSince
 		return b
 	case <-time.After(20 * time.Second):
 		w.Fatal("no batch comes")
@@ -182,8 +183,14 @@ func TestWatchKeepsLastValidVersion(t *testing.T) {
 	w.until("once again", 0, "Tier/b", "Tier/z")
 	w.remove("")
 	w.until("the whole directory gone", 1, "Tier/b", "Tier/z")
+	if w.staleSince.IsZero() {
+		t.Error("a directory that is gone is not said to be out of reach")
+	}
 	w.put("d.yaml", tier("n"))
 	w.until("a new directory of the name", 0, "Tier/n")
+	if !w.staleSince.IsZero() {
+		t.Error("a directory that is back is said to be out of reach")
+	}
 }
 
 // TestWatchConfigMap swaps the link behind the files, as a mounted ConfigMap
@@ -203,6 +210,33 @@ func TestWatchConfigMap(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.until("swapped", 0, "Tier/b")
+}
+
+// TestWatchLinkedDirectory: a link to a directory is followed, also when it leads elsewhere later. While it
+// leads nowhere, what was read by it stays.
+func TestWatchLinkedDirectory(t *testing.T) {
+	away := write(t, map[string]string{"one/a.yaml": tier("a"), "two/b.yaml": tier("b")})
+	w := watch(t, write(t, map[string]string{"z.yaml": tier("z"), "policies": "-> " + away + "/one"}))
+	w.until("at first", 0, "Tier/a", "Tier/z")
+	link := func(to string) {
+		t.Helper()
+		if err := os.Symlink(to, filepath.Join(w.root, "new")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(w.root, "new"), filepath.Join(w.root, "policies")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link(away + "/two")
+	w.until("led elsewhere", 0, "Tier/b", "Tier/z")
+	if err := os.WriteFile(away+"/two/c.yaml", []byte(tier("c")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.until("changed there", 0, "Tier/b", "Tier/c", "Tier/z")
+	link(away + "/three")
+	w.until("led nowhere", 1, "Tier/b", "Tier/c", "Tier/z")
+	w.remove("policies")
+	w.until("gone", 0, "Tier/z")
 }
 
 func TestWatchEnds(t *testing.T) {

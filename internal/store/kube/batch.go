@@ -43,6 +43,7 @@ func (co *coalescer) take(now time.Time) (b store.Batch, deliver bool, again tim
 		return store.Batch{}, false, again
 	}
 	b.Findings, co.reported = co.findings, co.findings
+	b.StaleSince = co.staleSince
 	if b.Received.IsZero() {
 		b.Received = now
 	}

@@ -33,6 +33,8 @@ type coalescer struct {
 	// the present ones may have changed.
 	findings, reported []store.Finding
 	dirty              bool
+	// staleSince is since when something of what is delivered cannot be read; zero: nothing.
+	staleSince time.Time
 }
 
 // phase is how far Watch is.

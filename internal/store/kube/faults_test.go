@@ -41,12 +41,18 @@ func TestCut(t *testing.T) {
 	r.first()
 	api.change(func() { api.goneAway = true })
 	r.says("cannot be reached since " + time.Now().Format("2006"))
+	if r.staleSince.IsZero() {
+		t.Error("what was read is not said to be stale")
+	}
 	api.put(pods, pod("web", "c", "1"))
 	api.remove(pods, "web", "a")
 	r.has("Namespace/web=1", "web/Pod/a=1", "web/Pod/b=1") // what was last read stays
 	api.change(func() { api.goneAway = false })
 	r.has("Namespace/web=1", "web/Pod/b=1", "web/Pod/c=1")
 	r.says()
+	if !r.staleSince.IsZero() {
+		t.Error("what is read again is said to be stale")
+	}
 }
 
 // TestNobodyThere checks that Watch waits for a server, and says so.

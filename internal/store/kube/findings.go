@@ -23,6 +23,7 @@ func (co *coalescer) refresh(now time.Time) (again time.Duration) {
 		return 0
 	}
 	out, again := co.failures(now)
+	co.staleSince = co.firstFailure(now)
 	out = append(out, co.notes...)
 	for _, st := range co.states {
 		for _, findings := range st.findings {
@@ -67,6 +68,27 @@ func (co *coalescer) failures(now time.Time) (out []store.Finding, again time.Du
 			co.host, clock(refused.since), co.meanwhile())})
 	}
 	return out, again
+}
+
+// firstFailure returns since when some kind cannot be read, or the server cannot be reached, as far as
+// that is said; zero: all can.
+func (co *coalescer) firstFailure(now time.Time) time.Time {
+	var first *failure
+	note := func(t *failure) {
+		if t != nil && co.due(t, now) == 0 {
+			first = earlier(first, t)
+		}
+	}
+	for _, st := range co.states {
+		note(st.failure)
+	}
+	if t := co.discoveryFailure; t != nil && isUnreachable(t.err) {
+		note(t)
+	}
+	if first == nil {
+		return time.Time{}
+	}
+	return first.since
 }
 
 // waits returns what the first state waits for, and the time after which that may

@@ -38,14 +38,15 @@ type reader struct {
 	t     testing.TB
 	steps chan struct{} // something was delivered or said
 
-	mu       sync.Mutex
-	objects  map[policy.Key]store.Resource
-	findings []store.Finding
-	waiting  []store.Finding
-	batches  []store.Batch
-	complete int // steps whose last part came
-	problems []string
-	ended    chan error
+	mu         sync.Mutex
+	objects    map[policy.Key]store.Resource
+	findings   []store.Finding
+	staleSince time.Time
+	waiting    []store.Finding
+	batches    []store.Batch
+	complete   int // steps whose last part came
+	problems   []string
+	ended      chan error
 }
 
 // watchStore begins to read, until the test ends.
@@ -119,7 +120,7 @@ func (r *reader) deliver(b store.Batch) error {
 		note(u.Key)
 		r.objects[u.Key] = u
 	}
-	r.findings = b.Findings
+	r.findings, r.staleSince = b.Findings, b.StaleSince
 	r.batches = append(r.batches, b)
 	if !b.More {
 		r.complete++

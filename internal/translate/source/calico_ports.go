@@ -14,11 +14,6 @@ func (r *calicoRule) ports(field string, ports []v3.Port, protocol *policy.Proto
 	if len(ports) == 0 {
 		return nil
 	}
-	if protocol == nil || !protocol.HasPorts() {
-		if r.rule.Protocol == nil || protocol != nil {
-			r.lacks(r.field+".protocol", field, "need protocol: TCP, UDP or SCTP%s", butProtocol(protocol))
-		}
-	}
 	out := &policy.Ports{}
 	for i, p := range ports {
 		rng, name, problem := parseCalicoPort(string(p))
@@ -30,6 +25,15 @@ func (r *calicoRule) ports(field string, ports []v3.Port, protocol *policy.Proto
 		default:
 			out.Ranges = append(out.Ranges, rng)
 		}
+	}
+	switch {
+	case protocol != nil && !protocol.HasPorts():
+		r.lacks(r.field+".protocol", field, "need protocol: TCP, UDP or SCTP%s", butProtocol(protocol))
+	case r.rule.Protocol == nil && len(out.Names) == 0:
+		r.lacks(r.field+".protocol", field, "need protocol: TCP, UDP or SCTP%s", butProtocol(nil))
+	case r.rule.Protocol == nil && len(out.Ranges) > 0:
+		// A named port has a protocol of its own.
+		r.lacks(r.field+".protocol", field, "need protocol: TCP, UDP or SCTP, but the rule has none, and only named ports go without")
 	}
 	return out
 }

@@ -46,6 +46,9 @@ func translatePod(p *corev1.Pod) (*Endpoint, Problems) {
 	case status.Phase == corev1.PodSucceeded, status.Phase == corev1.PodFailed:
 		return e.unmanaged(Ended), ps
 	case p.Spec.HostNetwork:
+		if len(e.HostAddrs) == 0 {
+			e.HostAddrs = e.Addrs // they are the node's
+		}
 		return e.unmanaged(HostNetwork), ps
 	}
 	return e, ps

@@ -23,6 +23,7 @@ import (
 type Parsed struct {
 	Tier            *policy.Tier
 	Policy          *policy.Policy
+	Isolates        bool          // the policy was refused for its size, and is without its rules
 	RuleSets        []*policy.Set // internal sets that rules of the policy select; they are in the model while it is
 	Staged          *Staged
 	NetworkSet      *NetworkSet

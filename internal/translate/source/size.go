@@ -51,5 +51,5 @@ func (p *Parsed) Isolating(ps Problems) (Parsed, Problems, bool) {
 			closed[i].failsClosed = true
 		}
 	}
-	return Parsed{Policy: &bare}, closed, true
+	return Parsed{Policy: &bare, Isolates: true}, closed, true
 }
