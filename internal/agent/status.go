@@ -87,7 +87,7 @@ type ObjectStatus struct {
 	Kind      string `json:"kind"` // as it is written
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name"`
-	State     string `json:"state"` // in force, last valid version in force, not in force, not enforced
+	State     string `json:"state"` // in force, last valid version in force, not in force, not enforced, isolating
 	// LocalEndpoints is how many endpoints of this node a policy applies to, and NotEnforceable on
 	// how many of them it is not in force.
 	LocalEndpoints *int     `json:"localEndpoints,omitempty"`

@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/tierwall/tierwall/internal/cli/command"
+	"github.com/tierwall/tierwall/internal/hostile"
 )
 
 // TestMain makes the test binary serve as the program `tierwall` in scripts.
@@ -46,6 +47,13 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// exceptions writes a policy of so many rules for everybody but one address: exceptions N FILE.
+func exceptions(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(hostile.Exceptions(n).Manifests), 0o600))
+}
+
 // TestScripts runs the scripts in testdata/script: the command line as a user
 // meets it. Set UPDATE_SCRIPTS=1 to write the outputs that cmp compares with.
 func TestScripts(t *testing.T) {
@@ -54,6 +62,6 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "apiserver": apiserver},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "apiserver": apiserver, "exceptions": exceptions},
 	})
 }

@@ -135,6 +135,43 @@ func TestEventsOfKubernetesPolicies(t *testing.T) {
 	}
 }
 
+// TestTooLarge checks that a policy that is refused for its size is said to be invalid, with
+// what it does meanwhile, in its status and an Event.
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	f := newFakeAPI(t)
+	const path = gnpPath + "web"
+	rules := make([]any, 20_001)
+	for i := range rules {
+		rules[i] = object{"action": "Allow"}
+	}
+	f.put(path, policyObject("web", object{"ingress": rules}))
+	peers := make([]any, 20_001)
+	for i := range peers {
+		peers[i] = object{"podSelector": object{}}
+	}
+	f.put(npPath+"db", object{
+		"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": object{"name": "db", "namespace": "default"},
+		"spec": object{"podSelector": object{}, "ingress": []any{object{}, object{"from": peers}}},
+	})
+	start(t, f, nil)
+	f.wait(t, "a status and an Event of each", func(f *fakeAPI) bool {
+		return f.condition(path, "Accepted") == "False Invalid" && f.condition(path, "Programmed") == "False NotAccepted" &&
+			len(f.events("GlobalNetworkPolicy", "web")) == 1 && len(f.events("NetworkPolicy", "db")) == 1
+	})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	const advice = ": split the policy, or keep nets in a NetworkSet and select it"
+	want := []string{
+		"spec.ingress: too large: 20001 rules (one for each peer and protocol), of at most 20000" + advice,
+		"spec.ingress[1]: too large: 20002 rules (one for each peer and protocol), of at most 20000, most of them because of rule ingress[1]" + advice +
+			"; until then it isolates what it selects, as if it had no rules",
+	}
+	if d := cmp.Diff(want, append(f.events("GlobalNetworkPolicy", "web"), f.events("NetworkPolicy", "db")...)); d != "" {
+		t.Errorf("Events (-want +got):\n%s", d)
+	}
+}
+
 // TestWritesOnce checks that a status that says everything is left alone, by the
 // same controller and by the next one.
 func TestWritesOnce(t *testing.T) {

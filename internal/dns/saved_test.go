@@ -113,7 +113,7 @@ func TestRestoreHoldsForAWhile(t *testing.T) {
 
 // FuzzOpenJournal: whatever is in the file, it is facts or nothing.
 func FuzzOpenJournal(f *testing.F) {
-	f.Add([]byte("a.example 192.0.2.1 1800000000 10.0.0.1\nb.example 2001:db8::1 5 10.0.0.1\n"))
+	f.Add([]byte("a.example 192.0.2.1 1300000000 10.0.0.1\nb.example 2001:db8::1 5 10.0.0.1\n"))
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, content []byte) {
 		path := filepath.Join(dir, "learned")

@@ -16,6 +16,8 @@ type object struct {
 	// valid says that there is a version in force, which after a change for the
 	// worse is not the present one.
 	present, fixed, valid bool
+	// isolates says that the version in force is one that was refused for its size, without its rules.
+	isolates bool
 
 	// parsed is what the version in force says by itself, nil for nothing: see keep.
 	parsed any
@@ -87,5 +89,8 @@ func (o *object) status() Status {
 		return s
 	}
 	s.State = stateOf(o.present, o.valid, acts, s.Findings)
+	if o.isolates && (s.State == InForce || s.State == LastValid) {
+		s.State = Isolates
+	}
 	return s
 }

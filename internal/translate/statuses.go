@@ -41,7 +41,7 @@ func (t *Translator) Statuses() []Status {
 }
 
 // Invalid returns the statuses of the objects that are not in force as their
-// source has them (LastValid, NotInForce), or of which a part fails closed (InForce,
+// source has them (LastValid, NotInForce, Isolates), or of which a part fails closed (InForce,
 // with findings), sorted by key.
 func (t *Translator) Invalid() []Status {
 	out := make([]Status, 0, len(t.statuses.invalid))

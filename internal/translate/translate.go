@@ -42,9 +42,12 @@ const (
 	LastValid                    // its present version is invalid: the last valid one is in force
 	NotInForce                   // invalid, and not in the model in any version
 	NotEnforced                  // valid, but never enforced: staged policies, ...
+	// Isolates is a policy of a namespace that is refused for its size, and has no valid version
+	// before: it is in the model without its rules, so that what it selects is isolated in its directions.
+	Isolates
 )
 
-// String returns "in force", "last valid version in force", "not in force" or "not enforced".
+// String returns "in force", "last valid version in force", "not in force", "not enforced" or "isolating".
 func (s State) String() string {
 	switch s {
 	case InForce:
@@ -55,6 +58,8 @@ func (s State) String() string {
 		return "not in force"
 	case NotEnforced:
 		return "not enforced"
+	case Isolates:
+		return "isolating"
 	}
 	return "unknown"
 }

@@ -28,6 +28,11 @@ func (t *Translator) update(r *store.Resource) {
 		t.step.dirty[o] = struct{}{}
 	}
 	p, ps := source.Parse(r, t.opts.Offline)
+	if t.opts.Offline || !o.valid || o.isolates { // else the last valid version stays in force
+		if bare, closed, is := p.Isolating(ps); is {
+			p, ps = bare, closed
+		}
+	}
 	o.setErrors(func(e *objectErrors) { e.rejected, e.invalid = nil, ps.Findings(r) })
 	if ps.Invalid() && !t.opts.Offline {
 		t.await(o, nil)
@@ -47,6 +52,7 @@ func (t *Translator) update(r *store.Resource) {
 func (t *Translator) adopt(o *object, p *source.Parsed) {
 	t.await(o, nil)
 	o.setErrors(func(e *objectErrors) { e.unjoined = nil })
+	o.isolates = p.Isolates
 	var parsed any
 	tier, services := p.TierName(), source.ServicesOf(p)
 	if o.valid {
@@ -76,7 +82,7 @@ func (t *Translator) remove(key policy.Key) {
 		t.replace(o, nil, "")
 	}
 	t.setPresent(o, false)
-	o.valid, o.origin, o.errors = false, nil, nil
+	o.valid, o.isolates, o.origin, o.errors = false, false, nil, nil
 }
 
 // keep returns what is kept of a parsed object: *policy.Tier, compact.Packed,

@@ -81,7 +81,7 @@ func (c *Component) Taken(b *store.Batch) {
 	c.env.Model.Read(func(v model.View) {
 		for i := range b.Updated {
 			r := b.Updated[i]
-			if _, ok := c.atStart[r.Key]; ok && v.Status(r.Key).State == translate.NotInForce {
+			if _, ok := c.atStart[r.Key]; ok && isRefused(v.Status(r.Key).State) {
 				c.invalid[r.Key] = r
 			}
 			if c.isValid(v, r.Key) {
@@ -120,7 +120,7 @@ func (c *Component) isValid(v model.View, key policy.Key) bool {
 // without a word of the store. Endpoints, of which there are many, depend on nothing that can be missing.
 func (c *Component) mayBecomeValid(v model.View, key policy.Key) bool {
 	switch v.Status(key).State {
-	case translate.LastValid, translate.NotInForce:
+	case translate.LastValid, translate.NotInForce, translate.Isolates:
 		return key.Kind != policy.KindPod && key.Kind != policy.KindWorkloadEndpoint
 	}
 	return false

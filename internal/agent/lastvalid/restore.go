@@ -16,10 +16,10 @@ import (
 func restorable(status func(policy.Key) translate.Status, findings []store.Finding, saved map[policy.Key]savedVersion) []policy.Key {
 	var keys []policy.Key
 	for key, r := range saved {
-		switch status(key).State {
-		case translate.NotInForce:
+		switch state := status(key).State; {
+		case isRefused(state):
 			keys = append(keys, key)
-		case 0:
+		case state == 0:
 			for _, f := range findings {
 				if concerns(f, key, r.file) {
 					keys = append(keys, key)
@@ -30,6 +30,10 @@ func restorable(status func(policy.Key) translate.Status, findings []store.Findi
 	}
 	return keys
 }
+
+// isRefused reports whether an object is in no valid version in the model, so that one of an
+// earlier agent takes its place.
+func isRefused(s translate.State) bool { return s == translate.NotInForce || s == translate.Isolates }
 
 // concerns reports whether a finding leaves open what became of an object: it
 // is about the object, its file, or a directory above it.

@@ -23,6 +23,7 @@ import (
 type Parsed struct {
 	Tier            *policy.Tier
 	Policy          *policy.Policy
+	Isolates        bool          // the policy was refused for its size, and is without its rules
 	RuleSets        []*policy.Set // internal sets that rules of the policy select; they are in the model while it is
 	Staged          *Staged
 	NetworkSet      *NetworkSet
@@ -118,6 +119,7 @@ func Parse(r *store.Resource, offline bool) (Parsed, Problems) {
 	if o, ok := r.Object.(metav1.Object); ok {
 		ps.annotations("metadata.annotations", o.GetAnnotations())
 	}
+	ps.checkSize(&out)
 	return out, ps
 }
 

@@ -14,6 +14,7 @@ type Problem struct {
 	message     string // what is wrong and what would be right
 	missing     string // the field whose absence is at fault; empty if none is
 	failsClosed bool   // the object is in force all the same: see store.Finding.FailClosed
+	isSize      bool   // it is valid but for its size
 }
 
 // Problems collects what is wrong with one object. Checks go on past the first
