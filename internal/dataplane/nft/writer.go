@@ -18,6 +18,8 @@ type writer struct {
 	conn *nfnl.Conn
 	log  *slog.Logger
 	w    nfnl.Writer
+	// changes is who must not be told of large batches; nil: nobody listens.
+	changes *ChangeListener
 }
 
 // send writes a batch to the kernel: all of it or nothing.
@@ -28,7 +30,13 @@ func (b *writer) send(out *codec.Batch) error {
 	b.w.Reset()
 	out.Write(&b.w)
 	last := uint32(b.w.Messages() - 1)
-	err := b.conn.Do(&b.w, last, nil)
+	write := func() error { return b.conn.Do(&b.w, last, nil) }
+	var err error
+	if len(b.w.B) > noticedBatch {
+		err = b.changes.unheard(b.conn, write)
+	} else {
+		err = write()
+	}
 	var refused *nfnl.Error
 	if errors.As(err, &refused) {
 		err = fmt.Errorf("%s: %w", codec.Describe(b.w.B, refused.Seq), err)
@@ -41,6 +49,9 @@ func (b *writer) send(out *codec.Batch) error {
 	}
 	return nil
 }
+
+// noticedBatch is how many bytes a batch has at most that listeners are told of.
+const noticedBatch = 16 << 10
 
 // keepBuffer is how large a buffer is kept for the next batch.
 const keepBuffer = 1 << 20
