@@ -63,7 +63,9 @@ func sameAsRendered(t interface{ Fatalf(string, ...any) }, b *Dataplane) {
 // kernel has what is made from the state at once.
 func TestHostStepsAreFromScratch(t *testing.T) {
 	ns := newNamespace(t)
+	defer func(n int) { maxSpans = n }(maxSpans)
 	rapid.Check(t, func(t *rapid.T) {
+		maxSpans = rapid.SampledFrom([]int{0, 1, 2, 512}).Draw(t, "intervals of a class")
 		m := modeltest.ModelsWithHosts().Draw(t, "model")
 		b, err := New(hostOptions(ns, m))
 		if err != nil {

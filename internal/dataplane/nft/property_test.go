@@ -16,9 +16,10 @@ import (
 func TestKernelAgreesWithState(t *testing.T) {
 	ns := newNamespace(t)
 	ctx := context.Background()
-	defer func(n int) { maxLinear = n }(maxLinear)
+	defer func(n, spans int) { maxLinear, maxSpans = n, spans }(maxLinear, maxSpans)
 	rapid.Check(t, func(t *rapid.T) {
 		maxLinear = rapid.IntRange(0, 5).Draw(t, "few")
+		maxSpans = rapid.SampledFrom([]int{0, 1, 2, 3, 512}).Draw(t, "intervals of a class")
 		b, err := New(Options{NetNS: ns, Logging: Logging{Group: 7411}})
 		if err != nil {
 			t.Fatal(err)
@@ -77,6 +78,9 @@ func checkScratch(t *rapid.T, b *Dataplane) {
 	scratch.countRowChains()
 	if diff := cmp.Diff(scratch.rowChains, b.rowChains, cmp.AllowUnexported(rowChain{}, path{})); diff != "" {
 		t.Fatalf("chains of rows (-scratch +steps):\n%s", diff)
+	}
+	if diff := cmp.Diff(scratch.levels, b.levels, cmp.AllowUnexported(netLevels{}, levelSet{})); diff != "" {
+		t.Fatalf("levels (-scratch +steps):\n%s", diff)
 	}
 	if diff := cmp.Diff(scratch.cells, b.cells, cmp.AllowUnexported(path{}, cellSet{})); diff != "" {
 		t.Fatalf("cells (-scratch +steps):\n%s", diff)
