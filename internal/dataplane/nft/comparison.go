@@ -85,17 +85,18 @@ func (l *layout) comparison() (*comparison, error) {
 	return c, l.emit(c)
 }
 
-// with reads a table and lists what differs.
+// with reads a table once and lists what differs, also with nfnl.ErrInterrupted.
 func (c *comparison) with(conn *nfnl.Conn, table codec.TableID) ([]string, error) {
-	switch err := codec.Dump(conn, table, c); {
+	err := codec.DumpOnce(conn, table, c)
+	switch {
 	case errors.Is(err, unix.ENOENT):
 		return []string{"the table is gone, or a part of it went while it was read"}, nil
 	case errors.Is(err, codec.ErrForeign):
 		return []string{err.Error()}, nil
-	case err != nil:
+	case err != nil && !errors.Is(err, nfnl.ErrInterrupted):
 		return nil, err
 	}
-	return c.result(), nil
+	return c.result(), err
 }
 
 func (c *comparison) AddSet(s codec.SetSpec) { c.sets[s.Name], c.brief[s.Name] = s, s.Brief }
