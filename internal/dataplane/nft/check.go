@@ -78,7 +78,7 @@ func (b *Dataplane) Check(ctx context.Context) (dataplane.Drift, error) {
 
 // compare lists what differs between the kernel's table and the layout.
 func (b *Dataplane) compare() ([]string, error) {
-	return compare(b.conn, b.table, b.layout.comparison)
+	return compare(b.conn, b.table, b.comparison)
 }
 
 // compare lists what differs between the kernel's table and what it should be. Where some

@@ -29,18 +29,25 @@ import (
 //     and the longest of the large classes' prefixes is that one.
 //   - For the same reason a switch with levels says of each class where its packets go,
 //     also of those without a target: a shorter prefix with one must not win.
-//   - Which classes are large follows from the intervals, and those from the state.
+//   - Which classes are large follows from the intervals and nets, and those from the state.
+//   - A packet is looked up maxLookups times at most, whatever sets anybody writes: what
+//     would be more stays in the interval map.
 
-// maxSpans is how many intervals a class has at most that is in interval maps.
-var maxSpans = 512 // a variable for tests
+// Variables for tests.
+var (
+	maxSpans   = 512 // how many intervals a class has at most that is always in interval maps
+	maxLookups = 64  // how many sets there are at most of a family's large classes
+)
 
 // netLevels are the nets of one family's large classes. It is a value: a step makes another one.
 type netLevels struct {
 	family int
 	spans  map[dataplane.ClassID]int // how many intervals each class has
-	large  classSet
-	sets   map[levelSet]int // how many nets there are of a length and a large class
-	order  []levelSet       // of these, the longest first
+	many   classSet                  // those of more than maxSpans
+	counts map[levelSet]int          // of these, how many nets there are by length
+	large  classSet                  // of these, those that have levels
+	sets   map[levelSet]int          // the counts of large classes
+	order  []levelSet                // of these, the longest first
 }
 
 // levelSet is the nets of one length and one class. That of length 0 is no set in the
@@ -67,18 +74,45 @@ func newNetLevels(s *dataplane.State, family int, list []interval) *netLevels {
 	for _, i := range list {
 		v.spans[i.class]++
 	}
-	v.findLarge()
+	v.findMany()
 	v.countAll(s)
+	v.choose()
 	return v
 }
 
-func (v *netLevels) findLarge() {
-	v.large = classSet{}
+func (v *netLevels) findMany() {
+	v.many = classSet{}
 	for class, n := range v.spans {
 		if n > maxSpans {
-			v.large[class] = true
+			v.many[class] = true
 		}
 	}
+}
+
+// choose finds the large classes: those of the most intervals, as long as there are few sets.
+func (v *netLevels) choose() {
+	lengths := map[dataplane.ClassID]int{}
+	for set := range v.counts {
+		lengths[set.class]++
+	}
+	v.large, v.sets = classSet{}, map[levelSet]int{}
+	n := 0
+	for _, class := range slices.SortedFunc(maps.Keys(v.many), func(a, b dataplane.ClassID) int {
+		return cmp.Or(cmp.Compare(v.spans[b], v.spans[a]), cmp.Compare(a, b))
+	}) {
+		if n+lengths[class] <= maxLookups {
+			v.large[class] = true
+			n += lengths[class]
+		}
+	}
+	for set, n := range v.counts {
+		if v.large[set.class] {
+			v.sets[set] = n
+		}
+	}
+	v.order = slices.SortedFunc(maps.Keys(v.sets), func(a, b levelSet) int {
+		return cmp.Or(cmp.Compare(b.bits, a.bits), cmp.Compare(a.class, b.class))
+	})
 }
 
 // nets hands out the nets of some classes.
@@ -94,38 +128,32 @@ func (v *netLevels) nets(s *dataplane.State, classes classSet, each func(netip.P
 }
 
 func (v *netLevels) countAll(s *dataplane.State) {
-	v.sets = map[levelSet]int{}
-	v.nets(s, v.large, func(_ netip.Prefix, set levelSet) { v.sets[set]++ })
-	v.sort()
-}
-
-func (v *netLevels) sort() {
-	v.order = slices.SortedFunc(maps.Keys(v.sets), func(a, b levelSet) int {
-		return cmp.Or(cmp.Compare(b.bits, a.bits), cmp.Compare(a.class, b.class))
-	})
+	v.counts = map[levelSet]int{}
+	v.nets(s, v.many, func(_ netip.Prefix, set levelSet) { v.counts[set]++ })
 }
 
 // step returns what follows from intervals that are gone (-1) and new (+1), and from the
 // nets that changed.
 func (v *netLevels) step(s *dataplane.State, changed map[span]int, nets []netStep) *netLevels {
-	next := &netLevels{family: v.family, spans: maps.Clone(v.spans), sets: v.sets, order: v.order}
+	next := &netLevels{family: v.family, spans: maps.Clone(v.spans)}
 	for i, n := range changed {
 		if next.spans[i.class] += n; next.spans[i.class] == 0 {
 			delete(next.spans, i.class)
 		}
 	}
-	next.findLarge()
-	if !maps.Equal(next.large, v.large) {
+	next.findMany()
+	if !maps.Equal(next.many, v.many) {
 		next.countAll(s)
+		next.choose()
 		return next
 	}
-	next.sets = maps.Clone(v.sets)
+	next.counts = maps.Clone(v.counts)
 	count := func(set levelSet, n int) {
-		if !next.large[set.class] {
+		if !next.many[set.class] {
 			return
 		}
-		if next.sets[set] += n; next.sets[set] == 0 {
-			delete(next.sets, set)
+		if next.counts[set] += n; next.counts[set] == 0 {
+			delete(next.counts, set)
 		}
 	}
 	for _, p := range nets {
@@ -133,7 +161,7 @@ func (v *netLevels) step(s *dataplane.State, changed map[span]int, nets []netSte
 		count(levelSet{p.prefix.Bits(), p.was}, -1)
 		count(levelSet{p.prefix.Bits(), is}, 1)
 	}
-	next.sort()
+	next.choose()
 	return next
 }
 
