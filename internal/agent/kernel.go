@@ -11,10 +11,11 @@ import (
 	"github.com/tierwall/tierwall/internal/dataplane/nft"
 )
 
-// OpenKernel returns what opens the tables of this network namespace.
-func OpenKernel(log *slog.Logger, logging nft.Logging, host dataplane.HostSettings, guards dataplane.GuardSettings) func() (dataplane.Dataplane, error) {
+// OpenKernel returns what opens the tables of this network namespace. Who listens to
+// changes of them, if anybody, is not told of the large ones that are made here.
+func OpenKernel(log *slog.Logger, logging nft.Logging, host dataplane.HostSettings, guards dataplane.GuardSettings, changes *nft.ChangeListener) func() (dataplane.Dataplane, error) {
 	return func() (dataplane.Dataplane, error) {
-		return nft.New(nft.Options{Logger: log, CutLater: true, Logging: logging, Host: host, Guards: guards})
+		return nft.New(nft.Options{Logger: log, CutLater: true, Logging: logging, Host: host, Guards: guards, Changes: changes})
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/tierwall/tierwall/internal/agent/enforceable"
 	"github.com/tierwall/tierwall/internal/agent/packetlog"
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/dataplane/nft"
 	"github.com/tierwall/tierwall/internal/hostlink"
 	"github.com/tierwall/tierwall/internal/lab"
 	"github.com/tierwall/tierwall/internal/store/open"
@@ -53,9 +54,10 @@ func play(role string) int {
 		return 2
 	}
 	packets, logging := packetlog.Open(packetlog.DefaultGroup, 0, log)
+	changes := &nft.ChangeListener{}
 	cfg := Config{
 		Source: source, Node: "here", RunDir: os.Getenv("RUN_DIR"), MetricsAddr: "127.0.0.1:9098",
-		CheckInterval: time.Hour, Open: OpenKernel(log, logging, testHostSettings(), dataplane.GuardSettings{}), ExternalChanges: WatchExternalChanges, Log: log, Version: "test",
+		CheckInterval: time.Hour, Open: OpenKernel(log, logging, testHostSettings(), dataplane.GuardSettings{}, changes), ExternalChanges: changes.Watch, Log: log, Version: "test",
 	}
 	cfg.Host = testHostSettings()
 	cfg.APIServer, _ = netip.ParseAddrPort(os.Getenv("API_SERVER")) // of one test

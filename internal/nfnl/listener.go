@@ -61,14 +61,19 @@ func Listen(c ListenerConfig) (*Listener, error) {
 func ignore(bool) {}
 
 // Join has the kernel send what it tells a multicast group, such as the changes of tables.
-func (l *Listener) Join(group int) error {
+func (l *Listener) Join(group int) error { return l.setGroup(unix.NETLINK_ADD_MEMBERSHIP, group) }
+
+// Leave ends what Join began; what the socket holds already is still received.
+func (l *Listener) Leave(group int) error { return l.setGroup(unix.NETLINK_DROP_MEMBERSHIP, group) }
+
+func (l *Listener) setGroup(option, group int) error {
 	raw, err := l.file.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var failed error
 	err = raw.Control(func(fd uintptr) {
-		failed = unix.SetsockoptInt(int(fd), unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, group)
+		failed = unix.SetsockoptInt(int(fd), unix.SOL_NETLINK, option, group)
 	})
 	return errors.Join(err, os.NewSyscallError("setsockopt", failed))
 }

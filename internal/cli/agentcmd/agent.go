@@ -196,7 +196,9 @@ func (o *options) run(cmd *cobra.Command) error {
 		cfg.PacketLog = packets
 	}
 	cfg.Resume, logging.OutOfState = resume.Open(o.resumeGroup, log)
-	cfg.Open = agent.OpenKernel(log, logging, cfg.Host, o.guards.settings)
+	changes := &nft.ChangeListener{}
+	cfg.Open = agent.OpenKernel(log, logging, cfg.Host, o.guards.settings, changes)
+	cfg.ExternalChanges = changes.Watch
 	return o.enforce(cmd.Context(), log, cfg)
 }
 
@@ -233,7 +235,7 @@ func (o *options) enforce(ctx context.Context, log *slog.Logger, cfg agent.Confi
 func (o *options) config(log *slog.Logger) (agent.Config, error) {
 	cfg := agent.Config{
 		Node: o.source.node, MetricsAddr: o.metricsAddr, RunDir: o.runDir, CheckInterval: o.checkInterval, StaleLimit: o.staleLimit,
-		ExternalChanges: agent.WatchExternalChanges, Log: log, Version: version.Get().Version,
+		Log: log, Version: version.Get().Version,
 		Host: o.host.settings,
 	}
 	o.guards.apply(&cfg)

@@ -60,7 +60,7 @@ func (o *removeOptions) run(cmd *cobra.Command) error {
 	log := o.log.Logger(cmd.ErrOrStderr())
 	cfg := agent.Config{
 		RunDir: o.runDir, Log: log,
-		Open: agent.OpenKernel(log, nft.Logging{}, dataplane.HostSettings{}, dataplane.GuardSettings{}),
+		Open: agent.OpenKernel(log, nft.Logging{}, dataplane.HostSettings{}, dataplane.GuardSettings{}, nil),
 	}
 	if err := o.cni.install(&cfg, cni.InstallerConfig{Log: log}); err != nil {
 		return err

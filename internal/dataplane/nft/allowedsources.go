@@ -1,7 +1,6 @@
 package nft
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"net/netip"
@@ -118,14 +117,9 @@ func (a allowedSources) emit(out sink, bridge bool) {
 
 // within matches a field that holds an address of a net.
 func within(load codec.Expr, p netip.Prefix) []codec.Expr {
-	mask := bytes.Repeat([]byte{0xff}, p.Bits()/8)
-	if rest := p.Bits() % 8; rest > 0 {
-		mask = append(mask, byte(0xff<<(8-rest)))
-	}
-	mask = append(mask, make([]byte, int(load.Length)-len(mask))...)
 	return []codec.Expr{
 		load,
-		{Kind: codec.BitwiseAnd, Register: codec.Reg1, Length: load.Length, Data: string(mask)},
+		{Kind: codec.BitwiseAnd, Register: codec.Reg1, Length: load.Length, Data: netMask(p.Bits(), int(load.Length))},
 		is(p.Masked().Addr().AsSlice()...),
 	}
 }

@@ -60,28 +60,43 @@ func (f *finder) addAddr(to map[netip.Addr]bool, key string) {
 // rule notes the values that a rule compares what it loaded with.
 func (f *finder) rule(r codec.Rule) {
 	var loaded codec.Expr
+	mask := "" // that the loaded value was put under
 	protocol := policy.Protocol(0)
 	for _, e := range r.Exprs {
 		switch e.Kind {
 		case codec.MetaLoad, codec.PayloadLoad, codec.CTLoad:
-			loaded = e
+			loaded, mask = e, ""
+		case codec.BitwiseAnd:
+			mask = e.Data
 		case codec.Compare:
 			if loaded.Kind == codec.MetaLoad && loaded.Key == codec.MetaL4Proto && len(e.Data) == 1 {
 				protocol = policy.Protocol(e.Data[0])
 			}
-			f.value(loaded, protocol, e.Data, e.Data)
+			f.value(loaded, protocol, e.Data, lastUnder(mask, e.Data))
 		case codec.InRange:
 			f.value(loaded, protocol, e.Data, e.To)
 		case codec.Lookup, codec.VerdictMap:
 			s := f.kernel.sets[e.Set]
 			for key := range s.elements {
-				f.value(loaded, protocol, key, key)
+				f.value(loaded, protocol, key, lastUnder(mask, key))
 			}
 			for _, e := range s.intervals {
 				f.value(loaded, protocol, e.Key, e.Key)
 			}
 		}
 	}
+}
+
+// lastUnder returns the last value that is another one under a mask; without one, that itself.
+func lastUnder(mask, value string) string {
+	if len(mask) != len(value) {
+		return value
+	}
+	b := []byte(value)
+	for i := range b {
+		b[i] |= ^mask[i]
+	}
+	return string(b)
 }
 
 // value notes a span of values: its ends, and their neighbours outside.
@@ -93,6 +108,9 @@ func (f *finder) value(loaded codec.Expr, protocol policy.Protocol, first, last 
 			if a, ok := netip.AddrFromSlice([]byte(key)); ok && a.Prev().IsValid() {
 				f.addrs[a.Prev()] = true
 			}
+		}
+		if a, ok := netip.AddrFromSlice([]byte(last)); ok && first != last && a.Next().IsValid() {
+			f.addrs[a.Next()] = true
 		}
 	case loaded.Kind == codec.MetaLoad && loaded.Key == codec.MetaL4Proto:
 		addNumbers(f.protocols, first, last, 255)

@@ -2,10 +2,13 @@ package nft
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/tierwall/tierwall/internal/dataplane"
+	"github.com/tierwall/tierwall/internal/dataplane/nft/codec"
+	"github.com/tierwall/tierwall/internal/nfnl"
 )
 
 // A check holds the kernel's tables against what they should be, and repairs them.
@@ -75,11 +78,26 @@ func (b *Dataplane) Check(ctx context.Context) (dataplane.Drift, error) {
 
 // compare lists what differs between the kernel's table and the layout.
 func (b *Dataplane) compare() ([]string, error) {
-	c, err := b.comparison()
-	if err != nil {
-		return nil, err
-	}
-	return c.with(b.conn, b.table)
+	return compare(b.conn, b.table, b.comparison)
+}
+
+// compare lists what differs between the kernel's table and what it should be. Where some
+// transaction came in between, of any table of the host, what differs may be the reading:
+// then all is read again. What does not differ is as it should be in either case.
+func compare(conn *nfnl.Conn, table codec.TableID, expected func() (*comparison, error)) ([]string, error) {
+	var findings []string
+	err := codec.Retry(func() error {
+		c, err := expected()
+		if err != nil {
+			return err
+		}
+		findings, err = c.with(conn, table)
+		if errors.Is(err, nfnl.ErrInterrupted) && len(findings) == 0 {
+			return nil
+		}
+		return err
+	})
+	return findings, err
 }
 
 // compare lists what differs between the kernel's table and what it should be.
@@ -87,11 +105,10 @@ func (p *bridgeTable) compare() ([]string, error) {
 	if !p.inForce || p.content.isEmpty() {
 		return nil, nil
 	}
-	c := newComparison()
-	if err := p.content.emit(c); err != nil {
-		return nil, err
-	}
-	findings, err := c.with(p.conn, p.table)
+	findings, err := compare(p.conn, p.table, func() (*comparison, error) {
+		c := newComparison()
+		return c, p.content.emit(c)
+	})
 	for i := range findings {
 		findings[i] = fmt.Sprintf("table %s: %s", p.table, findings[i])
 	}
@@ -103,9 +120,11 @@ func (p *dnsTable) compare() ([]string, error) {
 	if p == nil || !p.inForce || len(p.content.entries) == 0 {
 		return nil, nil
 	}
-	c := newComparison()
-	p.content.emit(c)
-	findings, err := c.with(p.conn, p.table)
+	findings, err := compare(p.conn, p.table, func() (*comparison, error) {
+		c := newComparison()
+		p.content.emit(c)
+		return c, nil
+	})
 	for i := range findings {
 		findings[i] = fmt.Sprintf("table %s: %s", p.table, findings[i])
 	}

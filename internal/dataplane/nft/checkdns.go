@@ -40,9 +40,11 @@ func CompareDNSQueue(ctx context.Context, o Options, t dataplane.DNSQueueRules) 
 		}
 		content := newDNSContent(t)
 		content.queue = kind
-		c := newComparison()
-		content.emit(c)
-		findings, err := c.with(conn, table)
+		findings, err := compare(conn, table, func() (*comparison, error) {
+			c := newComparison()
+			content.emit(c)
+			return c, nil
+		})
 		if err != nil {
 			return nil, fail(err)
 		}

@@ -14,6 +14,7 @@ import (
 //	chain NAME               what comes first
 //	                         addr @known4 goto NAME-node-… (addresses with a class of their own)
 //	                         addr vmap @NETS (intervals: to their class's target)
+//	                         nets of classes of many intervals, by their length: see netlevels.go
 //	                         what all other classes get
 //	chain NAME-node-LEVEL-N  one digit of the class's slot: which child to go to
 //
@@ -40,8 +41,9 @@ type classSwitch struct {
 	complete bool
 
 	// Derived from targets and the lookup tables, by settle or step.
-	slots []uint32 // of classes with a target, sorted
-	spans int      // intervals of such classes
+	slots   []uint32 // of classes with a target, sorted
+	spans   int      // intervals in the map
+	leveled bool     // large classes are among those with a target
 }
 
 // targets say where packets of a class go. What they say does not change.
@@ -71,8 +73,9 @@ func (s *classSwitch) settle(l *lookupTables) {
 		}
 	}
 	slices.Sort(s.slots)
+	s.leveled = s.usesLevels(l)
 	for _, v := range l.intervals[s.family] {
-		if s.targets.has(v.class) {
+		if s.mapped(l, v.class) != (codec.Verdict{}) {
 			s.spans++
 		}
 	}
@@ -104,12 +107,18 @@ func (s *classSwitch) entry(l *lookupTables) codec.ChainRules {
 	t := l.slots[s.family]
 	c := codec.ChainRules{Name: s.name, Order: s.order, Rules: slices.Clone(s.first)}
 	load := address(s.family, s.side)
-	if len(t.at) > 0 && len(s.slots)+s.spans > 0 {
+	if len(t.at) > 0 && (len(s.slots)+s.spans > 0 || s.leveled) {
 		known := join(isFamily(s.family), []codec.Expr{load, inSet(knownName(s.family))})
 		c.Rules = append(c.Rules, when(known, s.way(t, node{t.levels(), 0})))
 	}
 	if s.spans > 0 {
 		c.Rules = append(c.Rules, byAddress(s.family, s.side, s.nets))
+	}
+	if s.leveled {
+		levels, all := l.levels[s.family].rules(s)
+		if c.Rules = append(c.Rules, levels...); all {
+			return c
+		}
 	}
 	c.Rules = append(c.Rules, always(s.otherwise))
 	return c
@@ -157,9 +166,32 @@ func (s *classSwitch) netsSpec() codec.SetSpec {
 	return spec
 }
 
-// elements returns the elements of a span of a class that has a target.
-func (s *classSwitch) elements(v span) []codec.Element {
-	list := []codec.Element{{Key: addrKey(v.first), Verdict: s.targets.of(v.class)}}
+// usesLevels reports whether a large class has a target.
+func (s *classSwitch) usesLevels(l *lookupTables) bool {
+	for class := range l.levels[s.family].large {
+		if s.targets.has(class) {
+			return true
+		}
+	}
+	return false
+}
+
+// mapped returns the verdict of a class's intervals in the map; zero if they are not there.
+func (s *classSwitch) mapped(l *lookupTables, class dataplane.ClassID) codec.Verdict {
+	switch {
+	case l.levels[s.family].large[class]:
+		return codec.Verdict{}
+	case s.targets.has(class):
+		return s.targets.of(class)
+	case s.leveled:
+		return s.otherwise
+	}
+	return codec.Verdict{}
+}
+
+// elements returns the elements of a span.
+func elements(v span, to codec.Verdict) []codec.Element {
+	list := []codec.Element{{Key: addrKey(v.first), Verdict: to}}
 	if v.next.IsValid() {
 		list = append(list, codec.Element{Key: addrKey(v.next), End: true})
 	}
@@ -179,8 +211,8 @@ func (s *classSwitch) emit(l *lookupTables, out sink) {
 	}
 	out.AddSet(s.netsSpec())
 	for v := range spans(l.intervals[s.family], 0, len(l.intervals[s.family])) {
-		if s.targets.has(v.class) {
-			for _, e := range s.elements(v) {
+		if to := s.mapped(l, v.class); to != (codec.Verdict{}) {
+			for _, e := range elements(v, to) {
 				out.AddElement(s.nets, e)
 			}
 		}

@@ -17,8 +17,8 @@ import (
 //
 //   - Everything expected is taken out as it is read: what is left at the end is gone,
 //     and what is read and not expected was added.
-//   - Elements of digit sets are counted and asked of the state one by one, for they
-//     are as many as addresses and digits: the rest of the table is held in memory.
+//   - Elements of digit sets and of levels are counted and asked of the state one by one,
+//     for they are as many as addresses and nets: the rest of the table is held in memory.
 //   - A report has an end (maxFindings), whatever was done to the table.
 
 // comparison holds what a table should be against what is read. What was read is
@@ -29,17 +29,17 @@ type comparison struct {
 	rules    map[string][]codec.Rule
 	sets     map[string]codec.SetSpec
 	elements map[string]map[codec.Element]bool
-	seen     map[string]int // rules of a chain, addresses of a digit set
-	digits   map[string]digitSet
+	seen     map[string]int // rules of a chain, elements of sets that are asked
+	asked    map[string]askedSet
 	brief    map[string]bool // sets whose elements come from packets
 	findings []string
 	more     int
 }
 
-// digitSet is a digit set, and how many addresses should be in it.
-type digitSet struct {
-	family, number int
-	want           int
+// askedSet is a set of which the state is asked what should be in it, and how many should.
+type askedSet struct {
+	want    int
+	belongs func(netip.Addr) bool
 }
 
 // maxFindings bounds a report: who deletes a set of a hundred thousand
@@ -49,7 +49,7 @@ const maxFindings = 50
 func newComparison() *comparison {
 	return &comparison{
 		chains: map[string]codec.ChainSpec{}, rules: map[string][]codec.Rule{}, sets: map[string]codec.SetSpec{},
-		elements: map[string]map[codec.Element]bool{}, seen: map[string]int{}, digits: map[string]digitSet{},
+		elements: map[string]map[codec.Element]bool{}, seen: map[string]int{}, asked: map[string]askedSet{},
 		brief: map[string]bool{},
 	}
 }
@@ -60,29 +60,43 @@ func (l *layout) comparison() (*comparison, error) {
 	c.layout = l
 	for family, t := range l.slots {
 		for i := -1; i < t.digitSets(); i++ {
-			set := digitSet{family: family, number: i}
+			set := askedSet{belongs: func(a netip.Addr) bool {
+				class, ok := l.state.AddrClass(a)
+				return ok && inDigitSet(t.of[class], i)
+			}}
 			for id, slot := range t.of {
 				if inDigitSet(slot, i) {
 					set.want += l.state.ClassUse(id).Addrs
 				}
 			}
-			c.digits[digitSetName(family, i)] = set
+			c.asked[digitSetName(family, i)] = set
+		}
+		for set, n := range l.levels[family].sets {
+			if set.bits == 0 {
+				continue
+			}
+			c.asked[set.name(family)] = askedSet{n, func(a netip.Addr) bool {
+				p := netip.PrefixFrom(a, set.bits)
+				class, ok := l.state.NetClass(p)
+				return ok && class == set.class && p == p.Masked()
+			}}
 		}
 	}
 	return c, l.emit(c)
 }
 
-// with reads a table and lists what differs.
+// with reads a table once and lists what differs, also with nfnl.ErrInterrupted.
 func (c *comparison) with(conn *nfnl.Conn, table codec.TableID) ([]string, error) {
-	switch err := codec.Dump(conn, table, c); {
+	err := codec.DumpOnce(conn, table, c)
+	switch {
 	case errors.Is(err, unix.ENOENT):
 		return []string{"the table is gone, or a part of it went while it was read"}, nil
 	case errors.Is(err, codec.ErrForeign):
 		return []string{err.Error()}, nil
-	case err != nil:
+	case err != nil && !errors.Is(err, nfnl.ErrInterrupted):
 		return nil, err
 	}
-	return c.result(), nil
+	return c.result(), err
 }
 
 func (c *comparison) AddSet(s codec.SetSpec) { c.sets[s.Name], c.brief[s.Name] = s, s.Brief }
@@ -153,8 +167,8 @@ func (c *comparison) VisitElement(set string, e codec.Element, err error) error 
 		c.find("set %s: %v", set, err)
 		return nil
 	}
-	if digits, ok := c.digits[set]; ok {
-		if c.belongs(digits, e) {
+	if asked, ok := c.asked[set]; ok {
+		if a, ok := netip.AddrFromSlice([]byte(e.Key)); ok && !e.End && asked.belongs(a) {
 			c.seen["set "+set]++
 		} else {
 			c.find("set %s: element %s was added", set, keyText(e))
@@ -166,16 +180,6 @@ func (c *comparison) VisitElement(set string, e codec.Element, err error) error 
 	}
 	delete(c.elements[set], e)
 	return nil
-}
-
-// belongs reports whether an address should be in a digit set.
-func (c *comparison) belongs(set digitSet, e codec.Element) bool {
-	a, ok := netip.AddrFromSlice([]byte(e.Key))
-	if !ok || e.End || familyOf(a) != set.family {
-		return false
-	}
-	class, ok := c.layout.state.AddrClass(a)
-	return ok && inDigitSet(c.layout.slots[set.family].of[class], set.number)
 }
 
 // result adds what is missing and gives all findings.
@@ -192,15 +196,15 @@ func (c *comparison) result() []string {
 	for _, name := range slices.Sorted(maps.Keys(c.sets)) {
 		c.find("set %s is gone", name)
 		delete(c.elements, name)
-		delete(c.digits, name)
+		delete(c.asked, name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.elements)) {
 		if n := len(c.elements[name]); n > 0 {
 			c.find("set %s: %d elements are gone or changed", name, n)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.digits)) {
-		if n := c.digits[name].want - c.seen["set "+name]; n > 0 {
+	for _, name := range slices.Sorted(maps.Keys(c.asked)) {
+		if n := c.asked[name].want - c.seen["set "+name]; n > 0 {
 			c.find("set %s: %d elements are gone", name, n)
 		}
 	}

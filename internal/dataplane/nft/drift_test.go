@@ -150,3 +150,55 @@ func TestRefused(t *testing.T) {
 		t.Error("a delta that does not fit: no error")
 	}
 }
+
+// TestBusyOthers: transactions of another program, which never pause, keep nobody from
+// reading what is in force.
+func TestBusyOthers(t *testing.T) {
+	ns := newNamespace(t)
+	ctx := context.Background()
+	b := newDataplane(t, ns)
+	m := podTables()
+	for i := range 2000 { // more than the kernel gives in one piece
+		m.Addrs[netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)})] = pods4
+	}
+	apply(t, b, tabletest.Empty().Step(m))
+	conn, err := nfnl.Dial(ns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			var w nfnl.Writer
+			w.BeginBatch(unix.NFNL_SUBSYS_NFTABLES)
+			codec.WriteTable(&w, unix.NFT_MSG_NEWTABLE, inet("another"))
+			codec.WriteTable(&w, unix.NFT_MSG_DELTABLE, inet("another"))
+			w.EndBatch(unix.NFNL_SUBSYS_NFTABLES)
+			if err := conn.Do(&w, uint32(w.Messages()-1), nil); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}()
+	defer func() { close(stop); <-stopped; _ = conn.Close() }()
+	for range 5 {
+		if drift, err := b.Check(ctx); err != nil || len(drift.Findings) > 0 {
+			t.Fatalf("as it was written: %q, %v", drift.Findings, err)
+		}
+	}
+	if _, err := b.Counters(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, err := b.GuardCounters(ctx); err != nil {
+		t.Error(err)
+	}
+	if names, err := codec.BaseChains(b.conn, b.table); err != nil || len(names) == 0 {
+		t.Errorf("base chains %q, %v", names, err)
+	}
+}

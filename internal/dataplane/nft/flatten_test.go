@@ -114,7 +114,8 @@ func TestDigitSets(t *testing.T) {
 		// Walk the tree as a packet does, by the digit sets of the class's slot.
 		p := path{}
 		tree := p.classSwitch()
-		tree.settle(&lookupTables{slots: [2]*slots{s, newSlots(1)}})
+		none := newNetLevels(dataplane.NewState(), 0, nil)
+		tree.settle(&lookupTables{slots: [2]*slots{s, newSlots(1)}, levels: [2]*netLevels{none, none}})
 		chains := map[string]codec.ChainRules{}
 		for _, n := range tree.nodes(s) {
 			c, _ := tree.node(s, n)

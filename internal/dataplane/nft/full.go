@@ -33,6 +33,7 @@ func newLayout(s *dataplane.State) *layout {
 		if _, ok := s.NetClass(dataplane.WholeFamilies[family]); ok {
 			l.intervals[family] = flatten(s, dataplane.WholeFamilies[family])
 		}
+		l.levels[family] = newNetLevels(s, family, l.intervals[family])
 	}
 	for i, p := range paths {
 		l.switches[i] = p.classSwitch()
@@ -95,7 +96,7 @@ func (l *layout) eachEntry(each func(entry, codec.Verdict)) {
 	}
 }
 
-// emit hands out everything but the elements of digit sets.
+// emit hands out everything but the elements of digit sets and of levels.
 func (l *layout) emit(out sink) error {
 	for _, s := range fixedSets() {
 		out.AddSet(s)
@@ -111,6 +112,7 @@ func (l *layout) emit(out sink) error {
 			name := digitSetName(family, i)
 			out.AddSet(sized(name, family, l.capacity[name].capacity))
 		}
+		l.levels[family].emitSets(out)
 		out.AddChain(l.familyChain(family))
 	}
 	for i, p := range paths {
@@ -182,7 +184,7 @@ func (l *layout) emitClasses(out sink) {
 	}
 }
 
-// emitAddrs hands out the elements of digit sets.
+// emitAddrs hands out the elements of digit sets and of levels.
 func (l *layout) emitAddrs(out sink) {
 	var names [2][]string // by digit set + 1
 	for family, t := range l.slots {
@@ -199,5 +201,8 @@ func (l *layout) emitAddrs(out sink) {
 				out.AddElement(name, e)
 			}
 		}
+	}
+	for _, v := range l.levels {
+		v.emitNets(l.state, v.large, out)
 	}
 }

@@ -63,7 +63,11 @@ func sameAsRendered(t interface{ Fatalf(string, ...any) }, b *Dataplane) {
 // kernel has what is made from the state at once.
 func TestHostStepsAreFromScratch(t *testing.T) {
 	ns := newNamespace(t)
+	defer func(n, lookups, long int) { maxSpans, maxLookups, longBatch = n, lookups, long }(maxSpans, maxLookups, longBatch)
 	rapid.Check(t, func(t *rapid.T) {
+		maxSpans = rapid.SampledFrom([]int{0, 1, 2, 512}).Draw(t, "intervals of a class")
+		maxLookups = rapid.SampledFrom([]int{1, 2, 64}).Draw(t, "look-ups")
+		longBatch = rapid.SampledFrom([]int{1, 500, 128 << 10}).Draw(t, "length of a transaction")
 		m := modeltest.ModelsWithHosts().Draw(t, "model")
 		b, err := New(hostOptions(ns, m))
 		if err != nil {

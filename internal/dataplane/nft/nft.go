@@ -25,7 +25,7 @@ func New(o Options) (*Dataplane, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{conn: conn, log: o.Logger}
+	w := &writer{conn: conn, log: o.Logger, changes: o.Changes}
 	if w.log == nil {
 		w.log = slog.Default()
 	}

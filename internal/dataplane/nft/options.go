@@ -28,6 +28,8 @@ type Options struct {
 	Host dataplane.HostSettings
 	// Guards say what is dropped before policy is asked.
 	Guards dataplane.GuardSettings
+	// Changes listens to changes of the tables, in the same network namespace; nil: nobody does.
+	Changes *ChangeListener
 }
 
 // DefaultTable is the name of the table unless Options name another.

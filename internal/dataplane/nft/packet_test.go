@@ -25,6 +25,14 @@ func podLab(t testing.TB) *lab.Lab {
 // TestPackets sends real packets of all kinds between all hosts, and holds what
 // becomes of them against what the state and the kernel's tables say.
 func TestPackets(t *testing.T) {
+	t.Run("nets as intervals", testPackets)
+	t.Run("nets by length", func(t *testing.T) {
+		setMaxSpans(t, 0)
+		testPackets(t)
+	})
+}
+
+func testPackets(t *testing.T) {
 	l := podLab(t)
 	b := newDataplane(t, nodeNS(l))
 	apply(t, b, tabletest.Empty().Step(podTables()))

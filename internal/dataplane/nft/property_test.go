@@ -16,9 +16,14 @@ import (
 func TestKernelAgreesWithState(t *testing.T) {
 	ns := newNamespace(t)
 	ctx := context.Background()
-	defer func(n int) { maxLinear = n }(maxLinear)
+	defer func(n, spans, lookups, long int) {
+		maxLinear, maxSpans, maxLookups, longBatch = n, spans, lookups, long
+	}(maxLinear, maxSpans, maxLookups, longBatch)
 	rapid.Check(t, func(t *rapid.T) {
 		maxLinear = rapid.IntRange(0, 5).Draw(t, "few")
+		maxSpans = rapid.SampledFrom([]int{0, 1, 2, 3, 512}).Draw(t, "intervals of a class")
+		maxLookups = rapid.SampledFrom([]int{1, 2, 3, 64}).Draw(t, "look-ups")
+		longBatch = rapid.SampledFrom([]int{1, 500, 2000, 128 << 10}).Draw(t, "length of a transaction")
 		b, err := New(Options{NetNS: ns, Logging: Logging{Group: 7411}})
 		if err != nil {
 			t.Fatal(err)
@@ -77,6 +82,9 @@ func checkScratch(t *rapid.T, b *Dataplane) {
 	scratch.countRowChains()
 	if diff := cmp.Diff(scratch.rowChains, b.rowChains, cmp.AllowUnexported(rowChain{}, path{})); diff != "" {
 		t.Fatalf("chains of rows (-scratch +steps):\n%s", diff)
+	}
+	if diff := cmp.Diff(scratch.levels, b.levels, cmp.AllowUnexported(netLevels{}, levelSet{})); diff != "" {
+		t.Fatalf("levels (-scratch +steps):\n%s", diff)
 	}
 	if diff := cmp.Diff(scratch.cells, b.cells, cmp.AllowUnexported(path{}, cellSet{})); diff != "" {
 		t.Fatalf("cells (-scratch +steps):\n%s", diff)

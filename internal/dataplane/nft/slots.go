@@ -106,4 +106,5 @@ func (t *slots) digitSets() int { return 3 * t.levels() }
 type lookupTables struct {
 	slots     [2]*slots     // by family: addresses with a class of their own
 	intervals [2][]interval // all others
+	levels    [2]*netLevels // those of intervals of which there are many of a class
 }

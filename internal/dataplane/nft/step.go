@@ -41,7 +41,7 @@ type step struct {
 	classes   map[dataplane.ClassID]dataplane.ClassUse
 	deciders  map[dataplane.DeciderID][2]bool
 	addrs     [2][]addrStep
-	nets      [2][]netip.Prefix
+	nets      [2][]netStep
 	gone      []dataplane.RowID            // rows that go
 	rowChains map[string]rowChain          // refs: how many more lead to it
 	toNode    map[dataplane.ProgramID]bool // programs towards the host, of local endpoints that change

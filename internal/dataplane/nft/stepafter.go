@@ -131,12 +131,20 @@ func (t *step) afterCapacity() {
 	})
 }
 
-// afterNets derives the intervals, and what changed of them.
+// afterNets derives the intervals, and what changed of them, and writes the levels.
 func (t *step) afterNets() {
 	for family, touched := range t.nets {
-		if len(touched) > 0 {
-			t.tables.intervals[family], t.spans[family] = reflatten(t.b.state, t.b.intervals[family], touched)
+		if len(touched) == 0 {
+			continue
 		}
+		prefixes := make([]netip.Prefix, len(touched))
+		for i, p := range touched {
+			prefixes[i] = p.prefix
+		}
+		t.tables.intervals[family], t.spans[family] = reflatten(t.b.state, t.b.intervals[family], prefixes)
+		was := t.b.levels[family]
+		t.tables.levels[family] = was.step(t.b.state, t.spans[family], touched)
+		t.tables.levels[family].write(was, t.b.state, touched, t.batch)
 	}
 }
 

@@ -78,10 +78,11 @@ func (t *step) beforePeers(d *dataplane.Delta) {
 		t.addrs[familyOf(a)] = append(t.addrs[familyOf(a)], addrStep{a, slotOf(a)})
 	}
 	touchNet := func(p netip.Prefix) {
-		t.nets[familyOf(p.Addr())] = append(t.nets[familyOf(p.Addr())], p)
-		if class, ok := s.NetClass(p); ok {
+		class, ok := s.NetClass(p)
+		if ok {
 			t.touchClass(class)
 		}
+		t.nets[familyOf(p.Addr())] = append(t.nets[familyOf(p.Addr())], netStep{p, class})
 	}
 	for p, class := range d.SetNets {
 		t.touchClass(class)

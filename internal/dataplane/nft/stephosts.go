@@ -56,7 +56,12 @@ func (t *step) stepToNode(next *hostContent, changed []dataplane.ProgramID) {
 
 // switchChange returns what changes for all switches of a family.
 func (t *step) switchChange(family int) switchChange {
-	return switchChange{slots: t.slots[family], spans: t.spans[family]}
+	was, is := t.b.levels[family], t.tables.levels[family]
+	c := switchChange{slots: t.slots[family], spans: t.spans[family]}
+	if was != is {
+		c.levels, c.large = !slices.Equal(was.order, is.order), is.flipped(was, false)
+	}
+	return c
 }
 
 // stepAttachments writes what changes at the switches of attachments.

@@ -33,21 +33,26 @@ type switchChange struct {
 	targets classSet     // classes whose target may come, go or be another one
 	slots   classSet     // classes whose slot comes, goes or is another one
 	spans   map[span]int // gone (-1) and new (+1)
+	large   classSet     // classes that were large, or are, and not both
+	levels  bool         // the levels have other sets
 }
 
-func (c switchChange) none() bool { return len(c.targets)+len(c.slots)+len(c.spans) == 0 }
+func (c switchChange) none() bool {
+	return len(c.targets)+len(c.slots)+len(c.spans)+len(c.large) == 0 && !c.levels
+}
 
 // step writes the way from one switch to the next one of the same name, which
 // has its targets but is not settled: step does that. Addresses cost nothing here.
 func (s *classSwitch) step(was *classSwitch, from, to *lookupTables, c switchChange, out *codec.Batch) {
 	before, now := from.slots[s.family], to.slots[s.family]
 	ceases, begins := s.moved(was, c)
-	s.stepSpans(was, from, to, c, ceases, begins, out)
+	s.leveled = s.usesLevels(to)
+	s.stepSpans(was, from, to, c, out)
 	changed := s.stepSlots(was, before, now, c, ceases, begins)
 	stepChains(out, s.touched(was, before, now, changed),
 		func(n node) (codec.ChainRules, bool) { return was.node(before, n) },
 		func(n node) (codec.ChainRules, bool) { return s.node(now, n) })
-	same := len(changed) == 0 && s.otherwise == was.otherwise && (s.spans > 0) == (was.spans > 0) &&
+	same := len(changed) == 0 && s.sameLevels(was, to, c) && s.otherwise == was.otherwise && (s.spans > 0) == (was.spans > 0) &&
 		before.levels() == now.levels() && (len(before.at) > 0) == (len(now.at) > 0) && codec.EqualRules(s.first, was.first)
 	if same {
 		return // what the entry is made from: rendering it costs more than all else, where one net changes
@@ -79,15 +84,63 @@ func (s *classSwitch) moved(was *classSwitch, c switchChange) (ceases, begins cl
 	return ceases, begins
 }
 
+// sameLevels reports whether the lookups by levels are as they were, but for the way of
+// packets that are of no class with a target.
+func (s *classSwitch) sameLevels(was *classSwitch, to *lookupTables, c switchChange) bool {
+	if s.leveled != was.leveled || s.leveled && c.levels {
+		return false
+	}
+	for class := range c.targets {
+		if to.levels[s.family].large[class] {
+			return false
+		}
+	}
+	return true
+}
+
+// remapped returns the classes whose intervals cease to be in the map with the verdict
+// that they had, and that begin to be with the one that they have.
+func (s *classSwitch) remapped(was *classSwitch, from, to *lookupTables, c switchChange) (ceases, begins classSet) {
+	ceases, begins = classSet{}, classSet{}
+	look := func(class dataplane.ClassID) {
+		old, now := was.mapped(from, class), s.mapped(to, class)
+		if old == now {
+			return
+		}
+		if old != (codec.Verdict{}) {
+			ceases[class] = true
+		}
+		if now != (codec.Verdict{}) {
+			begins[class] = true
+		}
+	}
+	for class := range c.targets {
+		look(class)
+	}
+	for class := range c.large {
+		look(class)
+	}
+	if was.leveled != s.leveled || s.leveled && was.otherwise != s.otherwise {
+		for class := range from.levels[s.family].spans {
+			look(class)
+		}
+		for class := range to.levels[s.family].spans {
+			look(class)
+		}
+	}
+	return ceases, begins
+}
+
 // stepSpans writes the elements of intervals that changed, or whose classes begin or
-// cease to have a target.
-func (s *classSwitch) stepSpans(was *classSwitch, from, to *lookupTables, c switchChange, ceases, begins classSet, out *codec.Batch) {
+// cease to be in the map.
+func (s *classSwitch) stepSpans(was *classSwitch, from, to *lookupTables, c switchChange, out *codec.Batch) {
+	ceases, begins := s.remapped(was, from, to, c)
 	gone, come := make([]span, 0, 8), make([]span, 0, 8) // on the stack: most often there are few
 	for v, n := range c.spans {
-		if n < 0 && was.targets.has(v.class) {
+		if n < 0 && was.mapped(from, v.class) != (codec.Verdict{}) {
 			gone = append(gone, v)
 		}
-		if n > 0 && s.targets.has(v.class) {
+		if n > 0 && s.mapped(to, v.class) != (codec.Verdict{}) {
 			come = append(come, v)
 		}
 	}
@@ -98,7 +151,7 @@ func (s *classSwitch) stepSpans(was *classSwitch, from, to *lookupTables, c swit
 		out.AddSet(s.netsSpec())
 	}
 	for _, v := range come {
-		for _, e := range s.elements(v) {
+		for _, e := range elements(v, s.mapped(to, v.class)) {
 			out.AddElement(s.nets, e)
 		}
 	}
@@ -107,7 +160,7 @@ func (s *classSwitch) stepSpans(was *classSwitch, from, to *lookupTables, c swit
 		return
 	}
 	for _, v := range gone {
-		for _, e := range was.elements(v) {
+		for _, e := range elements(v, was.mapped(from, v.class)) {
 			out.DelElement(s.nets, e)
 		}
 	}

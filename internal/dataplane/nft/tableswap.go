@@ -30,7 +30,10 @@ import (
 //     base chain and that lies a grace period of the kernel (graceOver). Only what an
 //     interrupted swap or another program left may go at once; a packet in it may be lost.
 //   - A base chain is hooked after everything that it leads to is there, in a batch of
-//     its own: a rule that finds an interval set still empty decides wrongly.
+//     its own: a rule that finds an interval set still empty decides wrongly. What comes
+//     before may be many transactions, so that nobody else waits long for one.
+//   - A table without base chains is replaced at once: if it was in force, its staging
+//     table is now, and that must not be written anew.
 //   - If a write fails, the table that was hooked last stays in force: the old one, or the
 //     staging table. Where there were rules, an error leaves no moment without them.
 //   - Counters are read again once the old table is unhooked, so that those of the last
@@ -50,8 +53,12 @@ func (b *writer) replace(table codec.TableID, c content) error {
 	if err != nil {
 		return err
 	}
-	if old == nil {
-		if err := b.writeWhole(table, 0, c, nil); err != nil {
+	hooked, err := codec.BaseChains(b.conn, table)
+	if err != nil {
+		return err
+	}
+	if len(hooked) == 0 { // none, or what an interrupted swap left, whose staging table is in force meanwhile
+		if err := b.writeWhole(table, 0, c, old); err != nil {
 			return err
 		}
 		return b.deleteTable(staging(table))

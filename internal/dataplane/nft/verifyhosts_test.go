@@ -51,7 +51,9 @@ func verified(t interface{ Fatal(...any) }, b *Dataplane, m *policy.Model, k *Ke
 // found to decide as it should, from its base chains on.
 func TestVerifyWalksHosts(t *testing.T) {
 	ns := newNamespace(t)
+	setMaxSpans(t, maxSpans)
 	rapid.Check(t, func(t *rapid.T) {
+		maxSpans = rapid.SampledFrom([]int{0, 1, 512}).Draw(t, "intervals of a class")
 		m := modeltest.ModelsWithHosts().Draw(t, "model").At(func(ep *policy.Endpoint) bool { return ep.Node == "node-a" })
 		// Whose an address is that a workload has and a host endpoint expects is not
 		// the question here.
@@ -183,11 +185,16 @@ const inKernel = 25
 // priority or policy. Verification finds every one.
 func TestVerifyFindsMutations(t *testing.T) {
 	for name, toHost := range map[string]policy.Action{"drop": policy.Deny, "return": policy.Pass} {
-		t.Run(name, func(t *testing.T) { findMutations(t, toHost) })
+		t.Run(name, func(t *testing.T) { findMutations(t, toHost, "", 200) })
+		t.Run(name+", nets by length", func(t *testing.T) {
+			setMaxSpans(t, 0)
+			findMutations(t, toHost, "nets", 20)
+		})
 	}
 }
 
-func findMutations(t *testing.T, toHost policy.Action) {
+// findMutations tries those whose text holds some, of which there must be so many.
+func findMutations(t *testing.T, toHost policy.Action, some string, least int) {
 	l := newLab(t)
 	m := mutationModel(t, toHost)
 	b, err := New(hostOptions(nodeNS(l), m))
@@ -208,7 +215,7 @@ func findMutations(t *testing.T, toHost policy.Action) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := hostMutations(t, l, b, k)
+	list := slices.DeleteFunc(hostMutations(t, l, b, k), func(x mutation) bool { return !strings.Contains(x.text, some) })
 	stride := 19
 	if os.Getenv(everyMutation) != "" {
 		stride = 1
@@ -236,7 +243,7 @@ func findMutations(t *testing.T, toHost policy.Action) {
 			t.Fatal(err)
 		}
 	}
-	if t.Logf("%d mutations", len(list)); len(list) < 200 {
+	if t.Logf("%d mutations", len(list)); len(list) < least {
 		t.Error("too few")
 	}
 }
@@ -280,7 +287,7 @@ func hostMutations(t *testing.T, l *lab.Lab, b *Dataplane, k *Kernel) []mutation
 	}
 	for _, name := range slices.Sorted(maps.Keys(k.sets)) {
 		s := k.sets[name]
-		if !strings.HasPrefix(name, "host-") && !strings.HasPrefix(name, hereSet) {
+		if !strings.HasPrefix(name, "host-") && !strings.HasPrefix(name, hereSet) && !isLevel(name) {
 			continue
 		}
 		for _, key := range slices.Sorted(maps.Keys(s.elements)) {
@@ -332,6 +339,11 @@ func hostMutations(t *testing.T, l *lab.Lab, b *Dataplane, k *Kernel) []mutation
 	return list
 }
 
+// isLevel reports whether a set is of nets of one length.
+func isLevel(set string) bool {
+	return strings.HasPrefix(set, "nets") && strings.Contains(set, "-class-")
+}
+
 // matters reports whether a rule of a chain does something that what follows does not
 // do as well. What leads where all others go anyway is there for other states of the
 // table: an address of a class without a row of its own within a net that has one, and
@@ -358,7 +370,7 @@ func swapMatters(a, b codec.Rule) bool {
 		})
 	}
 	nets := func(r codec.Rule) bool {
-		return slices.ContainsFunc(r.Exprs, func(e codec.Expr) bool { return strings.HasSuffix(e.Set, "-nets") })
+		return slices.ContainsFunc(r.Exprs, func(e codec.Expr) bool { return strings.HasSuffix(e.Set, "-nets") || isLevel(e.Set) })
 	}
 	if known(a) && nets(b) {
 		return false // no address with a class of its own lies in these nets

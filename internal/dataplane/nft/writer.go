@@ -18,17 +18,23 @@ type writer struct {
 	conn *nfnl.Conn
 	log  *slog.Logger
 	w    nfnl.Writer
+	// changes is who must not be told of large batches; nil: nobody listens.
+	changes *ChangeListener
 }
 
-// send writes a batch to the kernel: all of it or nothing.
+// send writes a batch to the kernel: all of it or nothing, but for what nothing refers to:
+// a long batch is several transactions, see codec.Batch.Send.
 func (b *writer) send(out *codec.Batch) error {
 	if out.Empty() {
 		return nil
 	}
-	b.w.Reset()
-	out.Write(&b.w)
-	last := uint32(b.w.Messages() - 1)
-	err := b.conn.Do(&b.w, last, nil)
+	err := out.Send(&b.w, longBatch, func() error {
+		write := func() error { return b.conn.Do(&b.w, uint32(b.w.Messages()-1), nil) }
+		if len(b.w.B) > noticedBatch {
+			return b.changes.unheard(b.conn, write)
+		}
+		return write()
+	})
 	var refused *nfnl.Error
 	if errors.As(err, &refused) {
 		err = fmt.Errorf("%s: %w", codec.Describe(b.w.B, refused.Seq), err)
@@ -41,6 +47,13 @@ func (b *writer) send(out *codec.Batch) error {
 	}
 	return nil
 }
+
+// longBatch is how many bytes a transaction has at most that need not be longer: some
+// thousand elements, or some hundred rules.
+var longBatch = 128 << 10 // a variable for tests
+
+// noticedBatch is how many bytes a batch has at most that listeners are told of.
+const noticedBatch = 16 << 10
 
 // keepBuffer is how large a buffer is kept for the next batch.
 const keepBuffer = 1 << 20

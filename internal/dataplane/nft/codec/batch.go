@@ -1,7 +1,6 @@
 package codec
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 
@@ -153,15 +152,10 @@ func (b *Batch) Empty() bool {
 	return !b.Replace && len(b.newSets)+len(b.newChains)+len(b.Rules)+len(b.del)+len(b.add)+len(b.gone) == 0
 }
 
-// Write returns the messages of the batch.
+// Write appends the messages of the batch as one transaction.
 func (b *Batch) Write(w *nfnl.Writer) {
 	w.BeginBatch(unix.NFNL_SUBSYS_NFTABLES)
-	if b.Replace {
-		// Deleting fails without a table, so there is one in any case.
-		WriteTable(w, unix.NFT_MSG_NEWTABLE, b.Table)
-		WriteTable(w, unix.NFT_MSG_DELTABLE, b.Table)
-		WriteTable(w, unix.NFT_MSG_NEWTABLE, b.Table)
-	}
+	b.writeTable(w)
 	for _, c := range b.newChains {
 		WriteChain(w, b.Table, c)
 	}
@@ -178,17 +172,26 @@ func (b *Batch) Write(w *nfnl.Writer) {
 		WriteFlush(w, b.Table, chain)
 	}
 	for _, c := range b.Rules {
-		for _, r := range c.Rules {
-			WriteRule(w, b.Table, c.Name, r)
-		}
+		writeRules(w, b.Table, c)
 	}
-	slices.SortStableFunc(b.gone, func(x, y removal) int { return cmp.Compare(x.order, y.order) })
-	for _, g := range b.gone {
-		if g.set {
-			writeDelSet(w, b.Table, g.name)
-		} else {
-			writeDelChain(w, b.Table, g.name)
-		}
+	for _, g := range b.removals() {
+		g.write(w, b.Table)
 	}
 	w.EndBatch(unix.NFNL_SUBSYS_NFTABLES)
+}
+
+// writeTable makes the table anew, if it is to be.
+func (b *Batch) writeTable(w *nfnl.Writer) {
+	if b.Replace {
+		// Deleting fails without a table, so there is one in any case.
+		WriteTable(w, unix.NFT_MSG_NEWTABLE, b.Table)
+		WriteTable(w, unix.NFT_MSG_DELTABLE, b.Table)
+		WriteTable(w, unix.NFT_MSG_NEWTABLE, b.Table)
+	}
+}
+
+func writeRules(w *nfnl.Writer, table TableID, c ChainRules) {
+	for _, r := range c.Rules {
+		WriteRule(w, table, c.Name, r)
+	}
 }

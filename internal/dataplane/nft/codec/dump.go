@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -21,6 +22,32 @@ type Visitor interface {
 // Dump reads a whole table. It fails with ENOENT if there is none, and with
 // nfnl.ErrInterrupted if some part of it could not be read in one piece.
 func Dump(conn *nfnl.Conn, table TableID, v Visitor) error {
+	return dump(conn, table, v, each)
+}
+
+// DumpOnce reads a whole table like Dump, and goes on where some transaction, of any table
+// of the host, came in between: then what was handed out may be a mix of two states, and it
+// returns nfnl.ErrInterrupted at its end.
+func DumpOnce(conn *nfnl.Conn, table TableID, v Visitor) error {
+	interrupted := false
+	err := dump(conn, table, v, func(conn *nfnl.Conn, request *nfnl.Writer, visit func(nfnl.Attrs) error) error {
+		err := conn.Dump(request, func(m nfnl.Message) error { return visit(m.Attrs) })
+		if errors.Is(err, nfnl.ErrInterrupted) {
+			interrupted = true
+			return nil
+		}
+		return err
+	})
+	if err == nil && interrupted {
+		return nfnl.ErrInterrupted
+	}
+	return err
+}
+
+// lister reads one list.
+type lister func(conn *nfnl.Conn, request *nfnl.Writer, visit func(nfnl.Attrs) error) error
+
+func dump(conn *nfnl.Conn, table TableID, v Visitor, each lister) error {
 	if err := ReadTable(conn, table); err != nil {
 		return err
 	}
@@ -49,22 +76,18 @@ func Dump(conn *nfnl.Conn, table TableID, v Visitor) error {
 		return fmt.Errorf("sets: %w", err)
 	}
 	for _, set := range sets {
-		if err := dumpElements(conn, table, set, v); err != nil {
+		if err := eachElement(conn, table, set, each, func(a nfnl.Attrs) error {
+			e, err := readElement(a)
+			return v.VisitElement(set, e, err)
+		}); err != nil {
 			return fmt.Errorf("set %s: %w", set, err)
 		}
 	}
 	return nil
 }
 
-func dumpElements(conn *nfnl.Conn, table TableID, set string, v Visitor) error {
-	return eachElement(conn, table, set, func(a nfnl.Attrs) error {
-		e, err := readElement(a)
-		return v.VisitElement(set, e, err)
-	})
-}
-
 // eachElement hands out the elements of a set.
-func eachElement(conn *nfnl.Conn, table TableID, set string, visit func(nfnl.Attrs) error) error {
+func eachElement(conn *nfnl.Conn, table TableID, set string, each lister, visit func(nfnl.Attrs) error) error {
 	var w nfnl.Writer
 	w.Begin(unix.NFNL_SUBSYS_NFTABLES, unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP, table.Family)
 	w.String(unix.NFTA_SET_ELEM_LIST_TABLE, table.Name)
@@ -82,15 +105,20 @@ func eachElement(conn *nfnl.Conn, table TableID, set string, visit func(nfnl.Att
 
 // each reads one list, and hands it out once it is there in one piece: whoever
 // changes any table of the host meanwhile, ours or not, breaks it, and it is read
-// again.
+// again. What is read twice alike is in one piece as well: where others write all the
+// time, a long list would never be.
 func each(conn *nfnl.Conn, request *nfnl.Writer, visit func(nfnl.Attrs) error) error {
-	var list []nfnl.Attrs
+	var list, last []nfnl.Attrs
 	err := Retry(func() error {
-		list = list[:0]
-		return conn.Dump(request, func(m nfnl.Message) error {
+		last, list = list, nil
+		err := conn.Dump(request, func(m nfnl.Message) error {
 			list = append(list, slices.Clone(m.Attrs))
 			return nil
 		})
+		if errors.Is(err, nfnl.ErrInterrupted) && last != nil && slices.EqualFunc(list, last, slices.Equal[nfnl.Attrs]) {
+			return nil
+		}
+		return err
 	})
 	if err != nil {
 		return err

@@ -42,6 +42,11 @@ func (l *ElementList) Add(e Element) {
 
 // Write appends messages that add or delete the elements.
 func (l *ElementList) Write(w *nfnl.Writer, typ uint8, table TableID, set string) {
+	_ = l.writeEach(w, typ, table, set, func() error { return nil })
+}
+
+// writeEach does the same, and calls written after each message, until that fails.
+func (l *ElementList) writeEach(w *nfnl.Writer, typ uint8, table TableID, set string, written func() error) error {
 	flags := uint16(0)
 	if typ == unix.NFT_MSG_NEWSETELEM {
 		flags = unix.NLM_F_CREATE | unix.NLM_F_EXCL
@@ -63,5 +68,9 @@ func (l *ElementList) Write(w *nfnl.Writer, typ uint8, table TableID, set string
 		w.EndNest(list)
 		w.End()
 		from = to
+		if err := written(); err != nil {
+			return err
+		}
 	}
+	return nil
 }

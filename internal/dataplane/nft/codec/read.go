@@ -16,24 +16,31 @@ var ErrForeign = errors.New("not as it was written")
 type Counted struct{ Packets, Bytes uint64 }
 
 // EachCounter hands out the rules of a table, with what their counters have counted. It
-// fails with ENOENT if there is no table.
+// fails with ENOENT if there is no table. Transactions of others do not disturb it: only
+// if this very table changes meanwhile may some rules be left out.
 func EachCounter(conn *nfnl.Conn, table TableID, visit func(chain, comment string, n Counted)) error {
 	if err := findTable(conn, table); err != nil {
 		return err
 	}
-	return each(conn, getRules(table, ""), func(a nfnl.Attrs) error {
-		visit(a.Get(unix.NFTA_RULE_CHAIN).String(), readComment(a.Get(unix.NFTA_RULE_USERDATA)), readCounter(a))
+	return counters(conn, getRules(table, ""), visit)
+}
+
+func counters(conn *nfnl.Conn, request *nfnl.Writer, visit func(chain, comment string, n Counted)) error {
+	err := conn.Dump(request, func(m nfnl.Message) error {
+		visit(m.Attrs.Get(unix.NFTA_RULE_CHAIN).String(), readComment(m.Attrs.Get(unix.NFTA_RULE_USERDATA)), readCounter(m.Attrs))
 		return nil
 	})
+	if errors.Is(err, nfnl.ErrInterrupted) {
+		return nil
+	}
+	return err
 }
 
 // CountedIn sums up what the counters of a chain's rules have counted: nothing if there is no
 // such chain. It costs what the chain holds, and not the table.
 func CountedIn(conn *nfnl.Conn, table TableID, chain string) (sum Counted, err error) {
-	err = each(conn, getRules(table, chain), func(a nfnl.Attrs) error {
-		n := readCounter(a)
+	err = counters(conn, getRules(table, chain), func(_, _ string, n Counted) {
 		sum.Packets, sum.Bytes = sum.Packets+n.Packets, sum.Bytes+n.Bytes
-		return nil
 	})
 	return sum, err
 }
@@ -53,7 +60,7 @@ func BaseChains(conn *nfnl.Conn, table TableID) ([]string, error) {
 // EachCountedElement hands out the elements of a set that packets put there, with what
 // they have counted. It fails with ENOENT if there is no such set.
 func EachCountedElement(conn *nfnl.Conn, table TableID, set string, visit func(key string, n Counted)) error {
-	return eachElement(conn, table, set, func(a nfnl.Attrs) error {
+	return eachElement(conn, table, set, each, func(a nfnl.Attrs) error {
 		key := string(a.Get(unix.NFTA_SET_ELEM_KEY).Attrs().Get(unix.NFTA_DATA_VALUE))
 		data := a.Get(unix.NFTA_SET_ELEM_EXPR).Attrs().Get(unix.NFTA_EXPR_DATA).Attrs()
 		visit(key, Counted{data.Get(unix.NFTA_COUNTER_PACKETS).Uint64(), data.Get(unix.NFTA_COUNTER_BYTES).Uint64()})
