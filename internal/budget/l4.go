@@ -114,9 +114,8 @@ type edge struct {
 }
 
 // sweep adds the regions of one protocol: a span of the first dimension (destination ports, ICMP types)
-// for each part in which the boxes do not change, and a profile of the second (source ports, ICMP codes)
-// for each set of boxes that meet somewhere, as long as its boxes have borders there. Spans with the
-// same boxes share one.
+// for each part in which the boxes do not change, and in each of them a profile of the second (source
+// ports, ICMP codes), as long as its boxes have borders there.
 func (s *side) sweep(p policy.Protocol, boxes []*box, c *regionCost) {
 	axis := int64(1 << 16)
 	if p.IsICMP() {
@@ -140,9 +139,9 @@ func (s *side) sweep(p policy.Protocol, boxes []*box, c *regionCost) {
 	}
 	slices.SortFunc(edges, func(a, b edge) int { return cmp.Compare(a.at, b.at) })
 	spans, profiles := int64(1)+2*names, names*min(axis, 2*borders)
-	active := newInterned(len(here))
 	s.work += int64(len(here) + len(edges))
-	seen := map[int32]bool{}
+	active := make([]bool, len(here))
+	var seen int64   // profiles so far
 	var around int64 // borders of the active boxes
 	for i := 0; i < len(edges); {
 		at := edges[i].at
@@ -155,20 +154,19 @@ func (s *side) sweep(p policy.Protocol, boxes []*box, c *regionCost) {
 				continue
 			}
 			n := s.borders(p, e.box)
-			if active.toggle(e.box.number) {
-				e.box.seen = int64(len(seen))
+			if active[e.box.number] = !active[e.box.number]; active[e.box.number] {
+				e.box.seen = seen
 				around += n
 			} else {
-				c.by[e.box.index] += 2 * n * (int64(len(seen)) - e.box.seen)
+				c.by[e.box.index] += 2 * n * (seen - e.box.seen)
 				around -= n
 			}
 		}
-		if around > 0 && at < int(axis) && !seen[active.id()] {
-			seen[active.id()] = true
+		if around > 0 && at < int(axis) {
+			seen++
 			profiles += min(axis, 1+2*around)
 		}
 	}
-	s.work += active.steps
 	c.total += spans + profiles
 	c.spans = max(c.spans, spans)
 }

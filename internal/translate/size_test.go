@@ -23,7 +23,7 @@ var tooManyRules = func() string {
 }()
 
 const (
-	whyTooMany = "too large: 502009 combinations of source and destination ports, of at most 250000, most of them because of rule ingress[0]: use ranges of ports"
+	whyTooMany = "too large: 503010 combinations of source and destination ports, of at most 250000, most of them because of rule ingress[0]: use ranges of ports"
 	isolating  = "; until then it isolates what it selects, as if it had no rules"
 )
 
