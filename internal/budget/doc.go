@@ -11,8 +11,6 @@
 //   - It is an upper bound of what the engine makes of the object, times a small factor, and
 //     never less for an object that says more. How it is computed takes no more than the size of the
 //     object times its logarithm: never as long as what it is to prevent.
-//   - Sets are compared as sets, not by hashes of few bits: who writes policies could
-//     choose them such that hashes are equal.
 package budget
 
 // The limits, each with what is needed at most, and what it bounds. An agent that is given a policy at
