@@ -14,7 +14,7 @@
 package budget
 
 // The limits, each with what is needed at most, and what it bounds. An agent that is given a policy at
-// one of them needs at most some 200 MB and a few seconds of one processor.
+// one of them needs at most some 250 MB beside what it has without, and a few seconds of one processor.
 const (
 	// MaxRules is how many rules a policy may have: one for each peer and each protocol of
 	// a Kubernetes rule. The largest generated allow lists have some 10,000. Each is at least one

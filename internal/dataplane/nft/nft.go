@@ -125,6 +125,7 @@ func (b *Dataplane) applyStep(d *dataplane.Delta) (mayDeny bool, err error) {
 	}
 	next := b.relaid(b.state)
 	if err := b.replace(b.table, next); err != nil {
+		b.rowMemory = rowMemory{}
 		return false, errors.Join(err, b.state.Apply(back))
 	}
 	b.layout = next

@@ -26,7 +26,8 @@ import (
 //   - Which chain a cell leads to is a function of the path and the contents of row and base.
 //   - A chain of a row, or of exceptions, is there if and only if an entry of a local
 //     endpoint, or a program of hosts, leads to it: rowChains counts them.
-//   - exceptions is a memory of what was computed, and says nothing of what is in force.
+//   - rowMemory is a memory of what was computed, and says nothing of what is in force. It goes with
+//     the layout, and when a step is refused: the numbers of its rows may be given to others.
 
 // rowChain is what a chain of a row, or of exceptions from the base, is made from.
 type rowChain struct {

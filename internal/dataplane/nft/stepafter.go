@@ -51,7 +51,6 @@ func (t *step) afterRows() error {
 }
 
 // retainRowChain counts that n more lead to a chain.
-
 func (t *step) retainRowChain(name string, c rowChain, n int) {
 	if old, ok := t.b.rowChains[name]; ok {
 		c = old
