@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,28 +20,17 @@ import (
 // keepFixedTiers makes the objects of the fixed tiers that are missing, until the context ends. Those that
 // are there it leaves as they are: nothing of them can be edited that decides anything.
 func (l *leader) keepFixedTiers(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-l.ready:
-	}
-	ticker := time.NewTicker(l.cfg.interval())
-	defer ticker.Stop()
 	var last lasterror.Error
-	for {
+	l.repeat(ctx, func(int) {
 		err := l.makeFixedTiers(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return
 		}
 		if _, changed, _ := last.Set(err); changed {
 			l.log.Warn("the objects of the tiers that always exist cannot be made, and the tiers are there without; it is tried again", "error", err)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
+	})
+	return nil
 }
 
 // makeFixedTiers makes what is missing. Tiers without a status are served by somebody else, who has

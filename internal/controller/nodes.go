@@ -82,21 +82,30 @@ type nodeProblem struct {
 
 // watchNodes looks at nodes from time to time until the context ends.
 func (l *leader) watchNodes(ctx context.Context) error {
+	l.repeat(ctx, func(look int) {
+		if look%nodesEvery == 0 {
+			l.readNodes(ctx)
+		}
+		l.reportNodes(ctx)
+	})
+	return nil
+}
+
+// repeat does something once the state is there, and then at each interval, until the context
+// ends. look counts from 0.
+func (l *leader) repeat(ctx context.Context, do func(look int)) {
 	select {
 	case <-ctx.Done():
-		return nil
+		return
 	case <-l.ready:
 	}
 	ticker := time.NewTicker(l.cfg.interval())
 	defer ticker.Stop()
 	for look := 0; ; look++ {
-		if look%nodesEvery == 0 {
-			l.readNodes(ctx)
-		}
-		l.reportNodes(ctx)
+		do(look)
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-ticker.C:
 		}
 	}
